@@ -1,0 +1,186 @@
+//! The calls of the market as one type, their replies as another, and the check that a reply fits its call.
+
+use prost::Message;
+
+use crate::v1::{
+    FaultCode, History, HistoryRequest, OrderReceipt, OrderRequest, Portfolio, PortfolioRequest, Quote,
+    QuoteRequest, Quotes, QuotesRequest,
+};
+
+/// One call: a request that gets one reply.
+#[derive(Debug, Clone, PartialEq)]
+#[allow(missing_docs, reason = "each is the request of its name")]
+pub enum Operation {
+    Quote(QuoteRequest),
+    Quotes(QuotesRequest),
+    Portfolio(PortfolioRequest),
+    History(HistoryRequest),
+    PlaceOrder(OrderRequest),
+}
+
+/// What a call returned.
+#[derive(Debug, Clone, PartialEq)]
+#[allow(missing_docs, reason = "each is the message of its name")]
+pub enum Reply {
+    Quote(Quote),
+    Quotes(Quotes),
+    Portfolio(Portfolio),
+    History(History),
+    Receipt(OrderReceipt),
+}
+
+/// The market's refusal: a code to act on, and a sentence for a person.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{}: {detail}", code.as_str_name())]
+pub struct Fault {
+    /// What kind of refusal.
+    pub code: FaultCode,
+    /// What was wrong and what would be right.
+    pub detail: String,
+}
+
+/// What the market gives back.
+pub type MarketResult<T> = Result<T, Fault>;
+
+/// A reply that does not belong to its request.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("asked {asked}, got {got}")]
+pub struct WrongReply {
+    /// What was asked, in words.
+    pub asked: String,
+    /// What came back, in words.
+    pub got: String,
+}
+
+/// The seven things that a protocol may offer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[allow(missing_docs, reason = "each is the operation of its name")]
+pub enum Capability {
+    Quote,
+    Quotes,
+    Portfolio,
+    History,
+    PlaceOrder,
+    Subscribe,
+    Session,
+}
+
+impl Capability {
+    /// All seven, in the order of the contract.
+    pub const ALL: [Capability; 7] = [
+        Capability::Quote,
+        Capability::Quotes,
+        Capability::Portfolio,
+        Capability::History,
+        Capability::PlaceOrder,
+        Capability::Subscribe,
+        Capability::Session,
+    ];
+
+    /// Its name in scenarios, lists and records.
+    pub fn name(self) -> &'static str {
+        match self {
+            Capability::Quote => "quote",
+            Capability::Quotes => "quotes",
+            Capability::Portfolio => "portfolio",
+            Capability::History => "history",
+            Capability::PlaceOrder => "place_order",
+            Capability::Subscribe => "subscribe",
+            Capability::Session => "session",
+        }
+    }
+}
+
+impl Fault {
+    /// A refusal of this kind.
+    pub fn new(code: FaultCode, detail: impl Into<String>) -> Fault {
+        Fault { code, detail: detail.into() }
+    }
+
+    /// The fault as a message of the contract.
+    pub fn message(&self) -> crate::v1::Fault {
+        crate::v1::Fault { code: self.code.into(), detail: self.detail.clone() }
+    }
+}
+
+impl From<crate::v1::Fault> for Fault {
+    fn from(message: crate::v1::Fault) -> Fault {
+        Fault { code: message.code(), detail: message.detail }
+    }
+}
+
+impl Operation {
+    /// Which of the seven it is.
+    pub fn capability(&self) -> Capability {
+        match self {
+            Operation::Quote(_) => Capability::Quote,
+            Operation::Quotes(_) => Capability::Quotes,
+            Operation::Portfolio(_) => Capability::Portfolio,
+            Operation::History(_) => Capability::History,
+            Operation::PlaceOrder(_) => Capability::PlaceOrder,
+        }
+    }
+
+    /// The request as protobuf.
+    pub fn encode_protobuf(&self) -> Vec<u8> {
+        match self {
+            Operation::Quote(request) => request.encode_to_vec(),
+            Operation::Quotes(request) => request.encode_to_vec(),
+            Operation::Portfolio(request) => request.encode_to_vec(),
+            Operation::History(request) => request.encode_to_vec(),
+            Operation::PlaceOrder(request) => request.encode_to_vec(),
+        }
+    }
+
+    /// Checks that a reply is of the right kind, about the right thing, and of the right size. Cheap enough for
+    /// every call of a load; a sample of replies is compared whole with [`crate::data::DataSet::answer`].
+    ///
+    /// # Errors
+    /// Where it is not, in words.
+    pub fn check(&self, reply: &Reply) -> Result<(), WrongReply> {
+        let fits = match (self, reply) {
+            (Operation::Quote(asked), Reply::Quote(got)) => got.symbol == asked.symbol,
+            (Operation::Quotes(asked), Reply::Quotes(got)) => {
+                got.quotes.len() == asked.symbols.len()
+                    && got.quotes.iter().zip(&asked.symbols).all(|(quote, symbol)| quote.symbol == *symbol)
+            }
+            (Operation::Portfolio(asked), Reply::Portfolio(got)) => {
+                // A mask may leave the account out, and then there is nothing to compare.
+                got.account == asked.account || (asked.field_mask.is_some() && got.account.is_empty())
+            }
+            (Operation::History(asked), Reply::History(got)) => {
+                got.symbol == asked.symbol && got.candles.len() == asked.n as usize
+            }
+            (Operation::PlaceOrder(asked), Reply::Receipt(got)) => {
+                got.order_id != 0 && got.order == asked.order && got.idempotency_key == asked.idempotency_key
+            }
+            _ => false,
+        };
+        if fits { Ok(()) } else { Err(WrongReply { asked: self.in_words(), got: reply.in_words() }) }
+    }
+
+    /// The request in a few words, for messages.
+    pub fn in_words(&self) -> String {
+        match self {
+            Operation::Quote(request) => format!("quote of {}", request.symbol),
+            Operation::Quotes(request) => format!("{} quotes", request.symbols.len()),
+            Operation::Portfolio(request) => format!("portfolio of {}", request.account),
+            Operation::History(request) => format!("{} candles of {}", request.n, request.symbol),
+            Operation::PlaceOrder(request) => format!("an order under key '{}'", request.idempotency_key),
+        }
+    }
+}
+
+impl Reply {
+    /// The reply in a few words, for messages.
+    pub fn in_words(&self) -> String {
+        match self {
+            Reply::Quote(quote) => format!("quote of {}", quote.symbol),
+            Reply::Quotes(quotes) => format!("{} quotes", quotes.quotes.len()),
+            Reply::Portfolio(portfolio) => format!("portfolio of {}", portfolio.account),
+            Reply::History(history) => format!("{} candles of {}", history.candles.len(), history.symbol),
+            Reply::Receipt(receipt) => format!("a receipt under key '{}'", receipt.idempotency_key),
+        }
+    }
+}
