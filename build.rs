@@ -1,1 +1,3 @@
+//! No build step yet.
+
 fn main() {}

@@ -15,14 +15,23 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     config.type_attribute(".", "#[serde(rename_all = \"snake_case\")]");
     config.message_attribute(".", "#[serde(default, deny_unknown_fields)]");
     for shown_over_http in [
-        "Quote", "Quotes", "Portfolio", "Position", "News", "History", "Candle", "Side", "OrderStatus", "Order",
-        "OrderReceipt", "Tick",
+        "Quote",
+        "Quotes",
+        "Portfolio",
+        "Position",
+        "News",
+        "History",
+        "Candle",
+        "Side",
+        "OrderStatus",
+        "Order",
+        "OrderReceipt",
+        "Tick",
+        "TickBatch",
     ] {
         config.type_attribute(format!(".{package}.{shown_over_http}"), "#[derive(utoipa::ToSchema)]");
     }
-    for (field, of) in
-        [("Order.side", "Side"), ("OrderReceipt.status", "OrderStatus")]
-    {
+    for (field, of) in [("Order.side", "Side"), ("OrderReceipt.status", "OrderStatus")] {
         config.field_attribute(
             format!(".{package}.{field}"),
             format!("#[serde(with = \"crate::json::EnumName::<{of}>\")] #[schema(value_type = {of})]"),

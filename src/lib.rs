@@ -1,1 +1,1 @@
-
+//! The command: verbs, scenario → plan → run → record → verdict → report.

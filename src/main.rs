@@ -1,1 +1,3 @@
+//! Thin: everything is in the library.
+
 fn main() {}

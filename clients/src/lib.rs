@@ -1,1 +1,28 @@
-//! placeholder
+//! Everything that calls: a file a protocol, with the names of its counterpart in `servers/src/protocols`; the
+//! load engine, once for all of them; the conformance cases.
+//!
+//! A protocol file holds carriage and nothing else: no timing, no retry, no statistics. This crate never
+//! imports `servers`: it knows the contract, and judges replies by it.
+
+pub mod conformance;
+pub mod connection;
+pub mod foreign;
+mod http_client;
+pub mod load;
+pub mod market;
+pub mod protocols;
+
+pub use connection::{CallError, Connection, Connector, Failure, Unsupported};
+pub use http_client::HttpVersion;
+pub use load::Engine;
+pub use market::MarketConnection;
+
+/// Builds the runtime that clients run on: one thread, tasks that stay on it.
+///
+/// # Errors
+/// The system's, where it refuses an epoll descriptor.
+pub fn local_runtime() -> std::io::Result<tokio::runtime::LocalRuntime> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build_local(tokio::runtime::LocalOptions::default())
+}

@@ -10,8 +10,10 @@ pub mod frame;
 pub mod json;
 pub mod mask;
 mod operation;
+mod protocol;
 
 pub use operation::{Capability, Fault, MarketResult, Operation, Reply, WrongReply};
+pub use protocol::Protocol;
 
 /// The messages generated from `market.proto` (package `wirebench.market.v1`).
 #[allow(missing_docs, reason = "generated; the documentation stands in market.proto")]

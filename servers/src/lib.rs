@@ -1,1 +1,16 @@
-//! placeholder
+//! Everything that listens: the market, once; a file a protocol that carries it; servers with known answers.
+//!
+//! A protocol file holds carriage and nothing else: no timing, no statistics, no business logic. What every
+//! public server needs (limits, idle time-outs, a graceful stop) stands once, in [`limits`] and `accept`.
+
+mod accept;
+mod http_server;
+pub mod limits;
+pub mod market;
+pub mod protocols;
+pub mod reference;
+
+pub use limits::Limits;
+pub use market::{Market, MarketConfig};
+/// Tells servers to stop: accept no more, finish what is in flight, close.
+pub use tokio_util::sync::CancellationToken as Shutdown;

@@ -1,0 +1,163 @@
+//! What the load engine knows of a protocol: a connection that prepares requests and makes calls.
+
+use std::fmt;
+
+use proto::{Fault, WrongReply};
+
+/// An open connection. Not `Send`: it belongs to one worker on one thread.
+///
+/// `call` takes `&self`, so that many calls share a connection where the protocol can.
+pub trait Connection: 'static {
+    /// What a call is made from.
+    type Request;
+    /// The request, encoded before the run.
+    type Prepared: 'static;
+    /// The reply, decoded.
+    type Reply;
+
+    /// Encodes a request, so that the run does not.
+    ///
+    /// # Errors
+    /// Where the protocol does not offer the operation, or cannot carry it.
+    fn prepare(&self, request: &Self::Request) -> Result<Self::Prepared, Unsupported>;
+
+    /// Makes one call and decodes its reply. Dropping the future abandons the call: its reply, if it comes, is
+    /// not taken for another's.
+    fn call(&self, prepared: &Self::Prepared) -> impl Future<Output = Result<Self::Reply, CallError>>;
+
+    /// Whether another call can be made on it.
+    fn is_open(&self) -> bool;
+}
+
+/// Opens connections of one kind to one server.
+pub trait Connector: Clone + Send + 'static {
+    /// What it opens.
+    type Connection: Connection;
+
+    /// Opens a connection.
+    fn connect(&self) -> impl Future<Output = Result<Self::Connection, CallError>>;
+
+    /// How many calls a connection can have in flight; `None` where the protocol sets no small bound.
+    fn in_flight_max(&self) -> Option<usize>;
+}
+
+/// An operation that a protocol does not offer or cannot carry.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct Unsupported(pub String);
+
+/// Why a call failed.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum CallError {
+    /// Nobody listens there, or it would not have us.
+    #[error("connection refused: {0}")]
+    Refused(String),
+    /// The connection broke.
+    #[error("connection lost: {0}")]
+    Reset(String),
+    /// No reply by the deadline.
+    #[error("no reply within the time-out")]
+    TimedOut,
+    /// A reply to something else.
+    #[error("wrong reply: {0}")]
+    WrongReply(#[from] WrongReply),
+    /// Bytes that are not the protocol, or a status that is no answer.
+    #[error("protocol error: {0}")]
+    Protocol(String),
+    /// The server, or this client, is over a limit.
+    #[error("over a limit: {0}")]
+    Limit(String),
+    /// The market refused.
+    #[error("refused by the market: {0}")]
+    Rejected(Fault),
+}
+
+/// Failures by kind, as they are counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Failure {
+    /// Connection refused.
+    Refused,
+    /// Connection lost.
+    Reset,
+    /// No reply by the deadline.
+    TimedOut,
+    /// A reply to something else.
+    WrongReply,
+    /// Not the protocol.
+    Protocol,
+    /// Over a limit.
+    Limit,
+    /// Refused by the market.
+    Rejected,
+    /// Never sent: too many arrivals waited already.
+    Dropped,
+}
+
+impl Failure {
+    /// All kinds, in the order in which they are shown.
+    pub const ALL: [Failure; 8] = [
+        Failure::Refused,
+        Failure::Reset,
+        Failure::TimedOut,
+        Failure::WrongReply,
+        Failure::Protocol,
+        Failure::Limit,
+        Failure::Rejected,
+        Failure::Dropped,
+    ];
+
+    /// Its name in records.
+    pub fn name(self) -> &'static str {
+        match self {
+            Failure::Refused => "refused",
+            Failure::Reset => "reset",
+            Failure::TimedOut => "timed_out",
+            Failure::WrongReply => "wrong_reply",
+            Failure::Protocol => "protocol",
+            Failure::Limit => "limit",
+            Failure::Rejected => "rejected",
+            Failure::Dropped => "dropped",
+        }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(self.name())
+    }
+}
+
+impl CallError {
+    /// The kind it is counted under.
+    pub fn failure(&self) -> Failure {
+        match self {
+            CallError::Refused(_) => Failure::Refused,
+            CallError::Reset(_) => Failure::Reset,
+            CallError::TimedOut => Failure::TimedOut,
+            CallError::WrongReply(_) => Failure::WrongReply,
+            CallError::Protocol(_) => Failure::Protocol,
+            CallError::Limit(_) => Failure::Limit,
+            CallError::Rejected(_) => Failure::Rejected,
+        }
+    }
+
+    /// What an error of the system's means for a call.
+    pub(crate) fn from_io(error: &std::io::Error) -> CallError {
+        use std::io::ErrorKind;
+        match error.kind() {
+            ErrorKind::ConnectionRefused | ErrorKind::AddrNotAvailable | ErrorKind::NotFound => {
+                CallError::Refused(error.to_string())
+            }
+            ErrorKind::InvalidData => CallError::Protocol(error.to_string()),
+            _ => CallError::Reset(error.to_string()),
+        }
+    }
+}
+
+/// Opens a TCP connection as every client of wirebench does: `TCP_NODELAY`, nothing else changed.
+pub(crate) async fn connect_tcp(address: std::net::SocketAddr) -> Result<tokio::net::TcpStream, CallError> {
+    let stream = tokio::net::TcpStream::connect(address).await.map_err(|error| CallError::from_io(&error))?;
+    stream.set_nodelay(true).map_err(|error| CallError::from_io(&error))?;
+    Ok(stream)
+}

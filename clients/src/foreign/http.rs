@@ -1,0 +1,92 @@
+//! Any HTTP/1.1 or HTTP/2 server: one request, again and again; a status below 400 is a success.
+
+use std::net::SocketAddr;
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Method, Request, Uri, header};
+use http_body_util::Full;
+
+use crate::connection::{CallError, Connection, Connector, Unsupported};
+use crate::http_client::{HttpConnection, HttpVersion};
+
+/// Opens connections to an HTTP server.
+#[derive(Debug, Clone)]
+pub struct HttpConnector {
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// Which HTTP.
+    pub version: HttpVersion,
+}
+
+/// One HTTP request.
+#[derive(Debug, Clone)]
+pub struct HttpRequest {
+    /// The method.
+    pub method: Method,
+    /// The whole URI.
+    pub uri: Uri,
+    /// Headers beside Host.
+    pub headers: HeaderMap,
+    /// The body.
+    pub body: Bytes,
+}
+
+/// An open connection.
+pub struct ForeignHttp {
+    http: HttpConnection<Full<Bytes>>,
+    version: HttpVersion,
+}
+
+impl Connector for HttpConnector {
+    type Connection = ForeignHttp;
+
+    async fn connect(&self) -> Result<ForeignHttp, CallError> {
+        Ok(ForeignHttp {
+            http: HttpConnection::open(self.address, self.version).await?,
+            version: self.version,
+        })
+    }
+
+    fn in_flight_max(&self) -> Option<usize> {
+        self.version.in_flight_max()
+    }
+}
+
+impl Connection for ForeignHttp {
+    type Request = HttpRequest;
+    type Prepared = HttpRequest;
+    type Reply = usize;
+
+    fn prepare(&self, request: &HttpRequest) -> Result<HttpRequest, Unsupported> {
+        let mut prepared = request.clone();
+        if self.version == HttpVersion::Http1 {
+            let authority = request.uri.authority().map(ToString::to_string).unwrap_or_default();
+            if !prepared.headers.contains_key(header::HOST) {
+                let host =
+                    HeaderValue::from_str(&authority).map_err(|error| Unsupported(error.to_string()))?;
+                prepared.headers.insert(header::HOST, host);
+            }
+            let path = request.uri.path_and_query().map_or("/", |path| path.as_str());
+            prepared.uri =
+                path.parse().map_err(|error: http::uri::InvalidUri| Unsupported(error.to_string()))?;
+        }
+        Ok(prepared)
+    }
+
+    async fn call(&self, prepared: &HttpRequest) -> Result<usize, CallError> {
+        let mut request = Request::new(Full::new(prepared.body.clone()));
+        *request.method_mut() = prepared.method.clone();
+        *request.uri_mut() = prepared.uri.clone();
+        *request.headers_mut() = prepared.headers.clone();
+        let response = self.http.exchange(request).await?;
+        let status = response.status();
+        if status.is_client_error() || status.is_server_error() {
+            return Err(CallError::Protocol(format!("status {status}")));
+        }
+        Ok(response.body().len())
+    }
+
+    fn is_open(&self) -> bool {
+        self.http.is_open()
+    }
+}

@@ -1,0 +1,4 @@
+//! Servers that wirebench did not start: their replies are counted and not decoded.
+
+pub mod http;
+pub mod tcp;

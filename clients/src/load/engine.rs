@@ -1,0 +1,165 @@
+//! The engine: one worker a core, each a thread with a local runtime and a [`Driver`]; rounds go to all of them
+//! and their outcomes are merged.
+
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread::JoinHandle;
+
+use clock::Clock;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+
+use super::{Driver, Live, Model, Outcome, Round, Schedule, ScheduleError, Shape};
+use crate::connection::{CallError, Connection, Connector};
+
+/// Why the engine could not start or run.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    /// The system refused something: a thread, a descriptor, a timer.
+    #[error("the system refused: {0}")]
+    System(#[from] std::io::Error),
+    /// A connection could not be opened, or a request not prepared.
+    #[error("{0}")]
+    Connect(#[from] CallError),
+    /// The schedule cannot be made.
+    #[error("{0}")]
+    Schedule(#[from] ScheduleError),
+    /// A worker ended: it panicked.
+    #[error("a worker ended unexpectedly")]
+    WorkerLost,
+}
+
+/// Workers with open connections, ready for rounds.
+#[derive(Debug)]
+pub struct Engine {
+    workers: Vec<Worker>,
+}
+
+#[derive(Debug)]
+struct Worker {
+    rounds: UnboundedSender<(Round, Schedule)>,
+    outcomes: Receiver<Result<Outcome, EngineError>>,
+    live: Arc<Live>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Engine {
+    /// Starts a worker for each entry of `cores` (never more than there are connections), opens the connections
+    /// and prepares the requests. `on_thread` runs first on each worker's thread, with its core: to pin it.
+    ///
+    /// # Errors
+    /// Where a thread, a connection or a request fails.
+    pub fn start<K>(
+        cores: &[usize],
+        connector: &K,
+        shape: Shape,
+        requests: &[<K::Connection as Connection>::Request],
+        on_thread: fn(usize) -> std::io::Result<()>,
+    ) -> Result<Engine, EngineError>
+    where
+        K: Connector,
+        <K::Connection as Connection>::Request: Clone + Send + 'static,
+    {
+        let workers = cores.len().clamp(1, shape.connections.max(1));
+        let mut started = Vec::with_capacity(workers);
+        for (nth, core) in cores.iter().copied().take(workers).enumerate() {
+            let connections = shape.connections / workers + usize::from(nth < shape.connections % workers);
+            let shape = Shape { connections, ..shape };
+            let (rounds, inbox) = unbounded_channel();
+            let (outbox, outcomes) = channel();
+            let live = Arc::new(Live::default());
+            let task = WorkerTask {
+                connector: connector.clone(),
+                shape,
+                requests: requests.to_vec(),
+                live: Arc::clone(&live),
+            };
+            let thread = std::thread::Builder::new().name(format!("load-{nth}")).spawn(move || {
+                let ran = on_thread(core).map_err(EngineError::from).and_then(|()| task.run(inbox, &outbox));
+                if let Err(error) = ran {
+                    // Whoever would read it may be gone.
+                    let _ = outbox.send(Err(error));
+                }
+            })?;
+            started.push(Worker { rounds, outcomes, live, thread: Some(thread) });
+        }
+        let engine = Engine { workers: started };
+        // Each worker says when its connections are open, with an empty outcome.
+        engine.collect()?;
+        Ok(engine)
+    }
+
+    /// What is going on, worker by worker.
+    pub fn live(&self) -> Vec<Arc<Live>> {
+        self.workers.iter().map(|worker| Arc::clone(&worker.live)).collect()
+    }
+
+    /// Runs a round on all workers and merges what came of it.
+    ///
+    /// # Errors
+    /// Where the schedule cannot be made, or a worker fails.
+    pub fn run(&self, round: &Round) -> Result<Outcome, EngineError> {
+        let span = round.warm_up + round.duration;
+        let schedule = match round.model {
+            Model::Open { arrivals, rate_per_s } => Schedule::new(arrivals, rate_per_s, span, round.seed)?,
+            Model::Closed => Schedule::empty(),
+        };
+        for (nth, worker) in self.workers.iter().enumerate() {
+            let share = schedule.share(nth, self.workers.len());
+            worker.rounds.send((*round, share)).map_err(|_| EngineError::WorkerLost)?;
+        }
+        self.collect()
+    }
+
+    fn collect(&self) -> Result<Outcome, EngineError> {
+        let mut merged = Outcome::new().map_err(std::io::Error::other)?;
+        for worker in &self.workers {
+            merged.merge(&worker.outcomes.recv().map_err(|_| EngineError::WorkerLost)??);
+        }
+        Ok(merged)
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        for mut worker in self.workers.drain(..) {
+            let thread = worker.thread.take();
+            // Closing the channel ends the worker.
+            drop(worker);
+            if let Some(thread) = thread {
+                let _ = thread.join();
+            }
+        }
+    }
+}
+
+struct WorkerTask<K: Connector> {
+    connector: K,
+    shape: Shape,
+    requests: Vec<<K::Connection as Connection>::Request>,
+    live: Arc<Live>,
+}
+
+impl<K: Connector> WorkerTask<K> {
+    fn run(
+        self,
+        mut inbox: UnboundedReceiver<(Round, Schedule)>,
+        outbox: &Sender<Result<Outcome, EngineError>>,
+    ) -> Result<(), EngineError> {
+        let runtime = crate::local_runtime()?;
+        runtime.block_on(async {
+            let WorkerTask { connector, shape, requests, live } = self;
+            let driver = Driver::open(Clock::System, connector, shape, &requests, live).await?;
+            let opened = Outcome::new().map_err(std::io::Error::other)?;
+            if outbox.send(Ok(opened)).is_err() {
+                return Ok(());
+            }
+            while let Some((round, schedule)) = inbox.recv().await {
+                let outcome = driver.run(&round, &schedule).await?;
+                if outbox.send(Ok(outcome)).is_err() {
+                    break;
+                }
+            }
+            Ok(())
+        })
+    }
+}

@@ -1,0 +1,62 @@
+//! The load engine: written once, for every protocol. Schedule, model, transport and recording are separate
+//! values that compose.
+//!
+//! `response = lag + wait + service`: *response* = done − scheduled, *lag* = picked up − scheduled (the engine's
+//! own lateness), *wait* = sent − picked up (no free slot or connection), *service* = done − sent.
+
+mod driver;
+mod engine;
+mod live;
+mod recorder;
+mod schedule;
+
+use std::time::Duration;
+
+pub use driver::Driver;
+pub use engine::{Engine, EngineError};
+pub use live::Live;
+pub use recorder::{Histograms, Outcome, packed};
+pub use schedule::{Arrivals, Schedule, ScheduleError};
+
+/// Connections, and the calls that each may have in flight.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Shape {
+    /// Connections in all.
+    pub connections: usize,
+    /// Calls in flight on each.
+    pub in_flight: usize,
+}
+
+/// When calls are made.
+#[derive(Debug, Clone, Copy, PartialEq, serde::Serialize, serde::Deserialize)]
+#[serde(tag = "model", rename_all = "snake_case")]
+pub enum Model {
+    /// At times that do not depend on the server: the schedule is made before the run.
+    Open {
+        /// How arrivals are spaced.
+        arrivals: Arrivals,
+        /// Arrivals per second.
+        rate_per_s: f64,
+    },
+    /// Each slot as soon as its last call is done: measures throughput, hides waiting.
+    Closed,
+}
+
+/// One stretch of load.
+#[derive(Debug, Clone, Copy, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct Round {
+    /// When calls are made.
+    pub model: Model,
+    /// Load before the measuring begins; its calls are made and not recorded.
+    pub warm_up: Duration,
+    /// Measured load.
+    pub duration: Duration,
+    /// Time from a call's schedule after which it counts as failed.
+    pub time_out: Duration,
+    /// Seed of the schedule.
+    pub seed: u64,
+    /// When the warm-up begins, on the machine's monotonic clock.
+    pub start: clock::Mono,
+    /// How the pacer wakes.
+    pub precision: clock::Precision,
+}

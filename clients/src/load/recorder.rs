@@ -1,0 +1,229 @@
+//! What a stretch of load leaves: four histograms, and counts of everything.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use clock::Mono;
+use hdrhistogram::Histogram;
+
+use crate::Failure;
+
+/// Nanoseconds that a histogram can hold: from 1 ns to 10 minutes, to three significant digits.
+const VALUE_NS_MAX: u64 = 600_000_000_000;
+const SIGNIFICANT_DIGITS: u8 = 3;
+
+/// The four histograms, in nanoseconds. `response` has every arrival, failed ones at the time-out or more; `lag`
+/// every arrival that was picked up; `wait` those that were sent; `service` those that succeeded.
+#[derive(Debug, Clone)]
+pub struct Histograms {
+    /// Done − scheduled.
+    pub response: Histogram<u64>,
+    /// Picked up − scheduled.
+    pub lag: Histogram<u64>,
+    /// Sent − picked up.
+    pub wait: Histogram<u64>,
+    /// Done − sent.
+    pub service: Histogram<u64>,
+}
+
+impl Histograms {
+    /// Four empty ones.
+    ///
+    /// # Errors
+    /// Never, with the constants above: the type of the library's constructor asks for it.
+    pub fn new() -> Result<Histograms, hdrhistogram::CreationError> {
+        let empty = Histogram::new_with_bounds(1, VALUE_NS_MAX, SIGNIFICANT_DIGITS)?;
+        Ok(Histograms { response: empty.clone(), lag: empty.clone(), wait: empty.clone(), service: empty })
+    }
+
+    /// Adds another's counts.
+    pub fn merge(&mut self, other: &Histograms) {
+        for (mine, theirs) in self.all_mut().into_iter().zip(other.all()) {
+            // Equal bounds, so that it cannot fail.
+            let _ = mine.1.add(theirs.1);
+        }
+    }
+
+    /// Each with its name.
+    pub fn all(&self) -> [(&'static str, &Histogram<u64>); 4] {
+        [("response", &self.response), ("lag", &self.lag), ("wait", &self.wait), ("service", &self.service)]
+    }
+
+    fn all_mut(&mut self) -> [(&'static str, &mut Histogram<u64>); 4] {
+        [
+            ("response", &mut self.response),
+            ("lag", &mut self.lag),
+            ("wait", &mut self.wait),
+            ("service", &mut self.service),
+        ]
+    }
+}
+
+/// What came of a stretch of load, warm-up left out.
+#[derive(Debug, Clone)]
+pub struct Outcome {
+    /// The histograms.
+    pub histograms: Histograms,
+    /// Calls that were due, or made, in the measured time: ok + failed.
+    pub arrivals: u64,
+    /// Calls that were sent.
+    pub sent: u64,
+    /// Calls with the right reply in time.
+    pub ok: u64,
+    /// The others, by kind.
+    pub failed: BTreeMap<Failure, u64>,
+    /// Connections opened anew, warm-up included.
+    pub reconnections: u64,
+    /// One error of each kind that occurred, in words.
+    pub samples: BTreeMap<Failure, String>,
+    /// From the start of the measuring to the last reply.
+    pub elapsed: Duration,
+}
+
+impl Outcome {
+    /// Nothing yet.
+    ///
+    /// # Errors
+    /// As [`Histograms::new`].
+    pub fn new() -> Result<Outcome, hdrhistogram::CreationError> {
+        Ok(Outcome {
+            histograms: Histograms::new()?,
+            arrivals: 0,
+            sent: 0,
+            ok: 0,
+            failed: BTreeMap::new(),
+            reconnections: 0,
+            samples: BTreeMap::new(),
+            elapsed: Duration::ZERO,
+        })
+    }
+
+    /// All failures.
+    pub fn failures(&self) -> u64 {
+        self.failed.values().sum()
+    }
+
+    /// Adds another worker's, or another round's.
+    pub fn merge(&mut self, other: &Outcome) {
+        self.histograms.merge(&other.histograms);
+        self.arrivals += other.arrivals;
+        self.sent += other.sent;
+        self.ok += other.ok;
+        self.reconnections += other.reconnections;
+        self.elapsed = self.elapsed.max(other.elapsed);
+        for (kind, count) in &other.failed {
+            *self.failed.entry(*kind).or_default() += count;
+        }
+        for (kind, sample) in &other.samples {
+            self.samples.entry(*kind).or_insert_with(|| sample.clone());
+        }
+    }
+
+    /// Records a call that ended, well or not. A failed one stays in the response distribution, at the
+    /// time-out or at its own time where that is longer, and leaves the service distribution alone.
+    pub(super) fn record(&mut self, times: &CallTimes, failure: Option<Failure>, time_out: Duration) {
+        self.arrivals += 1;
+        let response = times.done.nanos_since(times.scheduled);
+        record(&mut self.histograms.lag, times.picked_up.nanos_since(times.scheduled));
+        if let Some(sent) = times.sent {
+            self.sent += 1;
+            record(&mut self.histograms.wait, sent.nanos_since(times.picked_up));
+        }
+        match (failure, times.sent) {
+            (None, Some(sent)) => {
+                self.ok += 1;
+                record(&mut self.histograms.response, response);
+                record(&mut self.histograms.service, times.done.nanos_since(sent));
+            }
+            (failure, _) => {
+                record(&mut self.histograms.response, response.max(clock::nanos(time_out)));
+                *self.failed.entry(failure.unwrap_or(Failure::Dropped)).or_default() += 1;
+            }
+        }
+    }
+}
+
+/// The instants of one call.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct CallTimes {
+    pub(super) scheduled: Mono,
+    pub(super) picked_up: Mono,
+    /// `None` where it never was.
+    pub(super) sent: Option<Mono>,
+    pub(super) done: Mono,
+}
+
+fn record(histogram: &mut Histogram<u64>, nanos: u64) {
+    histogram.saturating_record(nanos.max(1));
+}
+
+/// Histograms travel and rest as base64 of HdrHistogram's V2 encoding, deflated: mergeable, under 1 KB a run.
+pub mod packed {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::STANDARD_NO_PAD;
+    use hdrhistogram::Histogram;
+    use hdrhistogram::serialization::{Deserializer, Serializer as _, V2DeflateSerializer};
+
+    /// Packs one.
+    pub fn pack(histogram: &Histogram<u64>) -> String {
+        let mut bytes = Vec::new();
+        // Writing to a Vec does not fail, and the counts fit the format.
+        let _ = V2DeflateSerializer::new().serialize(histogram, &mut bytes);
+        STANDARD_NO_PAD.encode(bytes)
+    }
+
+    /// Unpacks one.
+    ///
+    /// # Errors
+    /// In words, where the text is not a packed histogram.
+    pub fn unpack(text: &str) -> Result<Histogram<u64>, String> {
+        let bytes = STANDARD_NO_PAD.decode(text).map_err(|error| error.to_string())?;
+        Deserializer::new().deserialize(&mut bytes.as_slice()).map_err(|error| error.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TIME_OUT: Duration = Duration::from_millis(100);
+
+    fn times(scheduled: u64, picked_up: u64, sent: Option<u64>, done: u64) -> CallTimes {
+        CallTimes {
+            scheduled: Mono(scheduled),
+            picked_up: Mono(picked_up),
+            sent: sent.map(Mono),
+            done: Mono(done),
+        }
+    }
+
+    #[test]
+    fn response_is_lag_and_wait_and_service() {
+        let mut outcome = Outcome::new().unwrap();
+        outcome.record(&times(1_000, 1_030, Some(1_050), 1_900), None, TIME_OUT);
+        let [response, lag, wait, service] = outcome.histograms.all().map(|(_, histogram)| histogram.max());
+        assert_eq!((response, lag, wait, service), (900, 30, 20, 850));
+    }
+
+    #[test]
+    fn failures_stay_in_the_response_at_the_time_out_or_more() {
+        let mut outcome = Outcome::new().unwrap();
+        outcome.record(&times(0, 5, Some(6), 50), Some(Failure::Reset), TIME_OUT);
+        outcome.record(&times(0, 5, None, 300_000_000), Some(Failure::TimedOut), TIME_OUT);
+        assert!(outcome.histograms.response.min() >= 99_900_000);
+        assert!(outcome.histograms.response.max() >= 299_000_000);
+        assert_eq!((outcome.ok, outcome.sent, outcome.failures()), (0, 1, 2));
+        assert!(outcome.histograms.service.is_empty());
+    }
+
+    #[test]
+    fn packed_histograms_come_back_whole() {
+        let mut outcome = Outcome::new().unwrap();
+        for nanos in [1_u64, 1_000, 2_000_000, 7_000_000_000] {
+            outcome.record(&times(0, 0, Some(0), nanos), None, TIME_OUT);
+        }
+        let text = packed::pack(&outcome.histograms.response);
+        assert_eq!(packed::unpack(&text).unwrap(), outcome.histograms.response);
+        assert!(packed::unpack("no histogram").is_err());
+    }
+}

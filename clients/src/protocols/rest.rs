@@ -1,0 +1,298 @@
+//! REST: requests to the market's resources, over HTTP/1.1 or HTTP/2, in JSON or protobuf.
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::rc::Rc;
+
+use bytes::Bytes;
+use futures::stream;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, header};
+use http_body_util::Full;
+use prost::Message;
+use proto::encoding::{DecodeError, Encoding};
+use proto::v1::{FaultCode, SubscribeRequest, TickBatch};
+use proto::{Capability, Fault, Operation, Reply};
+use serde::de::DeserializeOwned;
+
+use crate::connection::{CallError, Connection, Connector, Unsupported};
+use crate::http_client::{HttpConnection, HttpVersion};
+use crate::market::{OpenSession, Session, Subscribe, TickStream};
+
+const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+/// How long a long poll waits at the server before it answers with nothing, in milliseconds.
+const LONG_POLL_MS: u64 = 20_000;
+
+/// Opens REST connections.
+#[derive(Debug, Clone)]
+pub struct RestConnector {
+    /// Where the server listens.
+    pub address: SocketAddr,
+    /// Which HTTP.
+    pub http: HttpVersion,
+    /// The encoding of bodies, both ways.
+    pub encoding: Encoding,
+}
+
+impl Connector for RestConnector {
+    type Connection = RestConnection;
+
+    async fn connect(&self) -> Result<RestConnection, CallError> {
+        Ok(RestConnection {
+            http: Rc::new(HttpConnection::open(self.address, self.http).await?),
+            origin: Origin { authority: self.address.to_string(), version: self.http },
+            encoding: self.encoding,
+        })
+    }
+
+    fn in_flight_max(&self) -> Option<usize> {
+        self.http.in_flight_max()
+    }
+}
+
+/// An open REST connection.
+pub struct RestConnection {
+    http: Rc<HttpConnection<Full<Bytes>>>,
+    origin: Origin,
+    encoding: Encoding,
+}
+
+#[derive(Clone)]
+struct Origin {
+    authority: String,
+    version: HttpVersion,
+}
+
+/// A REST request, ready to be sent.
+#[derive(Debug)]
+pub struct Prepared {
+    capability: Capability,
+    method: Method,
+    uri: Uri,
+    headers: HeaderMap,
+    body: Bytes,
+}
+
+impl Connection for RestConnection {
+    type Request = Operation;
+    type Prepared = Prepared;
+    type Reply = Reply;
+
+    fn prepare(&self, operation: &Operation) -> Result<Prepared, Unsupported> {
+        let (method, path, body) = match operation {
+            Operation::Quote(request) => {
+                (Method::GET, format!("/v1/quotes/{}", escape(&request.symbol)), Bytes::new())
+            }
+            Operation::Quotes(request) => {
+                let symbols: Vec<String> = request.symbols.iter().map(|symbol| escape(symbol)).collect();
+                (Method::GET, format!("/v1/quotes?symbols={}", symbols.join(",")), Bytes::new())
+            }
+            Operation::Portfolio(request) => {
+                let fields = request
+                    .field_mask
+                    .as_ref()
+                    .map(|mask| format!("?fields={}", escape(&mask.paths.join(","))));
+                let path =
+                    format!("/v1/portfolios/{}{}", escape(&request.account), fields.unwrap_or_default());
+                (Method::GET, path, Bytes::new())
+            }
+            Operation::History(request) => (
+                Method::GET,
+                format!("/v1/history/{}?n={}", escape(&request.symbol), request.n),
+                Bytes::new(),
+            ),
+            Operation::PlaceOrder(request) => {
+                let order = request.order.clone().unwrap_or_default();
+                (Method::POST, "/v1/orders".to_owned(), self.encoding.encode(&order))
+            }
+        };
+        let mut prepared = Prepared {
+            capability: operation.capability(),
+            uri: self.origin.uri(&path)?,
+            headers: self.origin.headers(self.encoding)?,
+            method,
+            body,
+        };
+        if let Operation::PlaceOrder(request) = operation {
+            let media_type = HeaderValue::from_static(self.encoding.media_type());
+            prepared.headers.insert(header::CONTENT_TYPE, media_type);
+            if !request.idempotency_key.is_empty() {
+                let key = HeaderValue::from_str(&request.idempotency_key).map_err(unsupported)?;
+                prepared.headers.insert(IDEMPOTENCY_KEY, key);
+            }
+        }
+        Ok(prepared)
+    }
+
+    async fn call(&self, prepared: &Prepared) -> Result<Reply, CallError> {
+        let response = self.http.exchange(prepared.request()).await?;
+        decode_reply(prepared.capability, self.encoding, &response)
+    }
+
+    fn is_open(&self) -> bool {
+        self.http.is_open()
+    }
+}
+
+impl Origin {
+    /// HTTP/1.1 names the authority in a header, HTTP/2 in the URI.
+    fn uri(&self, path: &str) -> Result<Uri, Unsupported> {
+        match self.version {
+            HttpVersion::Http1 => path.parse().map_err(unsupported),
+            HttpVersion::Http2 => format!("http://{}{path}", self.authority).parse().map_err(unsupported),
+        }
+    }
+
+    fn headers(&self, encoding: Encoding) -> Result<HeaderMap, Unsupported> {
+        let mut headers = HeaderMap::new();
+        if self.version == HttpVersion::Http1 {
+            headers.insert(header::HOST, HeaderValue::from_str(&self.authority).map_err(unsupported)?);
+        }
+        headers.insert(header::ACCEPT, HeaderValue::from_static(encoding.media_type()));
+        Ok(headers)
+    }
+}
+
+impl Prepared {
+    fn request(&self) -> Request<Full<Bytes>> {
+        let mut request = Request::new(Full::new(self.body.clone()));
+        *request.method_mut() = self.method.clone();
+        *request.uri_mut() = self.uri.clone();
+        *request.headers_mut() = self.headers.clone();
+        request
+    }
+}
+
+fn decode_reply(
+    capability: Capability,
+    encoding: Encoding,
+    response: &Response<Bytes>,
+) -> Result<Reply, CallError> {
+    if !response.status().is_success() {
+        return Err(refusal(response));
+    }
+    let body = response.body();
+    match capability {
+        Capability::Quote => decode(encoding, body).map(Reply::Quote),
+        Capability::Quotes => decode(encoding, body).map(Reply::Quotes),
+        Capability::Portfolio => decode(encoding, body).map(Reply::Portfolio),
+        Capability::History => decode(encoding, body).map(Reply::History),
+        Capability::PlaceOrder => decode(encoding, body).map(Reply::Receipt),
+        Capability::Subscribe | Capability::Session => Err(CallError::Protocol("not a call".to_owned())),
+    }
+}
+
+fn decode<M: Message + Default + DeserializeOwned>(encoding: Encoding, body: &[u8]) -> Result<M, CallError> {
+    encoding.decode(body).map_err(|error: DecodeError| CallError::Protocol(error.to_string()))
+}
+
+#[derive(serde::Deserialize, Default)]
+struct Problem {
+    #[serde(default)]
+    detail: String,
+    #[serde(default)]
+    code: Option<String>,
+}
+
+/// What a status that is no success means.
+fn refusal(response: &Response<Bytes>) -> CallError {
+    let status = response.status();
+    let problem: Problem = serde_json::from_slice(response.body()).unwrap_or_default();
+    if let Some(code) = problem.code.as_deref().and_then(FaultCode::from_str_name) {
+        return CallError::Rejected(Fault::new(code, problem.detail));
+    }
+    let text = format!("status {status}: {}", problem.detail);
+    match status {
+        StatusCode::PAYLOAD_TOO_LARGE
+        | StatusCode::URI_TOO_LONG
+        | StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE
+        | StatusCode::TOO_MANY_REQUESTS
+        | StatusCode::SERVICE_UNAVAILABLE => CallError::Limit(text),
+        StatusCode::NOT_FOUND => CallError::Rejected(Fault::new(FaultCode::NotFound, problem.detail)),
+        StatusCode::BAD_REQUEST => {
+            CallError::Rejected(Fault::new(FaultCode::InvalidArgument, problem.detail))
+        }
+        _ => CallError::Protocol(text),
+    }
+}
+
+impl Subscribe for RestConnection {
+    /// Long polling: a request is held until there is a tick, and asked again. On HTTP/1.1 it occupies the
+    /// connection.
+    async fn subscribe(&self, request: &SubscribeRequest) -> Result<TickStream, CallError> {
+        let symbols: Vec<String> = request.symbols.iter().map(|symbol| escape(symbol)).collect();
+        let filter =
+            if symbols.is_empty() { String::new() } else { format!("&symbols={}", symbols.join(",")) };
+        let mut poll = Poll {
+            http: Rc::clone(&self.http),
+            origin: self.origin.clone(),
+            encoding: self.encoding,
+            filter,
+            after: None,
+            ticks: VecDeque::new(),
+        };
+        // Where "now" is, so that no tick is missed between this and the first wait.
+        poll.fetch(0).await?;
+        Ok(Box::pin(stream::try_unfold(poll, |mut poll| async move {
+            loop {
+                if let Some(tick) = poll.ticks.pop_front() {
+                    return Ok(Some((tick, poll)));
+                }
+                poll.fetch(LONG_POLL_MS).await?;
+            }
+        })))
+    }
+}
+
+/// Where a long-polling subscriber stands.
+struct Poll {
+    http: Rc<HttpConnection<Full<Bytes>>>,
+    origin: Origin,
+    encoding: Encoding,
+    filter: String,
+    after: Option<u64>,
+    ticks: VecDeque<proto::v1::Tick>,
+}
+
+impl Poll {
+    async fn fetch(&mut self, wait_ms: u64) -> Result<(), CallError> {
+        let after = self.after.map(|after| format!("&after={after}")).unwrap_or_default();
+        let path = format!("/v1/ticks?wait_ms={wait_ms}{after}{}", self.filter);
+        let cannot = |error: Unsupported| CallError::Protocol(error.to_string());
+        let mut request = Request::new(Full::default());
+        *request.uri_mut() = self.origin.uri(&path).map_err(cannot)?;
+        *request.headers_mut() = self.origin.headers(self.encoding).map_err(cannot)?;
+        let response = self.http.exchange(request).await?;
+        if !response.status().is_success() {
+            return Err(refusal(&response));
+        }
+        let batch: TickBatch = decode(self.encoding, response.body())?;
+        self.after = Some(batch.next_after);
+        self.ticks.extend(batch.ticks);
+        Ok(())
+    }
+}
+
+impl Session for RestConnection {
+    async fn session(&self) -> Result<OpenSession, Unsupported> {
+        Err(Unsupported("REST offers no session: it would be state between two requests".to_owned()))
+    }
+}
+
+#[allow(clippy::needless_pass_by_value, reason = "it is given to map_err")]
+fn unsupported(error: impl std::fmt::Display) -> Unsupported {
+    Unsupported(format!("this cannot be an HTTP request: {error}"))
+}
+
+/// Percent-encodes what may not stand in a path segment or a query value (RFC 3986, unreserved characters and
+/// the comma kept).
+fn escape(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~,".contains(&byte) {
+            out.push(char::from(byte));
+        } else {
+            out.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    out
+}

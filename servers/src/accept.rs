@@ -1,0 +1,159 @@
+//! The accept loop of every server: a bound on connections, an idle time-out, a graceful stop.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, ReadBuf};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio_util::task::TaskTracker;
+
+use crate::{Limits, Shutdown};
+
+/// Accepts until `shutdown`, gives each connection to `serve`, and then waits for them at most the drain time.
+///
+/// `refusal` is what a connection over the limit is told before it is closed. `serve` must end soon after
+/// `shutdown` fires; what has not ended after the drain time is dropped.
+pub(crate) async fn accept<S, F>(
+    listener: TcpListener,
+    limits: Limits,
+    refusal: &'static [u8],
+    shutdown: Shutdown,
+    serve: S,
+) where
+    S: Fn(Watched<TcpStream>) -> F,
+    F: Future<Output = ()> + Send + 'static,
+{
+    let places = Arc::new(Semaphore::new(limits.connections_max));
+    let connections = TaskTracker::new();
+    let abandon = Shutdown::new();
+    loop {
+        let accepted = tokio::select! {
+            () = shutdown.cancelled() => break,
+            accepted = listener.accept() => accepted,
+        };
+        let stream = match accepted {
+            Ok((stream, _peer)) => stream,
+            Err(error) => {
+                // Out of file descriptors, or a peer gone before it was accepted: neither ends the server.
+                tracing::warn!("accept failed: {error}");
+                clock::pause(Duration::from_millis(10)).await;
+                continue;
+            }
+        };
+        let Ok(place) = Arc::clone(&places).try_acquire_owned() else {
+            connections.spawn(refuse(stream, refusal));
+            continue;
+        };
+        if let Err(error) = stream.set_nodelay(true) {
+            tracing::debug!("TCP_NODELAY refused: {error}");
+        }
+        let (watched, progress) = Watched::new(stream);
+        let served = serve(watched);
+        let (idle_max, abandon) = (limits.idle_time_max, abandon.clone());
+        connections.spawn(async move {
+            tokio::select! {
+                () = served => {}
+                () = stalled(progress, idle_max) => tracing::debug!("closed an idle connection"),
+                () = abandon.cancelled() => tracing::debug!("dropped a connection that did not drain"),
+            }
+            drop(place);
+        });
+    }
+    drop(listener);
+    connections.close();
+    if clock::limit(limits.drain_time_max, connections.wait()).await.is_err() {
+        abandon.cancel();
+        connections.wait().await;
+    }
+}
+
+async fn refuse(mut stream: TcpStream, refusal: &'static [u8]) {
+    // The peer may be gone already: there is nobody to tell then.
+    let _ = clock::limit(Duration::from_millis(100), stream.write_all(refusal)).await;
+}
+
+/// Returns once a whole `span` has passed without a byte. Looks every half span, so that the bytes
+/// themselves cost no reading of a clock.
+async fn stalled(progress: Arc<AtomicU64>, span: Duration) {
+    let mut seen = (0, 0);
+    while seen.1 < 2 {
+        let now = progress.load(Ordering::Relaxed);
+        seen = if now == seen.0 { (now, seen.1 + 1) } else { (now, 0) };
+        clock::pause(span / 2).await;
+    }
+}
+
+/// A stream that counts the bytes it moves, so that an idle connection can be told from a busy one.
+#[derive(Debug)]
+pub(crate) struct Watched<S> {
+    stream: S,
+    moved: Arc<AtomicU64>,
+}
+
+impl<S> Watched<S> {
+    fn new(stream: S) -> (Watched<S>, Arc<AtomicU64>) {
+        let moved = Arc::new(AtomicU64::new(0));
+        (Watched { stream, moved: Arc::clone(&moved) }, moved)
+    }
+
+    /// One writer at a time: a load and a store are enough, and cheaper than an atomic addition.
+    fn count(&self, bytes: usize) {
+        self.moved.store(self.moved.load(Ordering::Relaxed).wrapping_add(bytes as u64), Ordering::Relaxed);
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        let polled = Pin::new(&mut self.stream).poll_read(context, buffer);
+        self.count(buffer.filled().len() - before);
+        polled
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let polled = Pin::new(&mut self.stream).poll_write(context, bytes);
+        if let Poll::Ready(Ok(written)) = polled {
+            self.count(written);
+        }
+        polled
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let polled = Pin::new(&mut self.stream).poll_write_vectored(context, slices);
+        if let Poll::Ready(Ok(written)) = polled {
+            self.count(written);
+        }
+        polled
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+}

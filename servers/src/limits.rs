@@ -1,0 +1,62 @@
+//! The bounds that a public server needs, with their defaults. Past one, a caller gets an error or a closed
+//! connection, and the others are served on.
+
+use std::time::Duration;
+
+/// Bounds of one listening server. The defaults suit the market's messages: the largest request is a hundred
+/// symbols, the largest reply about a megabyte.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Limits {
+    /// Open connections; one more is told so and closed. Default 20 000.
+    pub connections_max: usize,
+    /// Bytes of a request's body, of a gRPC message and of a TCP frame. Default 64 KiB.
+    pub message_bytes_max: usize,
+    /// Bytes of a request's line and headers. Default 16 KiB.
+    pub header_bytes_max: usize,
+    /// Header fields of an HTTP/1.1 request. Default 64.
+    pub headers_max: usize,
+    /// Time in which an HTTP/1.1 request's headers must arrive, counted from when the connection waits for
+    /// them, so that it bounds an idle HTTP/1.1 connection too. Default 60 s.
+    pub header_time_max: Duration,
+    /// Time in which a body, or the rest of a TCP frame, must arrive once it began. Default 10 s.
+    pub message_time_max: Duration,
+    /// Time without a byte in either direction after which a connection is closed. Default 300 s.
+    pub idle_time_max: Duration,
+    /// Calls in flight on one connection: HTTP/2 streams are refused past it; TCP is read no further. Default
+    /// 256.
+    pub in_flight_max: usize,
+    /// Subscriptions and sessions on one TCP connection. Default 64.
+    pub subscriptions_max: usize,
+    /// Bytes waiting to be sent on one TCP connection before it is read no further, and events queued for
+    /// its subscriptions in units of 1 KiB. A subscriber slower than that misses the oldest ticks, and sees it
+    /// by their sequence numbers. Default 256 KiB.
+    pub outbound_bytes_max: usize,
+    /// HTTP/2 flow-control window of a stream, in bytes. Default 1 MiB: twice the bandwidth-delay product of
+    /// 50 Mbit/s at 80 ms.
+    pub h2_stream_window_bytes: u32,
+    /// HTTP/2 flow-control window of a connection, in bytes. Default 4 MiB.
+    pub h2_connection_window_bytes: u32,
+    /// Time that a stopping server gives the calls in flight. Default 5 s.
+    pub drain_time_max: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Limits {
+        Limits {
+            connections_max: 20_000,
+            message_bytes_max: 64 << 10,
+            header_bytes_max: 16 << 10,
+            headers_max: 64,
+            header_time_max: Duration::from_secs(60),
+            message_time_max: Duration::from_secs(10),
+            idle_time_max: Duration::from_secs(300),
+            in_flight_max: 256,
+            subscriptions_max: 64,
+            outbound_bytes_max: 256 << 10,
+            h2_stream_window_bytes: 1 << 20,
+            h2_connection_window_bytes: 4 << 20,
+            drain_time_max: Duration::from_secs(5),
+        }
+    }
+}

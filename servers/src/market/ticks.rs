@@ -1,0 +1,216 @@
+//! The ticks: one source, any number of subscribers, bounded memory. A subscriber reads the shared ring at its
+//! own place; one that falls behind misses the oldest ticks and slows nobody.
+
+use std::collections::{HashSet, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+
+use bytes::Bytes;
+use clock::{Clock, Mono, Timer};
+use proto::data::DataSet;
+use proto::encoding::Encoding;
+use proto::v1::Tick;
+use tokio::sync::watch;
+
+/// How many ticks a subscriber takes from the ring at a time.
+const BATCH: usize = 64;
+
+/// A tick, and its bytes in each format, encoded when first asked for and then shared by all.
+#[derive(Debug)]
+pub struct EncodedTick {
+    tick: Tick,
+    json: OnceLock<Bytes>,
+    protobuf: OnceLock<Bytes>,
+}
+
+impl EncodedTick {
+    /// The tick itself, for protocols whose library encodes it.
+    pub fn tick(&self) -> &Tick {
+        &self.tick
+    }
+
+    /// Its bytes.
+    pub fn encoded(&self, encoding: Encoding) -> &Bytes {
+        let once = match encoding {
+            Encoding::Json => &self.json,
+            Encoding::Protobuf => &self.protobuf,
+        };
+        once.get_or_init(|| encoding.encode(&self.tick))
+    }
+}
+
+/// The last ticks, and word of new ones.
+#[derive(Debug)]
+pub struct Ticks {
+    held_max: usize,
+    ring: Mutex<VecDeque<Arc<EncodedTick>>>,
+    /// The sequence of the newest tick.
+    head: watch::Sender<u64>,
+}
+
+/// A stretch of ticks read from the ring.
+#[derive(Debug, Default)]
+pub struct TickStretch {
+    /// In order, without gaps of the ring's making.
+    pub ticks: Vec<Arc<EncodedTick>>,
+    /// Ticks after the asked sequence that were no longer held.
+    pub missed: u64,
+}
+
+impl Ticks {
+    pub(super) fn new(held_max: usize) -> Ticks {
+        Ticks { held_max: held_max.max(1), ring: Mutex::default(), head: watch::Sender::new(0) }
+    }
+
+    /// The sequence of the newest tick; 0 before the first.
+    pub fn newest(&self) -> u64 {
+        *self.head.borrow()
+    }
+
+    /// At most `count_max` of the ticks after a sequence.
+    pub fn after(&self, sequence: u64, count_max: usize) -> TickStretch {
+        let ring = self.ring();
+        let Some(oldest) = ring.front().map(|tick| tick.tick.sequence) else { return TickStretch::default() };
+        let missed = oldest.saturating_sub(sequence + 1);
+        let start = usize::try_from((sequence + 1).saturating_sub(oldest)).unwrap_or(usize::MAX);
+        TickStretch { ticks: ring.iter().skip(start).take(count_max).map(Arc::clone).collect(), missed }
+    }
+
+    /// Returns when there is a tick after `sequence`.
+    pub async fn wait_after(&self, sequence: u64) {
+        let mut head = self.head.subscribe();
+        // The sender is `self`, so that it cannot be gone.
+        let _ = head.wait_for(|newest| *newest > sequence).await;
+    }
+
+    /// Adds a tick and wakes whoever waits.
+    pub fn emit(&self, tick: Tick) {
+        let sequence = tick.sequence;
+        let encoded = EncodedTick { tick, json: OnceLock::new(), protobuf: OnceLock::new() };
+        let mut ring = self.ring();
+        if ring.len() >= self.held_max {
+            ring.pop_front();
+        }
+        ring.push_back(Arc::new(encoded));
+        drop(ring);
+        self.head.send_replace(sequence);
+    }
+
+    fn ring(&self) -> MutexGuard<'_, VecDeque<Arc<EncodedTick>>> {
+        self.ring.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A subscriber's place in the ring.
+#[derive(Debug)]
+pub struct Subscription {
+    ticks: Arc<Ticks>,
+    symbols: HashSet<String>,
+    /// Sequence of the last tick taken from the ring.
+    at: u64,
+    batch: VecDeque<Arc<EncodedTick>>,
+}
+
+impl Subscription {
+    /// Begins after the newest tick. No symbols: all.
+    pub fn from_now(ticks: Arc<Ticks>, symbols: &[String]) -> Subscription {
+        let at = ticks.newest();
+        Subscription::after(ticks, symbols, at)
+    }
+
+    /// Begins after a sequence, as far as it is still held.
+    pub fn after(ticks: Arc<Ticks>, symbols: &[String], sequence: u64) -> Subscription {
+        Subscription {
+            ticks,
+            symbols: symbols.iter().cloned().collect(),
+            at: sequence,
+            batch: VecDeque::new(),
+        }
+    }
+
+    /// The next tick. Cancelling loses nothing.
+    pub async fn next(&mut self) -> Arc<EncodedTick> {
+        loop {
+            while let Some(tick) = self.batch.pop_front() {
+                if self.symbols.is_empty() || self.symbols.contains(&tick.tick.symbol) {
+                    return tick;
+                }
+            }
+            self.ticks.wait_after(self.at).await;
+            let stretch = self.ticks.after(self.at, BATCH);
+            if let Some(last) = stretch.ticks.last() {
+                self.at = last.tick.sequence;
+            }
+            self.batch = stretch.ticks.into();
+        }
+    }
+}
+
+/// Emits ticks at an even rate for ever. Late ticks are made up for at once, and each carries its own emit time.
+pub(super) async fn emit_evenly(
+    ticks: Arc<Ticks>,
+    data: DataSet,
+    clock: Clock,
+    mut timer: Timer,
+    ticks_per_s: f64,
+) {
+    let start = clock.now();
+    for sequence in 1_u64.. {
+        // f64 counts nanoseconds exactly for the first 104 days.
+        let due = Mono(start.0 + (sequence as f64 * 1e9 / ticks_per_s) as u64);
+        timer.sleep_until(due).await;
+        ticks.emit(Tick { emitted_mono_ns: clock.now().0, ..data.tick(sequence) });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn emit(ticks: &Ticks, data: &DataSet, sequences: std::ops::RangeInclusive<u64>) {
+        sequences.for_each(|sequence| ticks.emit(data.tick(sequence)));
+    }
+
+    #[tokio::test]
+    async fn a_slow_subscriber_misses_the_oldest_and_a_fast_one_nothing() {
+        let (ticks, data) = (Arc::new(Ticks::new(100)), DataSet::new(1));
+        let mut slow = Subscription::from_now(Arc::clone(&ticks), &[]);
+        let mut fast = Subscription::from_now(Arc::clone(&ticks), &[]);
+        for sequence in 1..=1_000 {
+            emit(&ticks, &data, sequence..=sequence);
+            assert_eq!(fast.next().await.tick.sequence, sequence);
+        }
+        let seen: Vec<u64> = [slow.next().await, slow.next().await].iter().map(|t| t.tick.sequence).collect();
+        assert_eq!(seen, [901, 902]);
+        assert_eq!(ticks.ring().len(), 100);
+    }
+
+    #[tokio::test]
+    async fn a_subscriber_gets_its_symbols_only() {
+        let (ticks, data) = (Arc::new(Ticks::new(10_000)), DataSet::new(1));
+        let symbol = data.tick(500).symbol;
+        let mut subscription = Subscription::from_now(Arc::clone(&ticks), std::slice::from_ref(&symbol));
+        emit(&ticks, &data, 1..=500);
+        let tick = subscription.next().await;
+        assert_eq!(tick.tick.symbol, symbol);
+    }
+
+    #[test]
+    fn a_stretch_says_what_was_missed() {
+        let (ticks, data) = (Ticks::new(10), DataSet::new(1));
+        emit(&ticks, &data, 1..=25);
+        let stretch = ticks.after(5, 4);
+        let sequences: Vec<u64> = stretch.ticks.iter().map(|tick| tick.tick.sequence).collect();
+        assert_eq!((sequences, stretch.missed), (vec![16, 17, 18, 19], 10));
+        assert!(ticks.after(25, 4).ticks.is_empty());
+    }
+
+    #[test]
+    fn a_tick_is_encoded_once_a_format() {
+        let (ticks, data) = (Ticks::new(10), DataSet::new(1));
+        emit(&ticks, &data, 1..=1);
+        let [first, second] = [ticks.after(0, 1).ticks.remove(0), ticks.after(0, 1).ticks.remove(0)];
+        for encoding in [Encoding::Json, Encoding::Protobuf] {
+            assert_eq!(first.encoded(encoding).as_ptr(), second.encoded(encoding).as_ptr());
+        }
+    }
+}

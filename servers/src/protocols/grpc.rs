@@ -1,0 +1,115 @@
+//! gRPC: the market over HTTP/2, with health and reflection. tonic encodes each message, a tick once for every
+//! subscriber: see `docs/BIAS.md`.
+
+use std::future::ready;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use futures::stream::{self, Stream, StreamExt as _};
+use proto::Fault;
+use proto::v1::{
+    FaultCode, History, HistoryRequest, OrderReceipt, OrderRequest, Portfolio, PortfolioRequest, Quote,
+    QuoteRequest, Quotes, QuotesRequest, SessionEvent, SessionRequest, SubscribeRequest, Tick,
+};
+use tokio::net::TcpListener;
+use tonic::{Code, Request, Response, Status, Streaming};
+
+use crate::http_server::{self, Versions};
+use crate::{Limits, Market, Shutdown};
+
+#[allow(missing_docs, unreachable_pub, clippy::all, clippy::pedantic, reason = "generated")]
+mod stub {
+    tonic::include_proto!("wirebench.market.v1");
+}
+
+use stub::market_server::{Market as MarketRpc, MarketServer};
+
+/// Serves until `shutdown`, then drains.
+pub async fn serve(listener: TcpListener, market: Arc<Market>, limits: Limits, shutdown: Shutdown) {
+    let service = MarketServer::new(Carrier { market })
+        .max_decoding_message_size(limits.message_bytes_max)
+        .max_encoding_message_size(usize::MAX);
+    let (health_reporter, health) = tonic_health::server::health_reporter();
+    health_reporter.set_serving::<MarketServer<Carrier>>().await;
+    let mut routes = tonic::service::Routes::new(service).add_service(health);
+    let reflection = || {
+        tonic_reflection::server::Builder::configure()
+            .register_encoded_file_descriptor_set(proto::DESCRIPTOR_SET)
+            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+    };
+    match (reflection().build_v1(), reflection().build_v1alpha()) {
+        (Ok(v1), Ok(v1alpha)) => routes = routes.add_service(v1).add_service(v1alpha),
+        (Err(error), _) | (_, Err(error)) => tracing::error!("no reflection: {error}"),
+    }
+    http_server::serve(listener, routes.into_axum_router(), Versions::Http2, limits, shutdown).await;
+}
+
+struct Carrier {
+    market: Arc<Market>,
+}
+
+type Events<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
+
+#[tonic::async_trait]
+impl MarketRpc for Carrier {
+    async fn get_quote(&self, request: Request<QuoteRequest>) -> Result<Response<Quote>, Status> {
+        respond(self.market.quote(request.into_inner()).await)
+    }
+
+    async fn get_quotes(&self, request: Request<QuotesRequest>) -> Result<Response<Quotes>, Status> {
+        respond(self.market.quotes(request.into_inner()).await)
+    }
+
+    async fn get_portfolio(&self, request: Request<PortfolioRequest>) -> Result<Response<Portfolio>, Status> {
+        respond(self.market.portfolio(request.into_inner()).await)
+    }
+
+    async fn get_history(&self, request: Request<HistoryRequest>) -> Result<Response<History>, Status> {
+        respond(self.market.history(request.into_inner()).await)
+    }
+
+    async fn place_order(&self, request: Request<OrderRequest>) -> Result<Response<OrderReceipt>, Status> {
+        respond(self.market.place_order(request.into_inner()).await)
+    }
+
+    type SubscribeStream = Events<Tick>;
+
+    async fn subscribe(
+        &self,
+        request: Request<SubscribeRequest>,
+    ) -> Result<Response<Self::SubscribeStream>, Status> {
+        let subscription = self.market.subscribe(request.get_ref()).map_err(|fault| status(&fault))?;
+        let ticks = stream::unfold(subscription, |mut subscription| async move {
+            let tick = subscription.next().await.tick().clone();
+            Some((Ok(tick), subscription))
+        });
+        Ok(Response::new(Box::pin(ticks)))
+    }
+
+    type SessionStream = Events<SessionEvent>;
+
+    async fn session(
+        &self,
+        request: Request<Streaming<SessionRequest>>,
+    ) -> Result<Response<Self::SessionStream>, Status> {
+        // A broken request stream ends the session, as its end does.
+        let requests = request.into_inner().scan((), |(), request| ready(request.ok()));
+        Ok(Response::new(Box::pin(self.market.session(requests).map(Ok))))
+    }
+}
+
+fn respond<T>(answer: proto::MarketResult<T>) -> Result<Response<T>, Status> {
+    answer.map(Response::new).map_err(|fault| status(&fault))
+}
+
+fn status(fault: &Fault) -> Status {
+    let code = match fault.code {
+        FaultCode::Unspecified => Code::Unknown,
+        FaultCode::NotFound => Code::NotFound,
+        FaultCode::InvalidArgument => Code::InvalidArgument,
+        FaultCode::Conflict => Code::AlreadyExists,
+        FaultCode::Limit => Code::ResourceExhausted,
+        FaultCode::Unavailable => Code::Unavailable,
+    };
+    Status::new(code, fault.detail.clone())
+}

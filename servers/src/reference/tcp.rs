@@ -1,0 +1,78 @@
+//! The reference server over the TCP frame: a quote request is answered with a quote of that symbol and nothing
+//! else in it, under its correlation id; many in flight.
+
+use bytes::BytesMut;
+use futures::stream::{FuturesUnordered, StreamExt as _};
+use prost::Message as _;
+use proto::frame::{self, Frame, FrameError, Kind};
+use proto::v1::{Quote, QuoteRequest};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+
+use super::{Behaviour, Reference};
+use crate::accept::{Watched, accept};
+use crate::{Limits, Shutdown};
+
+/// Serves until `shutdown`.
+///
+/// # Errors
+/// The system's, where it refuses a timer.
+pub async fn serve(
+    listener: TcpListener,
+    behaviour: Behaviour,
+    limits: Limits,
+    shutdown: Shutdown,
+) -> std::io::Result<()> {
+    let reference = Reference::start(behaviour)?;
+    accept(listener, limits, b"", shutdown.clone(), |stream| {
+        let (reference, shutdown) = (reference.clone(), shutdown.clone());
+        async move {
+            let _ = shutdown.run_until_cancelled_owned(converse(stream, &reference, limits)).await;
+        }
+    })
+    .await;
+    Ok(())
+}
+
+async fn converse(stream: Watched<TcpStream>, reference: &Reference, limits: Limits) -> std::io::Result<()> {
+    let (mut reader, mut writer) = tokio::io::split(stream);
+    let (mut inbound, mut outbound) = (BytesMut::new(), BytesMut::new());
+    let mut due = FuturesUnordered::new();
+    loop {
+        while let Some(frame) = take(&mut inbound, limits.message_bytes_max)? {
+            due.push(async {
+                reference.reply_time().await;
+                frame
+            });
+        }
+        tokio::select! {
+            biased;
+            written = writer.write_buf(&mut outbound), if !outbound.is_empty() => { written?; }
+            Some(frame) = due.next(), if !due.is_empty() => put_reply(&mut outbound, &frame),
+            read = reader.read_buf(&mut inbound), if due.len() < limits.in_flight_max => {
+                if read? == 0 {
+                    return Ok(());
+                }
+            }
+        }
+    }
+}
+
+fn take(inbound: &mut BytesMut, max: usize) -> std::io::Result<Option<Frame>> {
+    Frame::take(inbound, max).map_err(|error: FrameError| std::io::Error::other(error))
+}
+
+/// A quote is answered with its symbol, so that a market client takes it for the right one.
+fn put_reply(outbound: &mut BytesMut, frame: &Frame) {
+    match (frame.kind, QuoteRequest::decode(frame.payload.clone())) {
+        (Kind::QuoteRequest, Ok(request)) => {
+            frame::put(
+                outbound,
+                frame.id,
+                Kind::Quote,
+                &Quote { symbol: request.symbol, ..Quote::default() },
+            );
+        }
+        _ => frame::put_encoded(outbound, frame.id, Kind::End, &[]),
+    }
+}
