@@ -1,3 +1,55 @@
-//! No build step yet.
+//! Puts into the binary what a record says of it: the commit, the compiler, the versions of the libraries.
 
-fn main() {}
+use std::process::Command;
+
+/// The libraries whose versions matter to a figure.
+const LIBRARIES: [&str; 11] = [
+    "axum",
+    "bytes",
+    "h2",
+    "hdrhistogram",
+    "hyper",
+    "mimalloc",
+    "prost",
+    "serde_json",
+    "tokio",
+    "tonic",
+    "tower",
+];
+
+fn main() {
+    println!("cargo:rerun-if-changed=Cargo.lock");
+    println!("cargo:rerun-if-changed=.git/HEAD");
+    println!("cargo:rerun-if-changed=.git/index");
+    let commit = output("git", &["rev-parse", "--short=12", "HEAD"]).map(|commit| {
+        let changed = output("git", &["status", "--porcelain", "--untracked-files=no"]);
+        if changed.is_some_and(|files| !files.is_empty()) { format!("{commit}-dirty") } else { commit }
+    });
+    let rustc = std::env::var("RUSTC").ok().and_then(|rustc| output(&rustc, &["--version"]));
+    println!("cargo:rustc-env=WIREBENCH_COMMIT={}", commit.unwrap_or_default());
+    println!("cargo:rustc-env=WIREBENCH_RUSTC={}", rustc.unwrap_or_default());
+    println!("cargo:rustc-env=WIREBENCH_LIBRARIES={}", libraries().join(" "));
+}
+
+fn output(program: &str, arguments: &[&str]) -> Option<String> {
+    let output = Command::new(program).args(arguments).output().ok()?;
+    output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
+}
+
+/// `name=version` for each library, from the lock file.
+fn libraries() -> Vec<String> {
+    let lock = std::fs::read_to_string("Cargo.lock").unwrap_or_default();
+    let mut found = Vec::new();
+    for package in lock.split("[[package]]") {
+        let value = |key: &str| {
+            let line = package.lines().find(|line| line.starts_with(key))?;
+            line.split('"').nth(1)
+        };
+        if let (Some(name), Some(version)) = (value("name = "), value("version = "))
+            && LIBRARIES.contains(&name)
+        {
+            found.push(format!("{name}={version}"));
+        }
+    }
+    found
+}

@@ -1,1 +1,8 @@
-//! placeholder
+//! The laboratory: child processes that never outlive the command, pinning, meters, and what this machine is.
+//!
+//! It knows nothing of protocols, scenarios or statistics.
+
+pub mod child;
+pub mod cores;
+pub mod machine;
+pub mod meter;

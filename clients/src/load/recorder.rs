@@ -14,15 +14,19 @@ const SIGNIFICANT_DIGITS: u8 = 3;
 
 /// The four histograms, in nanoseconds. `response` has every arrival, failed ones at the time-out or more; `lag`
 /// every arrival that was picked up; `wait` those that were sent; `service` those that succeeded.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Histograms {
     /// Done − scheduled.
+    #[serde(with = "packed")]
     pub response: Histogram<u64>,
     /// Picked up − scheduled.
+    #[serde(with = "packed")]
     pub lag: Histogram<u64>,
     /// Sent − picked up.
+    #[serde(with = "packed")]
     pub wait: Histogram<u64>,
     /// Done − sent.
+    #[serde(with = "packed")]
     pub service: Histogram<u64>,
 }
 
@@ -60,7 +64,7 @@ impl Histograms {
 }
 
 /// What came of a stretch of load, warm-up left out.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Outcome {
     /// The histograms.
     pub histograms: Histograms,
@@ -162,7 +166,10 @@ pub mod packed {
     use base64::Engine as _;
     use base64::engine::general_purpose::STANDARD_NO_PAD;
     use hdrhistogram::Histogram;
-    use hdrhistogram::serialization::{Deserializer, Serializer as _, V2DeflateSerializer};
+    use hdrhistogram::serialization::{
+        Deserializer as HistogramReader, Serializer as _, V2DeflateSerializer,
+    };
+    use serde::{Deserialize as _, Deserializer, Serializer};
 
     /// Packs one.
     pub fn pack(histogram: &Histogram<u64>) -> String {
@@ -172,13 +179,29 @@ pub mod packed {
         STANDARD_NO_PAD.encode(bytes)
     }
 
+    /// For `#[serde(with)]`.
+    ///
+    /// # Errors
+    /// The serializer's.
+    pub fn serialize<S: Serializer>(histogram: &Histogram<u64>, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&pack(histogram))
+    }
+
+    /// For `#[serde(with)]`.
+    ///
+    /// # Errors
+    /// Where the text is not a packed histogram.
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Histogram<u64>, D::Error> {
+        unpack(&String::deserialize(deserializer)?).map_err(serde::de::Error::custom)
+    }
+
     /// Unpacks one.
     ///
     /// # Errors
     /// In words, where the text is not a packed histogram.
     pub fn unpack(text: &str) -> Result<Histogram<u64>, String> {
         let bytes = STANDARD_NO_PAD.decode(text).map_err(|error| error.to_string())?;
-        Deserializer::new().deserialize(&mut bytes.as_slice()).map_err(|error| error.to_string())
+        HistogramReader::new().deserialize(&mut bytes.as_slice()).map_err(|error| error.to_string())
     }
 }
 

@@ -1,0 +1,65 @@
+//! What this machine is: read once, kept beside every result.
+
+use std::fs;
+
+/// What a reader must know to judge a figure. What could not be read is `None`, and shown as unknown.
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
+pub struct Machine {
+    /// Kernel release.
+    pub kernel: Option<String>,
+    /// Model of the first core.
+    pub cpu_model: Option<String>,
+    /// Cores that this process may use.
+    pub cores: Vec<usize>,
+    /// Main memory, in bytes.
+    pub memory_bytes: Option<u64>,
+    /// Whether a hypervisor runs this machine.
+    pub virtual_machine: bool,
+    /// Frequency governor of the first core; absent where the machine does not scale, or hides it.
+    pub governor: Option<String>,
+    /// What the kernel reads time from.
+    pub clock_source: Option<String>,
+    /// Default TCP congestion control.
+    pub congestion_control: Option<String>,
+    /// Open files that this process may have.
+    pub open_files_max: Option<u64>,
+    /// Runnable processes in the last minute, on average, before the run.
+    pub load_average_1m: Option<f64>,
+}
+
+impl Machine {
+    /// Reads this machine.
+    pub fn read() -> Machine {
+        let cpu_info = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+        let limits = nix::sys::resource::getrlimit(nix::sys::resource::Resource::RLIMIT_NOFILE);
+        Machine {
+            kernel: line("/proc/sys/kernel/osrelease"),
+            cpu_model: field(&cpu_info, "model name"),
+            cores: crate::cores::allowed().unwrap_or_default(),
+            memory_bytes: memory_bytes(),
+            virtual_machine: field(&cpu_info, "flags")
+                .is_some_and(|flags| flags.split(' ').any(|flag| flag == "hypervisor")),
+            governor: line("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor"),
+            clock_source: line("/sys/devices/system/clocksource/clocksource0/current_clocksource"),
+            congestion_control: line("/proc/sys/net/ipv4/tcp_congestion_control"),
+            open_files_max: limits.ok().map(|(soft, _hard)| soft),
+            load_average_1m: line("/proc/loadavg")
+                .and_then(|averages| averages.split(' ').next()?.parse().ok()),
+        }
+    }
+}
+
+fn line(path: &str) -> Option<String> {
+    fs::read_to_string(path).ok().map(|text| text.trim().to_owned()).filter(|text| !text.is_empty())
+}
+
+/// The value behind `name … :` of the first line that begins with it.
+fn field(text: &str, name: &str) -> Option<String> {
+    let line = text.lines().find(|line| line.starts_with(name))?;
+    line.split_once(':').map(|(_, value)| value.trim().to_owned())
+}
+
+fn memory_bytes() -> Option<u64> {
+    let total = field(&fs::read_to_string("/proc/meminfo").ok()?, "MemTotal")?;
+    total.strip_suffix(" kB")?.trim().parse::<u64>().ok().map(|kib| kib * 1024)
+}

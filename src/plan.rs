@@ -1,0 +1,226 @@
+//! The plan of a run: every cell, how many rounds, and in what order. Made and hashed before any data.
+
+use std::time::Duration;
+
+use rand::SeedableRng as _;
+use rand::seq::SliceRandom as _;
+use rand_chacha::ChaCha8Rng;
+
+use crate::scenario::{Condition, Contender, Profile, Scenario};
+
+/// How much of a scenario is run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Extent {
+    /// `--quick`.
+    Quick,
+    /// The default.
+    Standard,
+    /// `--full`.
+    Full,
+}
+
+impl Extent {
+    /// The scenario's own numbers for it.
+    pub fn profile(self, scenario: &Scenario) -> &Profile {
+        match self {
+            Extent::Quick => &scenario.profiles.quick,
+            Extent::Standard => &scenario.profiles.standard,
+            Extent::Full => &scenario.profiles.full,
+        }
+    }
+}
+
+/// What the user changes about a plan.
+#[derive(Debug, Clone)]
+pub struct PlanOptions {
+    /// How much is run.
+    pub extent: Extent,
+    /// Rounds, instead of the profile's.
+    pub rounds: Option<u32>,
+    /// Seed of the order and of the schedules.
+    pub seed: u64,
+    /// Only these contenders; all if empty.
+    pub only: Vec<String>,
+}
+
+/// A contender under a condition.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Cell {
+    /// Who.
+    pub contender: Contender,
+    /// Under what.
+    pub condition: Condition,
+    /// Why the contender cannot be measured there, if it cannot.
+    pub not_offered: Option<String>,
+}
+
+/// Everything that is decided before the run.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Plan {
+    /// How much is run.
+    pub extent: Extent,
+    /// Seed of the order and of the schedules.
+    pub seed: u64,
+    /// All cells, measured or not.
+    pub cells: Vec<Cell>,
+    /// For each round, the cells in the order in which they are measured.
+    pub rounds: Vec<Vec<usize>>,
+    /// Load before the measuring, in each round of each cell.
+    pub warm_up: Duration,
+    /// Measured load, in each round of each cell.
+    pub duration: Duration,
+}
+
+/// Starting and stopping of one contender's processes with its conformance cases, roughly: for the estimate.
+const OVERHEAD_PER_CONTENDER: Duration = Duration::from_millis(400);
+/// From one cell to the next, roughly: for the estimate.
+const OVERHEAD_PER_CELL: Duration = Duration::from_millis(60);
+
+impl Plan {
+    /// Decides everything.
+    ///
+    /// # Errors
+    /// In words, where `only` names a contender that the scenario has not.
+    pub fn make(scenario: &Scenario, options: &PlanOptions) -> Result<Plan, String> {
+        if let Some(unknown) = options.only.iter().find(|name| scenario.contender(name).is_none()) {
+            let known: Vec<&str> =
+                scenario.contenders.iter().map(|contender| contender.name.as_str()).collect();
+            return Err(format!(
+                "--only {unknown}: there is no such contender; there is {}",
+                known.join(", ")
+            ));
+        }
+        let profile = options.extent.profile(scenario);
+        let wanted = |name: &str| options.only.is_empty() || options.only.iter().any(|only| only == name);
+        let mut cells = Vec::new();
+        for condition in profile.conditions.iter().filter_map(|name| scenario.condition(name)) {
+            for contender in scenario.contenders.iter().filter(|contender| wanted(&contender.name)) {
+                cells.push(Cell {
+                    contender: contender.clone(),
+                    condition: condition.clone(),
+                    not_offered: not_offered(scenario, contender, condition),
+                });
+            }
+        }
+        let measured: Vec<usize> =
+            (0..cells.len()).filter(|index| cells[*index].not_offered.is_none()).collect();
+        if measured.is_empty() {
+            return Err("nothing can be measured: no contender offers what the scenario asks".to_owned());
+        }
+        let mut random = ChaCha8Rng::seed_from_u64(options.seed);
+        let rounds = (0..options.rounds.unwrap_or(profile.rounds))
+            .map(|_| {
+                let mut order = measured.clone();
+                order.shuffle(&mut random);
+                order
+            })
+            .collect();
+        Ok(Plan {
+            extent: options.extent,
+            seed: options.seed,
+            cells,
+            rounds,
+            warm_up: profile.warm_up,
+            duration: profile.duration,
+        })
+    }
+
+    /// The contenders that are measured, each once, in the scenario's order.
+    pub fn contenders(&self) -> Vec<&Contender> {
+        let mut contenders: Vec<&Contender> = Vec::new();
+        for cell in self.cells.iter().filter(|cell| cell.not_offered.is_none()) {
+            if !contenders.iter().any(|contender| contender.name == cell.contender.name) {
+                contenders.push(&cell.contender);
+            }
+        }
+        contenders
+    }
+
+    /// Measurements in all: cells times rounds.
+    pub fn measurements(&self) -> usize {
+        self.rounds.iter().map(Vec::len).sum()
+    }
+
+    /// How long it will take, about.
+    pub fn time(&self) -> Duration {
+        let cell = self.warm_up + self.duration + OVERHEAD_PER_CELL;
+        let measuring = cell * u32::try_from(self.measurements()).unwrap_or(u32::MAX);
+        measuring + OVERHEAD_PER_CONTENDER * u32::try_from(self.contenders().len()).unwrap_or(u32::MAX)
+    }
+}
+
+fn not_offered(scenario: &Scenario, contender: &Contender, condition: &Condition) -> Option<String> {
+    let protocol = contender.carriage.protocol();
+    let operation = scenario.workload.operation;
+    if !protocol.offers().contains(&operation) {
+        return Some(format!("{} does not offer {}", protocol.name(), operation.name()));
+    }
+    let in_flight = condition.shape.in_flight;
+    let max = contender.carriage.in_flight_max()?;
+    (in_flight > max)
+        .then(|| format!("{in_flight} calls in flight on a connection: this contender can have {max}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn options(extent: Extent) -> PlanOptions {
+        PlanOptions { extent, rounds: None, seed: 1, only: Vec::new() }
+    }
+
+    fn scenario() -> Scenario {
+        Scenario::find("rest-vs-grpc", &[]).unwrap()
+    }
+
+    #[test]
+    fn every_round_has_every_cell_once_in_an_order_of_its_own() {
+        let plan = Plan::make(&scenario(), &options(Extent::Quick)).unwrap();
+        assert_eq!(plan.rounds.len(), 10);
+        for round in &plan.rounds {
+            let mut sorted = round.clone();
+            sorted.sort_unstable();
+            assert_eq!(sorted, (0..6).collect::<Vec<_>>());
+        }
+        assert!(plan.rounds.windows(2).any(|pair| pair[0] != pair[1]));
+        assert_eq!(plan, Plan::make(&scenario(), &options(Extent::Quick)).unwrap());
+        assert_ne!(
+            plan,
+            Plan::make(&scenario(), &PlanOptions { seed: 2, ..options(Extent::Quick) }).unwrap()
+        );
+    }
+
+    #[test]
+    fn what_a_protocol_cannot_do_is_a_cell_and_is_not_measured() {
+        let plan = Plan::make(&scenario(), &options(Extent::Full)).unwrap();
+        let without: Vec<String> = plan
+            .cells
+            .iter()
+            .filter(|cell| cell.not_offered.is_some())
+            .map(|cell| format!("{} {}", cell.contender.name, cell.condition.name))
+            .collect();
+        assert_eq!(without, ["rest-h1-json 1x8", "rest-h1-protobuf 1x8"]);
+        assert!(plan.rounds.iter().all(|round| round.len() == 10));
+    }
+
+    #[test]
+    fn an_unknown_contender_is_refused() {
+        let only = vec!["rest".to_owned()];
+        assert!(Plan::make(&scenario(), &PlanOptions { only, ..options(Extent::Quick) }).is_err());
+    }
+
+    /// The budgets of the design: `cargo bench` ≤ 6 min, the card quick ≤ 9 min, full ≤ 110 min.
+    #[test]
+    fn the_plans_keep_their_time_budgets() {
+        let scenarios = Scenario::built_in().unwrap();
+        let minutes = |extent: Extent, only_bench: bool| {
+            let plans = scenarios.iter().filter(|scenario| scenario.bench || !only_bench);
+            let total: Duration = plans.map(|s| Plan::make(s, &options(extent)).unwrap().time()).sum();
+            total.as_secs_f64() / 60.0
+        };
+        assert!(minutes(Extent::Quick, true) <= 6.0);
+        assert!(minutes(Extent::Quick, false) <= 9.0);
+        assert!(minutes(Extent::Full, false) <= 110.0);
+    }
+}

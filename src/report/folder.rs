@@ -1,0 +1,69 @@
+//! Where results go: `results/<time>/{index.html, <scenario>/{record.json, report.html}}`, and `results/latest`.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+
+use crate::record::{Record, write_atomically};
+
+/// The folder of one run.
+#[derive(Debug)]
+pub struct ResultsFolder {
+    path: PathBuf,
+    /// The link to swap at the end; none where the user chose the folder.
+    latest: Option<PathBuf>,
+}
+
+impl ResultsFolder {
+    /// Makes `results/<time>`, or the folder that was asked for.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn create(chosen: Option<&Path>) -> anyhow::Result<ResultsFolder> {
+        let (path, latest) = match chosen {
+            Some(path) => (path.to_owned(), None),
+            None => {
+                let results = Path::new("results");
+                (results.join(now_as_a_name()), Some(results.join("latest")))
+            }
+        };
+        fs::create_dir_all(&path).with_context(|| format!("making {}", path.display()))?;
+        Ok(ResultsFolder { path, latest })
+    }
+
+    /// Writes a scenario's record and page.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn add(&self, record: &Record) -> anyhow::Result<()> {
+        let folder = self.path.join(&record.scenario.name);
+        fs::create_dir_all(&folder).with_context(|| format!("making {}", folder.display()))?;
+        write_atomically(&folder.join("record.json"), &serde_json::to_vec(record)?)?;
+        write_atomically(&folder.join("report.html"), super::scenario_page(record)?.as_bytes())?;
+        Ok(())
+    }
+
+    /// Writes the index, points `latest` here, and gives the index's path.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn finish(&self, records: &[Record]) -> anyhow::Result<PathBuf> {
+        let index = self.path.join("index.html");
+        write_atomically(&index, super::index_page(records)?.as_bytes())?;
+        if let (Some(latest), Some(name)) = (&self.latest, self.path.file_name()) {
+            // Made beside it and renamed over it: a reader sees the old run or the new one.
+            let unfinished = latest.with_extension("unfinished");
+            let _ = fs::remove_file(&unfinished);
+            std::os::unix::fs::symlink(name, &unfinished)?;
+            fs::rename(&unfinished, latest).with_context(|| format!("pointing {} here", latest.display()))?;
+            return Ok(latest.join("index.html"));
+        }
+        Ok(index)
+    }
+}
+
+/// `2026-11-24T09-41-07Z`: sorts by time, and is a name on every file system.
+fn now_as_a_name() -> String {
+    super::view::utc(clock::wall_time_us()).replace(' ', "T").replace(':', "-") + "Z"
+}

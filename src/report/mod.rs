@@ -1,0 +1,29 @@
+//! The report: drawn from records and from nothing else. One file a page that opens offline, on a phone, and on
+//! paper.
+
+mod chart;
+mod folder;
+mod view;
+
+use askama::Template as _;
+
+pub use folder::ResultsFolder;
+pub use view::summary_lines;
+
+use crate::record::Record;
+
+/// The page of one scenario.
+///
+/// # Errors
+/// Where the template cannot be filled, which is a bug.
+pub fn scenario_page(record: &Record) -> Result<String, askama::Error> {
+    view::ScenarioPage::of(record).render()
+}
+
+/// The page that leads to the scenarios of a run.
+///
+/// # Errors
+/// As [`scenario_page`].
+pub fn index_page(records: &[Record]) -> Result<String, askama::Error> {
+    view::IndexPage::of(records).render()
+}

@@ -1,0 +1,401 @@
+//! From a record to what its page and its terminal lines say.
+
+use std::collections::BTreeMap;
+
+use askama::Template;
+use hdrhistogram::Histogram;
+
+use super::chart::{self, Bar, Line, NARROW, WIDE};
+use crate::record::{CellPart, Merged, Quantiles, Record, Verdict, VerdictWord, printable};
+use crate::scenario::Metric;
+use crate::statistics::mean_with_interval;
+use crate::text;
+
+/// The page of a scenario.
+#[derive(Template)]
+#[template(path = "report.html")]
+pub(super) struct ScenarioPage<'a> {
+    record: &'a Record,
+    verdicts: Vec<VerdictView<'a>>,
+    sections: Vec<ConditionView>,
+    facts: Vec<(&'static str, String)>,
+    environment: Vec<(&'static str, String)>,
+    analysis: Vec<&'a str>,
+    started: String,
+}
+
+/// The page of a run.
+#[derive(Template)]
+#[template(path = "index.html")]
+pub(super) struct IndexPage<'a> {
+    scenarios: Vec<(&'a Record, Vec<VerdictView<'a>>)>,
+    started: String,
+    command: &'a str,
+}
+
+struct VerdictView<'a> {
+    verdict: &'a Verdict,
+    word: &'static str,
+    class: &'static str,
+}
+
+/// What was measured under one condition.
+struct ConditionView {
+    name: String,
+    words: String,
+    legend: Vec<(String, String)>,
+    percentiles: [String; 2],
+    bars: [String; 2],
+    rows: Vec<Row>,
+    not_offered: Vec<(String, String)>,
+    failures: Vec<String>,
+    n: String,
+}
+
+/// A contender's line of the table.
+struct Row {
+    marker: String,
+    name: String,
+    carriage: String,
+    ok_per_s: String,
+    failed: String,
+    cpu: String,
+    cpu_interval: String,
+    cpu_client: String,
+    cpu_server: String,
+    points: [Point; 4],
+    lag: String,
+    wait: String,
+}
+
+/// A percentile, and the interval of the rounds' own.
+struct Point {
+    value: String,
+    interval: String,
+}
+
+impl<'a> ScenarioPage<'a> {
+    pub(super) fn of(record: &'a Record) -> ScenarioPage<'a> {
+        let order = contenders(record);
+        ScenarioPage {
+            verdicts: verdicts(record),
+            sections: record.conditions().into_iter().map(|name| condition(record, name, &order)).collect(),
+            facts: facts(record),
+            environment: environment(record),
+            analysis: record.scenario.analysis.split("\n\n").collect(),
+            started: utc(record.started_at_us),
+            record,
+        }
+    }
+}
+
+impl<'a> IndexPage<'a> {
+    pub(super) fn of(records: &'a [Record]) -> IndexPage<'a> {
+        IndexPage {
+            scenarios: records.iter().map(|record| (record, verdicts(record))).collect(),
+            started: records.first().map(|record| utc(record.started_at_us)).unwrap_or_default(),
+            command: records.first().map(|record| record.command.as_str()).unwrap_or_default(),
+        }
+    }
+}
+
+fn verdicts(record: &Record) -> Vec<VerdictView<'_>> {
+    let view = |verdict: &'_ Verdict| {
+        let class = match verdict.verdict {
+            VerdictWord::Holds => "holds",
+            VerdictWord::DoesNotHold => "fails",
+            VerdictWord::Undecided => "open",
+        };
+        (verdict.verdict.in_words(), class)
+    };
+    record
+        .verdicts
+        .iter()
+        .map(|verdict| {
+            let (word, class) = view(verdict);
+            VerdictView { verdict, word, class }
+        })
+        .collect()
+}
+
+/// Every contender once, in the scenario's order: its place gives it one colour and one shape throughout.
+fn contenders(record: &Record) -> Vec<&str> {
+    let mut order: Vec<&str> = Vec::new();
+    for cell in &record.cells {
+        if !order.contains(&cell.contender.as_str()) {
+            order.push(&cell.contender);
+        }
+    }
+    order
+}
+
+fn condition(record: &Record, name: &str, order: &[&str]) -> ConditionView {
+    let nth = |cell: &CellPart| order.iter().position(|other| *other == cell.contender).unwrap_or(0);
+    let cells: Vec<(usize, &CellPart)> =
+        record.cells.iter().enumerate().filter(|(_, cell)| cell.condition == name).collect();
+    let measured: Vec<(usize, &CellPart, &Merged)> =
+        cells.iter().filter_map(|(index, cell)| Some((*index, *cell, cell.merged.as_ref()?))).collect();
+    let lines: Vec<Line> = measured
+        .iter()
+        .map(|(index, cell, _)| Line {
+            name: cell.contender.clone(),
+            nth: nth(cell),
+            points: percentile_points(&merged_response(record, *index)),
+        })
+        .collect();
+    let bars: Vec<Bar> = measured
+        .iter()
+        .map(|(index, cell, merged)| Bar {
+            name: cell.contender.clone(),
+            nth: nth(cell),
+            parts: [merged.client_cpu_us_per_call, merged.server_cpu_us_per_call],
+            half_interval: interval(record, *index, Metric::CpuPerCall).map(|(_, half)| half),
+        })
+        .collect();
+    let draw = |size| chart::percentiles(&lines, size, "Response time by percentile");
+    let draw_bars = |size| {
+        chart::stacked_bars(&bars, ["client", "server"], size, "Processor time per call, client and server")
+    };
+    let n = measured.iter().map(|(_, _, merged)| merged.counts.arrivals).min().unwrap_or(0);
+    let rounds = measured.iter().map(|(_, _, merged)| merged.rounds).min().unwrap_or(0);
+    ConditionView {
+        name: name.to_owned(),
+        words: cells.first().map(|(_, cell)| condition_in_words(cell)).unwrap_or_default(),
+        legend: measured
+            .iter()
+            .map(|(_, cell, _)| (chart::marker(nth(cell)), cell.contender.clone()))
+            .collect(),
+        percentiles: [draw(WIDE), draw(NARROW)],
+        bars: [draw_bars(WIDE), draw_bars(NARROW)],
+        rows: measured
+            .iter()
+            .map(|(index, cell, merged)| row(record, *index, cell, merged, chart::marker(nth(cell))))
+            .collect(),
+        not_offered: cells
+            .iter()
+            .filter_map(|(_, cell)| Some((cell.contender.clone(), cell.not_offered.clone()?)))
+            .collect(),
+        failures: measured.iter().flat_map(|(_, cell, merged)| failures(cell, merged)).collect(),
+        n: format!("n ≥ {} calls a contender, in {rounds} rounds", text::count(n)),
+    }
+}
+
+fn condition_in_words(cell: &CellPart) -> String {
+    let connections = if cell.connections == 1 { "connection" } else { "connections" };
+    let load = match cell.rate_per_s {
+        Some(rate) => format!("{} arrivals per second ({})", text::three_digits(rate), cell.arrivals),
+        None => "closed loop: each slot calls again when its call is done".to_owned(),
+    };
+    format!("{} {connections} × {} in flight, {load}", cell.connections, cell.in_flight)
+}
+
+fn failures(cell: &CellPart, merged: &Merged) -> Vec<String> {
+    let sample = |kind: &String| {
+        merged.counts.failure_samples.get(kind).map(|text| format!(", such as “{text}”")).unwrap_or_default()
+    };
+    let failed = merged.counts.failed.iter();
+    failed
+        .map(|(kind, count)| format!("{}: {} {kind}{}", cell.contender, text::count(*count), sample(kind)))
+        .collect()
+}
+
+fn merged_response(record: &Record, cell: usize) -> Option<Histogram<u64>> {
+    let mut rounds = record.rounds.iter().filter(|round| round.cell == cell);
+    let mut all = rounds.next()?.histograms_ns.response.clone();
+    for round in rounds {
+        // Equal bounds, so that it cannot fail.
+        let _ = all.add(&round.histograms_ns.response);
+    }
+    Some(all)
+}
+
+/// Points of the percentile line, as deep as the number of values allows.
+fn percentile_points(histogram: &Option<Histogram<u64>>) -> Vec<(f64, f64)> {
+    const STEPS_A_DECADE: u32 = 20;
+    let Some(histogram) = histogram else { return Vec::new() };
+    let fine =
+        (0..=3 * STEPS_A_DECADE).map(|step| 1.0 - 10_f64.powf(-f64::from(step) / f64::from(STEPS_A_DECADE)));
+    let mut shares: Vec<f64> = fine.filter(|share| *share > 0.5).chain([0.5, 0.9, 0.99, 0.999]).collect();
+    shares.sort_by(f64::total_cmp);
+    shares.dedup_by(|left, right| (*left - *right).abs() < 1e-9);
+    shares.retain(|share| printable(histogram.len(), *share));
+    shares.into_iter().map(|share| (share, histogram.value_at_quantile(share) as f64 / 1e3)).collect()
+}
+
+fn row(record: &Record, index: usize, cell: &CellPart, merged: &Merged, marker: String) -> Row {
+    let cpu = interval(record, index, Metric::CpuPerCall);
+    let failed = merged.counts.failures();
+    let p99 = |quantiles: &Quantiles| {
+        let at = |share| quantiles.shown(share).map_or_else(|| "–".to_owned(), text::micros);
+        format!("{} / {}", at(0.5), at(0.99))
+    };
+    let point = |share, metric: Option<Metric>| Point {
+        value: merged.response_us.shown(share).map_or_else(|| "–".to_owned(), text::micros),
+        interval: metric
+            .and_then(|metric| interval(record, index, metric))
+            .map(|(_, half)| format!("± {}", text::micros(half)))
+            .unwrap_or_default(),
+    };
+    Row {
+        marker,
+        name: cell.contender.clone(),
+        carriage: cell.carriage.clone(),
+        ok_per_s: text::three_digits(merged.counts.ok_per_s),
+        failed: if failed == 0 { "0".to_owned() } else { text::count(failed) },
+        cpu: text::micros(merged.client_cpu_us_per_call + merged.server_cpu_us_per_call),
+        cpu_interval: cpu.map(|(_, half)| format!("± {}", text::micros(half))).unwrap_or_default(),
+        cpu_client: text::micros(merged.client_cpu_us_per_call),
+        cpu_server: text::micros(merged.server_cpu_us_per_call),
+        points: [
+            point(0.5, Some(Metric::ResponseP50)),
+            point(0.9, None),
+            point(0.99, Some(Metric::ResponseP99)),
+            point(0.999, None),
+        ],
+        lag: p99(&merged.lag_us),
+        wait: p99(&merged.wait_us),
+    }
+}
+
+fn interval(record: &Record, cell: usize, metric: Metric) -> Option<(f64, f64)> {
+    mean_with_interval(&record.figures(cell, metric).into_values().collect::<Vec<_>>())
+}
+
+fn facts(record: &Record) -> Vec<(&'static str, String)> {
+    let plan = &record.plan;
+    let conformance = record.conformance.iter().map(|part| part.cases).min().unwrap_or(0);
+    let compared: usize = record.conformance.iter().filter_map(|part| part.replies_compared_whole).sum();
+    let handler = match (plan.handler_wait_us, plan.handler_cpu_us) {
+        (0.0, 0.0) => "answers at once".to_owned(),
+        (wait, cpu) => format!("waits {} and burns {}", text::micros(wait), text::micros(cpu)),
+    };
+    let cores = if record.layout.shared {
+        format!("client and server on core {}", record.layout.server)
+    } else {
+        format!("servers on core {}, clients on {:?}", record.layout.server, record.layout.client)
+    };
+    vec![
+        ("call", plan.operation.clone()),
+        ("handler", handler),
+        (
+            "rounds",
+            format!(
+                "{}, every contender once in each, in an order shuffled by seed {}",
+                plan.rounds.len(),
+                plan.seed
+            ),
+        ),
+        ("each measurement", format!("{} ms warm-up, {} ms measured", plan.warm_up_ms, plan.duration_ms)),
+        (
+            "time-out",
+            format!(
+                "{} after the schedule; a failed call stays in the response at that or more",
+                text::micros(plan.time_out_us)
+            ),
+        ),
+        (
+            "answers",
+            format!(
+                "each contender passed {conformance} conformance cases or more before, every reply was decoded and \
+             checked, {compared} were compared whole after"
+            ),
+        ),
+        ("where", format!("{cores}, over loopback")),
+    ]
+}
+
+fn environment(record: &Record) -> Vec<(&'static str, String)> {
+    let machine = &record.environment;
+    let unknown = |value: &Option<String>| value.clone().unwrap_or_else(|| "unknown".to_owned());
+    let libraries = join(&record.tool.libraries);
+    let virtual_machine = if machine.virtual_machine { ", in a virtual machine" } else { "" };
+    vec![
+        (
+            "wirebench",
+            format!(
+                "{} ({}, {} build, {})",
+                record.tool.version,
+                unknown(&record.tool.commit),
+                record.tool.build,
+                unknown(&record.tool.rustc)
+            ),
+        ),
+        (
+            "processor",
+            format!("{}, {} cores{virtual_machine}", unknown(&machine.cpu_model), machine.cores.len()),
+        ),
+        (
+            "memory",
+            machine.memory_bytes.map_or_else(
+                || "unknown".to_owned(),
+                |bytes| format!("{:.1} GiB", bytes as f64 / f64::from(1 << 30)),
+            ),
+        ),
+        ("kernel", unknown(&machine.kernel)),
+        ("governor", machine.governor.clone().unwrap_or_else(|| "none to be seen".to_owned())),
+        ("clock source", unknown(&machine.clock_source)),
+        ("congestion control", unknown(&machine.congestion_control)),
+        (
+            "load average before",
+            machine.load_average_1m.map_or_else(|| "unknown".to_owned(), |l| format!("{l:.2}")),
+        ),
+        ("libraries", libraries),
+    ]
+}
+
+fn join(libraries: &BTreeMap<String, String>) -> String {
+    libraries.iter().map(|(name, version)| format!("{name} {version}")).collect::<Vec<_>>().join(", ")
+}
+
+/// `2026-11-24 09:41:07`, in UTC.
+pub(super) fn utc(wall_us: u64) -> String {
+    let micros = i64::try_from(wall_us).unwrap_or(i64::MAX);
+    match jiff::Timestamp::from_microsecond(micros) {
+        Ok(time) => time.strftime("%Y-%m-%d %H:%M:%S").to_string(),
+        Err(_) => "an unknown time".to_owned(),
+    }
+}
+
+/// What a run came to, for the terminal.
+pub fn summary_lines(record: &Record) -> Vec<String> {
+    let mut lines = Vec::new();
+    for condition in record.conditions() {
+        lines.push(format!(
+            "{condition:<18}{:>9}{:>9}{:>8}{:>12}{:>10}{:>10}{:>10}",
+            "n", "ok/s", "failed", "CPU/call", "p50", "p99", "p99.9"
+        ));
+        for cell in record.cells.iter().filter(|cell| cell.condition == condition) {
+            lines.push(match &cell.merged {
+                Some(merged) => summary_line(cell, merged),
+                None => format!(
+                    "{:<18} not measured: {}",
+                    cell.contender,
+                    cell.not_offered.as_deref().unwrap_or("–")
+                ),
+            });
+        }
+    }
+    for warning in &record.warnings {
+        lines.push(format!("warning: {warning}"));
+    }
+    for verdict in &record.verdicts {
+        lines.push(format!("{} {}: {}", verdict.card, verdict.verdict.in_words(), verdict.sentence));
+        lines.push(format!("   {}", verdict.because));
+    }
+    lines
+}
+
+fn summary_line(cell: &CellPart, merged: &Merged) -> String {
+    let at = |share| merged.response_us.shown(share).map_or_else(|| "–".to_owned(), text::micros);
+    format!(
+        "{:<18}{:>9}{:>9}{:>8}{:>12}{:>10}{:>10}{:>10}",
+        cell.contender,
+        text::count(merged.counts.arrivals),
+        text::three_digits(merged.counts.ok_per_s),
+        text::count(merged.counts.failures()),
+        text::micros(merged.client_cpu_us_per_call + merged.server_cpu_us_per_call),
+        at(0.5),
+        at(0.99),
+        at(0.999)
+    )
+}

@@ -1,0 +1,99 @@
+//! What the command and its children say to each other: JSON lines, `open → opened → round … → result`; the end
+//! of its input is a child's order to stop.
+
+use std::net::SocketAddr;
+
+use clients::conformance::CaseResult;
+use clients::load::{Outcome, Round, Shape};
+use clients::protocols::Carriage;
+use proto::Protocol;
+use serde::{Deserialize, Serialize};
+use servers::{Limits, MarketConfig};
+
+use crate::scenario::Workload;
+
+/// To a server.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Serve {
+    /// Where it runs.
+    pub(super) core: usize,
+    pub(super) protocol: Protocol,
+    pub(super) market: MarketConfig,
+    pub(super) limits: Limits,
+}
+
+/// From a server.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum FromServer {
+    /// It listens.
+    Ready { address: SocketAddr },
+    /// It does not, and ends.
+    Failed { error: String },
+}
+
+/// To a client.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum ToClient {
+    /// Check the server, open the connections of every shape, prepare the requests.
+    Open(Open),
+    /// Load, over the connections of one of the shapes.
+    Round { shape: usize, round: Round },
+    /// Compare a sample of replies whole, outside the timing.
+    Audit,
+}
+
+/// What a client opens.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Open {
+    /// Where it runs.
+    pub(super) cores: Vec<usize>,
+    pub(super) carriage: Carriage,
+    pub(super) address: SocketAddr,
+    pub(super) market_seed: u64,
+    pub(super) workload: Workload,
+    pub(super) shapes: Vec<Shape>,
+}
+
+/// From a client.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum FromClient {
+    /// The conformance cases went as told here, and the connections are open.
+    Opened { conformance: Vec<CaseResult> },
+    /// What a round has come to so far.
+    Progress(Progress),
+    /// What a round came to.
+    Result(Box<Outcome>),
+    /// How many replies were compared whole, and the first that was wrong.
+    Audited { compared: usize, wrong: Option<String> },
+    /// It cannot go on, and ends.
+    Failed { error: String },
+}
+
+/// A look at a running round, coarse.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Progress {
+    /// Calls that succeeded.
+    pub ok: u64,
+    /// Calls that failed.
+    pub failed: u64,
+    /// Median response time so far, in µs, to within 9 %.
+    pub p50_us: Option<f64>,
+    /// Its 99th percentile, likewise.
+    pub p99_us: Option<f64>,
+}
+
+impl Progress {
+    /// Reads an engine's counters.
+    pub fn of(workers: &[std::sync::Arc<clients::load::Live>]) -> Progress {
+        let quantile = |share| clients::load::Live::quantile_ns(workers, share).map(|ns| ns as f64 / 1e3);
+        Progress {
+            ok: workers.iter().map(|live| live.ok()).sum(),
+            failed: workers.iter().map(|live| live.failed()).sum(),
+            p50_us: quantile(0.5),
+            p99_us: quantile(0.99),
+        }
+    }
+}

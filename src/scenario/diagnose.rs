@@ -1,0 +1,103 @@
+//! What is said of a broken scenario: file, line, key, what is wrong, and what to write instead.
+
+use std::ops::Range;
+
+use miette::{Diagnostic, NamedSource, SourceSpan};
+
+/// A scenario that cannot be used.
+#[derive(Debug, thiserror::Error, Diagnostic)]
+pub enum ScenarioError {
+    /// There is no scenario of that name.
+    #[error("there is no scenario '{name}'")]
+    Unknown {
+        /// The name asked for.
+        name: String,
+        /// What there is, or what it may have meant.
+        #[help]
+        help: String,
+    },
+    /// Its file cannot be read.
+    #[error("{file} cannot be read: {source}")]
+    Unreadable {
+        /// The file.
+        file: String,
+        /// The system's reason.
+        source: std::io::Error,
+    },
+    /// Its text is wrong somewhere.
+    #[error("{message}")]
+    Broken {
+        /// What is wrong, beginning with file, line and key.
+        message: String,
+        /// The whole text.
+        #[source_code]
+        text: NamedSource<String>,
+        /// Where it is wrong.
+        #[label("here")]
+        span: SourceSpan,
+        /// What to write instead, where that can be guessed.
+        #[help]
+        help: Option<String>,
+    },
+    /// A `--set KEY=VALUE` cannot be applied.
+    #[error("--set {setting}: {message}")]
+    Setting {
+        /// The setting.
+        setting: String,
+        /// What is wrong with it.
+        message: String,
+    },
+}
+
+impl ScenarioError {
+    pub(super) fn unknown<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> ScenarioError {
+        let known: Vec<&str> = known.collect();
+        let help = match nearest(name, &known) {
+            Some(near) => {
+                format!("did you mean '{near}'? `wirebench list` shows all; a file's name ends in .toml")
+            }
+            None => format!("there is: {}; a file's name ends in .toml", known.join(", ")),
+        };
+        ScenarioError::Unknown { name: name.to_owned(), help }
+    }
+
+    /// Something wrong at a place of the text.
+    pub(super) fn at(
+        file: &str,
+        text: &str,
+        span: Range<usize>,
+        message: &str,
+        help: Option<String>,
+    ) -> Self {
+        let line = text[..span.start.min(text.len())].matches('\n').count() + 1;
+        ScenarioError::Broken {
+            message: format!("{file}:{line}: {message}"),
+            text: NamedSource::new(file, text.to_owned()),
+            span: span.into(),
+            help,
+        }
+    }
+
+    /// What the TOML reader says, with a suggestion where it met a word it does not know.
+    pub(super) fn from_toml(file: &str, text: &str, error: &toml::de::Error) -> ScenarioError {
+        let span = error.span().unwrap_or(0..0);
+        let message = error.message();
+        ScenarioError::at(file, text, span, message, suggestion(message))
+    }
+}
+
+/// serde's messages quote the unknown word and then the known ones: `unknown field `a`, expected one of `b`, `c``.
+fn suggestion(message: &str) -> Option<String> {
+    let mut quoted = message.split('`').skip(1).step_by(2);
+    let word = quoted.next()?;
+    let known: Vec<&str> = quoted.collect();
+    let near = nearest(word, &known)?;
+    message.starts_with("unknown").then(|| format!("did you mean `{near}`?"))
+}
+
+/// The most similar word, if any is similar at all.
+pub(super) fn nearest<'a>(word: &str, known: &[&'a str]) -> Option<&'a str> {
+    let similarity = |candidate: &str| strsim::jaro_winkler(word, candidate);
+    let best = known.iter().copied().max_by(|left, right| similarity(left).total_cmp(&similarity(right)))?;
+    (similarity(best) > 0.75).then_some(best)
+}

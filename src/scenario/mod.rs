@@ -1,0 +1,228 @@
+//! Scenarios: a question as data. What is parsed ([`wire`]) is another type than what is used ([`Scenario`]):
+//! once it exists, a scenario is whole and its parts fit together.
+
+mod diagnose;
+mod wire;
+
+use std::path::Path;
+use std::time::Duration;
+
+use clients::load::{Arrivals, Model, Shape};
+use clients::protocols::Carriage;
+use proto::Capability;
+
+pub use diagnose::ScenarioError;
+pub use wire::json_schema;
+
+/// A question, and all that is needed to answer it by measuring.
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct Scenario {
+    /// Its name: that of its file.
+    pub name: String,
+    /// What it asks.
+    pub question: String,
+    /// The lines of the card that it tests.
+    pub card: Vec<String>,
+    /// Whether `cargo bench` runs it.
+    pub bench: bool,
+    /// What surprised, what the numbers depend on, what they do not show.
+    pub analysis: String,
+    /// What the clients do.
+    pub workload: Workload,
+    /// Under what the contenders are compared.
+    pub conditions: Vec<Condition>,
+    /// What is compared.
+    pub contenders: Vec<Contender>,
+    /// What is judged.
+    pub claims: Vec<Claim>,
+    /// How much of it is run.
+    pub profiles: Profiles,
+}
+
+/// What the clients do, in every condition.
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct Workload {
+    /// The call.
+    pub operation: Capability,
+    /// Symbols of a `quotes` call.
+    pub symbols: usize,
+    /// Candles of a `history` call.
+    pub candles: u32,
+    /// When calls are made, unless a condition says otherwise.
+    pub model: Model,
+    /// When a call counts as failed, after its schedule.
+    pub time_out: Duration,
+    /// Time that the market's handler waits.
+    pub handler_wait: Duration,
+    /// Processor time that the market's handler burns.
+    pub handler_cpu: Duration,
+}
+
+/// One setting of what varies.
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct Condition {
+    /// What it is called.
+    pub name: String,
+    /// Connections and calls in flight.
+    pub shape: Shape,
+    /// When calls are made.
+    pub model: Model,
+}
+
+/// One way to reach the market.
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct Contender {
+    /// What it is called.
+    pub name: String,
+    /// How the market is called.
+    pub carriage: Carriage,
+}
+
+/// A sentence of the card, as a comparison that can be judged.
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct Claim {
+    /// The line of the card.
+    pub card: String,
+    /// The claim in our words.
+    pub sentence: String,
+    /// Where it is judged.
+    pub condition: String,
+    /// What is compared.
+    pub metric: Metric,
+    /// Whose figure is divided …
+    pub contender: String,
+    /// … by whose.
+    pub against: String,
+    /// The claim holds where the whole interval of the ratio is below this.
+    pub holds_below: f64,
+}
+
+/// A figure that can be compared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Metric {
+    /// Processor time per call, client and server together, in µs.
+    CpuPerCall,
+    /// Median response time, in µs.
+    ResponseP50,
+    /// 99th percentile of the response time, in µs.
+    ResponseP99,
+}
+
+impl Metric {
+    /// In words, with what it is measured in.
+    pub fn in_words(self) -> &'static str {
+        match self {
+            Metric::CpuPerCall => "CPU per call",
+            Metric::ResponseP50 => "response p50",
+            Metric::ResponseP99 => "response p99",
+        }
+    }
+}
+
+/// How much of a scenario is run.
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct Profiles {
+    /// `--quick`.
+    pub quick: Profile,
+    /// Neither.
+    pub standard: Profile,
+    /// `--full`.
+    pub full: Profile,
+}
+
+/// One extent.
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct Profile {
+    /// The conditions that are run.
+    pub conditions: Vec<String>,
+    /// Rounds.
+    pub rounds: u32,
+    /// Load before the measuring, in each round of each cell.
+    pub warm_up: Duration,
+    /// Measured load, in each round of each cell.
+    pub duration: Duration,
+}
+
+/// The scenarios that are built in, by name.
+const BUILT_IN: [(&str, &str); 1] = [("rest-vs-grpc", include_str!("../../scenarios/rest-vs-grpc.toml"))];
+
+impl Scenario {
+    /// Every built-in scenario.
+    ///
+    /// # Errors
+    /// Where one is broken; a test keeps that from happening.
+    pub fn built_in() -> Result<Vec<Scenario>, ScenarioError> {
+        BUILT_IN
+            .iter()
+            .map(|(name, text)| Scenario::parse(&format!("scenarios/{name}.toml"), text, &[]))
+            .collect()
+    }
+
+    /// Finds a scenario by its name or its file, and changes it by `KEY=VALUE` pairs.
+    ///
+    /// # Errors
+    /// Where there is none, or it is broken: at its line.
+    pub fn find(name_or_file: &str, settings: &[String]) -> Result<Scenario, ScenarioError> {
+        if let Some((name, text)) = BUILT_IN.iter().find(|(name, _)| *name == name_or_file) {
+            return Scenario::parse(&format!("scenarios/{name}.toml"), text, settings);
+        }
+        let is_file = name_or_file.ends_with(".toml") || Path::new(name_or_file).exists();
+        if !is_file {
+            return Err(ScenarioError::unknown(name_or_file, BUILT_IN.iter().map(|(name, _)| *name)));
+        }
+        let text = std::fs::read_to_string(name_or_file)
+            .map_err(|source| ScenarioError::Unreadable { file: name_or_file.to_owned(), source })?;
+        Scenario::parse(name_or_file, &text, settings)
+    }
+
+    /// Reads a scenario from its text.
+    ///
+    /// # Errors
+    /// Where it is broken: at its line.
+    pub fn parse(file: &str, text: &str, settings: &[String]) -> Result<Scenario, ScenarioError> {
+        if settings.is_empty() {
+            return wire::parse(file, text);
+        }
+        let changed = wire::with_settings(file, text, settings)?;
+        wire::parse(&format!("{file} with --set"), &changed)
+    }
+
+    /// A contender by name.
+    pub fn contender(&self, name: &str) -> Option<&Contender> {
+        self.contenders.iter().find(|contender| contender.name == name)
+    }
+
+    /// A condition by name.
+    pub fn condition(&self, name: &str) -> Option<&Condition> {
+        self.conditions.iter().find(|condition| condition.name == name)
+    }
+}
+
+impl Workload {
+    /// The model of a rate given in a scenario: none is the closed model.
+    fn model(rate_per_s: Option<f64>, arrivals: Arrivals) -> Model {
+        match rate_per_s {
+            Some(rate_per_s) => Model::Open { arrivals, rate_per_s },
+            None => Model::Closed,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_built_in_scenario_is_whole_and_named_after_its_file() {
+        let scenarios = Scenario::built_in().unwrap();
+        for (scenario, (name, _)) in scenarios.iter().zip(BUILT_IN) {
+            assert_eq!(scenario.name, name);
+        }
+        let files = std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/scenarios")).unwrap();
+        let files = files.filter(|file| {
+            file.as_ref().unwrap().path().extension().is_some_and(|extension| extension == "toml")
+        });
+        assert_eq!(files.count(), BUILT_IN.len(), "a scenario's file is not built in");
+    }
+}

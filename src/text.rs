@@ -1,0 +1,64 @@
+//! Numbers for people: never without their unit.
+
+/// A time given in µs, in the unit that suits it.
+pub(crate) fn micros(value: f64) -> String {
+    match value {
+        value if value >= 1e6 => format!("{} s", three_digits(value / 1e6)),
+        value if value >= 1e3 => format!("{} ms", three_digits(value / 1e3)),
+        value => format!("{} µs", three_digits(value)),
+    }
+}
+
+/// Three significant digits, as far as they stand behind the point.
+pub(crate) fn three_digits(value: f64) -> String {
+    match value.abs() {
+        size if size >= 99.95 => format!("{value:.0}"),
+        size if size >= 9.995 => format!("{value:.1}"),
+        _ => format!("{value:.2}"),
+    }
+}
+
+/// A count, its thousands set apart by a thin space.
+pub(crate) fn count(value: u64) -> String {
+    let digits = value.to_string();
+    let mut out = String::new();
+    for (nth, digit) in digits.chars().enumerate() {
+        if nth > 0 && (digits.len() - nth).is_multiple_of(3) {
+            out.push('\u{2009}');
+        }
+        out.push(digit);
+    }
+    out
+}
+
+/// A stretch of time, for an estimate.
+pub(crate) fn about(span: std::time::Duration) -> String {
+    match span.as_secs() {
+        seconds if seconds >= 120 => format!("{} min", (seconds + 30) / 60),
+        seconds => format!("{seconds} s"),
+    }
+}
+
+/// The command line as it can be typed again.
+pub(crate) fn command_line() -> String {
+    let plain = |text: &str| text.chars().all(|c| c.is_ascii_alphanumeric() || "-_./:=,+@%".contains(c));
+    let quote = |text: String| if !text.is_empty() && plain(&text) { text } else { format!("'{text}'") };
+    let arguments = std::env::args().skip(1).map(quote);
+    std::iter::once("wirebench".to_owned()).chain(arguments).collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_have_three_digits_and_their_unit() {
+        assert_eq!(micros(0.5), "0.50 µs");
+        assert_eq!(micros(41.23), "41.2 µs");
+        assert_eq!(micros(999.96), "1000 µs");
+        assert_eq!(micros(2_345.0), "2.35 ms");
+        assert_eq!(micros(1.5e6), "1.50 s");
+        assert_eq!(count(1_234_567), "1\u{2009}234\u{2009}567");
+        assert_eq!(count(12), "12");
+    }
+}

@@ -1,0 +1,179 @@
+//! `doctor`: what this machine can measure, what spoils it, and what to do about it.
+
+use std::time::Duration;
+
+use clock::{Clock, Precision};
+use lab::cores::Layout;
+use lab::machine::Machine;
+use lab::meter::CoreTime;
+
+use crate::cli::Ending;
+use crate::text;
+
+/// What `doctor` takes.
+#[derive(Debug, clap::Args)]
+pub struct Options {
+    /// As JSON, to stdout.
+    #[arg(long)]
+    json: bool,
+}
+
+/// One thing looked at.
+#[derive(Debug, serde::Serialize)]
+struct Finding {
+    what: &'static str,
+    found: String,
+    /// What it spoils and what to do; absent where it is fine.
+    advice: Option<String>,
+}
+
+/// How long the timer and the cores are watched.
+const WATCHED: Duration = Duration::from_secs(1);
+/// Wake-ups a second while the timer is watched.
+const WAKES_PER_S: u32 = 2_000;
+
+/// Looks, and says.
+///
+/// # Errors
+/// Where the machine cannot be read at all.
+#[allow(clippy::print_stdout, reason = "the findings are data")]
+pub fn doctor(options: &Options) -> anyhow::Result<Ending> {
+    if !options.json {
+        eprintln!("watching the timer and the cores for {} …", text::about(WATCHED));
+    }
+    let findings = look()?;
+    if options.json {
+        println!("{}", serde_json::to_string_pretty(&findings)?);
+        return Ok(Ending::Fine);
+    }
+    for finding in &findings {
+        let mark = if finding.advice.is_none() { "ok " } else { "!! " };
+        println!("{mark}{:<22} {}", finding.what, finding.found);
+        if let Some(advice) = &finding.advice {
+            println!("   {:<22} → {advice}", "");
+        }
+    }
+    Ok(Ending::Fine)
+}
+
+fn look() -> anyhow::Result<Vec<Finding>> {
+    let machine = Machine::read();
+    let layout = Layout::of(&machine.cores)?;
+    let mut findings = machine_findings(&machine, &layout);
+    findings.extend(watched_findings(&machine)?);
+    Ok(findings)
+}
+
+fn machine_findings(machine: &Machine, layout: &Layout) -> Vec<Finding> {
+    let unknown = || "unknown".to_owned();
+    let cores = machine.cores.len();
+    let load = machine.load_average_1m.unwrap_or_default();
+    let files = machine.open_files_max.unwrap_or_default();
+    let governor = machine.governor.clone();
+    let clock_source = machine.clock_source.clone();
+    vec![
+        Finding {
+            what: "build",
+            found: if cfg!(debug_assertions) { "debug" } else { "release" }.to_owned(),
+            advice: cfg!(debug_assertions)
+                .then(|| "figures would be several times too high: build with --release".to_owned()),
+        },
+        Finding { what: "kernel", found: machine.kernel.clone().unwrap_or_else(unknown), advice: None },
+        Finding { what: "processor", found: machine.cpu_model.clone().unwrap_or_else(unknown), advice: None },
+        Finding {
+            what: "cores",
+            found: format!("{cores} allowed: {:?}", machine.cores),
+            advice: layout.shared.then(|| {
+                "client and server would share it and wait for each other: allow a second core (taskset, cgroup)"
+                    .to_owned()
+            }),
+        },
+        Finding {
+            what: "virtual machine",
+            found: if machine.virtual_machine { "yes" } else { "no" }.to_owned(),
+            advice: machine.virtual_machine.then(|| {
+                "wake-ups are slower and others may take the cores: compare ratios within a run, and confirm on \
+                 hardware"
+                    .to_owned()
+            }),
+        },
+        Finding {
+            what: "frequency governor",
+            found: governor.clone().unwrap_or_else(|| "none to be seen".to_owned()),
+            advice: governor.filter(|governor| governor != "performance").map(|governor| {
+                format!("'{governor}' changes the speed under way: cpupower frequency-set -g performance")
+            }),
+        },
+        Finding {
+            what: "clock source",
+            found: clock_source.clone().unwrap_or_else(unknown),
+            advice: clock_source
+                .filter(|source| !matches!(source.as_str(), "tsc" | "kvm-clock" | "arch_sys_counter"))
+                .map(|source| format!("reading '{source}' may take a system call: boot with clocksource=tsc")),
+        },
+        Finding {
+            what: "congestion control",
+            found: machine.congestion_control.clone().unwrap_or_else(unknown),
+            advice: None,
+        },
+        Finding {
+            what: "open files",
+            found: format!("{files} allowed"),
+            advice: (files < 4_096).then(|| "too few for many connections: ulimit -n 65536".to_owned()),
+        },
+        Finding {
+            what: "load average",
+            found: format!("{load:.2} in the last minute"),
+            advice: (load > 0.5).then(|| "something else runs here: stop it, or wait".to_owned()),
+        },
+    ]
+}
+
+/// What takes watching: timer wake-ups, and what the hypervisor takes.
+fn watched_findings(machine: &Machine) -> anyhow::Result<Vec<Finding>> {
+    let cores = machine.cores.iter().copied();
+    let read = || cores.clone().map(CoreTime::read).collect::<Result<Vec<_>, _>>();
+    let before = read()?;
+    let [p50, p99] = timer_lateness_us()?;
+    let after = read()?;
+    let steal =
+        after.iter().zip(&before).map(|(now, earlier)| now.steal_share_since(earlier)).fold(0.0, f64::max);
+    Ok(vec![
+        Finding {
+            what: "timer lateness",
+            found: format!(
+                "p50 {}, p99 {} (n = {})",
+                text::micros(p50),
+                text::micros(p99),
+                WATCHED.as_secs() * u64::from(WAKES_PER_S)
+            ),
+            advice: (p99 > 150.0).then(|| {
+                "arrivals would be that late, and it counts as lag: quieten the machine, or use constant load at a \
+                 higher rate"
+                    .to_owned()
+            }),
+        },
+        Finding {
+            what: "steal",
+            found: format!("{:.1} % of a core at the most", steal * 100.0),
+            advice: (steal > 0.02).then(|| "the hypervisor gives these cores to others: measure later".to_owned()),
+        },
+    ])
+}
+
+fn timer_lateness_us() -> anyhow::Result<[f64; 2]> {
+    let runtime = clients::local_runtime()?;
+    runtime.block_on(async {
+        let clock = Clock::System;
+        let mut timer = clock.timer(Precision::Sleep)?;
+        let start = clock.now();
+        let mut lateness: Vec<u64> = Vec::new();
+        for tick in 1..=(WAKES_PER_S * u32::try_from(WATCHED.as_secs())?) {
+            let due = start + Duration::from_secs(1) / WAKES_PER_S * tick;
+            timer.sleep_until(due).await;
+            lateness.push(clock.now().nanos_since(due));
+        }
+        lateness.sort_unstable();
+        Ok([0.5, 0.99].map(|share| lateness[(lateness.len() as f64 * share) as usize] as f64 / 1e3))
+    })
+}

@@ -1,0 +1,344 @@
+//! `load`: a load generator for servers that wirebench did not start.
+
+mod outcome;
+mod target;
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use clients::HttpVersion;
+use clients::foreign::http::{HttpConnector, HttpRequest};
+use clients::foreign::tcp::{RawTcpConnector, ReplyEnd};
+use clients::load::{Arrivals, Engine, EngineError, Model, Round, Shape};
+use clients::market::Checked;
+use clients::protocols::grpc::GrpcConnector;
+use clients::protocols::tcp::TcpConnector;
+use clients::{Connection, Connector};
+use clock::{Clock, Precision};
+use indicatif::ProgressBar;
+use proto::Operation;
+use proto::v1::QuoteRequest;
+
+use crate::cli::{Ending, UsageError};
+use crate::progress::in_words;
+use crate::run::Progress;
+use target::{Scheme, Target};
+
+/// What `load` takes.
+#[derive(Debug, clap::Args)]
+pub struct Options {
+    /// http://HOST:PORT/PATH, tcp://HOST:PORT or grpc://HOST:PORT (the market's quote).
+    target: String,
+    /// Calls per second, of the open model.
+    #[arg(long, value_name = "R")]
+    rate: Option<f64>,
+    /// Measured time.
+    #[arg(long, default_value = "10s", value_parser = humantime::parse_duration)]
+    duration: Duration,
+    /// Load before the measuring.
+    #[arg(long, default_value = "1s", value_parser = humantime::parse_duration)]
+    warm_up: Duration,
+    /// Connections in all.
+    #[arg(long, default_value_t = 8, value_name = "C", value_parser = clap::value_parser!(u16).range(1..=20000))]
+    connections: u16,
+    /// Calls in flight on each connection.
+    #[arg(long, default_value_t = 1, value_name = "K", value_parser = clap::value_parser!(u16).range(1..=10000))]
+    in_flight: u16,
+    /// open: calls at given times, whatever the server does. closed: each slot calls again when it is done; measures
+    /// throughput and hides waiting.
+    #[arg(long, value_enum, default_value_t = ModelName::Open)]
+    model: ModelName,
+    /// How arrivals of the open model are spaced.
+    #[arg(long, value_enum, default_value_t = Spacing::Constant)]
+    arrivals: Spacing,
+    /// Time after its schedule at which a call counts as failed.
+    #[arg(long, default_value = "5s", value_parser = humantime::parse_duration)]
+    time_out: Duration,
+    /// Seed of the arrivals.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Threads, each pinned to a core of its own.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=1024))]
+    workers: u16,
+    /// How the pacer wakes: sleep costs no processor time and is late by tens of µs; spin is on time and burns up to
+    /// 100 µs before each arrival. By default spin where that is at most a fifth of a core.
+    #[arg(long, value_enum)]
+    pacing: Option<Pacing>,
+    /// HTTP/2 by prior knowledge, instead of HTTP/1.1.
+    #[arg(long)]
+    http2: bool,
+    /// HTTP method.
+    #[arg(long, default_value = "GET")]
+    method: http::Method,
+    /// HTTP header, as 'Name: value'; can be repeated.
+    #[arg(long, value_name = "HEADER")]
+    header: Vec<String>,
+    /// The request: an HTTP body, or the bytes that are sent over tcp (\r, \n, \t, \0, \\ and \xNN are understood).
+    #[arg(long)]
+    body: Option<String>,
+    /// A tcp reply ends with these bytes (escapes as in --body).
+    #[arg(long, value_name = "BYTES", conflicts_with_all = ["reply_bytes", "frame"])]
+    reply_until: Option<String>,
+    /// A tcp reply has this many bytes.
+    #[arg(long, value_name = "N", conflicts_with = "frame", value_parser = clap::value_parser!(u32).range(1..=16_777_216))]
+    reply_bytes: Option<u32>,
+    /// The tcp server speaks the market's frames: ask it for quotes.
+    #[arg(long, value_enum)]
+    frame: Option<FrameName>,
+    /// Allow a target that is neither loopback nor private. Load only what is yours.
+    #[arg(long)]
+    allow_public: bool,
+    /// Exit with 3 where this is true, such as 'response.p99 > 20ms' or 'failed > 1%'; can be repeated.
+    #[arg(long, value_name = "EXPR", value_parser = outcome::Threshold::parse)]
+    fail_on: Vec<outcome::Threshold>,
+    /// One JSON object to stdout.
+    #[arg(long)]
+    json: bool,
+    /// Measure although this is a debug build.
+    #[arg(long)]
+    allow_debug: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum ModelName {
+    Open,
+    Closed,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Spacing {
+    Constant,
+    Poisson,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Pacing {
+    Sleep,
+    Spin,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum FrameName {
+    Market,
+}
+
+/// From the order to start to the start.
+const LEAD: Duration = Duration::from_millis(30);
+/// Arrivals per second and worker up to which spinning takes at most a fifth of a core.
+const SPIN_RATE_PER_S_MAX: f64 = 2_000.0;
+/// How often the terminal is told how it is going.
+const PROGRESS_EVERY: Duration = Duration::from_millis(250);
+
+/// Loads.
+///
+/// # Errors
+/// Where the target makes no sense or refuses, or the load cannot be made.
+pub fn load(options: &Options) -> anyhow::Result<Ending> {
+    if cfg!(debug_assertions) && !options.allow_debug {
+        let message = "this is a debug build, and its figures would be several times too high: build with --release, \
+                       or add --allow-debug";
+        return Err(UsageError(message.to_owned()).into());
+    }
+    let target = Target::parse(&options.target, options.allow_public)?;
+    let model = model(options)?;
+    let result = match target.scheme {
+        Scheme::Http => {
+            let version = if options.http2 { HttpVersion::Http2 } else { HttpVersion::Http1 };
+            let request = http_request(options, &target)?;
+            run(options, model, &HttpConnector { address: target.address, version }, &[request])
+        }
+        Scheme::Tcp if options.frame.is_some() => {
+            run(options, model, &Checked(TcpConnector { address: target.address }), &quotes())
+        }
+        Scheme::Tcp => {
+            let end = reply_end(options)?;
+            let request = Bytes::from(unescape(options.body.as_deref().unwrap_or("\\n"))?);
+            run(options, model, &RawTcpConnector { address: target.address, end }, &[request])
+        }
+        Scheme::Grpc => run(options, model, &Checked(GrpcConnector { address: target.address }), &quotes()),
+    };
+    let report = outcome::LoadReport::new(options, model, result?);
+    report.print(options.json)?;
+    let failed: Vec<String> =
+        options.fail_on.iter().filter_map(|threshold| threshold.failure(&report)).collect();
+    for failure in &failed {
+        eprintln!("failed: {failure}");
+    }
+    Ok(if failed.is_empty() { Ending::Fine } else { Ending::Threshold })
+}
+
+fn model(options: &Options) -> Result<Model, UsageError> {
+    match (options.model, options.rate) {
+        (ModelName::Closed, None) => Ok(Model::Closed),
+        (ModelName::Closed, Some(_)) => {
+            Err(UsageError("the closed model has no --rate: its rate is what comes out".to_owned()))
+        }
+        (ModelName::Open, None) => {
+            Err(UsageError("the open model needs a --rate; or take --model closed".to_owned()))
+        }
+        (ModelName::Open, Some(rate_per_s)) => {
+            let arrivals = match options.arrivals {
+                Spacing::Constant => Arrivals::Constant,
+                Spacing::Poisson => Arrivals::Poisson,
+            };
+            Ok(Model::Open { arrivals, rate_per_s })
+        }
+    }
+}
+
+/// What a load came to, and what it cost this process.
+struct Loaded {
+    outcome: clients::load::Outcome,
+    cpu: Duration,
+}
+
+fn run<K>(
+    options: &Options,
+    model: Model,
+    connector: &K,
+    requests: &[<K::Connection as Connection>::Request],
+) -> Result<Loaded, EngineError>
+where
+    K: Connector,
+    <K::Connection as Connection>::Request: Clone + Send + 'static,
+{
+    let clock = Clock::System;
+    let allowed = lab::cores::allowed()?;
+    // The last cores: what listens on this machine is more often on the first.
+    let cores: Vec<usize> = allowed.into_iter().rev().take(usize::from(options.workers)).collect();
+    let shape =
+        Shape { connections: usize::from(options.connections), in_flight: usize::from(options.in_flight) };
+    let engine = Engine::start(&cores, connector, shape, requests, lab::cores::pin)?;
+    let round = Round {
+        model,
+        warm_up: options.warm_up,
+        duration: options.duration,
+        time_out: options.time_out,
+        seed: options.seed,
+        start: clock.now() + LEAD,
+        precision: precision(options, cores.len()),
+    };
+    let measured_from = round.start + round.warm_up;
+    let done = std::sync::atomic::AtomicBool::new(false);
+    let live = engine.live();
+    std::thread::scope(|scope| {
+        let meter = scope.spawn(|| {
+            clock::pause_thread(measured_from.since(clock.now()));
+            lab::meter::cpu_time(std::process::id())
+        });
+        let shown = scope.spawn(|| show_progress(options, &live, &done));
+        let outcome = engine.run(&round);
+        let after = lab::meter::cpu_time(std::process::id())?;
+        done.store(true, std::sync::atomic::Ordering::Relaxed);
+        shown.thread().unpark();
+        let before = meter.join().map_err(|_| EngineError::WorkerLost)??;
+        Ok(Loaded { outcome: outcome?, cpu: after.saturating_sub(before) })
+    })
+}
+
+fn precision(options: &Options, workers: usize) -> Precision {
+    match (options.pacing, options.rate) {
+        (Some(Pacing::Spin), _) => Precision::Spin,
+        (Some(Pacing::Sleep), _) | (None, None) => Precision::Sleep,
+        (None, Some(rate)) if rate <= SPIN_RATE_PER_S_MAX * workers as f64 => Precision::Spin,
+        (None, Some(_)) => Precision::Sleep,
+    }
+}
+
+fn show_progress(
+    options: &Options,
+    live: &[std::sync::Arc<clients::load::Live>],
+    done: &std::sync::atomic::AtomicBool,
+) {
+    use std::io::IsTerminal as _;
+    let whole = options.warm_up + options.duration;
+    if !std::io::stderr().is_terminal() {
+        eprintln!("loading {} for {whole:?} …", options.target);
+        return;
+    }
+    let bar = ProgressBar::new_spinner();
+    let clock = Clock::System;
+    let began = clock.now();
+    while !done.load(std::sync::atomic::Ordering::Relaxed) {
+        let left = whole.saturating_sub(clock.now().since(began));
+        bar.set_message(format!("{} · {} left", in_words(&Progress::of(live)), crate::text::about(left)));
+        bar.tick();
+        std::thread::park_timeout(PROGRESS_EVERY);
+    }
+    bar.finish_and_clear();
+}
+
+fn http_request(options: &Options, target: &Target) -> Result<HttpRequest, UsageError> {
+    let mut headers = http::HeaderMap::new();
+    for header in &options.header {
+        let wrong = || UsageError(format!("--header '{header}': write 'Name: value'"));
+        let (name, value) = header.split_once(':').ok_or_else(wrong)?;
+        let name: http::HeaderName = name.trim().parse().map_err(|_| wrong())?;
+        headers.append(name, value.trim().parse().map_err(|_| wrong())?);
+    }
+    Ok(HttpRequest {
+        method: options.method.clone(),
+        uri: target.uri.clone(),
+        headers,
+        body: options.body.clone().unwrap_or_default().into(),
+    })
+}
+
+fn reply_end(options: &Options) -> Result<ReplyEnd, UsageError> {
+    match (&options.reply_until, options.reply_bytes) {
+        (Some(end), _) => match unescape(end)? {
+            empty if empty.is_empty() => Err(UsageError("--reply-until is empty".to_owned())),
+            end => Ok(ReplyEnd::Until(end)),
+        },
+        (None, Some(bytes)) => Ok(ReplyEnd::Bytes(bytes as usize)),
+        (None, None) => Err(UsageError(
+            "a tcp reply has no end of its own: give --reply-until, --reply-bytes or --frame market"
+                .to_owned(),
+        )),
+    }
+}
+
+/// Every symbol of the market, so that no cache serves them all.
+fn quotes() -> Vec<Operation> {
+    let data = proto::data::DataSet::new(0);
+    (0..proto::data::SYMBOLS)
+        .map(|index| Operation::Quote(QuoteRequest { symbol: data.symbol(index) }))
+        .collect()
+}
+
+fn unescape(text: &str) -> Result<Vec<u8>, UsageError> {
+    let mut out = Vec::new();
+    let mut bytes = text.bytes();
+    while let Some(byte) = bytes.next() {
+        if byte != b'\\' {
+            out.push(byte);
+            continue;
+        }
+        let wrong = || UsageError(format!("'{text}': after a backslash comes r, n, t, 0, \\ or xNN"));
+        out.push(match bytes.next() {
+            Some(b'r') => b'\r',
+            Some(b'n') => b'\n',
+            Some(b't') => b'\t',
+            Some(b'0') => 0,
+            Some(b'\\') => b'\\',
+            Some(b'x') => {
+                let digits: Vec<u8> = bytes.by_ref().take(2).collect();
+                let digits = std::str::from_utf8(&digits).map_err(|_| wrong())?;
+                u8::from_str_radix(digits, 16).map_err(|_| wrong())?
+            }
+            _ => return Err(wrong()),
+        });
+    }
+    Ok(out)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn escapes_become_bytes() {
+        assert_eq!(unescape(r"PING\r\n\x00\\").unwrap(), b"PING\r\n\0\\");
+        assert!(unescape(r"\q").is_err() && unescape(r"\x1").is_err() && unescape("\\").is_err());
+    }
+}

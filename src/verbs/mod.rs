@@ -1,0 +1,8 @@
+//! A file a verb.
+
+pub mod doctor;
+pub mod list;
+pub mod load;
+pub mod report;
+pub mod run;
+pub mod serve;

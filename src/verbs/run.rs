@@ -1,0 +1,182 @@
+//! `run`: scenarios from question to report.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use anyhow::Context as _;
+use lab::cores::Layout;
+use lab::machine::Machine;
+
+use crate::cli::{Ending, UsageError};
+use crate::plan::{Extent, Plan, PlanOptions};
+use crate::progress::Screen;
+use crate::record::{Record, RunInfo, record};
+use crate::report::ResultsFolder;
+use crate::run::{Watcher as _, execute};
+use crate::scenario::Scenario;
+use crate::text;
+
+/// What `run` takes.
+#[derive(Debug, clap::Args)]
+pub struct Options {
+    /// Names of built-in scenarios (`wirebench list`), or files ending in .toml.
+    #[arg(required_unless_present = "all", value_name = "NAME|FILE.toml")]
+    scenarios: Vec<String>,
+    /// Every built-in scenario.
+    #[arg(long, conflicts_with = "scenarios")]
+    all: bool,
+    /// The primary condition, briefly.
+    #[arg(long, conflicts_with = "full")]
+    quick: bool,
+    /// Every condition, at length.
+    #[arg(long)]
+    full: bool,
+    /// Rounds, instead of the scenario's. A verdict needs 10.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
+    rounds: Option<u32>,
+    /// Seed of the order of measurements and of the arrivals.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    seed: u64,
+    /// Change a value of the scenario, such as workload.rate_per_s=500.
+    #[arg(long, value_name = "KEY=VALUE")]
+    set: Vec<String>,
+    /// Only this contender; can be repeated.
+    #[arg(long, value_name = "CONTENDER")]
+    only: Vec<String>,
+    /// Where the results go, instead of results/<time>.
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// The records as JSON, to stdout, one a line.
+    #[arg(long)]
+    json: bool,
+    /// Print the plan with its time, and do nothing.
+    #[arg(long)]
+    dry_run: bool,
+    /// Measure although this is a debug build; the record is marked.
+    #[arg(long)]
+    allow_debug: bool,
+}
+
+/// The seed of the market's data, in every run.
+const MARKET_SEED: u64 = 42;
+
+/// Runs.
+///
+/// # Errors
+/// Where a scenario is broken, a process fails, or the results cannot be written.
+pub fn run(options: &Options) -> anyhow::Result<Ending> {
+    let scenarios = scenarios(options)?;
+    let plans = scenarios.iter().map(|scenario| plan(options, scenario)).collect::<Result<Vec<_>, _>>()?;
+    if options.dry_run {
+        scenarios.iter().zip(&plans).for_each(|(scenario, plan)| print_plan(scenario, plan));
+        return Ok(Ending::Fine);
+    }
+    if cfg!(debug_assertions) && !options.allow_debug {
+        return Err(UsageError(
+            "this is a debug build, and its figures would be several times too high: use `cargo run --release`, or \
+             --allow-debug to measure all the same"
+                .to_owned(),
+        )
+        .into());
+    }
+    let stop = stop_on_signals()?;
+    let folder = ResultsFolder::create(options.out.as_deref())?;
+    // Read before this process pins itself: what is allowed is what was inherited.
+    let environment = Machine::read();
+    let layout = Layout::of(&environment.cores)?;
+    for core in &layout.client {
+        lab::cores::pin(*core).context("pinning the command to the clients' core")?;
+    }
+    let mut records = Vec::new();
+    for (scenario, plan) in scenarios.iter().zip(&plans) {
+        let info = RunInfo {
+            command: text::command_line(),
+            started_at_us: clock::wall_time_us(),
+            environment: environment.clone(),
+            layout: layout.clone(),
+            market_seed: MARKET_SEED,
+        };
+        let mut screen = Screen::open(&scenario.name, plan);
+        let results = execute(scenario, plan, MARKET_SEED, &layout, &stop, &mut screen);
+        screen.stage("writing");
+        screen.close();
+        let record = record(scenario, plan, info, &results?);
+        folder.add(&record)?;
+        print_outcome(&record);
+        if options.json {
+            print_json(&record)?;
+        }
+        let partial = record.partial;
+        records.push(record);
+        if partial {
+            eprintln!("stopped: what was measured is kept, marked partial");
+            break;
+        }
+    }
+    let index = folder.finish(&records)?;
+    eprintln!("report: {}", index.display());
+    Ok(if records.iter().any(|record| record.partial) { Ending::Error } else { Ending::Fine })
+}
+
+fn scenarios(options: &Options) -> anyhow::Result<Vec<Scenario>> {
+    if options.all {
+        return Ok(Scenario::built_in()?);
+    }
+    Ok(options.scenarios.iter().map(|name| Scenario::find(name, &options.set)).collect::<Result<_, _>>()?)
+}
+
+fn plan(options: &Options, scenario: &Scenario) -> Result<Plan, UsageError> {
+    let extent = match (options.quick, options.full) {
+        (true, _) => Extent::Quick,
+        (_, true) => Extent::Full,
+        _ => Extent::Standard,
+    };
+    let plan_options =
+        PlanOptions { extent, rounds: options.rounds, seed: options.seed, only: options.only.clone() };
+    Plan::make(scenario, &plan_options).map_err(UsageError)
+}
+
+/// The first signal asks for an orderly end; the second ends at once.
+fn stop_on_signals() -> anyhow::Result<Arc<AtomicBool>> {
+    let stop = Arc::new(AtomicBool::new(false));
+    for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
+        signal_hook::flag::register_conditional_shutdown(signal, 130, Arc::clone(&stop))?;
+        signal_hook::flag::register(signal, Arc::clone(&stop))?;
+    }
+    Ok(stop)
+}
+
+#[allow(clippy::print_stdout, reason = "a plan that was asked for is data")]
+fn print_plan(scenario: &Scenario, plan: &Plan) {
+    println!("{}: {}", scenario.name, scenario.question);
+    println!(
+        "  {} rounds × ({:?} warm-up + {:?} measured), seed {}, {} measurements, about {}",
+        plan.rounds.len(),
+        plan.warm_up,
+        plan.duration,
+        plan.seed,
+        plan.measurements(),
+        text::about(plan.time())
+    );
+    for (index, cell) in plan.cells.iter().enumerate() {
+        let offered =
+            cell.not_offered.as_ref().map_or_else(String::new, |why| format!("  not measured: {why}"));
+        println!("  cell {index}: {} under {}{offered}", cell.contender.name, cell.condition.name);
+    }
+    for (round, order) in plan.rounds.iter().enumerate() {
+        println!("  round {}: {order:?}", round + 1);
+    }
+}
+
+fn print_outcome(record: &Record) {
+    for line in crate::report::summary_lines(record) {
+        eprintln!("{line}");
+    }
+}
+
+#[allow(clippy::print_stdout, reason = "asked for as data")]
+fn print_json(record: &Record) -> anyhow::Result<()> {
+    println!("{}", serde_json::to_string(record)?);
+    Ok(())
+}

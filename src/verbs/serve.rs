@@ -1,0 +1,191 @@
+//! `serve`: the market behind protocols, or a reference server, until Ctrl-C.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use anyhow::Context as _;
+use proto::Protocol;
+use servers::reference::{self, Behaviour, Freeze};
+use servers::{Limits, Market, MarketConfig, Shutdown};
+use tokio::net::TcpListener;
+
+use crate::cli::{Ending, UsageError};
+
+/// What `serve` takes.
+#[derive(Debug, clap::Args)]
+pub struct Options {
+    /// Protocols (`wirebench list`), all if none is named; or `reference`: a server of known answers, over HTTP/1.1
+    /// and over the TCP frame.
+    #[arg(value_name = "PROTOCOL")]
+    protocols: Vec<String>,
+    /// The address to listen on. Anything but a loopback address lets others in.
+    #[arg(long, default_value_t = IpAddr::V4(Ipv4Addr::LOCALHOST), value_name = "IP")]
+    bind: IpAddr,
+    /// The port, for a single protocol; the system's choice by default.
+    #[arg(long, default_value_t = 0)]
+    port: u16,
+    /// Seed of the market's data.
+    #[arg(long, default_value_t = 42)]
+    seed: u64,
+    /// Ticks per second.
+    #[arg(long, default_value_t = 10.0)]
+    tick_rate: f64,
+    /// Time that a handler waits before it answers.
+    #[arg(long, default_value = "0ms", value_parser = humantime::parse_duration)]
+    handler_wait: Duration,
+    /// Processor time that a handler burns before it answers.
+    #[arg(long, default_value = "0ms", value_parser = humantime::parse_duration)]
+    handler_cpu: Duration,
+    /// Time from a request to its reply; of `reference`.
+    #[arg(long, default_value = "2ms", value_parser = humantime::parse_duration)]
+    delay: Duration,
+    /// Stand still for a time in every period, such as 500ms/5s; of `reference`.
+    #[arg(long, value_name = "SPAN/PERIOD", value_parser = parse_freeze)]
+    freeze: Option<Freeze>,
+    /// Run on this core only.
+    #[arg(long)]
+    core: Option<usize>,
+}
+
+/// What is to be served.
+enum Served {
+    Market(Vec<Protocol>),
+    Reference,
+}
+
+/// Serves until Ctrl-C.
+///
+/// # Errors
+/// Where a name is no protocol, or the system refuses an address.
+pub fn serve(options: &Options) -> anyhow::Result<Ending> {
+    let served = parse_protocols(&options.protocols)?;
+    if let Served::Market(protocols) = &served
+        && options.port != 0
+        && protocols.len() > 1
+    {
+        return Err(UsageError("--port is for one protocol: name it".to_owned()).into());
+    }
+    if !options.tick_rate.is_finite() || options.tick_rate < 0.0 {
+        return Err(
+            UsageError(format!("--tick-rate {}: ticks per second, 0 or more", options.tick_rate)).into()
+        );
+    }
+    if let Some(core) = options.core {
+        lab::cores::pin(core).with_context(|| format!("pinning to core {core}"))?;
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let shutdown = Shutdown::new();
+        let tasks = match served {
+            Served::Market(protocols) => start_market(options, &protocols, &shutdown).await?,
+            Served::Reference => start_reference(options, &shutdown).await?,
+        };
+        wait_for_a_signal().await?;
+        eprintln!("stopping: calls in flight get 5 s");
+        shutdown.cancel();
+        for task in tasks {
+            task.await?;
+        }
+        Ok(Ending::Fine)
+    })
+}
+
+type Tasks = Vec<tokio::task::JoinHandle<()>>;
+
+async fn start_market(
+    options: &Options,
+    protocols: &[Protocol],
+    shutdown: &Shutdown,
+) -> anyhow::Result<Tasks> {
+    let config = MarketConfig {
+        seed: options.seed,
+        ticks_per_s: options.tick_rate,
+        handler_wait: options.handler_wait,
+        handler_cpu: options.handler_cpu,
+        ..MarketConfig::default()
+    };
+    let market = Market::open(&config, clock::Clock::System)?;
+    let mut tasks = Vec::new();
+    for protocol in protocols {
+        let address = SocketAddr::new(options.bind, options.port);
+        let started = servers::protocols::start(
+            *protocol,
+            address,
+            market.clone(),
+            Limits::default(),
+            shutdown.clone(),
+        );
+        let running = started.await.with_context(|| format!("listening on {address}"))?;
+        print_address(protocol.name(), protocol.scheme(), running.address);
+        tasks.push(running.task);
+    }
+    Ok(tasks)
+}
+
+async fn start_reference(options: &Options, shutdown: &Shutdown) -> anyhow::Result<Tasks> {
+    let behaviour = Behaviour { delay: options.delay, freeze: options.freeze };
+    let limits = Limits::default();
+    let mut tasks = Vec::new();
+    for scheme in ["http", "tcp"] {
+        // A given port is the first one's; the other takes any.
+        let port = if scheme == "http" { options.port } else { 0 };
+        let address = SocketAddr::new(options.bind, port);
+        let listener = TcpListener::bind(address).await.with_context(|| format!("listening on {address}"))?;
+        print_address("reference", scheme, listener.local_addr()?);
+        let shutdown = shutdown.clone();
+        tasks.push(tokio::spawn(async move {
+            let served = match scheme {
+                "http" => reference::http::serve(listener, behaviour, limits, shutdown).await,
+                _ => reference::tcp::serve(listener, behaviour, limits, shutdown).await,
+            };
+            if let Err(error) = served {
+                eprintln!("wirebench: the reference server over {scheme}: {error}");
+            }
+        }));
+    }
+    Ok(tasks)
+}
+
+#[allow(clippy::print_stdout, reason = "an address is data: scripts read it")]
+fn print_address(name: &str, scheme: &str, address: SocketAddr) {
+    println!("{name} {scheme}://{address}");
+}
+
+async fn wait_for_a_signal() -> std::io::Result<()> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    Ok(())
+}
+
+fn parse_protocols(names: &[String]) -> Result<Served, UsageError> {
+    if names.is_empty() {
+        return Ok(Served::Market(Protocol::ALL.to_vec()));
+    }
+    if names == ["reference"] {
+        return Ok(Served::Reference);
+    }
+    let protocol = |name: &String| {
+        let known = Protocol::ALL.into_iter().find(|protocol| protocol.name() == name);
+        known.ok_or_else(|| {
+            let names = Protocol::ALL.map(Protocol::name).join(", ");
+            UsageError(format!("'{name}' is no protocol: there is {names}, and `reference` alone"))
+        })
+    };
+    names.iter().map(protocol).collect::<Result<_, _>>().map(Served::Market)
+}
+
+fn parse_freeze(text: &str) -> Result<Freeze, String> {
+    let (span, period) = text.split_once('/').ok_or("write SPAN/PERIOD, such as 500ms/5s")?;
+    let parse = |text| humantime::parse_duration(text).map_err(|error| error.to_string());
+    let freeze = Freeze { span: parse(span)?, period: parse(period)? };
+    if freeze.span < freeze.period {
+        Ok(freeze)
+    } else {
+        Err("the span must be less than the period".to_owned())
+    }
+}
