@@ -1,5 +1,7 @@
 //! Every protocol, every way of carrying it, through the same cases: equal answers, or no benchmark.
 
+#![allow(clippy::unwrap_used, reason = "a test may stop at what it did not expect")]
+
 use std::net::{Ipv4Addr, SocketAddr};
 
 use clients::conformance::{self, CaseResult};

@@ -322,9 +322,9 @@ fn unescape(text: &str) -> Result<Vec<u8>, UsageError> {
             Some(b'0') => 0,
             Some(b'\\') => b'\\',
             Some(b'x') => {
-                let digits: Vec<u8> = bytes.by_ref().take(2).collect();
-                let digits = std::str::from_utf8(&digits).map_err(|_| wrong())?;
-                u8::from_str_radix(digits, 16).map_err(|_| wrong())?
+                let mut digit = || char::from(bytes.next()?).to_digit(16);
+                let (high, low) = (digit().ok_or_else(wrong)?, digit().ok_or_else(wrong)?);
+                (high * 16 + low) as u8
             }
             _ => return Err(wrong()),
         });
