@@ -257,6 +257,8 @@ async fn pace(shared: &Shared, mut timer: clock::Timer, schedule: &Schedule) {
     for (nth, offset_ns) in schedule.offsets_ns().iter().enumerate() {
         let scheduled = Mono(start.0 + offset_ns);
         if now < scheduled {
+            // The slots go first: arming a timer takes microseconds on a virtual machine, and a call would wait.
+            tokio::task::yield_now().await;
             timer.sleep_until(scheduled).await;
             now = shared.clock.now();
         }
