@@ -2,59 +2,17 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may stop at what it did not expect")]
 
-use std::net::{Ipv4Addr, SocketAddr};
-
 use clients::conformance::{self, CaseResult};
 use clients::protocols::{Carriage, Visit};
 use clients::{Connector, HttpVersion, MarketConnection};
 use proto::Protocol;
 use proto::data::DataSet;
 use proto::encoding::Encoding;
-use servers::{Limits, Market, MarketConfig, Shutdown};
+use servers::background::Background;
+use servers::{Limits, MarketConfig};
 
-/// Serves every protocol on a thread of its own for as long as the test lives.
-struct Servers {
-    addresses: Vec<(Protocol, SocketAddr)>,
-    shutdown: Shutdown,
-    thread: Option<std::thread::JoinHandle<()>>,
-}
-
-impl Servers {
-    fn start(config: MarketConfig) -> Servers {
-        let shutdown = Shutdown::new();
-        let stop = shutdown.clone();
-        let (send, receive) = std::sync::mpsc::channel();
-        let thread = std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-            runtime.block_on(async {
-                let market = Market::open(&config, clock::Clock::System).unwrap();
-                let mut running = Vec::new();
-                for protocol in Protocol::ALL {
-                    let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-                    let limits = Limits::default();
-                    let server =
-                        servers::protocols::start(protocol, any, market.clone(), limits, stop.clone());
-                    running.push((protocol, server.await.unwrap()));
-                }
-                send.send(running.iter().map(|(p, server)| (*p, server.address)).collect()).unwrap();
-                for (_, server) in running {
-                    server.task.await.unwrap();
-                }
-            });
-        });
-        Servers { addresses: receive.recv().unwrap(), shutdown, thread: Some(thread) }
-    }
-
-    fn address(&self, protocol: Protocol) -> SocketAddr {
-        self.addresses.iter().find(|(p, _)| *p == protocol).unwrap().1
-    }
-}
-
-impl Drop for Servers {
-    fn drop(&mut self) {
-        self.shutdown.cancel();
-        self.thread.take().unwrap().join().unwrap();
-    }
+fn serve(config: MarketConfig) -> Background {
+    Background::start(&Protocol::ALL, config, Limits::default()).unwrap()
 }
 
 struct Check(Protocol);
@@ -83,10 +41,10 @@ fn every_carriage() -> Vec<Carriage> {
 }
 
 fn assert_conformance(config: MarketConfig) {
-    let servers = Servers::start(MarketConfig { ticks_per_s: 200.0, ..config });
+    let servers = serve(MarketConfig { ticks_per_s: 200.0, ..config });
     for carriage in every_carriage() {
         let protocol = carriage.protocol();
-        let results = carriage.visit(servers.address(protocol), Check(protocol));
+        let results = carriage.visit(servers.address(protocol).unwrap(), Check(protocol));
         assert!(results.len() >= 17, "{carriage:?} went through only {} cases", results.len());
         let failed: Vec<_> = results.iter().filter(|result| result.failure.is_some()).collect();
         assert!(failed.is_empty(), "{carriage:?}: {failed:#?}");
@@ -108,7 +66,7 @@ fn also_when_the_handler_waits() {
 
 #[test]
 fn another_data_set_fails_the_cases() {
-    let servers = Servers::start(MarketConfig { seed: 43, ticks_per_s: 200.0, ..MarketConfig::default() });
-    let results = Carriage::Tcp.visit(servers.address(Protocol::Tcp), Check(Protocol::Tcp));
+    let servers = serve(MarketConfig { seed: 43, ticks_per_s: 200.0, ..MarketConfig::default() });
+    let results = Carriage::Tcp.visit(servers.address(Protocol::Tcp).unwrap(), Check(Protocol::Tcp));
     assert!(results.iter().any(|result| result.failure.is_some()), "a wrong reply was taken for a right one");
 }

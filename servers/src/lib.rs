@@ -4,6 +4,7 @@
 //! public server needs (limits, idle time-outs, a graceful stop) stands once, in [`limits`] and `accept`.
 
 mod accept;
+pub mod background;
 mod http_server;
 pub mod limits;
 pub mod market;

@@ -63,7 +63,7 @@ struct Row {
     cpu_interval: String,
     cpu_client: String,
     cpu_server: String,
-    points: [Point; 4],
+    points: [Point; 3],
     lag: String,
     wait: String,
 }
@@ -248,7 +248,6 @@ fn row(record: &Record, index: usize, cell: &CellPart, merged: &Merged, marker: 
         cpu_server: text::micros(merged.server_cpu_us_per_call),
         points: [
             point(0.5, Some(Metric::ResponseP50)),
-            point(0.9, None),
             point(0.99, Some(Metric::ResponseP99)),
             point(0.999, None),
         ],

@@ -1,0 +1,81 @@
+//! Servers on a thread of their own, for tests and micro-benchmarks: up when the call returns, gone when dropped.
+
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::mpsc::{Sender, channel};
+use std::thread::JoinHandle;
+
+use clock::Clock;
+use proto::Protocol;
+
+use crate::{Limits, Market, MarketConfig, Shutdown, protocols};
+
+/// One market behind some protocols, on a loopback port each.
+#[derive(Debug)]
+pub struct Background {
+    addresses: Vec<(Protocol, SocketAddr)>,
+    shutdown: Shutdown,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Background {
+    /// Starts the thread and waits until all listen.
+    ///
+    /// # Errors
+    /// The system's, where it refuses a thread, a timer or a port.
+    pub fn start(protocols: &[Protocol], config: MarketConfig, limits: Limits) -> io::Result<Background> {
+        let shutdown = Shutdown::new();
+        let (stop, wanted) = (shutdown.clone(), protocols.to_vec());
+        let (ready, addresses) = channel();
+        let thread = std::thread::Builder::new().name("servers".to_owned()).spawn(move || {
+            if let Err(error) = serve(&wanted, &config, limits, &stop, &ready) {
+                // Whoever would read it may be gone.
+                let _ = ready.send(Err(error));
+            }
+        })?;
+        let addresses = addresses.recv().map_err(io::Error::other)??;
+        Ok(Background { addresses, shutdown, thread: Some(thread) })
+    }
+
+    /// Where a protocol listens; `None` where it was not asked for.
+    pub fn address(&self, protocol: Protocol) -> Option<SocketAddr> {
+        self.addresses.iter().find(|(other, _)| *other == protocol).map(|(_, address)| *address)
+    }
+}
+
+impl Drop for Background {
+    fn drop(&mut self) {
+        self.shutdown.cancel();
+        if let Some(thread) = self.thread.take() {
+            // A panic was printed where it happened.
+            let _ = thread.join();
+        }
+    }
+}
+
+type Ready = Sender<io::Result<Vec<(Protocol, SocketAddr)>>>;
+
+fn serve(
+    wanted: &[Protocol],
+    config: &MarketConfig,
+    limits: Limits,
+    stop: &Shutdown,
+    ready: &Ready,
+) -> io::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let market = Market::open(config, Clock::System)?;
+        let (mut addresses, mut tasks) = (Vec::new(), Vec::new());
+        for protocol in wanted {
+            let any_port = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+            let running = protocols::start(*protocol, any_port, market.clone(), limits, stop.clone()).await?;
+            addresses.push((*protocol, running.address));
+            tasks.push(running.task);
+        }
+        let _ = ready.send(Ok(addresses));
+        for task in tasks {
+            task.await?;
+        }
+        Ok(())
+    })
+}

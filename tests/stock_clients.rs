@@ -1,0 +1,173 @@
+//! Clients that know nothing of wirebench, against `wirebench serve`: curl, Python's grpcio with the proto and by
+//! reflection, and documented bytes over TCP. Where a client is missing, its test says so and passes; `.ci/run`
+//! installs them all.
+
+#![allow(clippy::unwrap_used, reason = "a test may stop at what it did not expect")]
+
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::process::{Child, Command, Stdio};
+
+/// `wirebench serve`, and the addresses it printed.
+struct Serve {
+    process: Child,
+    lines: Vec<String>,
+}
+
+impl Serve {
+    fn start() -> Serve {
+        let mut process = Command::new(env!("CARGO_BIN_EXE_wirebench"))
+            .arg("serve")
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let output = BufReader::new(process.stdout.take().unwrap());
+        let lines = output.lines().take(3).map(Result::unwrap).collect();
+        Serve { process, lines }
+    }
+
+    /// `127.0.0.1:PORT` of a protocol.
+    fn authority(&self, protocol: &str) -> String {
+        let line = self.lines.iter().find(|line| line.starts_with(protocol)).unwrap();
+        line.split("://").nth(1).unwrap().to_owned()
+    }
+}
+
+impl Drop for Serve {
+    fn drop(&mut self) {
+        let stopped = Command::new("kill").arg(self.process.id().to_string()).status();
+        assert!(stopped.unwrap().success());
+        assert!(self.process.wait().unwrap().success(), "serve did not stop cleanly");
+    }
+}
+
+/// The output of a stock client, or `None` with a printed reason where it is not installed.
+fn run(program: &str, arguments: &[&str]) -> Option<String> {
+    let output = match Command::new(program).args(arguments).output() {
+        Ok(output) => output,
+        Err(error) => {
+            eprintln!("skipped: {program} cannot be run: {error}");
+            return None;
+        }
+    };
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(
+        output.status.success(),
+        "{program} {arguments:?}: {text}{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    Some(text)
+}
+
+#[test]
+fn curl_over_http_1_and_2() {
+    let serve = Serve::start();
+    let base = format!("http://{}", serve.authority("rest"));
+    for version in ["--http1.1", "--http2-prior-knowledge"] {
+        let curl = |more: &[&str]| run("curl", &[&["-sS", "-i", version], more].concat());
+        let Some(quote) = curl(&[&format!("{base}/v1/quotes/AAAA")]) else { return };
+        assert!(quote.contains(" 200") && quote.contains(r#"{"symbol":"AAAA","currency":"USD""#), "{quote}");
+        assert!(quote.contains("etag: ") && quote.contains("cache-control: public"), "{quote}");
+        let etag = quote.lines().find_map(|line| line.strip_prefix("etag: ")).unwrap().trim();
+        let again =
+            curl(&["-H", &format!("if-none-match: {etag}"), &format!("{base}/v1/quotes/AAAA")]).unwrap();
+        assert!(again.contains(" 304"), "{again}");
+        let fields = curl(&[&format!("{base}/v1/portfolios/ACC00003?fields=cash_cents")]).unwrap();
+        assert!(fields.trim_end().ends_with('}') && fields.contains(r#"{"cash_cents":"#), "{fields}");
+        assert!(!fields.contains("positions"), "{fields}");
+        let missing = curl(&[&format!("{base}/v1/quotes/NONE")]).unwrap();
+        assert!(missing.contains(" 404") && missing.contains("application/problem+json"), "{missing}");
+        let order = r#"{"account":"ACC00001","symbol":"AAAA","side":"buy","quantity":5}"#;
+        let json = "content-type: application/json";
+        let key = format!("idempotency-key: curl{version}");
+        let orders = format!("{base}/v1/orders");
+        let place = || curl(&["-H", json, "-H", &key, "-d", order, &orders]).unwrap();
+        let (first, second) = (place(), place());
+        assert!(first.contains(" 201") && first.contains(r#""status":"filled""#), "{first}");
+        assert_eq!(first.lines().last(), second.lines().last());
+        let ticks = curl(&[&format!("{base}/v1/ticks?wait_ms=2000")]).unwrap();
+        assert!(ticks.contains(r#""ticks":[{"sequence":"#), "{ticks}");
+        let openapi = curl(&[&format!("{base}/openapi.json")]).unwrap();
+        assert!(openapi.contains(r#""openapi": "3."#) && openapi.contains("/v1/orders"), "{openapi}");
+    }
+}
+
+#[test]
+fn h2load_over_http_2() {
+    let serve = Serve::start();
+    let url = format!("http://{}/v1/quotes/AAAA", serve.authority("rest"));
+    let Some(output) = run("h2load", &["-n", "200", "-c", "2", "-m", "8", &url]) else { return };
+    assert!(output.contains("200 succeeded, 0 failed, 0 errored"), "{output}");
+}
+
+/// With the proto file (compiled by `grpc_tools`), and then by what the server says of itself.
+const GRPCIO: &str = r#"
+import sys, tempfile
+try:
+    import grpc, grpc_tools.protoc
+    from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
+except ImportError as error:
+    print("missing:", error); sys.exit(0)
+from google.protobuf.descriptor_pool import DescriptorPool
+from google.protobuf import message_factory
+address, protos = sys.argv[1:]
+out = tempfile.mkdtemp()
+import os
+include = os.path.join(os.path.dirname(grpc_tools.__file__), "_proto")
+assert grpc_tools.protoc.main(["", "-I" + protos, "-I" + include, "--python_out=" + out, "--grpc_python_out=" + out,
+    "wirebench/market/v1/market.proto"]) == 0
+sys.path.insert(0, out)
+from wirebench.market.v1 import market_pb2, market_pb2_grpc
+with grpc.insecure_channel(address) as channel:
+    market = market_pb2_grpc.MarketStub(channel)
+    assert market.GetQuote(market_pb2.QuoteRequest(symbol="AAAA"), timeout=5).last_cents > 0
+    try:
+        market.GetQuote(market_pb2.QuoteRequest(symbol="NONE"), timeout=5); assert False
+    except grpc.RpcError as error:
+        assert error.code() == grpc.StatusCode.NOT_FOUND, error
+    ticks = market.Subscribe(market_pb2.SubscribeRequest(), timeout=5)
+    first, second = next(ticks), next(ticks)
+    assert second.sequence == first.sequence + 1
+    ticks.cancel()
+    session = market.Session(iter([market_pb2.SessionRequest(heartbeat=market_pb2.Heartbeat(nonce=9))]), timeout=5)
+    assert next(session).heartbeat.nonce == 9
+    database = ProtoReflectionDescriptorDatabase(channel)
+    assert "wirebench.market.v1.Market" in database.get_services(), database.get_services()
+    assert "grpc.health.v1.Health" in database.get_services()
+    pool = DescriptorPool(database)
+    method = pool.FindServiceByName("wirebench.market.v1.Market").methods_by_name["GetQuote"]
+    ask, answer = (message_factory.GetMessageClass(kind) for kind in (method.input_type, method.output_type))
+    call = channel.unary_unary("/wirebench.market.v1.Market/GetQuote", ask.SerializeToString, answer.FromString)
+    assert call(ask(symbol="AAAB"), timeout=5).symbol == "AAAB"
+print("ok")
+"#;
+
+#[test]
+fn grpcio_with_the_proto_and_by_reflection() {
+    let serve = Serve::start();
+    let protos = concat!(env!("CARGO_MANIFEST_DIR"), "/proto");
+    let Some(output) = run("python3", &["-c", GRPCIO, &serve.authority("grpc"), protos]) else { return };
+    match output.trim() {
+        "ok" => {}
+        reason => {
+            assert!(reason.starts_with("missing:"), "{output}");
+            eprintln!("skipped: {reason}");
+        }
+    }
+}
+
+/// The bytes that `docs/PROTOCOLS.md` prints.
+#[test]
+fn documented_bytes_over_tcp() {
+    let serve = Serve::start();
+    let mut stream = std::net::TcpStream::connect(serve.authority("tcp")).unwrap();
+    stream.write_all(b"\x00\x00\x00\x0b\x00\x00\x00\x07\x01\x0a\x04AAAA").unwrap();
+    let mut header = [0; 9];
+    stream.read_exact(&mut header).unwrap();
+    assert_eq!(header[4..], *b"\x00\x00\x00\x07\x81");
+    let mut payload = vec![0; u32::from_be_bytes(header[..4].try_into().unwrap()) as usize - 5];
+    stream.read_exact(&mut payload).unwrap();
+    assert!(payload.starts_with(b"\x0a\x04AAAA"), "{payload:?}");
+    let documented =
+        std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/PROTOCOLS.md")).unwrap();
+    assert!(documented.contains(r"\x00\x00\x00\x0b\x00\x00\x00\x07\x01\x0a\x04AAAA"));
+}
