@@ -148,6 +148,9 @@ impl Threshold {
         let at = text.find(['<', '>']).ok_or("write PATH > VALUE or PATH < VALUE")?;
         let (path, rest) = text.split_at(at);
         let path = path.trim().to_owned();
+        if !names_a_figure(&path) {
+            return Err(format!("there is no '{path}': {PATHS}"));
+        }
         let is_time = path.contains('.') || path == "client_cpu_per_call";
         let value = rest[1..].trim();
         let value = match value.strip_suffix('%') {
@@ -168,12 +171,7 @@ impl Threshold {
             };
             format!("'{}' is not {unit}", rest[1..].trim())
         })?;
-        let threshold = Threshold { text: text.to_owned(), path, above: rest.starts_with('>'), value };
-        if threshold.names_a_figure() {
-            Ok(threshold)
-        } else {
-            Err(format!("there is no '{}': {PATHS}", threshold.path))
-        }
+        Ok(Threshold { text: text.to_owned(), path, above: rest.starts_with('>'), value })
     }
 
     /// In words, where it is true of a report.
@@ -187,14 +185,14 @@ impl Threshold {
         };
         failed.then(|| format!("{} (it is {shown})", self.text))
     }
+}
 
-    fn names_a_figure(&self) -> bool {
-        let distributions = ["response", "lag", "wait", "service"];
-        let points = ["p50", "p90", "p95", "p99", "p999", "max", "mean"];
-        match self.path.split_once('.') {
-            Some((distribution, point)) => distributions.contains(&distribution) && points.contains(&point),
-            None => ["failed", "rate_per_s", "client_cpu_per_call"].contains(&self.path.as_str()),
-        }
+fn names_a_figure(path: &str) -> bool {
+    let distributions = ["response", "lag", "wait", "service"];
+    let points = ["p50", "p90", "p95", "p99", "p999", "max", "mean"];
+    match path.split_once('.') {
+        Some((distribution, point)) => distributions.contains(&distribution) && points.contains(&point),
+        None => ["failed", "rate_per_s", "client_cpu_per_call"].contains(&path),
     }
 }
 

@@ -1,0 +1,312 @@
+//! The command from end to end, as a user types it.
+
+#![allow(clippy::unwrap_used, reason = "a test may stop at what it did not expect")]
+
+use std::collections::HashSet;
+use std::io::{BufRead as _, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+use std::time::Duration;
+
+use wirebench::record::{Record, VerdictWord};
+
+/// A run of `rest-vs-grpc` that takes two seconds.
+const BRIEF: [&str; 9] = [
+    "run",
+    "rest-vs-grpc",
+    "--quick",
+    "--allow-debug",
+    "--rounds=2",
+    "--set=quick.duration=\"200ms\"",
+    "--set=quick.warm_up=\"50ms\"",
+    "--set=workload.rate_per_s=300",
+    "--seed=7",
+];
+
+fn wirebench(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_wirebench"));
+    command.args(arguments);
+    command
+}
+
+fn output(arguments: &[&str]) -> Output {
+    wirebench(arguments).output().unwrap()
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+fn record(folder: &Path) -> Record {
+    wirebench::record::read(&folder.join("rest-vs-grpc/record.json")).unwrap()
+}
+
+#[test]
+fn a_run_leaves_a_record_and_its_report() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().to_str().unwrap();
+    let ran = output(&[&BRIEF[..], &["--out", out]].concat());
+    assert!(ran.status.success(), "{}", stderr(&ran));
+    assert!(stderr(&ran).trim_end().ends_with("index.html"), "{}", stderr(&ran));
+
+    let record = record(folder.path());
+    assert_eq!((record.cells.len(), record.rounds.len(), record.partial), (6, 12, false));
+    for cell in &record.cells {
+        let merged = cell.merged.as_ref().unwrap();
+        assert!(merged.counts.ok > 0 && merged.response_us.n == merged.counts.arrivals, "{cell:?}");
+        assert!(!merged.counts.failed.contains_key("wrong_reply"), "{cell:?}");
+        assert!(merged.client_cpu_us_per_call > 0.0 && merged.server_cpu_us_per_call > 0.0, "{cell:?}");
+    }
+    // Every contender of a round had the same arrivals.
+    for round in 0..2 {
+        let arrivals: HashSet<u64> = record
+            .rounds
+            .iter()
+            .filter(|part| part.round == round)
+            .map(|part| part.counts.arrivals)
+            .collect();
+        assert_eq!(arrivals.len(), 1, "round {round}: {arrivals:?}");
+    }
+    assert!(
+        record.conformance.iter().all(|part| part.cases >= 17 && part.replies_compared_whole >= Some(50))
+    );
+    assert!(
+        record.verdicts.iter().all(|verdict| verdict.verdict == VerdictWord::Undecided),
+        "two rounds decided"
+    );
+    assert!(record.warnings.iter().any(|warning| warning.contains("debug build")));
+
+    let page = folder.path().join("rest-vs-grpc/report.html");
+    let drawn = std::fs::read_to_string(&page).unwrap();
+    for said in ["rest-h1-json", "undecided", "Response time by percentile", "--seed=7", "debug build"] {
+        assert!(drawn.contains(said), "the report does not say {said}");
+    }
+    let fetches = ["src=\"http", "href=\"http", "url(http", "@import", "<script"];
+    assert!(fetches.iter().all(|fetch| !drawn.contains(fetch)), "the report fetches something");
+
+    std::fs::remove_file(&page).unwrap();
+    let redrawn = output(&["report", &format!("{out}/rest-vs-grpc/record.json")]);
+    assert!(redrawn.status.success(), "{}", stderr(&redrawn));
+    assert_eq!(std::fs::read_to_string(&page).unwrap(), drawn);
+}
+
+#[test]
+fn a_debug_build_refuses_to_measure_unless_allowed() {
+    if cfg!(debug_assertions) {
+        for arguments in [&["run", "rest-vs-grpc"][..], &["load", "http://127.0.0.1:1/", "--rate=1"]] {
+            let refused = output(arguments);
+            assert_eq!(refused.status.code(), Some(2));
+            assert!(stderr(&refused).contains("debug build"), "{}", stderr(&refused));
+        }
+    }
+}
+
+#[test]
+fn what_makes_no_sense_is_refused_with_what_would() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("mine.toml");
+    let text =
+        std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/scenarios/rest-vs-grpc.toml")).unwrap();
+    std::fs::write(&file, text.replace("time_out = \"1s\"", "timeout = \"1s\"")).unwrap();
+    let broken = output(&["run", file.to_str().unwrap(), "--dry-run"]);
+    assert_eq!(broken.status.code(), Some(2));
+    for said in ["mine.toml:", "timeout", "did you mean `time_out`"] {
+        assert!(stderr(&broken).contains(said), "{}", stderr(&broken));
+    }
+    for (arguments, said) in [
+        (&["run", "rest-vs-grcp", "--dry-run"][..], "did you mean 'rest-vs-grpc'"),
+        (&["run", "rest-vs-grpc", "--dry-run", "--only", "rest"], "there is rest-h1-json"),
+        (&["load", "http://8.8.8.8/", "--rate=1", "--allow-debug"], "--allow-public"),
+        (&["load", "http://127.0.0.1:1/", "--allow-debug"], "needs a --rate"),
+        (&["load", "tcp://127.0.0.1:1", "--rate=1", "--allow-debug"], "--reply-until"),
+        (&["load", "http://127.0.0.1:1/", "--rate=1", "--fail-on", "p99 > 1ms"], "there is no 'p99'"),
+        (&["serve", "gopher"], "'gopher' is no protocol"),
+    ] {
+        let refused = output(arguments);
+        assert_eq!(refused.status.code(), Some(2), "{arguments:?}: {}", stderr(&refused));
+        assert!(stderr(&refused).contains(said), "{arguments:?}: {}", stderr(&refused));
+    }
+    let nobody = output(&["load", "http://127.0.0.1:1/", "--rate=1", "--allow-debug"]);
+    assert_eq!(nobody.status.code(), Some(1));
+    assert!(stderr(&nobody).contains("refused"), "{}", stderr(&nobody));
+}
+
+#[test]
+fn the_dry_run_prints_the_plan_with_its_time() {
+    let planned = output(&["run", "rest-vs-grpc", "--full", "--dry-run"]);
+    let text = String::from_utf8_lossy(&planned.stdout).into_owned();
+    for said in ["20 rounds", "about", "cell 0: rest-h1-json under 8x1", "not measured", "round 20:"] {
+        assert!(text.contains(said), "{text}");
+    }
+}
+
+#[test]
+fn lists_and_findings_are_json_where_asked() {
+    let list: serde_json::Value = serde_json::from_slice(&output(&["list", "--json"]).stdout).unwrap();
+    assert_eq!(list["scenarios"][0]["name"], "rest-vs-grpc");
+    assert_eq!(list["protocols"].as_array().unwrap().len(), proto::Protocol::ALL.len());
+    let doctor: serde_json::Value = serde_json::from_slice(&output(&["doctor", "--json"]).stdout).unwrap();
+    assert!(doctor.as_array().unwrap().iter().any(|finding| finding["what"] == "timer lateness"));
+}
+
+/// A run that would go on for long, after its first round: the process, the rest of what it says, its children.
+fn start_long_run(out: &Path) -> (Child, impl Iterator<Item = String>, Vec<u32>) {
+    let arguments = BRIEF.map(|argument| if argument == "--rounds=2" { "--rounds=1000" } else { argument });
+    let mut run = wirebench(&arguments).arg("--out").arg(out).stderr(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(run.stderr.take().unwrap()).lines().map(Result::unwrap);
+    assert!(lines.any(|line| line.starts_with("round 1/")), "the run ended before its first round");
+    let mut children = children_of(run.id());
+    children.sort_unstable();
+    assert_eq!(children.len(), 12, "six contenders have six servers and six clients");
+    (run, lines, children)
+}
+
+fn children_of(parent: u32) -> Vec<u32> {
+    let processes = std::fs::read_dir("/proc")
+        .unwrap()
+        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
+    processes.filter(|pid: &u32| status_field(*pid, "PPid:") == Some(parent.to_string())).collect()
+}
+
+fn status_field(pid: u32, name: &str) -> Option<String> {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let line = status.lines().find(|line| line.starts_with(name))?;
+    Some(line[name.len()..].trim().to_owned())
+}
+
+/// Waits for processes to be gone; a zombie is gone.
+fn assert_gone(pids: &[u32]) {
+    let alive = |pid: &&u32| status_field(**pid, "State:").is_some_and(|state| !state.starts_with('Z'));
+    for _ in 0..500 {
+        if pids.iter().filter(alive).count() == 0 {
+            return;
+        }
+        clock::pause_thread(Duration::from_millis(20));
+    }
+    panic!("left behind: {:?}", pids.iter().filter(alive).collect::<Vec<_>>());
+}
+
+fn signal(pid: u32, name: &str) {
+    assert!(Command::new("kill").args([name, &pid.to_string()]).status().unwrap().success());
+}
+
+#[test]
+fn a_killed_child_ends_the_run_with_a_sentence_and_leaves_nothing_behind() {
+    let folder = tempfile::tempdir().unwrap();
+    for victim in 0..2 {
+        let (mut run, lines, children) = start_long_run(folder.path());
+        signal(children[victim], "-KILL");
+        let last = lines.last().unwrap();
+        assert_eq!(run.wait().unwrap().code(), Some(1));
+        assert!(last.contains("ended unexpectedly: killed by signal 9 (SIGKILL)"), "{last}");
+        assert_gone(&children);
+    }
+}
+
+#[test]
+fn a_killed_command_leaves_no_child_behind() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut run, _lines, children) = start_long_run(folder.path());
+    signal(run.id(), "-KILL");
+    run.wait().unwrap();
+    assert_gone(&children);
+}
+
+#[test]
+fn an_interrupted_run_keeps_what_was_measured() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut run, lines, children) = start_long_run(folder.path());
+    signal(run.id(), "-INT");
+    lines.for_each(drop);
+    assert_eq!(run.wait().unwrap().code(), Some(1));
+    assert_gone(&children);
+    let record = record(folder.path());
+    assert!(record.partial && record.rounds.len() >= 6, "{} measurements", record.rounds.len());
+    assert!(folder.path().join("rest-vs-grpc/report.html").exists());
+}
+
+/// `wirebench serve reference`, stopped when dropped.
+struct Reference {
+    process: Child,
+    http: String,
+    tcp: String,
+}
+
+impl Reference {
+    fn start(arguments: &[&str]) -> Reference {
+        let mut process =
+            wirebench(&[&["serve", "reference"], arguments].concat()).stdout(Stdio::piped()).spawn().unwrap();
+        let mut lines = BufReader::new(process.stdout.take().unwrap()).lines().map(Result::unwrap);
+        let mut next = || lines.next().unwrap().split(' ').nth(1).unwrap().to_owned();
+        Reference { http: next(), tcp: next(), process }
+    }
+}
+
+impl Drop for Reference {
+    fn drop(&mut self) {
+        signal(self.process.id(), "-TERM");
+        let _ = self.process.wait();
+    }
+}
+
+fn load(arguments: &[&str]) -> serde_json::Value {
+    let loaded = output(&[&["load", "--json", "--allow-debug", "--warm-up=200ms"], arguments].concat());
+    assert!(loaded.status.success(), "{}", stderr(&loaded));
+    serde_json::from_slice(&loaded.stdout).unwrap()
+}
+
+/// What a server with a known delay must show: never less than it, and nothing lost. How much more it reads is a
+/// figure, for `calibrate` and not for a test.
+#[test]
+fn a_load_counts_everything_and_reads_no_less_than_the_truth() {
+    let reference = Reference::start(&["--delay=2ms"]);
+    let ping = ["--body=GET / HTTP/1.1\\r\\n\\r\\n", "--reply-until=\\r\\n\\r\\nok"];
+    for arguments in [
+        vec![reference.http.as_str()],
+        [&[reference.tcp.as_str()], &["--frame=market"][..]].concat(),
+        [&[reference.http.replace("http", "tcp").as_str()], &ping[..]].concat(),
+    ] {
+        let found = load(&[&arguments[..], &["--rate=500", "--duration=1s", "--connections=16"]].concat());
+        assert_eq!(
+            (&found["arrivals"], &found["ok"], &found["failed_total"]),
+            (&500.into(), &500.into(), &0.into())
+        );
+        for name in ["response_us", "lag_us", "wait_us", "service_us"] {
+            for point in ["p50", "p90", "p95", "p99", "p999", "max", "mean"] {
+                assert!(found[name][point].is_f64(), "{name}.{point}");
+            }
+        }
+        assert!(found["service_us"]["p50"].as_f64().unwrap() >= 1_990.0, "{found}");
+        assert!(found["response_us"]["p50"].as_f64() >= found["service_us"]["p50"].as_f64(), "{found}");
+    }
+}
+
+/// A server that stands still for half of every period: an open load sees it in its response times, however few the
+/// calls that were sent meanwhile.
+#[test]
+fn a_freeze_is_not_omitted() {
+    let reference = Reference::start(&["--delay=1ms", "--freeze=500ms/1s"]);
+    let found = load(&[&reference.http, "--rate=200", "--duration=2s", "--connections=1"]);
+    assert_eq!(found["failed_total"], 0, "{found}");
+    let p90 = found["response_us"]["p90"].as_f64().unwrap();
+    // Half the arrivals wait evenly 0 to 500 ms, and longer behind each other on one connection: p90 is 400 ms or more.
+    assert!(p90 > 390_000.0, "{p90}");
+}
+
+#[test]
+fn failures_are_counted_by_kind_and_thresholds_end_with_3() {
+    let reference = Reference::start(&["--delay=300ms"]);
+    let found = load(&[&reference.http, "--rate=50", "--duration=1s", "--connections=8", "--time-out=100ms"]);
+    assert_eq!((&found["ok"], &found["failed"]["timed_out"]), (&0.into(), &50.into()), "{found}");
+    assert!(found["response_us"]["p50"].as_f64().unwrap() >= 99_900.0);
+    assert!(
+        found["reconnections"].as_u64().unwrap() >= 40,
+        "an abandoned HTTP/1.1 connection was used again"
+    );
+    let arguments =
+        ["load", &reference.http, "--rate=50", "--duration=300ms", "--connections=64", "--allow-debug"];
+    for (threshold, code) in [("response.p50 > 100ms", 3), ("response.p50 > 5s", 0), ("failed > 0%", 0)] {
+        let held = output(&[&arguments[..], &["--fail-on", threshold]].concat());
+        assert_eq!(held.status.code(), Some(code), "{threshold}: {}", stderr(&held));
+    }
+}
