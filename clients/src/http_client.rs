@@ -3,6 +3,8 @@
 
 use std::cell::{Cell, RefCell};
 use std::net::SocketAddr;
+use std::pin::Pin;
+use std::task::{Context, Waker};
 
 use bytes::{Bytes, BytesMut};
 use http::{Request, Response};
@@ -11,6 +13,8 @@ use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use hyper::client::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+
+use tokio::net::TcpStream;
 
 use crate::connection::{CallError, connect_tcp};
 
@@ -42,15 +46,24 @@ const STREAM_WINDOW_BYTES: u32 = 1 << 20;
 const CONNECTION_WINDOW_BYTES: u32 = 4 << 20;
 
 /// One HTTP connection.
-pub(crate) struct HttpConnection<B> {
-    sender: Sender<B>,
-    /// An HTTP/1.1 call was abandoned: the next reply would be its.
-    abandoned: Cell<bool>,
+pub(crate) enum HttpConnection<B>
+where
+    B: Body + 'static,
+{
+    Http1(Http1<B>),
+    Http2(http2::SendRequest<B>),
 }
 
-enum Sender<B> {
-    Http1(RefCell<http1::SendRequest<B>>),
-    Http2(http2::SendRequest<B>),
+/// An HTTP/1.1 connection, driven by the one call that it can carry: no task of its own to wake and be woken by.
+pub(crate) struct Http1<B>
+where
+    B: Body + 'static,
+{
+    sender: RefCell<http1::SendRequest<B>>,
+    /// `None` once it has ended.
+    driver: RefCell<Option<Pin<Box<http1::Connection<TokioIo<TcpStream>, B>>>>>,
+    /// A call was abandoned: the next reply would be its.
+    abandoned: Cell<bool>,
 }
 
 impl<B> HttpConnection<B>
@@ -59,73 +72,114 @@ where
     B::Data: Send,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
-    /// Opens a connection and runs it in a task of its own.
+    /// Opens a connection.
     pub(crate) async fn open(
         address: SocketAddr,
         version: HttpVersion,
     ) -> Result<HttpConnection<B>, CallError> {
         let stream = TokioIo::new(connect_tcp(address).await?);
-        let sender = match version {
+        match version {
             HttpVersion::Http1 => {
-                let (sender, connection) = http1::handshake(stream).await.map_err(|error| failure(&error))?;
-                tokio::task::spawn_local(connection);
-                Sender::Http1(RefCell::new(sender))
+                let (sender, driver) = http1::Builder::new()
+                    .writev(false)
+                    .handshake(stream)
+                    .await
+                    .map_err(|error| failure(&error))?;
+                Ok(HttpConnection::Http1(Http1 {
+                    sender: RefCell::new(sender),
+                    driver: RefCell::new(Some(Box::pin(driver))),
+                    abandoned: Cell::new(false),
+                }))
             }
             HttpVersion::Http2 => {
-                let (sender, connection) = http2::Builder::new(TokioExecutor::new())
+                let (sender, driver) = http2::Builder::new(TokioExecutor::new())
                     .timer(TokioTimer::new())
                     .initial_stream_window_size(STREAM_WINDOW_BYTES)
                     .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
                     .handshake(stream)
                     .await
                     .map_err(|error| failure(&error))?;
-                tokio::task::spawn_local(connection);
-                Sender::Http2(sender)
+                tokio::task::spawn_local(driver);
+                Ok(HttpConnection::Http2(sender))
             }
-        };
-        Ok(HttpConnection { sender, abandoned: Cell::new(false) })
+        }
     }
 
     /// Sends a request and waits for the head of its reply.
-    pub(crate) async fn send(&self, request: Request<B>) -> Result<Response<Incoming>, CallError> {
-        self.send_raw(request).await.map_err(|error| failure(&error))
-    }
-
-    /// As [`HttpConnection::send`], with hyper's own error.
-    pub(crate) async fn send_raw(&self, request: Request<B>) -> Result<Response<Incoming>, hyper::Error> {
-        match &self.sender {
-            Sender::Http1(sender) => {
-                std::future::poll_fn(|context| sender.borrow_mut().poll_ready(context)).await?;
-                let reply = sender.borrow_mut().send_request(request);
-                reply.await
+    pub(crate) async fn send(&self, request: Request<B>) -> Result<Response<Incoming>, hyper::Error> {
+        match self {
+            HttpConnection::Http1(http1) => {
+                http1
+                    .driving(std::future::poll_fn(|context| http1.sender.borrow_mut().poll_ready(context)))
+                    .await?;
+                let reply = http1.sender.borrow_mut().send_request(request);
+                http1.driving(reply).await
             }
-            Sender::Http2(sender) => sender.clone().send_request(request).await,
+            HttpConnection::Http2(sender) => sender.clone().send_request(request).await,
         }
     }
 
     /// Sends a request and collects the whole reply.
     pub(crate) async fn exchange(&self, request: Request<B>) -> Result<Response<Bytes>, CallError> {
         let unfinished = Unfinished(self);
-        let (head, body) = self.send(request).await?.into_parts();
-        let body = collect(body).await?;
+        let (head, body) = self.send(request).await.map_err(|error| failure(&error))?.into_parts();
+        let body = match self {
+            HttpConnection::Http1(http1) => http1.driving(collect(body)).await?,
+            HttpConnection::Http2(_) => collect(body).await?,
+        };
         std::mem::forget(unfinished);
         Ok(Response::from_parts(head, body))
     }
 
     pub(crate) fn is_open(&self) -> bool {
-        match &self.sender {
-            Sender::Http1(sender) => !self.abandoned.get() && !sender.borrow().is_closed(),
-            Sender::Http2(sender) => !sender.is_closed(),
+        match self {
+            HttpConnection::Http1(http1) => http1.is_open(),
+            HttpConnection::Http2(sender) => !sender.is_closed(),
         }
     }
 }
 
-/// Marks an HTTP/1.1 connection whose call ended early, by an error or by being dropped.
-struct Unfinished<'a, B>(&'a HttpConnection<B>);
+impl<B> Http1<B>
+where
+    B: Body + Send + Unpin + 'static,
+    B::Data: Send,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    /// Runs a future that waits for this connection, and the connection with it. Whatever the future waits for is
+    /// done by the connection, which has just been polled: so the future itself needs no waker.
+    async fn driving<F: Future>(&self, future: F) -> F::Output {
+        let mut future = std::pin::pin!(future);
+        std::future::poll_fn(|context| {
+            self.poll(context);
+            future.as_mut().poll(&mut Context::from_waker(Waker::noop()))
+        })
+        .await
+    }
 
-impl<B> Drop for Unfinished<'_, B> {
+    fn poll(&self, context: &mut Context<'_>) {
+        let mut driver = self.driver.borrow_mut();
+        let ended = driver.as_mut().is_some_and(|driver| driver.as_mut().poll(context).is_ready());
+        if ended {
+            // How it ended is told to the call in flight, if there is one.
+            *driver = None;
+        }
+    }
+
+    /// Looks whether the server has closed it meanwhile.
+    fn is_open(&self) -> bool {
+        self.poll(&mut Context::from_waker(Waker::noop()));
+        !self.abandoned.get() && self.driver.borrow().is_some()
+    }
+}
+
+/// Marks an HTTP/1.1 connection whose call ended early, by an error or by being dropped.
+struct Unfinished<'a, B: Body + 'static>(&'a HttpConnection<B>);
+
+impl<B: Body + 'static> Drop for Unfinished<'_, B> {
     fn drop(&mut self) {
-        self.0.abandoned.set(true);
+        if let HttpConnection::Http1(http1) = self.0 {
+            http1.abandoned.set(true);
+        }
     }
 }
 

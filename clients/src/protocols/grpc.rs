@@ -169,7 +169,7 @@ impl tower::Service<Request<Body>> for Transport {
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
         let http = Rc::clone(&self.0);
-        Box::pin(async move { http.send_raw(request).await })
+        Box::pin(async move { http.send(request).await })
     }
 }
 
