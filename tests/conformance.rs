@@ -40,8 +40,8 @@ fn every_carriage() -> Vec<Carriage> {
     all
 }
 
-fn assert_conformance(config: MarketConfig) {
-    let servers = serve(MarketConfig { ticks_per_s: 200.0, ..config });
+fn assert_conformance(config: &MarketConfig) {
+    let servers = serve(MarketConfig { ticks_per_s: 200.0, ..config.clone() });
     for carriage in every_carriage() {
         let protocol = carriage.protocol();
         let results = carriage.visit(servers.address(protocol).unwrap(), Check(protocol));
@@ -53,12 +53,12 @@ fn assert_conformance(config: MarketConfig) {
 
 #[test]
 fn every_protocol_gives_the_same_answers() {
-    assert_conformance(MarketConfig::default());
+    assert_conformance(&MarketConfig::default());
 }
 
 #[test]
 fn also_when_the_handler_waits() {
-    assert_conformance(MarketConfig {
+    assert_conformance(&MarketConfig {
         handler_wait: std::time::Duration::from_millis(2),
         ..MarketConfig::default()
     });

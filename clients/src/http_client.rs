@@ -54,6 +54,9 @@ where
     Http2(http2::SendRequest<B>),
 }
 
+/// hyper's half of an HTTP/1.1 connection: reads and writes when it is polled.
+type Http1Driver<B> = Pin<Box<http1::Connection<TokioIo<TcpStream>, B>>>;
+
 /// An HTTP/1.1 connection, driven by the one call that it can carry: no task of its own to wake and be woken by.
 pub(crate) struct Http1<B>
 where
@@ -61,7 +64,7 @@ where
 {
     sender: RefCell<http1::SendRequest<B>>,
     /// `None` once it has ended.
-    driver: RefCell<Option<Pin<Box<http1::Connection<TokioIo<TcpStream>, B>>>>>,
+    driver: RefCell<Option<Http1Driver<B>>>,
     /// A call was abandoned: the next reply would be its.
     abandoned: Cell<bool>,
 }

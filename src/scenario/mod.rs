@@ -1,4 +1,4 @@
-//! Scenarios: a question as data. What is parsed ([`wire`]) is another type than what is used ([`Scenario`]):
+//! Scenarios: a question as data. What is parsed (`wire`) is another type than what is used ([`Scenario`]):
 //! once it exists, a scenario is whole and its parts fit together.
 
 mod diagnose;

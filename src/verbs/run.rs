@@ -44,7 +44,7 @@ pub struct Options {
     /// Only this contender; can be repeated.
     #[arg(long, value_name = "CONTENDER")]
     only: Vec<String>,
-    /// Where the results go, instead of results/<time>.
+    /// Where the results go, instead of a folder named by the time in results/.
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
     /// The records as JSON, to stdout, one a line.
