@@ -16,7 +16,7 @@ pub enum Precision {
     #[default]
     Sleep,
     /// Sleep until shortly before, then poll (yielding to other tasks between polls): wakes within a few
-    /// microseconds, at the price of up to [`SPIN`] of processor time a wake.
+    /// microseconds, at the price of up to 100 µs of processor time a wake.
     Spin,
 }
 
