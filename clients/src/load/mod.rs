@@ -6,9 +6,13 @@
 
 mod driver;
 mod engine;
+mod lane;
 mod live;
+mod pacer;
 mod recorder;
 mod schedule;
+mod slot;
+mod watchdog;
 
 use std::time::Duration;
 

@@ -1,0 +1,220 @@
+//! The engine against arithmetic: a fake clock, and connections that take as long as they are told.
+
+use std::cell::Cell;
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::time::Duration;
+
+use clock::{Clock, Delays, Fake};
+
+use super::*;
+use crate::connection::Unsupported;
+use crate::load::Arrivals;
+
+/// What a test's server does.
+#[derive(Clone, Copy)]
+struct Behaviour {
+    service: Duration,
+    /// Calls from this one on are never answered.
+    silent_from: Option<usize>,
+    /// Every n-th call breaks its connection.
+    breaks_every: Option<usize>,
+}
+
+/// Opens connections whose calls take their time on the fake clock. `Send` is a formality: one thread has it.
+#[derive(Clone)]
+struct Scripted {
+    behaviour: Behaviour,
+    clock: Clock,
+}
+
+struct ScriptedConnection {
+    behaviour: Behaviour,
+    clock: Clock,
+    delays: Delays,
+    calls: Cell<usize>,
+    broken: Cell<bool>,
+}
+
+impl Connector for Scripted {
+    type Connection = ScriptedConnection;
+
+    async fn connect(&self) -> Result<ScriptedConnection, CallError> {
+        let delays =
+            Delays::start(&self.clock, Precision::Sleep).map_err(|error| CallError::from_io(&error))?;
+        Ok(ScriptedConnection {
+            behaviour: self.behaviour,
+            clock: self.clock.clone(),
+            delays,
+            calls: Cell::new(0),
+            broken: Cell::new(false),
+        })
+    }
+
+    fn in_flight_max(&self) -> Option<usize> {
+        None
+    }
+}
+
+impl Connection for ScriptedConnection {
+    type Request = ();
+    type Prepared = ();
+    type Reply = ();
+
+    fn prepare(&self, (): &()) -> Result<(), Unsupported> {
+        Ok(())
+    }
+
+    async fn call(&self, (): &()) -> Result<(), CallError> {
+        self.calls.set(self.calls.get() + 1);
+        let nth = self.calls.get();
+        if self.behaviour.silent_from.is_some_and(|from| nth >= from) {
+            std::future::pending::<()>().await;
+        }
+        self.delays.sleep_until(self.clock.now() + self.behaviour.service).await;
+        if self.behaviour.breaks_every.is_some_and(|every| nth.is_multiple_of(every)) {
+            self.broken.set(true);
+            return Err(CallError::Reset("scripted".to_owned()));
+        }
+        Ok(())
+    }
+
+    fn is_open(&self) -> bool {
+        !self.broken.get()
+    }
+}
+
+const MS: Duration = Duration::from_millis(1);
+
+fn behaviour(service: Duration) -> Behaviour {
+    Behaviour { service, silent_from: None, breaks_every: None }
+}
+
+/// One second of load at a constant rate, without a warm-up, on a clock that jumps from deadline to deadline.
+fn run(behaviour: Behaviour, shape: Shape, rate_per_s: f64, time_out: Duration) -> Outcome {
+    let model = Model::Open { arrivals: Arrivals::Constant, rate_per_s };
+    run_round(behaviour, shape, model, time_out, Duration::ZERO)
+}
+
+fn run_round(
+    behaviour: Behaviour,
+    shape: Shape,
+    model: Model,
+    time_out: Duration,
+    warm_up: Duration,
+) -> Outcome {
+    let fake = Fake::new();
+    let runtime = crate::local_runtime().unwrap();
+    runtime.block_on(async {
+        let clock = Clock::Fake(fake.clone());
+        let round = Round {
+            model,
+            warm_up,
+            duration: Duration::from_secs(1),
+            time_out,
+            seed: 1,
+            start: Mono(1_000),
+            precision: Precision::Sleep,
+        };
+        let span = warm_up + round.duration;
+        let schedule = match model {
+            Model::Open { arrivals, rate_per_s } => Schedule::new(arrivals, rate_per_s, span, 1).unwrap(),
+            Model::Closed => Schedule::empty(),
+        };
+        let connector = Scripted { behaviour, clock: clock.clone() };
+        let driver = Driver::open(clock, connector, shape, &[()], Arc::new(Live::default())).await.unwrap();
+        let done = Rc::new(Cell::new(false));
+        let finished = Rc::clone(&done);
+        let running = tokio::task::spawn_local(async move {
+            let outcome = driver.run(&round, &schedule).await.unwrap();
+            finished.set(true);
+            outcome
+        });
+        while !done.get() {
+            for _ in 0..16 {
+                tokio::task::yield_now().await;
+            }
+            if let Some(next) = fake.next_deadline() {
+                fake.advance(next.since(fake.now()));
+            }
+        }
+        running.await.unwrap()
+    })
+}
+
+fn close_to(nanos: u64, expected: Duration) -> bool {
+    // Three significant digits of the histogram.
+    (nanos as f64 / expected.as_nanos() as f64 - 1.0).abs() < 2e-3
+}
+
+#[test]
+fn an_unhurried_server_is_read_exactly() {
+    let outcome =
+        run(behaviour(2 * MS), Shape { connections: 4, in_flight: 1 }, 1_000.0, Duration::from_secs(1));
+    assert_eq!((outcome.arrivals, outcome.sent, outcome.ok, outcome.failures()), (1_000, 1_000, 1_000, 0));
+    let histograms = &outcome.histograms;
+    assert!(close_to(histograms.response.max(), 2 * MS) && close_to(histograms.response.min(), 2 * MS));
+    assert!(close_to(histograms.service.max(), 2 * MS));
+    assert!(histograms.lag.max() <= 1 && histograms.wait.max() <= 1);
+}
+
+/// One slot, 2 ms a call, an arrival each millisecond: the n-th waits n milliseconds. The response shows it, the
+/// service time does not.
+#[test]
+fn a_server_that_cannot_keep_up_shows_in_wait_and_response_and_not_in_service() {
+    let outcome =
+        run(behaviour(2 * MS), Shape { connections: 1, in_flight: 1 }, 1_000.0, Duration::from_secs(10));
+    assert_eq!((outcome.ok, outcome.failures()), (1_000, 0));
+    assert!(close_to(outcome.histograms.service.max(), 2 * MS));
+    assert!(close_to(outcome.histograms.wait.max(), 999 * MS));
+    assert!(close_to(outcome.histograms.response.max(), 1_001 * MS));
+    assert!(close_to(outcome.histograms.response.value_at_quantile(0.5), 501 * MS));
+}
+
+#[test]
+fn in_flight_calls_share_a_connection() {
+    let outcome =
+        run(behaviour(2 * MS), Shape { connections: 1, in_flight: 2 }, 1_000.0, Duration::from_secs(1));
+    assert!(close_to(outcome.histograms.response.max(), 2 * MS) && outcome.histograms.wait.max() <= 1);
+}
+
+/// The server answers nothing: what is sent times out, and arrivals beyond rate × time-out are dropped rather than
+/// queued. Each is counted once, at the time-out or more.
+#[test]
+fn silence_times_out_and_what_cannot_be_answered_in_time_is_dropped() {
+    let silent = Behaviour { silent_from: Some(1), ..behaviour(MS) };
+    let outcome = run(silent, Shape { connections: 2, in_flight: 1 }, 10_000.0, 100 * MS);
+    let failed = |kind| outcome.failed.get(&kind).copied().unwrap_or(0);
+    let (timed_out, dropped) = (failed(Failure::TimedOut), failed(Failure::Dropped));
+    assert_eq!((outcome.arrivals, outcome.ok, timed_out + dropped), (10_000, 0, 10_000));
+    // 1 000 arrivals may wait; those that have waited past their time end as soon as a slot takes them.
+    assert!(timed_out > 0 && dropped > 0, "{timed_out} timed out, {dropped} dropped");
+    assert!(outcome.histograms.response.min() >= 99_900_000 && outcome.histograms.response.len() == 10_000);
+    assert_eq!(outcome.histograms.service.len(), 0);
+}
+
+#[test]
+fn a_broken_connection_is_replaced_and_counted() {
+    let breaking = Behaviour { breaks_every: Some(10), ..behaviour(MS) };
+    let outcome = run(breaking, Shape { connections: 1, in_flight: 1 }, 100.0, Duration::from_secs(1));
+    // Every tenth call of each connection fails, and the next opens another.
+    assert_eq!(outcome.failed, BTreeMap::from([(Failure::Reset, 10)]));
+    assert_eq!((outcome.ok, outcome.reconnections), (90, 9));
+    assert_eq!(outcome.samples[&Failure::Reset], "connection lost: scripted");
+}
+
+#[test]
+fn the_warm_up_is_made_and_not_recorded() {
+    let model = Model::Open { arrivals: Arrivals::Constant, rate_per_s: 100.0 };
+    let shape = Shape { connections: 1, in_flight: 1 };
+    let outcome = run_round(behaviour(MS), shape, model, Duration::from_secs(1), Duration::from_millis(500));
+    assert_eq!(outcome.arrivals, 100);
+}
+
+#[test]
+fn the_closed_model_calls_as_soon_as_it_can() {
+    let shape = Shape { connections: 3, in_flight: 2 };
+    let outcome = run_round(behaviour(10 * MS), shape, Model::Closed, Duration::from_secs(1), Duration::ZERO);
+    assert_eq!((outcome.ok, outcome.failures()), (600, 0));
+    assert!(close_to(outcome.histograms.response.max(), 10 * MS));
+}

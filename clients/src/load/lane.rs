@@ -1,0 +1,47 @@
+//! A lane: one connection, replaced when it breaks.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+
+use crate::connection::{CallError, Connection, Connector};
+
+/// A connection that is replaced when it breaks, shared by the slots that call on it.
+pub(super) struct Lane<K: Connector> {
+    connection: RefCell<Option<Rc<K::Connection>>>,
+    connecting: tokio::sync::Mutex<()>,
+    reconnections: Cell<u64>,
+}
+
+impl<K: Connector> Lane<K> {
+    pub(super) fn new(connection: K::Connection) -> Lane<K> {
+        Lane {
+            connection: RefCell::new(Some(Rc::new(connection))),
+            connecting: tokio::sync::Mutex::new(()),
+            reconnections: Cell::new(0),
+        }
+    }
+
+    /// How often it was opened anew.
+    pub(super) fn reconnections(&self) -> u64 {
+        self.reconnections.get()
+    }
+
+    fn open(&self) -> Option<Rc<K::Connection>> {
+        self.connection.borrow().as_ref().filter(|connection| connection.is_open()).map(Rc::clone)
+    }
+
+    pub(super) async fn connection(&self, connector: &K) -> Result<Rc<K::Connection>, CallError> {
+        if let Some(connection) = self.open() {
+            return Ok(connection);
+        }
+        let _alone = self.connecting.lock().await;
+        if let Some(connection) = self.open() {
+            return Ok(connection);
+        }
+        self.connection.take();
+        let connection = Rc::new(connector.connect().await?);
+        self.reconnections.set(self.reconnections.get() + 1);
+        *self.connection.borrow_mut() = Some(Rc::clone(&connection));
+        Ok(connection)
+    }
+}

@@ -1,0 +1,85 @@
+//! A slot: makes one call at a time and records it.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use clock::Mono;
+
+use super::Model;
+use super::driver::Shared;
+use super::lane::Lane;
+use super::pacer::Arrival;
+use super::recorder::CallTimes;
+use super::watchdog::watched;
+use crate::connection::{CallError, Connection, Connector};
+
+/// How long a slot of the closed model rests after it could not connect, so as not to hammer a dead server.
+const REST_AFTER_REFUSAL: Duration = Duration::from_millis(1);
+
+/// A place for one call at a time.
+pub(super) struct SlotWorker<K: Connector> {
+    pub(super) slot: usize,
+    pub(super) shared: Rc<Shared>,
+    pub(super) lane: Rc<Lane<K>>,
+    pub(super) connector: K,
+    pub(super) prepared: Rc<Vec<<K::Connection as Connection>::Prepared>>,
+}
+
+impl<K: Connector> SlotWorker<K> {
+    pub(super) async fn run(self) {
+        match self.shared.round.model {
+            Model::Open { .. } => {
+                while let Some(arrival) = self.shared.arrivals.next().await {
+                    self.perform(arrival).await;
+                }
+            }
+            Model::Closed => self.run_closed().await,
+        }
+    }
+
+    async fn run_closed(&self) {
+        let shared = &self.shared;
+        shared.arrivals.next().await; // Waits for the start: the pacer closes the queue then.
+        let end = shared.end();
+        for nth in (self.slot..).step_by(shared.slots.len()) {
+            let now = shared.clock.now();
+            if now >= end {
+                return;
+            }
+            let refused = self.perform(Arrival { nth, scheduled: now, picked_up: now }).await;
+            if refused {
+                clock::pause(REST_AFTER_REFUSAL).await;
+            }
+        }
+    }
+
+    /// Makes a call and records it; says whether there was no connection to make it on.
+    async fn perform(&self, arrival: Arrival) -> bool {
+        let shared = &self.shared;
+        let watch = &shared.slots[self.slot];
+        let deadline = arrival.scheduled + shared.round.time_out;
+        let mut times = CallTimes {
+            scheduled: arrival.scheduled,
+            picked_up: arrival.picked_up,
+            sent: None,
+            done: deadline,
+        };
+        watch.begin(deadline);
+        let called = self.call(arrival.nth, deadline, &mut times);
+        let result = watched(watch, called).await;
+        times.done = shared.clock.now();
+        watch.end();
+        shared.record(&times, result.as_ref().err());
+        times.sent.is_none() && !matches!(result, Err(CallError::TimedOut))
+    }
+
+    async fn call(&self, nth: usize, deadline: Mono, times: &mut CallTimes) -> Result<(), CallError> {
+        let connection = self.lane.connection(&self.connector).await?;
+        let sent = self.shared.clock.now();
+        if sent >= deadline {
+            return Err(CallError::TimedOut);
+        }
+        times.sent = Some(sent);
+        connection.call(&self.prepared[nth % self.prepared.len()]).await.map(drop)
+    }
+}
