@@ -80,6 +80,14 @@ pub fn main() -> ExitCode {
     }
 }
 
+/// Checks that words are a command line, without running it: for the documents' own test.
+///
+/// # Errors
+/// clap's, with what is wrong.
+pub fn parse(words: impl IntoIterator<Item = String>) -> Result<(), clap::Error> {
+    Cli::try_parse_from(words).map(drop)
+}
+
 /// A child says its error over its pipe; the command repeats it.
 fn agent_ending(agent: Agent) -> ExitCode {
     if agent.run().is_ok() { Ending::Fine.into() } else { Ending::Error.into() }

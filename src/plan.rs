@@ -1,4 +1,4 @@
-//! The plan of a run: every cell, how many rounds, and in what order. Made and hashed before any data.
+//! The plan of a run: every cell, how many rounds, and in what order. Made before any data.
 
 use std::time::Duration;
 

@@ -199,6 +199,7 @@ fn a_killed_child_ends_the_run_with_a_sentence_and_leaves_nothing_behind() {
         let last = lines.last().unwrap();
         assert_eq!(run.wait().unwrap().code(), Some(1));
         assert!(last.contains("ended unexpectedly: killed by signal 9 (SIGKILL)"), "{last}");
+        assert!(record(folder.path()).partial, "what was measured before is lost");
         assert_gone(&children);
     }
 }

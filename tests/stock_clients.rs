@@ -40,12 +40,18 @@ impl Drop for Serve {
     }
 }
 
+/// Says why a test shows nothing here; fails where `.ci/run` has installed every client.
+fn skip(reason: &str) {
+    assert!(std::env::var_os("WIREBENCH_REQUIRE_STOCK_CLIENTS").is_none(), "a client is missing: {reason}");
+    eprintln!("skipped: {reason}");
+}
+
 /// The output of a stock client, or `None` with a printed reason where it is not installed.
 fn run(program: &str, arguments: &[&str]) -> Option<String> {
     let output = match Command::new(program).args(arguments).output() {
         Ok(output) => output,
         Err(error) => {
-            eprintln!("skipped: {program} cannot be run: {error}");
+            skip(&format!("{program} cannot be run: {error}"));
             return None;
         }
     };
@@ -88,6 +94,22 @@ fn curl_over_http_1_and_2() {
         assert!(ticks.contains(r#""ticks":[{"sequence":"#), "{ticks}");
         let openapi = curl(&[&format!("{base}/openapi.json")]).unwrap();
         assert!(openapi.contains(r#""openapi": "3."#) && openapi.contains("/v1/orders"), "{openapi}");
+    }
+}
+
+/// The curl commands that `docs/PROTOCOLS.md` prints, as they stand there.
+#[test]
+fn documented_curl_commands() {
+    let serve = Serve::start();
+    let documented =
+        std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/PROTOCOLS.md")).unwrap();
+    let block = documented.split("```sh\n").nth(1).unwrap().split("```").next().unwrap();
+    let commands = block.replace("\\\n", " ").replace("127.0.0.1:PORT", &serve.authority("rest"));
+    assert!(commands.lines().count() >= 6, "{commands}");
+    for command in commands.lines() {
+        let Some(answer) = run("sh", &["-c", &format!("{command} -sS")]) else { return };
+        let status = answer.lines().next().unwrap_or_default();
+        assert!(status.contains(" 200") || status.contains(" 201"), "{command}: {answer}");
     }
 }
 
@@ -150,7 +172,7 @@ fn grpcio_with_the_proto_and_by_reflection() {
         "ok" => {}
         reason => {
             assert!(reason.starts_with("missing:"), "{output}");
-            eprintln!("skipped: {reason}");
+            skip(reason);
         }
     }
 }

@@ -89,6 +89,11 @@ impl DataSet {
         DataSet { seed, quotes, by_symbol, news, portfolios, by_account, walk }
     }
 
+    /// What it was made from.
+    pub fn seed(&self) -> u64 {
+        self.seed
+    }
+
     /// The name of the n-th symbol, counted round.
     pub fn symbol(&self, index: usize) -> String {
         self.quotes[index % SYMBOLS].symbol.clone()

@@ -7,6 +7,9 @@ use prost_types::FieldMask;
 use crate::bounds::MASK_PATHS_MAX;
 use crate::v1::{News, Portfolio, Position, Quote};
 
+/// Segments of the deepest path into a portfolio: `positions.quote.last_cents`.
+const DEPTH_MAX: usize = 3;
+
 /// Fields to keep, as a tree. A leaf keeps the whole field; the empty tree at the root keeps everything.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Mask {
@@ -26,6 +29,9 @@ pub enum MaskError {
         /// What it has instead.
         known: String,
     },
+    /// A path with more segments than any field has.
+    #[error("a path has at most {DEPTH_MAX} segments, such as positions.quote.last_cents")]
+    TooDeep,
     /// More paths than a request may have.
     #[error("{count} paths are over the limit of {MASK_PATHS_MAX}")]
     TooManyPaths {
@@ -51,6 +57,10 @@ impl Mask {
         }
         let mut root = Mask::default();
         for path in &mask.paths {
+            // Before anything is built: a path of thousands of segments would be a tree as deep.
+            if path.split('.').nth(DEPTH_MAX).is_some() {
+                return Err(MaskError::TooDeep);
+            }
             root.insert(path);
         }
         Portfolio::check(&root)?;
@@ -202,6 +212,12 @@ mod tests {
         }
         let error = Mask::for_portfolio(&parse("positions.price")).unwrap_err().to_string();
         assert!(error.contains("'price' in Position") && error.contains("quantity"), "{error}");
+    }
+
+    #[test]
+    fn a_path_of_thousands_of_segments_is_refused_and_not_built() {
+        let error = Mask::for_portfolio(&parse(&"a.".repeat(30_000))).unwrap_err();
+        assert_eq!(error, MaskError::TooDeep);
     }
 
     #[test]

@@ -54,11 +54,12 @@ pub(crate) async fn accept<S, F>(
         }
         let (watched, progress) = Watched::new(stream);
         let served = serve(watched);
-        let (idle_max, abandon) = (limits.idle_time_max, abandon.clone());
+        let (first_max, idle_max) = (limits.header_time_max, limits.idle_time_max);
+        let abandon = abandon.clone();
         connections.spawn(async move {
             tokio::select! {
                 () = served => {}
-                () = stalled(progress, idle_max) => tracing::debug!("closed an idle connection"),
+                () = stalled(progress, first_max, idle_max) => tracing::debug!("closed an idle connection"),
                 () = abandon.cancelled() => tracing::debug!("dropped a connection that did not drain"),
             }
             drop(place);
@@ -77,14 +78,19 @@ async fn refuse(mut stream: TcpStream, refusal: &'static [u8]) {
     let _ = clock::limit(Duration::from_millis(100), stream.write_all(refusal)).await;
 }
 
-/// Returns once a whole `span` has passed without a byte. Looks every half span, so that the bytes
-/// themselves cost no reading of a clock.
-async fn stalled(progress: Arc<AtomicU64>, span: Duration) {
-    let mut seen = (0, 0);
-    while seen.1 < 2 {
-        let now = progress.load(Ordering::Relaxed);
-        seen = if now == seen.0 { (now, seen.1 + 1) } else { (now, 0) };
+/// Returns once no first byte has come within `first`, or a whole `span` has passed without one later. Looks every
+/// half span, so that the bytes themselves cost no reading of a clock.
+async fn stalled(progress: Arc<AtomicU64>, first: Duration, span: Duration) {
+    clock::pause(first).await;
+    let (mut last, mut quiet_looks) = (0, 0);
+    if progress.load(Ordering::Relaxed) == 0 {
+        return;
+    }
+    while quiet_looks < 2 {
         clock::pause(span / 2).await;
+        let now = progress.load(Ordering::Relaxed);
+        quiet_looks = if now == last { quiet_looks + 1 } else { 0 };
+        last = now;
     }
 }
 
@@ -155,5 +161,33 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SPAN: Duration = Duration::from_millis(60);
+
+    async fn stalls_within(progress: &Arc<AtomicU64>, within: Duration) -> bool {
+        clock::limit(within, stalled(Arc::clone(progress), SPAN, SPAN)).await.is_ok()
+    }
+
+    #[tokio::test]
+    async fn silence_is_a_stall_and_a_byte_now_and_then_is_none() {
+        assert!(stalls_within(&Arc::default(), SPAN * 20).await, "no first byte");
+        let once = Arc::new(AtomicU64::new(1));
+        assert!(stalls_within(&once, SPAN * 20).await, "nothing after the first");
+        let busy = Arc::new(AtomicU64::new(1));
+        let mover = Arc::clone(&busy);
+        let moving = tokio::spawn(async move {
+            loop {
+                clock::pause(SPAN / 6).await;
+                mover.fetch_add(1, Ordering::Relaxed);
+            }
+        });
+        assert!(!stalls_within(&busy, SPAN * 10).await, "closed although bytes moved");
+        moving.abort();
     }
 }

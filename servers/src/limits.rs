@@ -16,10 +16,11 @@ pub struct Limits {
     pub header_bytes_max: usize,
     /// Header fields of an HTTP/1.1 request. Default 64.
     pub headers_max: usize,
-    /// Time in which an HTTP/1.1 request's headers must arrive, counted from when the connection waits for
-    /// them, so that it bounds an idle HTTP/1.1 connection too. Default 60 s.
+    /// Time in which a new connection must send its first byte, and an HTTP/1.1 request its headers, counted from
+    /// when the connection waits for them: so it bounds an idle HTTP/1.1 connection too. Default 60 s.
     pub header_time_max: Duration,
-    /// Time in which a body, or the rest of a TCP frame, must arrive once it began. Default 10 s.
+    /// Time in which a REST body, or the rest of a TCP frame, must arrive once it began. A gRPC message is bounded
+    /// by `idle_time_max` only: its library reads it. Default 10 s.
     pub message_time_max: Duration,
     /// Time without a byte in either direction after which a connection is closed. Default 300 s.
     pub idle_time_max: Duration,

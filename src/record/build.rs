@@ -193,12 +193,12 @@ fn merge(measured: &[&Measurement], plan: &Plan) -> Option<Merged> {
     }
     let rounds = measured.len();
     let mean_per_call = |cpu: fn(&Measurement) -> Duration| {
-        let total: f64 = measured.iter().map(|m| micros(cpu(m)) / m.outcome.arrivals.max(1) as f64).sum();
+        let total: f64 = measured.iter().map(|m| micros(cpu(m)) / m.outcome.ok.max(1) as f64).sum();
         total / rounds as f64
     };
     Some(Merged {
         rounds,
-        counts: counts(&all, plan.duration * u32::try_from(rounds).unwrap_or(u32::MAX)),
+        counts: counts(&all, measured.iter().map(|m| m.outcome.elapsed.max(plan.duration)).sum()),
         client_cpu_us_per_call: mean_per_call(|m| m.client_cpu),
         server_cpu_us_per_call: mean_per_call(|m| m.server_cpu),
         response_us: Quantiles::of(&all.histograms.response),
@@ -213,7 +213,7 @@ fn round_part(measurement: &Measurement, plan: &Plan) -> RoundPart {
     RoundPart {
         round: measurement.round,
         cell: measurement.cell,
-        counts: counts(outcome, plan.duration),
+        counts: counts(outcome, outcome.elapsed.max(plan.duration)),
         client_cpu_us: micros(measurement.client_cpu),
         server_cpu_us: micros(measurement.server_cpu),
         client_steal_share: measurement.client_steal_share,

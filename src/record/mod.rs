@@ -158,7 +158,7 @@ pub struct Merged {
     /// The counters.
     #[serde(flatten)]
     pub counts: Counts,
-    /// Processor time per call of the client, user and kernel, in µs: the mean over the rounds.
+    /// Processor time of the client per call that succeeded, user and kernel, in µs: the mean over the rounds.
     pub client_cpu_us_per_call: f64,
     /// Of the server, likewise.
     pub server_cpu_us_per_call: f64,
@@ -187,7 +187,7 @@ pub struct Counts {
     pub failure_samples: BTreeMap<String, String>,
     /// Connections opened anew.
     pub reconnections: u64,
-    /// Calls that succeeded, per second.
+    /// Calls that succeeded, per second from the start of the measuring to the last reply.
     pub ok_per_s: f64,
 }
 
@@ -237,16 +237,22 @@ impl Counts {
     pub fn failures(&self) -> u64 {
         self.failed.values().sum()
     }
+
+    /// The share of arrivals that failed.
+    pub fn failed_share(&self) -> f64 {
+        self.failures() as f64 / self.arrivals.max(1) as f64
+    }
 }
 
 impl RoundPart {
-    /// A figure of this measurement; `None` where nothing arrived.
+    /// A figure of this measurement; `None` where there were too few calls to give it.
     pub fn figure(&self, metric: Metric) -> Option<f64> {
-        (self.counts.arrivals > 0).then(|| match metric {
-            Metric::CpuPerCall => (self.client_cpu_us + self.server_cpu_us) / self.counts.arrivals as f64,
-            Metric::ResponseP50 => self.response_us.p50,
-            Metric::ResponseP99 => self.response_us.p99,
-        })
+        match metric {
+            Metric::CpuPerCall if self.counts.ok == 0 => None,
+            Metric::CpuPerCall => Some((self.client_cpu_us + self.server_cpu_us) / self.counts.ok as f64),
+            Metric::ResponseP50 => self.response_us.shown(0.5),
+            Metric::ResponseP99 => self.response_us.shown(0.99),
+        }
     }
 }
 

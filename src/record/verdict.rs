@@ -7,6 +7,9 @@ use super::Record;
 use crate::scenario::{Claim, Metric};
 use crate::statistics::{ROUNDS_FOR_A_VERDICT, Ratio, paired_ratio};
 
+/// The share of failed calls above which a contender is not compared.
+const FAILED_SHARE_MAX: f64 = 0.01;
+
 /// A claim with its verdict.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Verdict {
@@ -58,7 +61,10 @@ impl VerdictWord {
 /// Judges a claim.
 pub(super) fn judge(record: &Record, claim: &Claim) -> Verdict {
     let ratio = paired_rounds(record, claim).and_then(|pairs| paired_ratio(&pairs));
-    let (verdict, because) = decide(claim, ratio.as_ref());
+    let (verdict, because) = match too_many_failures(record, claim) {
+        Some(because) => (VerdictWord::Undecided, because),
+        None => decide(claim, ratio.as_ref()),
+    };
     Verdict {
         card: claim.card.clone(),
         sentence: claim.sentence.clone(),
@@ -80,11 +86,23 @@ fn paired_rounds(record: &Record, claim: &Claim) -> Option<Vec<(f64, f64)>> {
     Some(left.iter().filter_map(|(round, figure)| Some((*figure, *right.get(round)?))).collect())
 }
 
+/// A contender that fails calls is not compared by the cost of those that succeed.
+fn too_many_failures(record: &Record, claim: &Claim) -> Option<String> {
+    [&claim.contender, &claim.against].into_iter().find_map(|name| {
+        let merged = record.cells[record.cell(name, &claim.condition)?].merged.as_ref()?;
+        let share = merged.counts.failed_share();
+        let because = || format!("{:.1} % of the calls of {name} failed: that comes first", share * 100.0);
+        (share > FAILED_SHARE_MAX).then(because)
+    })
+}
+
 fn decide(claim: &Claim, ratio: Option<&Ratio>) -> (VerdictWord, String) {
     let what = claim.metric.in_words();
     let Some(Ratio { ratio, low, high, n }) = ratio else {
-        let because =
-            format!("{} and {} were not both measured in two rounds", claim.contender, claim.against);
+        let because = format!(
+            "{} and {} do not both have two rounds with enough calls for it",
+            claim.contender, claim.against
+        );
         return (VerdictWord::Undecided, because);
     };
     let measured = format!(

@@ -141,7 +141,7 @@ fn run(engine: &Engine, round: &Round) -> anyhow::Result<Outcome> {
     let done = AtomicBool::new(false);
     let workers = engine.live();
     std::thread::scope(|scope| {
-        scope.spawn(|| {
+        let teller = scope.spawn(|| {
             while !done.load(Ordering::Relaxed) {
                 std::thread::park_timeout(PROGRESS_EVERY);
                 let progress = FromClient::Progress(Progress::of(&workers));
@@ -153,6 +153,7 @@ fn run(engine: &Engine, round: &Round) -> anyhow::Result<Outcome> {
         });
         let outcome = engine.run(round);
         done.store(true, Ordering::Relaxed);
+        teller.thread().unpark();
         Ok(outcome?)
     })
 }

@@ -97,10 +97,8 @@ struct Pair {
     shapes: Vec<Shape>,
 }
 
-/// Runs a plan. Returns early, with what there is, when `stop` becomes true.
-///
-/// # Errors
-/// Where a process fails, or a contender fails a conformance case: equal answers or no benchmark.
+/// Runs a plan. Ends early, with what there is, when `stop` becomes true or something fails: a process, or a
+/// conformance case (equal answers or no benchmark). What was measured until then is kept, marked partial.
 pub fn execute(
     scenario: &Scenario,
     plan: &Plan,
@@ -108,163 +106,184 @@ pub fn execute(
     layout: &Layout,
     stop: &AtomicBool,
     watcher: &mut dyn Watcher,
-) -> anyhow::Result<Results> {
-    let mut results = Results { measurements: Vec::new(), conformance: Vec::new(), partial: false };
-    let mut pairs = Vec::new();
-    for contender in plan.contenders() {
-        if stop.load(Ordering::Relaxed) {
-            results.partial = true;
-            return Ok(results);
-        }
-        watcher.stage(&format!("starting {} and checking its answers", contender.name));
-        let (pair, cases) = open(scenario, plan, contender, market_seed, layout)?;
-        if let Some(case) = cases.iter().find(|case| case.failure.is_some()) {
-            let failure = case.failure.as_deref().unwrap_or_default();
-            bail!("{} fails the conformance case '{}': {failure}", contender.name, case.case);
-        }
-        results.conformance.push(Conformance {
-            contender: contender.name.clone(),
-            cases,
-            compared_whole: None,
-        });
-        pairs.push(pair);
-    }
-    for (round, order) in plan.rounds.iter().enumerate() {
-        for &cell in order {
-            if stop.load(Ordering::Relaxed) {
-                results.partial = true;
-                return Ok(results);
-            }
-            watcher.measuring(plan, round, cell, results.measurements.len());
-            let name = &plan.cells[cell].contender.name;
-            let pair =
-                pairs.iter_mut().find(|pair| pair.name == *name).context("a cell without processes")?;
-            results.measurements.push(measure(scenario, plan, round, cell, pair, layout, watcher)?);
-        }
-        watcher.round_done(plan, round);
-    }
-    for (pair, conformance) in pairs.iter_mut().zip(&mut results.conformance) {
-        watcher.stage(&format!("comparing replies of {} whole", pair.name));
-        pair.client.send(&ToClient::Audit)?;
-        match pair.client.receive(OPEN_TIME_MAX)? {
-            FromClient::Audited { compared, wrong: None } => conformance.compared_whole = Some(compared),
-            FromClient::Audited { wrong: Some(wrong), .. } => bail!("{} answers wrongly: {wrong}", pair.name),
-            other => bail!("{}: {}", pair.name, unexpected(other)),
-        }
-    }
-    watcher.stage("stopping");
-    Ok(results)
+) -> (Results, anyhow::Result<()>) {
+    let mut results = Results { measurements: Vec::new(), conformance: Vec::new(), partial: true };
+    let run = Run { scenario, plan, market_seed, layout, stop };
+    let ended = run.to_the_end(&mut results, watcher);
+    (results, ended)
 }
 
-fn open(
-    scenario: &Scenario,
-    plan: &Plan,
-    contender: &Contender,
+/// What does not change during a run.
+struct Run<'a> {
+    scenario: &'a Scenario,
+    plan: &'a Plan,
     market_seed: u64,
-    layout: &Layout,
-) -> anyhow::Result<(Pair, Vec<CaseResult>)> {
-    let name = &contender.name;
-    let mut server: Child<Serve, FromServer> =
-        Child::start(&format!("the server of {name}"), &["agent", "server"])?;
-    server.send(&Serve {
-        core: layout.server,
-        protocol: contender.carriage.protocol(),
-        market: MarketConfig {
-            seed: market_seed,
-            handler_wait: scenario.workload.handler_wait,
-            handler_cpu: scenario.workload.handler_cpu,
-            ticks_per_s: TICKS_PER_S,
-            ..MarketConfig::default()
-        },
-        limits: Limits { idle_time_max: IDLE_TIME_MAX, header_time_max: IDLE_TIME_MAX, ..Limits::default() },
-    })?;
-    let address = match server.receive(OPEN_TIME_MAX)? {
-        FromServer::Ready { address } => address,
-        FromServer::Failed { error } => bail!("the server of {name}: {error}"),
-    };
-    let mut shapes: Vec<Shape> = Vec::new();
-    for cell in plan.cells.iter().filter(|cell| cell.contender.name == *name && cell.not_offered.is_none()) {
-        if !shapes.contains(&cell.condition.shape) {
-            shapes.push(cell.condition.shape);
+    layout: &'a Layout,
+    stop: &'a AtomicBool,
+}
+
+impl Run<'_> {
+    fn to_the_end(&self, results: &mut Results, watcher: &mut dyn Watcher) -> anyhow::Result<()> {
+        let mut pairs = Vec::new();
+        for contender in self.plan.contenders() {
+            if self.stop.load(Ordering::Relaxed) {
+                return Ok(());
+            }
+            watcher.stage(&format!("starting {} and checking its answers", contender.name));
+            let (pair, cases) = self.open(contender)?;
+            if let Some(case) = cases.iter().find(|case| case.failure.is_some()) {
+                let failure = case.failure.as_deref().unwrap_or_default();
+                bail!("{} fails the conformance case '{}': {failure}", contender.name, case.case);
+            }
+            let contender = contender.name.clone();
+            results.conformance.push(Conformance { contender, cases, compared_whole: None });
+            pairs.push(pair);
+        }
+        for (round, order) in self.plan.rounds.iter().enumerate() {
+            for &cell in order {
+                if self.stop.load(Ordering::Relaxed) {
+                    return Ok(());
+                }
+                watcher.measuring(self.plan, round, cell, results.measurements.len());
+                let name = &self.plan.cells[cell].contender.name;
+                let pair =
+                    pairs.iter_mut().find(|pair| pair.name == *name).context("a cell without processes")?;
+                results.measurements.push(self.measure(round, cell, pair, watcher)?);
+            }
+            watcher.round_done(self.plan, round);
+        }
+        for (pair, conformance) in pairs.iter_mut().zip(&mut results.conformance) {
+            watcher.stage(&format!("comparing replies of {} whole", pair.name));
+            conformance.compared_whole = Some(pair.audit()?);
+        }
+        watcher.stage("stopping");
+        results.partial = false;
+        Ok(())
+    }
+
+    fn open(&self, contender: &Contender) -> anyhow::Result<(Pair, Vec<CaseResult>)> {
+        let Run { scenario, plan, market_seed, layout, .. } = *self;
+        let name = &contender.name;
+        let mut server: Child<Serve, FromServer> =
+            Child::start(&format!("the server of {name}"), &["agent", "server"])?;
+        server.send(&Serve {
+            core: layout.server,
+            protocol: contender.carriage.protocol(),
+            market: MarketConfig {
+                seed: market_seed,
+                handler_wait: scenario.workload.handler_wait,
+                handler_cpu: scenario.workload.handler_cpu,
+                ticks_per_s: TICKS_PER_S,
+                ..MarketConfig::default()
+            },
+            limits: Limits {
+                idle_time_max: IDLE_TIME_MAX,
+                header_time_max: IDLE_TIME_MAX,
+                ..Limits::default()
+            },
+        })?;
+        let address = match server.receive(OPEN_TIME_MAX)? {
+            FromServer::Ready { address } => address,
+            FromServer::Failed { error } => bail!("the server of {name}: {error}"),
+        };
+        let mut shapes: Vec<Shape> = Vec::new();
+        for cell in
+            plan.cells.iter().filter(|cell| cell.contender.name == *name && cell.not_offered.is_none())
+        {
+            if !shapes.contains(&cell.condition.shape) {
+                shapes.push(cell.condition.shape);
+            }
+        }
+        let mut client: Child<ToClient, FromClient> =
+            Child::start(&format!("the client of {name}"), &["agent", "client"])?;
+        client.send(&ToClient::Open(Open {
+            cores: layout.client.clone(),
+            carriage: contender.carriage,
+            address,
+            market_seed,
+            workload: scenario.workload.clone(),
+            shapes: shapes.clone(),
+        }))?;
+        match client.receive(OPEN_TIME_MAX)? {
+            FromClient::Opened { conformance } => {
+                Ok((Pair { name: name.clone(), client, server, shapes }, conformance))
+            }
+            other => bail!("the client of {name}: {}", unexpected(other)),
         }
     }
-    let mut client: Child<ToClient, FromClient> =
-        Child::start(&format!("the client of {name}"), &["agent", "client"])?;
-    client.send(&ToClient::Open(Open {
-        cores: layout.client.clone(),
-        carriage: contender.carriage,
-        address,
-        market_seed,
-        workload: scenario.workload.clone(),
-        shapes: shapes.clone(),
-    }))?;
-    match client.receive(OPEN_TIME_MAX)? {
-        FromClient::Opened { conformance } => {
-            Ok((Pair { name: name.clone(), client, server, shapes }, conformance))
+
+    fn measure(
+        &self,
+        round: usize,
+        cell: usize,
+        pair: &mut Pair,
+        watcher: &mut dyn Watcher,
+    ) -> anyhow::Result<Measurement> {
+        let Run { scenario, plan, layout, .. } = *self;
+        let clock = Clock::System;
+        let condition = &plan.cells[cell].condition;
+        let shape =
+            pair.shapes.iter().position(|shape| *shape == condition.shape).context("a shape not opened")?;
+        let start = clock.now() + LEAD;
+        let order = Round {
+            model: condition.model,
+            warm_up: plan.warm_up,
+            duration: plan.duration,
+            time_out: scenario.workload.time_out,
+            // The same schedule for every contender of a round, another in each round.
+            seed: plan.seed.wrapping_add(round as u64),
+            start,
+            precision: clock::Precision::Sleep,
+        };
+        pair.client.send(&ToClient::Round { shape, round: order })?;
+        clock::pause_thread((start + plan.warm_up).since(clock.now()));
+        let before = Readings::take(pair, layout)?;
+        let end = start + plan.warm_up + plan.duration;
+        let mut after = None;
+        loop {
+            let now = clock.now();
+            if now >= end && after.is_none() {
+                after = Some(Readings::take(pair, layout)?);
+            }
+            let last = end + scenario.workload.time_out + GRACE;
+            let wait = if after.is_none() { end.since(now) } else { last.since(now) };
+            let outcome = match pair.client.receive(wait) {
+                Ok(FromClient::Progress(progress)) => {
+                    watcher.progress(&progress);
+                    pair.server.ensure_running()?;
+                    continue;
+                }
+                Ok(FromClient::Result(outcome)) => *outcome,
+                Ok(other) => bail!("the client of {}: {}", pair.name, unexpected(other)),
+                Err(lab::child::ChildError::Silent { .. }) if after.is_none() => continue,
+                Err(error) => return Err(error.into()),
+            };
+            let after = match after {
+                Some(after) => after,
+                None => Readings::take(pair, layout)?,
+            };
+            return Ok(Measurement {
+                round,
+                cell,
+                outcome,
+                server_cpu: after.server_cpu.saturating_sub(before.server_cpu),
+                client_cpu: after.client_cpu.saturating_sub(before.client_cpu),
+                server_steal_share: after.server_core.steal_share_since(&before.server_core),
+                client_steal_share: after.client_core.steal_share_since(&before.client_core),
+            });
         }
-        other => bail!("the client of {name}: {}", unexpected(other)),
     }
 }
 
-fn measure(
-    scenario: &Scenario,
-    plan: &Plan,
-    round: usize,
-    cell: usize,
-    pair: &mut Pair,
-    layout: &Layout,
-    watcher: &mut dyn Watcher,
-) -> anyhow::Result<Measurement> {
-    let clock = Clock::System;
-    let condition = &plan.cells[cell].condition;
-    let shape =
-        pair.shapes.iter().position(|shape| *shape == condition.shape).context("a shape not opened")?;
-    let start = clock.now() + LEAD;
-    let order = Round {
-        model: condition.model,
-        warm_up: plan.warm_up,
-        duration: plan.duration,
-        time_out: scenario.workload.time_out,
-        // The same schedule for every contender of a round, another in each round.
-        seed: plan.seed.wrapping_add(round as u64),
-        start,
-        precision: clock::Precision::Sleep,
-    };
-    pair.client.send(&ToClient::Round { shape, round: order })?;
-    clock::pause_thread((start + plan.warm_up).since(clock.now()));
-    let before = Readings::take(pair, layout)?;
-    let end = start + plan.warm_up + plan.duration;
-    let mut after = None;
-    loop {
-        let now = clock.now();
-        if now >= end && after.is_none() {
-            after = Some(Readings::take(pair, layout)?);
+impl Pair {
+    /// Compares replies whole, outside the timing; says how many.
+    fn audit(&mut self) -> anyhow::Result<usize> {
+        self.client.send(&ToClient::Audit)?;
+        match self.client.receive(OPEN_TIME_MAX)? {
+            FromClient::Audited { compared, wrong: None } => Ok(compared),
+            FromClient::Audited { wrong: Some(wrong), .. } => bail!("{} answers wrongly: {wrong}", self.name),
+            other => bail!("{}: {}", self.name, unexpected(other)),
         }
-        let wait = if after.is_none() { end.since(now) } else { scenario.workload.time_out + GRACE };
-        let outcome = match pair.client.receive(wait) {
-            Ok(FromClient::Progress(progress)) => {
-                watcher.progress(&progress);
-                pair.server.ensure_running()?;
-                continue;
-            }
-            Ok(FromClient::Result(outcome)) => *outcome,
-            Ok(other) => bail!("the client of {}: {}", pair.name, unexpected(other)),
-            Err(lab::child::ChildError::Silent { .. }) if after.is_none() => continue,
-            Err(error) => return Err(error.into()),
-        };
-        let after = match after {
-            Some(after) => after,
-            None => Readings::take(pair, layout)?,
-        };
-        return Ok(Measurement {
-            round,
-            cell,
-            outcome,
-            server_cpu: after.server_cpu.saturating_sub(before.server_cpu),
-            client_cpu: after.client_cpu.saturating_sub(before.client_cpu),
-            server_steal_share: after.server_core.steal_share_since(&before.server_core),
-            client_steal_share: after.client_core.steal_share_since(&before.client_core),
-        });
     }
 }
 

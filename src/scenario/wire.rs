@@ -24,8 +24,9 @@ const IN_FLIGHT_MAX: usize = 10_000;
 #[serde(deny_unknown_fields)]
 #[schemars(title = "wirebench scenario")]
 struct WireScenario {
-    /// The scenario's name: that of its file without `.toml`.
-    name: String,
+    /// The scenario's name: that of its file without `.toml`; a-z, 0-9 and - only.
+    #[schemars(with = "String")]
+    name: Spanned<String>,
     /// What it asks, in a sentence.
     question: String,
     /// The lines of the card that it tests, such as `A2`.
@@ -108,6 +109,15 @@ enum Call {
 enum Spacing {
     Constant,
     Poisson,
+}
+
+impl From<Spacing> for Arrivals {
+    fn from(spacing: Spacing) -> Arrivals {
+        match spacing {
+            Spacing::Constant => Arrivals::Constant,
+            Spacing::Poisson => Arrivals::Poisson,
+        }
+    }
 }
 
 /// One setting of what varies.
@@ -272,6 +282,13 @@ struct Check<'a> {
 
 impl Check<'_> {
     fn scenario(&self, wire: WireScenario) -> Result<Scenario, ScenarioError> {
+        let plain = |letter: char| letter.is_ascii_lowercase() || letter.is_ascii_digit() || letter == '-';
+        let right = !wire.name.get_ref().is_empty() && wire.name.get_ref().chars().all(plain);
+        self.require(
+            &wire.name,
+            right,
+            "a scenario's name, of which a folder is made, has a-z, 0-9 and - only",
+        )?;
         let workload = self.workload(&wire.workload)?;
         let conditions = self.conditions(&wire, &workload)?;
         let contenders = self.contenders(&wire.contender)?;
@@ -299,7 +316,7 @@ impl Check<'_> {
             })
             .collect::<Result<_, ScenarioError>>()?;
         Ok(Scenario {
-            name: wire.name,
+            name: wire.name.into_inner(),
             question: wire.question,
             card: wire.card,
             bench: wire.bench,
@@ -338,10 +355,7 @@ impl Check<'_> {
         self.rate(wire.rate_per_s.as_ref())?;
         let time_out = wire.time_out.get_ref().0;
         self.require(&wire.time_out, !time_out.is_zero(), "a time-out of nothing fails every call")?;
-        let arrivals = match wire.arrivals {
-            Spacing::Constant => Arrivals::Constant,
-            Spacing::Poisson => Arrivals::Poisson,
-        };
+        let arrivals = wire.arrivals.into();
         Ok(Workload {
             operation,
             symbols: symbols.map_or(10, |symbols| *symbols.get_ref()),
@@ -363,10 +377,7 @@ impl Check<'_> {
         let list = wire.condition.get_ref();
         self.require(&wire.condition, !list.is_empty(), "a scenario needs a [[condition]]")?;
         self.unique("condition", list.iter().map(|condition| &condition.name))?;
-        let arrivals = match wire.workload.arrivals {
-            Spacing::Constant => Arrivals::Constant,
-            Spacing::Poisson => Arrivals::Poisson,
-        };
+        let arrivals = wire.workload.arrivals.into();
         list.iter()
             .map(|condition| {
                 let (connections, in_flight) = (&condition.connections, &condition.in_flight);
@@ -494,6 +505,7 @@ mod tests {
             ("against = \"rest-h1-json\"", "against = \"rest-h1-jsom\"", "no contender", "rest-h1-json"),
             ("name = \"tcp\"", "name = \"grpc\"", "two contenders", ""),
             ("operation = \"quote\"", "operation = \"quote\"\ncandles = 5", "only `history`", ""),
+            ("name = \"rest-vs-grpc\"", "name = \"../elsewhere\"", "a-z, 0-9 and -", ""),
             ("rounds = 10", "rounds = 0", "1 to 1 000", ""),
         ] {
             assert!(GOOD.contains(right), "{right}");

@@ -197,13 +197,17 @@ fn run<K>(
     model: Model,
     connector: &K,
     requests: &[<K::Connection as Connection>::Request],
-) -> Result<Loaded, EngineError>
+) -> anyhow::Result<Loaded>
 where
     K: Connector,
     <K::Connection as Connection>::Request: Clone + Send + 'static,
 {
     let clock = Clock::System;
     let allowed = lab::cores::allowed()?;
+    if usize::from(options.workers) > allowed.len() {
+        let message = format!("--workers {}: this process may use {} cores", options.workers, allowed.len());
+        return Err(UsageError(message).into());
+    }
     // The last cores: what listens on this machine is more often on the first.
     let cores: Vec<usize> = allowed.into_iter().rev().take(usize::from(options.workers)).collect();
     let shape =

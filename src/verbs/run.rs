@@ -64,7 +64,8 @@ const MARKET_SEED: u64 = 42;
 /// Runs.
 ///
 /// # Errors
-/// Where a scenario is broken, a process fails, or the results cannot be written.
+/// Where a scenario is broken, a process fails (what was measured until then is kept), or the results cannot be
+/// written.
 pub fn run(options: &Options) -> anyhow::Result<Ending> {
     let scenarios = scenarios(options)?;
     let plans = scenarios.iter().map(|scenario| plan(options, scenario)).collect::<Result<Vec<_>, _>>()?;
@@ -98,10 +99,14 @@ pub fn run(options: &Options) -> anyhow::Result<Ending> {
             market_seed: MARKET_SEED,
         };
         let mut screen = Screen::open(&scenario.name, plan);
-        let results = execute(scenario, plan, MARKET_SEED, &layout, &stop, &mut screen);
+        let (results, ended) = execute(scenario, plan, MARKET_SEED, &layout, &stop, &mut screen);
         screen.stage("writing");
         screen.close();
-        let record = record(scenario, plan, info, &results?);
+        if results.measurements.is_empty() {
+            ended?;
+            return Err(anyhow::anyhow!("stopped before anything was measured"));
+        }
+        let record = record(scenario, plan, info, &results);
         folder.add(&record)?;
         print_outcome(&record);
         if options.json {
@@ -111,19 +116,32 @@ pub fn run(options: &Options) -> anyhow::Result<Ending> {
         records.push(record);
         if partial {
             eprintln!("stopped: what was measured is kept, marked partial");
-            break;
+            let index = folder.finish(&records)?;
+            eprintln!("report: {}", index.display());
+            return ended.map(|()| Ending::Error);
         }
     }
     let index = folder.finish(&records)?;
     eprintln!("report: {}", index.display());
-    Ok(if records.iter().any(|record| record.partial) { Ending::Error } else { Ending::Fine })
+    Ok(Ending::Fine)
 }
 
 fn scenarios(options: &Options) -> anyhow::Result<Vec<Scenario>> {
-    if options.all {
-        return Ok(Scenario::built_in()?);
+    let named: Vec<String> = if options.all {
+        Scenario::built_in()?.into_iter().map(|scenario| scenario.name).collect()
+    } else {
+        options.scenarios.clone()
+    };
+    let scenarios: Vec<Scenario> =
+        named.iter().map(|name| Scenario::find(name, &options.set)).collect::<Result<_, _>>()?;
+    for (nth, scenario) in scenarios.iter().enumerate() {
+        if scenarios[..nth].iter().any(|earlier| earlier.name == scenario.name) {
+            return Err(
+                UsageError(format!("two scenarios are called {}: run one at a time", scenario.name)).into()
+            );
+        }
     }
-    Ok(options.scenarios.iter().map(|name| Scenario::find(name, &options.set)).collect::<Result<_, _>>()?)
+    Ok(scenarios)
 }
 
 fn plan(options: &Options, scenario: &Scenario) -> Result<Plan, UsageError> {

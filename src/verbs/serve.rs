@@ -8,6 +8,7 @@ use proto::Protocol;
 use servers::reference::{self, Behaviour, Freeze};
 use servers::{Limits, Market, MarketConfig, Shutdown};
 use tokio::net::TcpListener;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::cli::{Ending, UsageError};
 
@@ -47,6 +48,9 @@ pub struct Options {
     core: Option<usize>,
 }
 
+/// Ticks per second, at most: more than one core can emit.
+const TICK_RATE_MAX: f64 = 1e6;
+
 /// What is to be served.
 enum Served {
     Market(Vec<Protocol>),
@@ -65,10 +69,12 @@ pub fn serve(options: &Options) -> anyhow::Result<Ending> {
     {
         return Err(UsageError("--port is for one protocol: name it".to_owned()).into());
     }
-    if !options.tick_rate.is_finite() || options.tick_rate < 0.0 {
-        return Err(
-            UsageError(format!("--tick-rate {}: ticks per second, 0 or more", options.tick_rate)).into()
-        );
+    if !(0.0..=TICK_RATE_MAX).contains(&options.tick_rate) {
+        return Err(UsageError(format!(
+            "--tick-rate {}: 0 to {TICK_RATE_MAX} per second",
+            options.tick_rate
+        ))
+        .into());
     }
     if let Some(core) = options.core {
         lab::cores::pin(core).with_context(|| format!("pinning to core {core}"))?;
@@ -76,11 +82,13 @@ pub fn serve(options: &Options) -> anyhow::Result<Ending> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let shutdown = Shutdown::new();
+        // Before an address is printed: whoever reads it may stop this process at once.
+        let mut signals = Signals::listen()?;
         let tasks = match served {
             Served::Market(protocols) => start_market(options, &protocols, &shutdown).await?,
             Served::Reference => start_reference(options, &shutdown).await?,
         };
-        wait_for_a_signal().await?;
+        signals.recv().await;
         eprintln!("stopping: calls in flight get 5 s");
         shutdown.cancel();
         for task in tasks {
@@ -151,15 +159,26 @@ fn print_address(name: &str, scheme: &str, address: SocketAddr) {
     println!("{name} {scheme}://{address}");
 }
 
-async fn wait_for_a_signal() -> std::io::Result<()> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
+/// Ctrl-C and `kill`.
+struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Signals {
+    fn listen() -> std::io::Result<Signals> {
+        Ok(Signals {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+        })
     }
-    Ok(())
+
+    async fn recv(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+    }
 }
 
 fn parse_protocols(names: &[String]) -> Result<Served, UsageError> {

@@ -85,6 +85,10 @@ impl Connection for RawTcp {
             }
         };
         drop(inbound.split_to(bytes));
+        if !inbound.is_empty() {
+            // They would be taken for the beginning of the next reply, and its time would be too short.
+            return Err(CallError::Protocol(format!("{} bytes behind the end of the reply", inbound.len())));
+        }
         *self.inbound.borrow_mut() = inbound;
         *self.stream.borrow_mut() = Some(stream);
         self.broken.set(false);

@@ -62,7 +62,7 @@ impl<K: Connector> Driver<K> {
             clock: self.clock.clone(),
             round: *round,
             measured_from: round.start + round.warm_up,
-            arrivals: Queue::new(waiting_max(round)),
+            arrivals: Queue::new(waiting_max(round), slots),
             slots: (0..slots).map(|_| SlotWatch::default()).collect(),
             outcome: RefCell::new(outcome),
             live: Arc::clone(&self.live),
@@ -126,7 +126,7 @@ pub(super) struct Shared {
 
 impl Shared {
     pub(super) fn record(&self, times: &CallTimes, error: Option<&CallError>) {
-        self.record_failure(times, error.map(CallError::failure));
+        self.record_outcome(times, error.map(CallError::failure));
         if let Some(error) = error
             && times.scheduled >= self.measured_from
         {
@@ -135,7 +135,7 @@ impl Shared {
         }
     }
 
-    pub(super) fn record_failure(&self, times: &CallTimes, failure: Option<Failure>) {
+    pub(super) fn record_outcome(&self, times: &CallTimes, failure: Option<Failure>) {
         if times.scheduled >= self.measured_from {
             self.outcome.borrow_mut().record(times, failure, self.round.time_out);
             self.live.count(times.done.nanos_since(times.scheduled), failure.is_some());

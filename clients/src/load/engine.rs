@@ -105,7 +105,10 @@ impl Engine {
         };
         for (nth, worker) in self.workers.iter().enumerate() {
             let share = schedule.share(nth, self.workers.len());
-            worker.rounds.send((*round, share)).map_err(|_| EngineError::WorkerLost)?;
+            worker
+                .rounds
+                .send((round.share(self.workers.len()), share))
+                .map_err(|_| EngineError::WorkerLost)?;
         }
         self.collect()
     }

@@ -46,6 +46,19 @@ pub enum Model {
     Closed,
 }
 
+impl Round {
+    /// One of several workers' share: the same time, its part of the rate.
+    fn share(&self, workers: usize) -> Round {
+        let model = match self.model {
+            Model::Open { arrivals, rate_per_s } => {
+                Model::Open { arrivals, rate_per_s: rate_per_s / workers.max(1) as f64 }
+            }
+            Model::Closed => Model::Closed,
+        };
+        Round { model, ..*self }
+    }
+}
+
 /// One stretch of load.
 #[derive(Debug, Clone, Copy, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Round {

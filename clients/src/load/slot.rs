@@ -29,7 +29,7 @@ impl<K: Connector> SlotWorker<K> {
     pub(super) async fn run(self) {
         match self.shared.round.model {
             Model::Open { .. } => {
-                while let Some(arrival) = self.shared.arrivals.next().await {
+                while let Some(arrival) = self.shared.arrivals.next(self.slot).await {
                     self.perform(arrival).await;
                 }
             }
@@ -39,7 +39,7 @@ impl<K: Connector> SlotWorker<K> {
 
     async fn run_closed(&self) {
         let shared = &self.shared;
-        shared.arrivals.next().await; // Waits for the start: the pacer closes the queue then.
+        shared.arrivals.next(self.slot).await; // Waits for the start: the pacer closes the queue then.
         let end = shared.end();
         for nth in (self.slot..).step_by(shared.slots.len()) {
             let now = shared.clock.now();
@@ -66,8 +66,12 @@ impl<K: Connector> SlotWorker<K> {
         };
         watch.begin(deadline);
         let called = self.call(arrival.nth, deadline, &mut times);
-        let result = watched(watch, called).await;
+        let mut result = watched(watch, called).await;
         times.done = shared.clock.now();
+        if times.done > deadline && result.is_ok() {
+            // It came before the watchdog looked, and too late all the same.
+            result = Err(CallError::TimedOut);
+        }
         watch.end();
         shared.record(&times, result.as_ref().err());
         times.sent.is_none() && !matches!(result, Err(CallError::TimedOut))

@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use bytes::{Buf as _, Bytes, BytesMut};
 use futures::stream;
@@ -22,8 +23,11 @@ use crate::connection::{CallError, Connection, Connector, Unsupported, connect_t
 use crate::http_client::BODY_BYTES_MAX;
 use crate::market::{OpenSession, Session, Subscribe, TickStream};
 
-/// Events of one subscription that may wait to be taken; past it the connection is read no further.
+/// Events of one subscription or session that may wait to be taken; past it the feed ends with an error, rather
+/// than holding up the calls beside it.
 const FEED_QUEUE: usize = 1_024;
+/// Bytes of session requests that may wait to be sent.
+const OUTBOUND_BYTES_MAX: usize = 256 << 10;
 /// Bytes read at a time.
 const READ_BYTES: usize = 16 << 10;
 /// Calls, subscriptions and sessions at once: what fits the slot's half of a correlation id.
@@ -125,6 +129,12 @@ impl Session for TcpConnection {
         let (shared, id) = (Rc::clone(&self.shared.0), feed.slot.id());
         tokio::task::spawn_local(async move {
             while let Some(request) = queue.recv().await {
+                while shared.outbound.borrow().len() > OUTBOUND_BYTES_MAX && shared.ended.borrow().is_none() {
+                    clock::pause(Duration::from_millis(1)).await;
+                }
+                if shared.ended.borrow().is_some() {
+                    return;
+                }
                 let request: proto::v1::SessionRequest = request;
                 shared.send(id, Kind::SessionRequest, &request.encode_to_vec());
             }
@@ -141,7 +151,7 @@ impl TcpConnection {
     fn feed(&self) -> Result<Feed, CallError> {
         let (events_in, events) = mpsc::channel(FEED_QUEUE);
         let slot = self.shared.0.open_slot(&self.shared, Waiting::Feed(events_in))?;
-        Ok(Feed { slot, events })
+        Ok(Feed { slot, events, over: false })
     }
 }
 
@@ -149,6 +159,8 @@ impl TcpConnection {
 struct Feed {
     slot: Slot,
     events: mpsc::Receiver<Frame>,
+    /// Its end, or the reason for it, was told.
+    over: bool,
 }
 
 impl Drop for Feed {
@@ -161,11 +173,19 @@ impl Feed {
     async fn next(&mut self, wanted: Kind) -> Option<Result<Bytes, CallError>> {
         let frame = match self.events.recv().await {
             Some(frame) => frame,
-            None => return self.slot.handle.0.ended.borrow().clone().map(Err),
+            None => {
+                let ended = self.slot.handle.0.ended.borrow().clone();
+                let overflow = || CallError::Limit(format!("{FEED_QUEUE} events wait and are not taken"));
+                let first = !std::mem::replace(&mut self.over, true);
+                return first.then(|| Err(ended.unwrap_or_else(overflow)));
+            }
         };
         match frame.kind {
             kind if kind == wanted => Some(Ok(frame.payload)),
-            Kind::End => None,
+            Kind::End => {
+                self.over = true;
+                None
+            }
             Kind::Fault => Some(Err(fault(frame.payload))),
             kind => Some(Err(CallError::Protocol(format!("{kind:?} in a stream of {wanted:?}")))),
         }
@@ -291,9 +311,11 @@ impl Shared {
                         waker.wake();
                     }
                 }
-                // A feed that is not taken from loses events rather than blocking its neighbours; the ticks'
-                // sequence numbers show it.
-                Waiting::Feed(events) => drop(events.try_send(frame)),
+                Waiting::Feed(events) => {
+                    if events.try_send(frame).is_err() {
+                        close(events);
+                    }
+                }
             },
             // A reply to a call that was given up: nobody's.
             _ => {}
@@ -310,11 +332,15 @@ impl Shared {
                         waker.wake();
                     }
                 }
-                // Replacing the sender by one that nobody listens to ends the feed.
-                Waiting::Feed(events) => *events = mpsc::channel(1).0,
+                Waiting::Feed(events) => close(events),
             }
         }
     }
+}
+
+/// Ends a feed: its sender is replaced by one that nobody listens to.
+fn close(events: &mut mpsc::Sender<Frame>) {
+    *events = mpsc::channel(1).0;
 }
 
 /// The task of a connection: writes what is queued, delivers what arrives.

@@ -11,6 +11,8 @@ use proto::encoding::Encoding;
 use proto::v1::Tick;
 use tokio::sync::watch;
 
+/// Ticks between two turns for others, at most.
+const YIELD_EVERY: u64 = 64;
 /// How many ticks a subscriber takes from the ring at a time.
 const BATCH: usize = 64;
 
@@ -70,8 +72,9 @@ impl Ticks {
     pub fn after(&self, sequence: u64, count_max: usize) -> TickStretch {
         let ring = self.ring();
         let Some(oldest) = ring.front().map(|tick| tick.tick.sequence) else { return TickStretch::default() };
-        let missed = oldest.saturating_sub(sequence + 1);
-        let start = usize::try_from((sequence + 1).saturating_sub(oldest)).unwrap_or(usize::MAX);
+        let next = sequence.saturating_add(1);
+        let missed = oldest.saturating_sub(next);
+        let start = usize::try_from(next.saturating_sub(oldest)).unwrap_or(usize::MAX);
         TickStretch { ticks: ring.iter().skip(start).take(count_max).map(Arc::clone).collect(), missed }
     }
 
@@ -114,17 +117,7 @@ impl Subscription {
     /// Begins after the newest tick. No symbols: all.
     pub fn from_now(ticks: Arc<Ticks>, symbols: &[String]) -> Subscription {
         let at = ticks.newest();
-        Subscription::after(ticks, symbols, at)
-    }
-
-    /// Begins after a sequence, as far as it is still held.
-    pub fn after(ticks: Arc<Ticks>, symbols: &[String], sequence: u64) -> Subscription {
-        Subscription {
-            ticks,
-            symbols: symbols.iter().cloned().collect(),
-            at: sequence,
-            batch: VecDeque::new(),
-        }
+        Subscription { ticks, symbols: symbols.iter().cloned().collect(), at, batch: VecDeque::new() }
     }
 
     /// The next tick. Cancelling loses nothing.
@@ -158,6 +151,10 @@ pub(super) async fn emit_evenly(
         // f64 counts nanoseconds exactly for the first 104 days.
         let due = Mono(start.0 + (sequence as f64 * 1e9 / ticks_per_s) as u64);
         timer.sleep_until(due).await;
+        if sequence.is_multiple_of(YIELD_EVERY) {
+            // At a rate that cannot be kept, no sleep is left to let others run.
+            tokio::task::yield_now().await;
+        }
         ticks.emit(Tick { emitted_mono_ns: clock.now().0, ..data.tick(sequence) });
     }
 }
@@ -202,6 +199,8 @@ mod tests {
         let sequences: Vec<u64> = stretch.ticks.iter().map(|tick| tick.tick.sequence).collect();
         assert_eq!((sequences, stretch.missed), (vec![16, 17, 18, 19], 10));
         assert!(ticks.after(25, 4).ticks.is_empty());
+        let beyond = ticks.after(u64::MAX, 4);
+        assert!(beyond.ticks.is_empty() && beyond.missed == 0);
     }
 
     #[test]

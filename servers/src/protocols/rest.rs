@@ -8,7 +8,7 @@ mod ticks;
 use std::sync::Arc;
 
 use axum::body::Body;
-use axum::extract::rejection::QueryRejection;
+use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -85,9 +85,12 @@ struct Api {
 
 impl Api {
     fn new(market: Arc<Market>, limits: Limits) -> Api {
-        let etags =
-            [HeaderValue::from_static("\"frozen-json\""), HeaderValue::from_static("\"frozen-protobuf\"")];
-        Api { market, limits, etags }
+        // A number in hexadecimal and a word: always a header's value.
+        let etag = |encoding| {
+            let tag = format!("\"{:x}-{encoding}\"", market.data().seed());
+            HeaderValue::from_str(&tag).unwrap_or(HeaderValue::from_static("\"\""))
+        };
+        Api { etags: [etag("json"), etag("protobuf")], market, limits }
     }
 
     fn etag(&self, encoding: Encoding) -> &HeaderValue {
@@ -111,7 +114,7 @@ impl Api {
 
     fn cached(&self, asked: &HeaderMap, encoding: Encoding, shared: Caching, body: bytes::Bytes) -> Response {
         let etag = self.etag(encoding);
-        let current = asked.get(header::IF_NONE_MATCH).is_some_and(|known| known == etag || known == "*");
+        let current = asked.get(header::IF_NONE_MATCH).is_some_and(|known| matches(known, etag));
         let mut response = if current {
             StatusCode::NOT_MODIFIED.into_response()
         } else {
@@ -123,6 +126,12 @@ impl Api {
         headers.insert(header::VARY, HeaderValue::from_static("accept"));
         response
     }
+}
+
+/// Whether a list of entity tags names this one, by the weak comparison of RFC 9110.
+fn matches(known: &HeaderValue, etag: &HeaderValue) -> bool {
+    let known = known.as_bytes().split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
+    known.map(|tag| tag.strip_prefix(b"W/").unwrap_or(tag)).any(|tag| tag == b"*" || tag == etag.as_bytes())
 }
 
 /// Who may keep a reply.
@@ -148,9 +157,10 @@ impl Caching {
     responses((status = 200, body = Quote), (status = 304), (status = 404, body = ProblemDocument)))]
 async fn quote(
     State(api): State<Api>,
-    Path(symbol): Path<String>,
+    path: Result<Path<String>, PathRejection>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
+    let Path(symbol) = path?;
     api.read(&headers, Caching::Public, api.market.quote(QuoteRequest { symbol }).await)
 }
 
@@ -190,10 +200,11 @@ struct PortfolioQuery {
         (status = 404, body = ProblemDocument)))]
 async fn portfolio(
     State(api): State<Api>,
-    Path(account): Path<String>,
+    path: Result<Path<String>, PathRejection>,
     query: Result<Query<PortfolioQuery>, QueryRejection>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
+    let Path(account) = path?;
     let field_mask = query?.0.fields.as_deref().map(mask::parse);
     let request = PortfolioRequest { account, field_mask };
     let mask = proto::data::portfolio_mask(&request)?;
@@ -228,10 +239,11 @@ fn candles_default() -> u32 {
         (status = 404, body = ProblemDocument)))]
 async fn history(
     State(api): State<Api>,
-    Path(symbol): Path<String>,
+    path: Result<Path<String>, PathRejection>,
     query: Result<Query<HistoryQuery>, QueryRejection>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
+    let Path(symbol) = path?;
     let request = HistoryRequest { symbol, n: query?.n };
     api.read(&headers, Caching::Public, api.market.history(request).await)
 }

@@ -112,11 +112,12 @@ impl Connection {
                 () = &mut frame_limit.overdue, if !ended => {
                     self.breaks(Fault::new(FaultCode::Limit, "the rest of a frame came too late"));
                 }
-                written = writer.write_buf(&mut self.outbound), if !self.outbound.is_empty() => { written?; }
                 Some((id, answer)) = self.calls.next(), if !self.calls.is_empty() => self.put_answer(id, answer),
                 Some((id, kind, payload)) = self.events.recv(), if room && !ended => {
                     frame::put_encoded(&mut self.outbound, id, kind, &payload);
                 }
+                // After all that is ready, so that it goes out together; before more is read.
+                written = writer.write_buf(&mut self.outbound), if !self.outbound.is_empty() => { written?; }
                 read = read_some(&mut reader, &mut inbound), if !ended && room => ended = read? == 0,
             }
         }

@@ -28,7 +28,7 @@ pub(super) struct LoadReport {
     failed_total: u64,
     failure_samples: BTreeMap<&'static str, String>,
     reconnections: u64,
-    /// Successful calls per second of measured time.
+    /// Successful calls per second, from the start of the measuring to the last reply.
     rate_per_s: f64,
     client_cpu_us_per_call: f64,
     response_us: Quantiles,
@@ -60,8 +60,8 @@ impl LoadReport {
             failed_total: outcome.failures(),
             failure_samples: outcome.samples.iter().map(|(kind, text)| (kind.name(), text.clone())).collect(),
             reconnections: outcome.reconnections,
-            rate_per_s: outcome.ok as f64 / options.duration.as_secs_f64(),
-            client_cpu_us_per_call: cpu.as_nanos() as f64 / 1e3 / outcome.arrivals.max(1) as f64,
+            rate_per_s: outcome.ok as f64 / outcome.elapsed.max(options.duration).as_secs_f64(),
+            client_cpu_us_per_call: cpu.as_nanos() as f64 / 1e3 / outcome.ok.max(1) as f64,
             response_us: Quantiles::of(&outcome.histograms.response),
             lag_us: Quantiles::of(&outcome.histograms.lag),
             wait_us: Quantiles::of(&outcome.histograms.wait),
@@ -116,6 +116,10 @@ impl LoadReport {
             "client_cpu_per_call" => return Some(self.client_cpu_us_per_call),
             _ => return None,
         };
+        // Of nothing there is no percentile, and no threshold that it could keep.
+        if quantiles.n == 0 {
+            return None;
+        }
         Some(match point {
             "p50" => quantiles.p50,
             "p90" => quantiles.p90,
@@ -161,6 +165,9 @@ impl Threshold {
                 );
             }
             None if is_time => humantime::parse_duration(value).ok().map(|span| span.as_nanos() as f64 / 1e3),
+            None if path == "failed" && value.parse::<f64>().is_ok_and(|share| share > 1.0) => {
+                return Err(format!("`failed` is a share of all calls: write {value}% or a number up to 1"));
+            }
             None => value.parse::<f64>().ok(),
         };
         let value = value.ok_or_else(|| {
@@ -176,7 +183,9 @@ impl Threshold {
 
     /// In words, where it is true of a report.
     pub(super) fn failure(&self, report: &LoadReport) -> Option<String> {
-        let figure = report.figure(&self.path)?;
+        let Some(figure) = report.figure(&self.path) else {
+            return Some(format!("{} (there is nothing to hold to it: no call succeeded)", self.text));
+        };
         let failed = if self.above { figure > self.value } else { figure < self.value };
         let shown = match self.path.as_str() {
             "failed" => format!("{:.3} %", figure * 100.0),
@@ -206,9 +215,14 @@ mod tests {
         assert!(threshold.above && (threshold.value - 20_000.0).abs() < 1e-9);
         assert!((Threshold::parse("failed>1%").unwrap().value - 0.01).abs() < 1e-12);
         assert!(!Threshold::parse("rate_per_s < 900").unwrap().above);
-        for wrong in
-            ["response.p99 > 20", "response.p98 > 1ms", "p99 > 1ms", "response.p99", "rate_per_s > 5%"]
-        {
+        for wrong in [
+            "response.p99 > 20",
+            "response.p98 > 1ms",
+            "p99 > 1ms",
+            "response.p99",
+            "rate_per_s > 5%",
+            "failed > 5",
+        ] {
             assert!(Threshold::parse(wrong).is_err(), "{wrong}");
         }
     }

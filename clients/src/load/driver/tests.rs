@@ -67,6 +67,7 @@ impl Connection for ScriptedConnection {
 
     async fn call(&self, (): &()) -> Result<(), CallError> {
         self.calls.set(self.calls.get() + 1);
+        CALLS.set(CALLS.get() + 1);
         let nth = self.calls.get();
         if self.behaviour.silent_from.is_some_and(|from| nth >= from) {
             std::future::pending::<()>().await;
@@ -82,6 +83,11 @@ impl Connection for ScriptedConnection {
     fn is_open(&self) -> bool {
         !self.broken.get()
     }
+}
+
+thread_local! {
+    /// Calls made by this thread, and so by this test.
+    static CALLS: Cell<u32> = const { Cell::new(0) };
 }
 
 const MS: Duration = Duration::from_millis(1);
@@ -209,6 +215,7 @@ fn the_warm_up_is_made_and_not_recorded() {
     let shape = Shape { connections: 1, in_flight: 1 };
     let outcome = run_round(behaviour(MS), shape, model, Duration::from_secs(1), Duration::from_millis(500));
     assert_eq!(outcome.arrivals, 100);
+    assert_eq!(CALLS.get(), 150, "the warm-up's 50 calls were not made");
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Errors as problem details (RFC 9457).
 
-use axum::extract::rejection::QueryRejection;
+use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use proto::Fault;
@@ -56,6 +56,12 @@ impl From<Fault> for Problem {
 
 impl From<QueryRejection> for Problem {
     fn from(rejection: QueryRejection) -> Problem {
+        Problem::new(StatusCode::BAD_REQUEST, rejection.body_text())
+    }
+}
+
+impl From<PathRejection> for Problem {
+    fn from(rejection: PathRejection) -> Problem {
         Problem::new(StatusCode::BAD_REQUEST, rejection.body_text())
     }
 }
