@@ -4,7 +4,7 @@
 use std::cell::{Cell, RefCell};
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::task::{Context, Waker};
+use std::task::{Context, Poll, Waker};
 
 use bytes::{Bytes, BytesMut};
 use http::{Request, Response};
@@ -149,12 +149,17 @@ where
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
     /// Runs a future that waits for this connection, and the connection with it. Whatever the future waits for is
-    /// done by the connection, which has just been polled: so the future itself needs no waker.
+    /// done by the connection, which is polled before it: so the future itself needs no waker. What the connection
+    /// has done already (it is ready, the body came with the head) costs no poll of it.
     async fn driving<F: Future>(&self, future: F) -> F::Output {
         let mut future = std::pin::pin!(future);
+        let mut done = || future.as_mut().poll(&mut Context::from_waker(Waker::noop()));
         std::future::poll_fn(|context| {
+            if let Poll::Ready(output) = done() {
+                return Poll::Ready(output);
+            }
             self.poll(context);
-            future.as_mut().poll(&mut Context::from_waker(Waker::noop()))
+            done()
         })
         .await
     }
