@@ -64,14 +64,14 @@ struct Row {
     cpu_client: String,
     cpu_server: String,
     points: [Point; 3],
-    lag: String,
-    wait: String,
+    lag: Point,
+    wait: Point,
 }
 
-/// A percentile, and the interval of the rounds' own.
+/// A figure, and what stands under it: the interval of the rounds' own, or another figure.
 struct Point {
     value: String,
-    interval: String,
+    under: String,
 }
 
 impl<'a> ScenarioPage<'a> {
@@ -225,13 +225,13 @@ fn percentile_points(histogram: &Option<Histogram<u64>>) -> Vec<(f64, f64)> {
 fn row(record: &Record, index: usize, cell: &CellPart, merged: &Merged, marker: String) -> Row {
     let cpu = interval(record, index, Metric::CpuPerCall);
     let failed = merged.counts.failures();
-    let p99 = |quantiles: &Quantiles| {
+    let p50_over_p99 = |quantiles: &Quantiles| {
         let at = |share| quantiles.shown(share).map_or_else(|| "–".to_owned(), text::micros);
-        format!("{} / {}", at(0.5), at(0.99))
+        Point { value: at(0.5), under: at(0.99) }
     };
     let point = |share, metric: Option<Metric>| Point {
         value: merged.response_us.shown(share).map_or_else(|| "–".to_owned(), text::micros),
-        interval: metric
+        under: metric
             .and_then(|metric| interval(record, index, metric))
             .map(|(_, half)| format!("± {}", text::micros(half)))
             .unwrap_or_default(),
@@ -251,8 +251,8 @@ fn row(record: &Record, index: usize, cell: &CellPart, merged: &Merged, marker: 
             point(0.99, Some(Metric::ResponseP99)),
             point(0.999, None),
         ],
-        lag: p99(&merged.lag_us),
-        wait: p99(&merged.wait_us),
+        lag: p50_over_p99(&merged.lag_us),
+        wait: p50_over_p99(&merged.wait_us),
     }
 }
 
