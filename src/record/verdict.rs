@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Record;
-use crate::scenario::{Claim, Metric};
+use crate::scenario::Claim;
 use crate::statistics::{ROUNDS_FOR_A_VERDICT, Ratio, paired_ratio};
 
 /// The share of failed calls above which a contender is not compared.
@@ -13,20 +13,9 @@ const FAILED_SHARE_MAX: f64 = 0.01;
 /// A claim with its verdict.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Verdict {
-    /// The line of the card.
-    pub card: String,
-    /// The claim in our words.
-    pub sentence: String,
-    /// Where it was judged.
-    pub condition: String,
-    /// What was compared.
-    pub metric: Metric,
-    /// Whose figure was divided …
-    pub contender: String,
-    /// … by whose.
-    pub against: String,
-    /// The claim holds where the whole interval is below this.
-    pub holds_below: f64,
+    /// What was judged.
+    #[serde(flatten)]
+    pub claim: Claim,
     /// The ratio with its interval; absent where there were no two rounds to pair.
     pub ratio: Option<Ratio>,
     /// The verdict.
@@ -65,18 +54,7 @@ pub(super) fn judge(record: &Record, claim: &Claim) -> Verdict {
         Some(because) => (VerdictWord::Undecided, because),
         None => decide(claim, ratio.as_ref()),
     };
-    Verdict {
-        card: claim.card.clone(),
-        sentence: claim.sentence.clone(),
-        condition: claim.condition.clone(),
-        metric: claim.metric,
-        contender: claim.contender.clone(),
-        against: claim.against.clone(),
-        holds_below: claim.holds_below,
-        ratio,
-        verdict,
-        because,
-    }
+    Verdict { claim: claim.clone(), ratio, verdict, because }
 }
 
 /// Both figures of every round that has both.
@@ -128,6 +106,7 @@ fn decide(claim: &Claim, ratio: Option<&Ratio>) -> (VerdictWord, String) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::scenario::Metric;
 
     fn word(low: f64, high: f64, n: usize) -> VerdictWord {
         let claim = Claim {

@@ -378,7 +378,12 @@ pub fn summary_lines(record: &Record) -> Vec<String> {
         lines.push(format!("warning: {warning}"));
     }
     for verdict in &record.verdicts {
-        lines.push(format!("{} {}: {}", verdict.card, verdict.verdict.in_words(), verdict.sentence));
+        lines.push(format!(
+            "{} {}: {}",
+            verdict.claim.card,
+            verdict.verdict.in_words(),
+            verdict.claim.sentence
+        ));
         lines.push(format!("   {}", verdict.because));
     }
     lines

@@ -1,7 +1,9 @@
-//! Scenarios: a question as data. What is parsed (`wire`) is another type than what is used ([`Scenario`]):
+//! Scenarios: a question as data. What is written (`wire`) is another type than what is used ([`Scenario`]):
 //! once it exists, a scenario is whole and its parts fit together.
 
+mod check;
 mod diagnose;
+mod settings;
 mod wire;
 
 use std::path::Path;
@@ -79,7 +81,7 @@ pub struct Contender {
 }
 
 /// A sentence of the card, as a comparison that can be judged.
-#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
 pub struct Claim {
     /// The line of the card.
     pub card: String,
@@ -182,10 +184,10 @@ impl Scenario {
     /// Where it is broken: at its line.
     pub fn parse(file: &str, text: &str, settings: &[String]) -> Result<Scenario, ScenarioError> {
         if settings.is_empty() {
-            return wire::parse(file, text);
+            return check::parse(file, text);
         }
-        let changed = wire::with_settings(file, text, settings)?;
-        wire::parse(&format!("{file} with --set"), &changed)
+        let changed = settings::with_settings(file, text, settings)?;
+        check::parse(&format!("{file} with --set"), &changed)
     }
 
     /// A contender by name.

@@ -1,91 +1,84 @@
-//! Scenario files as they are written, and the check that their parts fit together. Unknown keys are refused.
+//! Scenario files as they are written. Unknown keys are refused.
 
 use std::time::Duration;
 
 use clients::HttpVersion;
-use clients::load::{Arrivals, Shape};
-use clients::protocols::Carriage;
+use clients::load::Arrivals;
+use proto::Protocol;
 use proto::encoding::Encoding;
-use proto::{Capability, Protocol};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use toml::Spanned;
 
-use super::diagnose::nearest;
-use super::{Claim, Condition, Contender, Metric, Profile, Profiles, Scenario, ScenarioError, Workload};
-
-/// Rounds, connections and the like: bounds that catch a slip of the finger.
-const ROUNDS_MAX: u32 = 1_000;
-const CONNECTIONS_MAX: usize = 20_000;
-const IN_FLIGHT_MAX: usize = 10_000;
+use super::Metric;
 
 /// A scenario file.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(title = "wirebench scenario")]
-struct WireScenario {
+pub(super) struct WireScenario {
     /// The scenario's name: that of its file without `.toml`; a-z, 0-9 and - only.
     #[schemars(with = "String")]
-    name: Spanned<String>,
+    pub(super) name: Spanned<String>,
     /// What it asks, in a sentence.
-    question: String,
+    pub(super) question: String,
     /// The lines of the card that it tests, such as `A2`.
     #[serde(default)]
-    card: Vec<String>,
+    pub(super) card: Vec<String>,
     /// Whether `cargo bench` runs it.
     #[serde(default)]
-    bench: bool,
+    pub(super) bench: bool,
     /// What surprised, what the numbers depend on, what they do not show.
-    analysis: String,
-    workload: WireWorkload,
+    pub(super) analysis: String,
+    pub(super) workload: WireWorkload,
     /// At least one.
     #[schemars(with = "Vec<WireCondition>")]
-    condition: Spanned<Vec<WireCondition>>,
+    pub(super) condition: Spanned<Vec<WireCondition>>,
     /// At least one.
     #[schemars(with = "Vec<WireContender>")]
-    contender: Spanned<Vec<WireContender>>,
+    pub(super) contender: Spanned<Vec<WireContender>>,
     /// What is judged.
     #[serde(default)]
-    claim: Vec<WireClaim>,
+    pub(super) claim: Vec<WireClaim>,
     /// What `--quick` runs.
-    quick: WireProfile,
+    pub(super) quick: WireProfile,
     /// What is run by default.
-    standard: WireProfile,
+    pub(super) standard: WireProfile,
     /// What `--full` runs.
-    full: WireProfile,
+    pub(super) full: WireProfile,
 }
 
 /// What the clients do.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct WireWorkload {
+pub(super) struct WireWorkload {
     #[schemars(with = "Call")]
-    operation: Spanned<Call>,
+    pub(super) operation: Spanned<Call>,
     /// Symbols of a `quotes` call: 1 to 100.
     #[serde(default)]
     #[schemars(with = "Option<usize>")]
-    symbols: Option<Spanned<usize>>,
+    pub(super) symbols: Option<Spanned<usize>>,
     /// Candles of a `history` call: 1 to 10 000.
     #[serde(default)]
     #[schemars(with = "Option<u32>")]
-    candles: Option<Spanned<u32>>,
+    pub(super) candles: Option<Spanned<u32>>,
     /// Calls per second; without it each slot calls as soon as its last call is done (the closed model).
     #[serde(default)]
     #[schemars(with = "Option<f64>")]
-    rate_per_s: Option<Spanned<f64>>,
+    pub(super) rate_per_s: Option<Spanned<f64>>,
     /// How arrivals are spaced.
     #[serde(default = "poisson")]
     #[schemars(with = "Spacing")]
-    arrivals: Spacing,
+    pub(super) arrivals: Spacing,
     /// When a call counts as failed, after its schedule: `1s`.
     #[schemars(with = "String")]
-    time_out: Spanned<Span>,
+    pub(super) time_out: Spanned<Span>,
     /// Time that the market's handler waits: `0ms`.
     #[serde(default)]
-    handler_wait: Span,
+    pub(super) handler_wait: Span,
     /// Processor time that the market's handler burns: `0ms`.
     #[serde(default)]
-    handler_cpu: Span,
+    pub(super) handler_cpu: Span,
 }
 
 fn poisson() -> Spacing {
@@ -95,7 +88,7 @@ fn poisson() -> Spacing {
 /// The calls that can be a workload.
 #[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
-enum Call {
+pub(super) enum Call {
     Quote,
     Quotes,
     Portfolio,
@@ -106,7 +99,7 @@ enum Call {
 /// How arrivals are spaced.
 #[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
-enum Spacing {
+pub(super) enum Spacing {
     Constant,
     Poisson,
 }
@@ -123,37 +116,37 @@ impl From<Spacing> for Arrivals {
 /// One setting of what varies.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct WireCondition {
+pub(super) struct WireCondition {
     #[schemars(with = "String")]
-    name: Spanned<String>,
+    pub(super) name: Spanned<String>,
     /// Connections in all.
     #[schemars(with = "usize")]
-    connections: Spanned<usize>,
+    pub(super) connections: Spanned<usize>,
     /// Calls in flight on each connection.
     #[schemars(with = "usize")]
-    in_flight: Spanned<usize>,
+    pub(super) in_flight: Spanned<usize>,
     /// Calls per second in this condition, instead of the workload's.
     #[serde(default)]
     #[schemars(with = "Option<f64>")]
-    rate_per_s: Option<Spanned<f64>>,
+    pub(super) rate_per_s: Option<Spanned<f64>>,
 }
 
 /// One way to reach the market.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct WireContender {
+pub(super) struct WireContender {
     #[schemars(with = "String")]
-    name: Spanned<String>,
+    pub(super) name: Spanned<String>,
     #[schemars(with = "ProtocolName")]
-    protocol: Spanned<Protocol>,
+    pub(super) protocol: Spanned<Protocol>,
     /// `1.1` or `2`; for `rest`.
     #[serde(default)]
     #[schemars(with = "Option<HttpName>")]
-    http: Option<Spanned<HttpVersion>>,
+    pub(super) http: Option<Spanned<HttpVersion>>,
     /// `json` or `protobuf`; for `rest`.
     #[serde(default)]
     #[schemars(with = "Option<EncodingName>")]
-    encoding: Option<Spanned<Encoding>>,
+    pub(super) encoding: Option<Spanned<Encoding>>,
 }
 
 /// The names that stand in files, for the schema.
@@ -186,46 +179,46 @@ enum EncodingName {
 /// A sentence of the card as a comparison.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct WireClaim {
+pub(super) struct WireClaim {
     /// The line of the card.
-    card: String,
+    pub(super) card: String,
     /// The claim in our words.
-    sentence: String,
+    pub(super) sentence: String,
     /// The condition in which it is judged.
     #[schemars(with = "String")]
-    condition: Spanned<String>,
-    metric: Metric,
+    pub(super) condition: Spanned<String>,
+    pub(super) metric: Metric,
     /// Whose figure is divided by the other's.
     #[schemars(with = "String")]
-    contender: Spanned<String>,
+    pub(super) contender: Spanned<String>,
     #[schemars(with = "String")]
-    against: Spanned<String>,
+    pub(super) against: Spanned<String>,
     /// The claim holds where the whole 95 % interval of the ratio is below this.
     #[schemars(with = "f64")]
-    holds_below: Spanned<f64>,
+    pub(super) holds_below: Spanned<f64>,
 }
 
 /// How much is run.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct WireProfile {
+pub(super) struct WireProfile {
     #[schemars(with = "Vec<String>")]
-    conditions: Vec<Spanned<String>>,
+    pub(super) conditions: Vec<Spanned<String>>,
     /// 1 to 1 000; verdicts need 10.
     #[schemars(with = "u32")]
-    rounds: Spanned<u32>,
+    pub(super) rounds: Spanned<u32>,
     /// Load before the measuring, in each round of each cell.
-    warm_up: Span,
+    pub(super) warm_up: Span,
     /// Measured load, in each round of each cell.
     #[schemars(with = "String")]
-    duration: Spanned<Span>,
+    pub(super) duration: Spanned<Span>,
 }
 
 /// A time with its unit: `250ms`, `1s 500ms`.
 #[derive(Debug, Clone, Copy, Default, Deserialize, JsonSchema)]
 #[serde(try_from = "String")]
 #[schemars(with = "String")]
-struct Span(Duration);
+pub(super) struct Span(pub(super) Duration);
 
 impl TryFrom<String> for Span {
     type Error = String;
@@ -241,300 +234,13 @@ pub fn json_schema() -> serde_json::Value {
     schemars::schema_for!(WireScenario).to_value()
 }
 
-/// Reads and checks a scenario.
-pub(super) fn parse(file: &str, text: &str) -> Result<Scenario, ScenarioError> {
-    let wire: WireScenario =
-        toml::from_str(text).map_err(|error| ScenarioError::from_toml(file, text, &error))?;
-    Check { file, text }.scenario(wire)
-}
-
-/// The text of a scenario with some of its values changed: `workload.rate_per_s=500`.
-pub(super) fn with_settings(file: &str, text: &str, settings: &[String]) -> Result<String, ScenarioError> {
-    let mut root: toml::Table =
-        toml::from_str(text).map_err(|error| ScenarioError::from_toml(file, text, &error))?;
-    for setting in settings {
-        let fail = |message: String| ScenarioError::Setting { setting: setting.clone(), message };
-        let (path, value) = setting.split_once('=').ok_or_else(|| fail("write KEY=VALUE".to_owned()))?;
-        // A bare word is a string: `--set workload.time_out=2s`.
-        let value = toml::from_str::<toml::Table>(&format!("value = {value}"))
-            .ok()
-            .and_then(|mut table| table.remove("value"))
-            .unwrap_or_else(|| toml::Value::String(value.to_owned()));
-        let (tables, key) = path.rsplit_once('.').map_or((None, path), |(tables, key)| (Some(tables), key));
-        let mut table = &mut root;
-        for name in tables.into_iter().flat_map(|tables| tables.split('.')) {
-            table = match table.get_mut(name) {
-                Some(toml::Value::Table(inner)) => inner,
-                _ => return Err(fail(format!("there is no table '{name}'"))),
-            };
-        }
-        table.insert(key.to_owned(), value);
-    }
-    toml::to_string(&root)
-        .map_err(|error| ScenarioError::Setting { setting: settings.join(" "), message: error.to_string() })
-}
-
-/// Knows the text, so that an error can point into it.
-struct Check<'a> {
-    file: &'a str,
-    text: &'a str,
-}
-
-impl Check<'_> {
-    fn scenario(&self, wire: WireScenario) -> Result<Scenario, ScenarioError> {
-        let plain = |letter: char| letter.is_ascii_lowercase() || letter.is_ascii_digit() || letter == '-';
-        let right = !wire.name.get_ref().is_empty() && wire.name.get_ref().chars().all(plain);
-        self.require(
-            &wire.name,
-            right,
-            "a scenario's name, of which a folder is made, has a-z, 0-9 and - only",
-        )?;
-        let workload = self.workload(&wire.workload)?;
-        let conditions = self.conditions(&wire, &workload)?;
-        let contenders = self.contenders(&wire.contender)?;
-        let names = |conditions: &[Condition]| conditions.iter().map(|c| c.name.clone()).collect::<Vec<_>>();
-        let condition_names = names(&conditions);
-        let contender_names: Vec<String> = contenders.iter().map(|c| c.name.clone()).collect();
-        let claims = wire
-            .claim
-            .into_iter()
-            .map(|claim| {
-                self.known("condition", &claim.condition, &condition_names)?;
-                self.known("contender", &claim.contender, &contender_names)?;
-                self.known("contender", &claim.against, &contender_names)?;
-                let holds_below = *claim.holds_below.get_ref();
-                self.require(&claim.holds_below, holds_below > 0.0, "holds_below is a ratio: above 0")?;
-                Ok(Claim {
-                    card: claim.card,
-                    sentence: claim.sentence,
-                    condition: claim.condition.into_inner(),
-                    metric: claim.metric,
-                    contender: claim.contender.into_inner(),
-                    against: claim.against.into_inner(),
-                    holds_below,
-                })
-            })
-            .collect::<Result<_, ScenarioError>>()?;
-        Ok(Scenario {
-            name: wire.name.into_inner(),
-            question: wire.question,
-            card: wire.card,
-            bench: wire.bench,
-            analysis: wire.analysis.trim().to_owned(),
-            workload,
-            claims,
-            profiles: Profiles {
-                quick: self.profile(wire.quick, &condition_names)?,
-                standard: self.profile(wire.standard, &condition_names)?,
-                full: self.profile(wire.full, &condition_names)?,
-            },
-            conditions,
-            contenders,
-        })
-    }
-
-    fn workload(&self, wire: &WireWorkload) -> Result<Workload, ScenarioError> {
-        let operation = match wire.operation.get_ref() {
-            Call::Quote => Capability::Quote,
-            Call::Quotes => Capability::Quotes,
-            Call::Portfolio => Capability::Portfolio,
-            Call::History => Capability::History,
-            Call::PlaceOrder => Capability::PlaceOrder,
-        };
-        let (symbols, candles) = (wire.symbols.as_ref(), wire.candles.as_ref());
-        if let Some(symbols) = symbols {
-            let right = (1..=proto::bounds::SYMBOLS_MAX).contains(symbols.get_ref());
-            self.require(symbols, right, "symbols: 1 to 100")?;
-            self.require(symbols, operation == Capability::Quotes, "only `quotes` has symbols")?;
-        }
-        if let Some(candles) = candles {
-            let right = (1..=proto::bounds::CANDLES_MAX).contains(candles.get_ref());
-            self.require(candles, right, "candles: 1 to 10 000")?;
-            self.require(candles, operation == Capability::History, "only `history` has candles")?;
-        }
-        self.rate(wire.rate_per_s.as_ref())?;
-        let time_out = wire.time_out.get_ref().0;
-        self.require(&wire.time_out, !time_out.is_zero(), "a time-out of nothing fails every call")?;
-        let arrivals = wire.arrivals.into();
-        Ok(Workload {
-            operation,
-            symbols: symbols.map_or(10, |symbols| *symbols.get_ref()),
-            candles: candles.map_or(100, |candles| *candles.get_ref()),
-            model: Workload::model(wire.rate_per_s.as_ref().map(|rate| *rate.get_ref()), arrivals),
-            time_out,
-            handler_wait: wire.handler_wait.0,
-            handler_cpu: wire.handler_cpu.0,
-        })
-    }
-
-    fn rate(&self, rate: Option<&Spanned<f64>>) -> Result<(), ScenarioError> {
-        let Some(rate) = rate else { return Ok(()) };
-        let value = *rate.get_ref();
-        self.require(rate, value.is_finite() && value > 0.0, "rate_per_s: calls per second, above 0")
-    }
-
-    fn conditions(&self, wire: &WireScenario, workload: &Workload) -> Result<Vec<Condition>, ScenarioError> {
-        let list = wire.condition.get_ref();
-        self.require(&wire.condition, !list.is_empty(), "a scenario needs a [[condition]]")?;
-        self.unique("condition", list.iter().map(|condition| &condition.name))?;
-        let arrivals = wire.workload.arrivals.into();
-        list.iter()
-            .map(|condition| {
-                let (connections, in_flight) = (&condition.connections, &condition.in_flight);
-                let right = (1..=CONNECTIONS_MAX).contains(connections.get_ref());
-                self.require(connections, right, "connections: 1 to 20 000")?;
-                let right = (1..=IN_FLIGHT_MAX).contains(in_flight.get_ref());
-                self.require(in_flight, right, "in_flight: 1 to 10 000")?;
-                self.rate(condition.rate_per_s.as_ref())?;
-                let own = condition.rate_per_s.as_ref().map(|rate| *rate.get_ref());
-                Ok(Condition {
-                    name: condition.name.get_ref().clone(),
-                    shape: Shape { connections: *connections.get_ref(), in_flight: *in_flight.get_ref() },
-                    model: own.map_or(workload.model, |rate| Workload::model(Some(rate), arrivals)),
-                })
-            })
-            .collect()
-    }
-
-    fn contenders(&self, wire: &Spanned<Vec<WireContender>>) -> Result<Vec<Contender>, ScenarioError> {
-        let list = wire.get_ref();
-        self.require(wire, !list.is_empty(), "a scenario needs a [[contender]]")?;
-        self.unique("contender", list.iter().map(|contender| &contender.name))?;
-        list.iter()
-            .map(|contender| {
-                Ok(Contender { name: contender.name.get_ref().clone(), carriage: self.carriage(contender)? })
-            })
-            .collect()
-    }
-
-    fn carriage(&self, contender: &WireContender) -> Result<Carriage, ScenarioError> {
-        let protocol = *contender.protocol.get_ref();
-        if protocol != Protocol::Rest {
-            let name = protocol.name();
-            if let Some(http) = &contender.http {
-                self.require(http, false, &format!("`http` is an option of `rest`; {name} has no choice"))?;
-            }
-            if let Some(encoding) = &contender.encoding {
-                let message = format!("`encoding` is an option of `rest`; {name} has no choice");
-                self.require(encoding, false, &message)?;
-            }
-        }
-        Ok(match protocol {
-            Protocol::Rest => Carriage::Rest {
-                http: contender.http.as_ref().map_or(HttpVersion::Http1, |http| *http.get_ref()),
-                encoding: contender.encoding.as_ref().map_or(Encoding::Json, |encoding| *encoding.get_ref()),
-            },
-            Protocol::Grpc => Carriage::Grpc,
-            Protocol::Tcp => Carriage::Tcp,
-        })
-    }
-
-    fn profile(&self, wire: WireProfile, conditions: &[String]) -> Result<Profile, ScenarioError> {
-        for name in &wire.conditions {
-            self.known("condition", name, conditions)?;
-        }
-        let right = (1..=ROUNDS_MAX).contains(wire.rounds.get_ref());
-        self.require(&wire.rounds, right, "rounds: 1 to 1 000")?;
-        self.require(
-            &wire.duration,
-            !wire.duration.get_ref().0.is_zero(),
-            "a duration of nothing measures nothing",
-        )?;
-        Ok(Profile {
-            conditions: wire.conditions.into_iter().map(Spanned::into_inner).collect(),
-            rounds: wire.rounds.into_inner(),
-            warm_up: wire.warm_up.0,
-            duration: wire.duration.into_inner().0,
-        })
-    }
-
-    fn require<T>(&self, at: &Spanned<T>, right: bool, message: &str) -> Result<(), ScenarioError> {
-        if right { Ok(()) } else { Err(ScenarioError::at(self.file, self.text, at.span(), message, None)) }
-    }
-
-    fn known(&self, what: &str, name: &Spanned<String>, known: &[String]) -> Result<(), ScenarioError> {
-        if known.contains(name.get_ref()) {
-            return Ok(());
-        }
-        let known: Vec<&str> = known.iter().map(String::as_str).collect();
-        let help = match nearest(name.get_ref(), &known) {
-            Some(near) => format!("did you mean \"{near}\"?"),
-            None => format!("there is: {}", known.join(", ")),
-        };
-        let message = format!("there is no {what} \"{}\"", name.get_ref());
-        Err(ScenarioError::at(self.file, self.text, name.span(), &message, Some(help)))
-    }
-
-    fn unique<'a>(
-        &self,
-        what: &str,
-        names: impl Iterator<Item = &'a Spanned<String>>,
-    ) -> Result<(), ScenarioError> {
-        let mut seen = std::collections::HashSet::new();
-        for name in names {
-            let first = seen.insert(name.get_ref());
-            self.require(name, first, &format!("two {what}s are called \"{}\"", name.get_ref()))?;
-        }
-        Ok(())
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use super::*;
-
-    const GOOD: &str = include_str!("../../scenarios/rest-vs-grpc.toml");
-
-    fn error_of(text: &str) -> (String, String) {
-        match parse("x.toml", text).unwrap_err() {
-            ScenarioError::Broken { message, help, .. } => (message, help.unwrap_or_default()),
-            other => panic!("{other}"),
-        }
-    }
-
-    /// What is wrong, where it is said to be, and what is suggested.
-    #[test]
-    fn what_is_wrong_is_refused_at_its_line_with_a_suggestion() {
-        for (right, wrong, said, suggested) in [
-            ("rate_per_s = 2000", "rate_per_sec = 2000", "unknown field `rate_per_sec`", "`rate_per_s`"),
-            ("rate_per_s = 2000", "rate_per_s = -1", "above 0", ""),
-            ("protocol = \"grpc\"", "protocol = \"grcp\"", "unknown variant `grcp`", "`grpc`"),
-            ("protocol = \"grpc\"", "protocol = \"grpc\"\nhttp = \"2\"", "no choice", ""),
-            ("time_out = \"1s\"", "time_out = \"1\"", "such as \"250ms\"", ""),
-            ("connections = 8", "connections = 0", "1 to 20 000", ""),
-            ("against = \"rest-h1-json\"", "against = \"rest-h1-jsom\"", "no contender", "rest-h1-json"),
-            ("name = \"tcp\"", "name = \"grpc\"", "two contenders", ""),
-            ("operation = \"quote\"", "operation = \"quote\"\ncandles = 5", "only `history`", ""),
-            ("name = \"rest-vs-grpc\"", "name = \"../elsewhere\"", "a-z, 0-9 and -", ""),
-            ("rounds = 10", "rounds = 0", "1 to 1 000", ""),
-        ] {
-            assert!(GOOD.contains(right), "{right}");
-            let text = GOOD.replacen(right, wrong, 1);
-            let (message, help) = error_of(&text);
-            assert!(message.contains(said) && help.contains(suggested), "{wrong}: {message} / {help}");
-            let line: usize = message.split(':').nth(1).unwrap().parse().unwrap();
-            let near = text.lines().skip(line.saturating_sub(2)).take(3).collect::<Vec<_>>().join("\n");
-            let last = wrong.lines().last().unwrap();
-            assert!(near.contains(last), "{wrong}: line {line} is not it: {near}");
-        }
-    }
-
-    #[test]
-    fn settings_change_values_and_unknown_ones_are_refused() {
-        let set = |setting: &str| Scenario::parse("x.toml", GOOD, &[setting.to_owned()]);
-        let changed = set("workload.time_out=2s").unwrap();
-        assert_eq!(changed.workload.time_out, Duration::from_secs(2));
-        assert_eq!(set("quick.rounds=3").unwrap().profiles.quick.rounds, 3);
-        assert!(matches!(set("workload.nothing=1"), Err(ScenarioError::Broken { .. })));
-        assert!(matches!(set("nowhere.nothing=1"), Err(ScenarioError::Setting { .. })));
-        assert!(matches!(set("workload.time_out"), Err(ScenarioError::Setting { .. })));
-    }
-
     /// `UPDATE_FILES=1 cargo test` writes it anew.
     #[test]
     fn the_checked_in_schema_is_current() {
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/scenarios/schema.json");
-        let current = serde_json::to_string_pretty(&json_schema()).unwrap() + "\n";
+        let current = serde_json::to_string_pretty(&super::json_schema()).unwrap() + "\n";
         if std::env::var_os("UPDATE_FILES").is_some() {
             std::fs::write(path, &current).unwrap();
         }

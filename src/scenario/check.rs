@@ -1,0 +1,270 @@
+//! The check that the parts of a scenario file fit together: from what is written to what is used.
+
+use clients::HttpVersion;
+use clients::load::Shape;
+use clients::protocols::Carriage;
+use proto::encoding::Encoding;
+use proto::{Capability, Protocol};
+use toml::Spanned;
+
+use super::diagnose::nearest;
+use super::wire::{Call, WireContender, WireProfile, WireScenario, WireWorkload};
+use super::{Claim, Condition, Contender, Profile, Profiles, Scenario, ScenarioError, Workload};
+
+/// Rounds, connections and the like: bounds that catch a slip of the finger.
+const ROUNDS_MAX: u32 = 1_000;
+const CONNECTIONS_MAX: usize = 20_000;
+const IN_FLIGHT_MAX: usize = 10_000;
+
+/// Reads and checks a scenario.
+pub(super) fn parse(file: &str, text: &str) -> Result<Scenario, ScenarioError> {
+    let wire: WireScenario =
+        toml::from_str(text).map_err(|error| ScenarioError::from_toml(file, text, &error))?;
+    Check { file, text }.scenario(wire)
+}
+
+/// Knows the text, so that an error can point into it.
+struct Check<'a> {
+    file: &'a str,
+    text: &'a str,
+}
+
+impl Check<'_> {
+    fn scenario(&self, wire: WireScenario) -> Result<Scenario, ScenarioError> {
+        let plain = |letter: char| letter.is_ascii_lowercase() || letter.is_ascii_digit() || letter == '-';
+        let right = !wire.name.get_ref().is_empty() && wire.name.get_ref().chars().all(plain);
+        self.require(
+            &wire.name,
+            right,
+            "a scenario's name, of which a folder is made, has a-z, 0-9 and - only",
+        )?;
+        let workload = self.workload(&wire.workload)?;
+        let conditions = self.conditions(&wire, &workload)?;
+        let contenders = self.contenders(&wire.contender)?;
+        let names = |conditions: &[Condition]| conditions.iter().map(|c| c.name.clone()).collect::<Vec<_>>();
+        let condition_names = names(&conditions);
+        let contender_names: Vec<String> = contenders.iter().map(|c| c.name.clone()).collect();
+        let claims = wire
+            .claim
+            .into_iter()
+            .map(|claim| {
+                self.known("condition", &claim.condition, &condition_names)?;
+                self.known("contender", &claim.contender, &contender_names)?;
+                self.known("contender", &claim.against, &contender_names)?;
+                let holds_below = *claim.holds_below.get_ref();
+                self.require(&claim.holds_below, holds_below > 0.0, "holds_below is a ratio: above 0")?;
+                Ok(Claim {
+                    card: claim.card,
+                    sentence: claim.sentence,
+                    condition: claim.condition.into_inner(),
+                    metric: claim.metric,
+                    contender: claim.contender.into_inner(),
+                    against: claim.against.into_inner(),
+                    holds_below,
+                })
+            })
+            .collect::<Result<_, ScenarioError>>()?;
+        Ok(Scenario {
+            name: wire.name.into_inner(),
+            question: wire.question,
+            card: wire.card,
+            bench: wire.bench,
+            analysis: wire.analysis.trim().to_owned(),
+            workload,
+            claims,
+            profiles: Profiles {
+                quick: self.profile(wire.quick, &condition_names)?,
+                standard: self.profile(wire.standard, &condition_names)?,
+                full: self.profile(wire.full, &condition_names)?,
+            },
+            conditions,
+            contenders,
+        })
+    }
+
+    fn workload(&self, wire: &WireWorkload) -> Result<Workload, ScenarioError> {
+        let operation = match wire.operation.get_ref() {
+            Call::Quote => Capability::Quote,
+            Call::Quotes => Capability::Quotes,
+            Call::Portfolio => Capability::Portfolio,
+            Call::History => Capability::History,
+            Call::PlaceOrder => Capability::PlaceOrder,
+        };
+        let (symbols, candles) = (wire.symbols.as_ref(), wire.candles.as_ref());
+        if let Some(symbols) = symbols {
+            let right = (1..=proto::bounds::SYMBOLS_MAX).contains(symbols.get_ref());
+            self.require(symbols, right, "symbols: 1 to 100")?;
+            self.require(symbols, operation == Capability::Quotes, "only `quotes` has symbols")?;
+        }
+        if let Some(candles) = candles {
+            let right = (1..=proto::bounds::CANDLES_MAX).contains(candles.get_ref());
+            self.require(candles, right, "candles: 1 to 10 000")?;
+            self.require(candles, operation == Capability::History, "only `history` has candles")?;
+        }
+        self.rate(wire.rate_per_s.as_ref())?;
+        let time_out = wire.time_out.get_ref().0;
+        self.require(&wire.time_out, !time_out.is_zero(), "a time-out of nothing fails every call")?;
+        let arrivals = wire.arrivals.into();
+        Ok(Workload {
+            operation,
+            symbols: symbols.map_or(10, |symbols| *symbols.get_ref()),
+            candles: candles.map_or(100, |candles| *candles.get_ref()),
+            model: Workload::model(wire.rate_per_s.as_ref().map(|rate| *rate.get_ref()), arrivals),
+            time_out,
+            handler_wait: wire.handler_wait.0,
+            handler_cpu: wire.handler_cpu.0,
+        })
+    }
+
+    fn rate(&self, rate: Option<&Spanned<f64>>) -> Result<(), ScenarioError> {
+        let Some(rate) = rate else { return Ok(()) };
+        let value = *rate.get_ref();
+        self.require(rate, value.is_finite() && value > 0.0, "rate_per_s: calls per second, above 0")
+    }
+
+    fn conditions(&self, wire: &WireScenario, workload: &Workload) -> Result<Vec<Condition>, ScenarioError> {
+        let list = wire.condition.get_ref();
+        self.require(&wire.condition, !list.is_empty(), "a scenario needs a [[condition]]")?;
+        self.unique("condition", list.iter().map(|condition| &condition.name))?;
+        let arrivals = wire.workload.arrivals.into();
+        list.iter()
+            .map(|condition| {
+                let (connections, in_flight) = (&condition.connections, &condition.in_flight);
+                let right = (1..=CONNECTIONS_MAX).contains(connections.get_ref());
+                self.require(connections, right, "connections: 1 to 20 000")?;
+                let right = (1..=IN_FLIGHT_MAX).contains(in_flight.get_ref());
+                self.require(in_flight, right, "in_flight: 1 to 10 000")?;
+                self.rate(condition.rate_per_s.as_ref())?;
+                let own = condition.rate_per_s.as_ref().map(|rate| *rate.get_ref());
+                Ok(Condition {
+                    name: condition.name.get_ref().clone(),
+                    shape: Shape { connections: *connections.get_ref(), in_flight: *in_flight.get_ref() },
+                    model: own.map_or(workload.model, |rate| Workload::model(Some(rate), arrivals)),
+                })
+            })
+            .collect()
+    }
+
+    fn contenders(&self, wire: &Spanned<Vec<WireContender>>) -> Result<Vec<Contender>, ScenarioError> {
+        let list = wire.get_ref();
+        self.require(wire, !list.is_empty(), "a scenario needs a [[contender]]")?;
+        self.unique("contender", list.iter().map(|contender| &contender.name))?;
+        list.iter()
+            .map(|contender| {
+                Ok(Contender { name: contender.name.get_ref().clone(), carriage: self.carriage(contender)? })
+            })
+            .collect()
+    }
+
+    fn carriage(&self, contender: &WireContender) -> Result<Carriage, ScenarioError> {
+        let protocol = *contender.protocol.get_ref();
+        if protocol != Protocol::Rest {
+            let name = protocol.name();
+            if let Some(http) = &contender.http {
+                self.require(http, false, &format!("`http` is an option of `rest`; {name} has no choice"))?;
+            }
+            if let Some(encoding) = &contender.encoding {
+                let message = format!("`encoding` is an option of `rest`; {name} has no choice");
+                self.require(encoding, false, &message)?;
+            }
+        }
+        Ok(match protocol {
+            Protocol::Rest => Carriage::Rest {
+                http: contender.http.as_ref().map_or(HttpVersion::Http1, |http| *http.get_ref()),
+                encoding: contender.encoding.as_ref().map_or(Encoding::Json, |encoding| *encoding.get_ref()),
+            },
+            Protocol::Grpc => Carriage::Grpc,
+            Protocol::Tcp => Carriage::Tcp,
+        })
+    }
+
+    fn profile(&self, wire: WireProfile, conditions: &[String]) -> Result<Profile, ScenarioError> {
+        for name in &wire.conditions {
+            self.known("condition", name, conditions)?;
+        }
+        let right = (1..=ROUNDS_MAX).contains(wire.rounds.get_ref());
+        self.require(&wire.rounds, right, "rounds: 1 to 1 000")?;
+        self.require(
+            &wire.duration,
+            !wire.duration.get_ref().0.is_zero(),
+            "a duration of nothing measures nothing",
+        )?;
+        Ok(Profile {
+            conditions: wire.conditions.into_iter().map(Spanned::into_inner).collect(),
+            rounds: wire.rounds.into_inner(),
+            warm_up: wire.warm_up.0,
+            duration: wire.duration.into_inner().0,
+        })
+    }
+
+    fn require<T>(&self, at: &Spanned<T>, right: bool, message: &str) -> Result<(), ScenarioError> {
+        if right { Ok(()) } else { Err(ScenarioError::at(self.file, self.text, at.span(), message, None)) }
+    }
+
+    fn known(&self, what: &str, name: &Spanned<String>, known: &[String]) -> Result<(), ScenarioError> {
+        if known.contains(name.get_ref()) {
+            return Ok(());
+        }
+        let known: Vec<&str> = known.iter().map(String::as_str).collect();
+        let help = match nearest(name.get_ref(), &known) {
+            Some(near) => format!("did you mean \"{near}\"?"),
+            None => format!("there is: {}", known.join(", ")),
+        };
+        let message = format!("there is no {what} \"{}\"", name.get_ref());
+        Err(ScenarioError::at(self.file, self.text, name.span(), &message, Some(help)))
+    }
+
+    fn unique<'a>(
+        &self,
+        what: &str,
+        names: impl Iterator<Item = &'a Spanned<String>>,
+    ) -> Result<(), ScenarioError> {
+        let mut seen = std::collections::HashSet::new();
+        for name in names {
+            let first = seen.insert(name.get_ref());
+            self.require(name, first, &format!("two {what}s are called \"{}\"", name.get_ref()))?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GOOD: &str = include_str!("../../scenarios/rest-vs-grpc.toml");
+
+    fn error_of(text: &str) -> (String, String) {
+        match parse("x.toml", text).unwrap_err() {
+            ScenarioError::Broken { message, help, .. } => (message, help.unwrap_or_default()),
+            other => panic!("{other}"),
+        }
+    }
+
+    /// What is wrong, where it is said to be, and what is suggested.
+    #[test]
+    fn what_is_wrong_is_refused_at_its_line_with_a_suggestion() {
+        for (right, wrong, said, suggested) in [
+            ("rate_per_s = 2000", "rate_per_sec = 2000", "unknown field `rate_per_sec`", "`rate_per_s`"),
+            ("rate_per_s = 2000", "rate_per_s = -1", "above 0", ""),
+            ("protocol = \"grpc\"", "protocol = \"grcp\"", "unknown variant `grcp`", "`grpc`"),
+            ("protocol = \"grpc\"", "protocol = \"grpc\"\nhttp = \"2\"", "no choice", ""),
+            ("time_out = \"1s\"", "time_out = \"1\"", "such as \"250ms\"", ""),
+            ("connections = 8", "connections = 0", "1 to 20 000", ""),
+            ("against = \"rest-h1-json\"", "against = \"rest-h1-jsom\"", "no contender", "rest-h1-json"),
+            ("name = \"tcp\"", "name = \"grpc\"", "two contenders", ""),
+            ("operation = \"quote\"", "operation = \"quote\"\ncandles = 5", "only `history`", ""),
+            ("name = \"rest-vs-grpc\"", "name = \"../elsewhere\"", "a-z, 0-9 and -", ""),
+            ("rounds = 10", "rounds = 0", "1 to 1 000", ""),
+        ] {
+            assert!(GOOD.contains(right), "{right}");
+            let text = GOOD.replacen(right, wrong, 1);
+            let (message, help) = error_of(&text);
+            assert!(message.contains(said) && help.contains(suggested), "{wrong}: {message} / {help}");
+            let line: usize = message.split(':').nth(1).unwrap().parse().unwrap();
+            let near = text.lines().skip(line.saturating_sub(2)).take(3).collect::<Vec<_>>().join("\n");
+            let last = wrong.lines().last().unwrap();
+            assert!(near.contains(last), "{wrong}: line {line} is not it: {near}");
+        }
+    }
+}
