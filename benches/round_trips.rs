@@ -27,8 +27,13 @@ fn main() {
         ("rest-h1-protobuf", rest(HttpVersion::Http1, Encoding::Protobuf)),
         ("rest-h2-json", rest(HttpVersion::Http2, Encoding::Json)),
         ("rest-h2-protobuf", rest(HttpVersion::Http2, Encoding::Protobuf)),
+        ("graphql", Carriage::GraphQl { http: HttpVersion::Http1, persisted: false }),
+        ("graphql-persisted", Carriage::GraphQl { http: HttpVersion::Http1, persisted: true }),
         ("grpc", Carriage::Grpc),
+        ("websocket-json", Carriage::WebSocket { encoding: Encoding::Json }),
+        ("websocket-protobuf", Carriage::WebSocket { encoding: Encoding::Protobuf }),
         ("tcp", Carriage::Tcp),
+        ("udp", Carriage::Udp),
     ] {
         let address = servers.address(carriage.protocol()).expect("every protocol is served");
         carriage.visit(address, RoundTrip { criterion: &mut criterion, name });

@@ -21,7 +21,7 @@ impl Serve {
             .spawn()
             .unwrap();
         let output = BufReader::new(process.stdout.take().unwrap());
-        let lines = output.lines().take(3).map(Result::unwrap).collect();
+        let lines = output.lines().take(7).map(Result::unwrap).collect();
         Serve { process, lines }
     }
 

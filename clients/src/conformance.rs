@@ -10,7 +10,7 @@ use proto::v1::{
     FaultCode, Heartbeat, HistoryRequest, Order, OrderRequest, PortfolioRequest, QuoteRequest, QuotesRequest,
     SessionRequest, Side, SubscribeRequest,
 };
-use proto::{Capability, Operation, Reply, mask};
+use proto::{Capability, Operation, Protocol, Reply, mask};
 
 use crate::connection::{CallError, Connector};
 use crate::market::{MarketConnection, Session as _, Subscribe as _};
@@ -31,15 +31,20 @@ pub struct CaseResult {
 const BYTES_OVER_LIMIT: usize = 100_000;
 
 /// Puts every case that the protocol offers through its client. The server must serve the data set of `data` and
-/// emit ticks.
-pub async fn check<K>(connector: &K, offers: &[Capability], data: &DataSet) -> Vec<CaseResult>
+/// emit ticks. A reply that is larger than any message of the protocol must be refused.
+pub async fn check<K>(connector: &K, protocol: Protocol, data: &DataSet) -> Vec<CaseResult>
 where
     K: Connector,
     K::Connection: MarketConnection,
 {
     let mut results = Vec::new();
+    let (offers, message_bytes_max) = (protocol.offers(), protocol.message_bytes_max());
     for (capability, case, operation, expected) in cases(data) {
         if offers.contains(&capability) {
+            let expected = match (expected, message_bytes_max) {
+                (Expected::Reply(reply), Some(max)) if reply.protobuf_bytes() > max => Expected::Limit,
+                (expected, _) => expected,
+            };
             let outcome = clock::limit(CASE_TIME_MAX, call_once(connector, &operation)).await;
             results.push(judge(case, outcome.unwrap_or(Err(CallError::TimedOut)), &expected));
         }
@@ -127,7 +132,8 @@ where
 }
 
 async fn call<C: MarketConnection>(connection: &C, operation: &Operation) -> Result<Reply, CallError> {
-    let prepared = connection.prepare(operation).map_err(|error| CallError::Protocol(error.to_string()))?;
+    // What cannot even be prepared is over a limit of the protocol itself.
+    let prepared = connection.prepare(operation).map_err(|error| CallError::Limit(error.to_string()))?;
     let reply = connection.call(&prepared).await?;
     operation.check(&reply)?;
     Ok(reply)

@@ -27,6 +27,12 @@ pub trait Connection: 'static {
 
     /// Whether another call can be made on it.
     fn is_open(&self) -> bool;
+
+    /// Replies that came after their call was given up, or a second time, on this connection so far; 0 where the protocol
+    /// cannot tell them.
+    fn late_replies(&self) -> u64 {
+        0
+    }
 }
 
 /// Opens connections of one kind to one server.

@@ -7,16 +7,16 @@ use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 
 use bytes::{Bytes, BytesMut};
-use http::{Request, Response};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, Uri, header};
 use http_body::Body;
-use http_body_util::BodyExt as _;
+use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
 use hyper::client::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 
 use tokio::net::TcpStream;
 
-use crate::connection::{CallError, connect_tcp};
+use crate::connection::{CallError, Unsupported, connect_tcp};
 
 /// Which HTTP a connection speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
@@ -126,12 +126,38 @@ where
     pub(crate) async fn exchange(&self, request: Request<B>) -> Result<Response<Bytes>, CallError> {
         let unfinished = Unfinished(self);
         let (head, body) = self.send(request).await.map_err(|error| failure(&error))?.into_parts();
+        let response = self.collect(head, body).await?;
+        std::mem::forget(unfinished);
+        Ok(response)
+    }
+
+    /// Collects the rest of a reply that was sent for with [`HttpConnection::send`].
+    pub(crate) async fn collect(
+        &self,
+        head: http::response::Parts,
+        body: Incoming,
+    ) -> Result<Response<Bytes>, CallError> {
         let body = match self {
             HttpConnection::Http1(http1) => http1.driving(collect(body)).await?,
             HttpConnection::Http2(_) => collect(body).await?,
         };
-        std::mem::forget(unfinished);
         Ok(Response::from_parts(head, body))
+    }
+
+    /// The next bytes of a reply's body, as they come; `None` at its end.
+    pub(crate) async fn next_data(&self, body: &mut Incoming) -> Option<Result<Bytes, CallError>> {
+        loop {
+            let frame = match self {
+                HttpConnection::Http1(http1) => http1.driving(body.frame()).await?,
+                HttpConnection::Http2(_) => body.frame().await?,
+            };
+            match frame.map(http_body::Frame::into_data) {
+                Ok(Ok(data)) => return Some(Ok(data)),
+                // Trailers, or another kind of frame that is no data.
+                Ok(Err(_)) => {}
+                Err(error) => return Some(Err(failure(&error))),
+            }
+        }
     }
 
     pub(crate) fn is_open(&self) -> bool {
@@ -189,6 +215,64 @@ impl<B: Body + 'static> Drop for Unfinished<'_, B> {
             http1.abandoned.set(true);
         }
     }
+}
+
+/// Whom requests go to, as each HTTP version says it.
+#[derive(Debug, Clone)]
+pub(crate) struct Origin {
+    authority: String,
+    version: HttpVersion,
+}
+
+impl Origin {
+    pub(crate) fn new(address: SocketAddr, version: HttpVersion) -> Origin {
+        Origin { authority: address.to_string(), version }
+    }
+
+    /// HTTP/1.1 names the authority in a header, HTTP/2 in the URI.
+    pub(crate) fn uri(&self, path: &str) -> Result<Uri, Unsupported> {
+        match self.version {
+            HttpVersion::Http1 => path.parse().map_err(unsupported),
+            HttpVersion::Http2 => format!("http://{}{path}", self.authority).parse().map_err(unsupported),
+        }
+    }
+
+    pub(crate) fn headers(&self, accept: &'static str) -> Result<HeaderMap, Unsupported> {
+        let mut headers = HeaderMap::new();
+        if self.version == HttpVersion::Http1 {
+            headers.insert(header::HOST, HeaderValue::from_str(&self.authority).map_err(unsupported)?);
+        }
+        headers.insert(header::ACCEPT, HeaderValue::from_static(accept));
+        Ok(headers)
+    }
+}
+
+/// A request from its prepared parts.
+pub(crate) fn request(method: &Method, uri: &Uri, headers: &HeaderMap, body: &Bytes) -> Request<Full<Bytes>> {
+    let mut request = Request::new(Full::new(body.clone()));
+    *request.method_mut() = method.clone();
+    *request.uri_mut() = uri.clone();
+    *request.headers_mut() = headers.clone();
+    request
+}
+
+#[allow(clippy::needless_pass_by_value, reason = "it is given to map_err")]
+pub(crate) fn unsupported(error: impl std::fmt::Display) -> Unsupported {
+    Unsupported(format!("this cannot be an HTTP request: {error}"))
+}
+
+/// Percent-encodes what may not stand in a path segment or a query value (RFC 3986, unreserved characters and
+/// the comma kept).
+pub(crate) fn escape(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~,".contains(&byte) {
+            out.push(char::from(byte));
+        } else {
+            out.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    out
 }
 
 async fn collect(mut body: Incoming) -> Result<Bytes, CallError> {

@@ -10,7 +10,9 @@ pub mod foreign;
 mod http_client;
 pub mod load;
 pub mod market;
+pub mod multiplex;
 pub mod protocols;
+mod websocket_client;
 
 pub use connection::{CallError, Connection, Connector, Failure, Unsupported};
 pub use http_client::HttpVersion;

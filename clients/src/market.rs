@@ -64,6 +64,10 @@ impl<C: Connection<Request = Operation, Reply = Reply>> Connection for Checked<C
     fn is_open(&self) -> bool {
         self.0.is_open()
     }
+
+    fn late_replies(&self) -> u64 {
+        self.0.late_replies()
+    }
 }
 
 impl<K: Connector> Connector for Checked<K>

@@ -1,4 +1,6 @@
-//! The frame of the TCP protocol: how messages are told apart in a stream of bytes.
+//! The frame: a message with its kind and its correlation id, as TCP, UDP and WebSocket carry it.
+//!
+//! On a TCP stream, and alone in a UDP datagram:
 //!
 //! ```text
 //! offset  bytes  what
@@ -7,20 +9,27 @@
 //!      8      1  kind
 //!      9      …  the protobuf message that the kind names
 //! ```
+//! A binary WebSocket message is the same without the length: the message has its own. A text message is
+//! `{"id":7,"kind":"quote_request","body":{"symbol":"AAAA"}}`.
+//!
 //! No I/O here: bytes in, frames out. Nothing is allocated on the word of a length prefix.
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use prost::Message;
+use serde_json::value::RawValue;
 
 /// Bytes before the payload.
 pub const HEADER_BYTES: usize = 9;
 /// What the length prefix does not count: itself.
 const PREFIX_BYTES: usize = 4;
+/// Bytes of a UDP datagram, header and all, at most: passes every path that carries QUIC (RFC 9000, section 14).
+pub const DATAGRAM_BYTES_MAX: usize = 1_200;
 /// Correlation id and kind: the least that a length prefix may say.
 const LENGTH_MIN: usize = HEADER_BYTES - PREFIX_BYTES;
 
 /// What a frame carries. Requests are below 0x80; the answer to a request is its number with that bit set.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
 #[repr(u8)]
 #[allow(missing_docs, reason = "each is the message of its name")]
 pub enum Kind {
@@ -33,6 +42,10 @@ pub enum Kind {
     SessionRequest = 0x07,
     /// Ends the subscription or session of this id; no payload, answered by [`Kind::End`].
     Cancel = 0x08,
+    /// UDP: prolongs the lease of the subscription or session of this id; no payload.
+    Renew = 0x09,
+    /// UDP: asks whether this address is known; the payload is 8 bytes, a cookie or zeros.
+    Hello = 0x0a,
     Quote = 0x81,
     Quotes = 0x82,
     Portfolio = 0x83,
@@ -42,11 +55,17 @@ pub enum Kind {
     SessionEvent = 0x87,
     /// The subscription or session of this id is over; no payload.
     End = 0x88,
+    /// UDP: the lease runs anew; no payload.
+    Renewed = 0x89,
+    /// UDP: repeat what you asked after a [`Kind::Hello`] with this cookie of 8 bytes.
+    Challenge = 0x8a,
+    /// UDP: the address is known; no payload.
+    Welcome = 0x8b,
     Fault = 0xff,
 }
 
 impl Kind {
-    const ALL: [Kind; 17] = [
+    const ALL: [Kind; 22] = [
         Kind::QuoteRequest,
         Kind::QuotesRequest,
         Kind::PortfolioRequest,
@@ -55,6 +74,8 @@ impl Kind {
         Kind::SubscribeRequest,
         Kind::SessionRequest,
         Kind::Cancel,
+        Kind::Renew,
+        Kind::Hello,
         Kind::Quote,
         Kind::Quotes,
         Kind::Portfolio,
@@ -63,8 +84,39 @@ impl Kind {
         Kind::Tick,
         Kind::SessionEvent,
         Kind::End,
+        Kind::Renewed,
+        Kind::Challenge,
+        Kind::Welcome,
         Kind::Fault,
     ];
+
+    /// Its name in text messages.
+    pub fn name(self) -> &'static str {
+        match self {
+            Kind::QuoteRequest => "quote_request",
+            Kind::QuotesRequest => "quotes_request",
+            Kind::PortfolioRequest => "portfolio_request",
+            Kind::HistoryRequest => "history_request",
+            Kind::OrderRequest => "order_request",
+            Kind::SubscribeRequest => "subscribe_request",
+            Kind::SessionRequest => "session_request",
+            Kind::Cancel => "cancel",
+            Kind::Renew => "renew",
+            Kind::Hello => "hello",
+            Kind::Quote => "quote",
+            Kind::Quotes => "quotes",
+            Kind::Portfolio => "portfolio",
+            Kind::History => "history",
+            Kind::OrderReceipt => "order_receipt",
+            Kind::Tick => "tick",
+            Kind::SessionEvent => "session_event",
+            Kind::End => "end",
+            Kind::Renewed => "renewed",
+            Kind::Challenge => "challenge",
+            Kind::Welcome => "welcome",
+            Kind::Fault => "fault",
+        }
+    }
 
     fn from_byte(byte: u8) -> Option<Kind> {
         Kind::ALL.into_iter().find(|kind| *kind as u8 == byte)
@@ -78,11 +130,11 @@ pub struct Frame {
     pub id: u32,
     /// What the payload is.
     pub kind: Kind,
-    /// The protobuf message.
+    /// The message, in the encoding that the carrier has.
     pub payload: Bytes,
 }
 
-/// A stream that is not made of frames; the connection cannot be used any more.
+/// Bytes that are not made of frames; a stream of them cannot be used any more.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum FrameError {
     /// The length prefix is over the limit.
@@ -107,6 +159,18 @@ pub enum FrameError {
         /// The number.
         kind: u8,
     },
+    /// A datagram or a message that is cut short, or has something behind its frame.
+    #[error("{bytes} bytes are not one whole frame")]
+    NotOne {
+        /// How many bytes came.
+        bytes: usize,
+    },
+    /// A text message that is no frame.
+    #[error("not a frame of the form {{\"id\":1,\"kind\":\"quote_request\",\"body\":{{…}}}}: {reason}")]
+    Text {
+        /// What is wrong with it.
+        reason: String,
+    },
 }
 
 impl Frame {
@@ -127,12 +191,82 @@ impl Frame {
             return Ok(None);
         }
         buffer.advance(PREFIX_BYTES);
-        let mut body = buffer.split_to(length).freeze();
-        let id = body.get_u32();
-        let byte = body.get_u8();
-        let kind = Kind::from_byte(byte).ok_or(FrameError::UnknownKind { kind: byte })?;
-        Ok(Some(Frame { id, kind, payload: body }))
+        Frame::from_message(buffer.split_to(length).freeze()).map(Some)
     }
+
+    /// Reads a datagram, which is one whole frame.
+    ///
+    /// # Errors
+    /// Where it is not.
+    pub fn from_datagram(datagram: &[u8]) -> Result<Frame, FrameError> {
+        let mut buffer = BytesMut::from(datagram);
+        match Frame::take(&mut buffer, datagram.len())? {
+            Some(frame) if buffer.is_empty() => Ok(frame),
+            _ => Err(FrameError::NotOne { bytes: datagram.len() }),
+        }
+    }
+
+    /// Reads a binary message: correlation id, kind, payload.
+    ///
+    /// # Errors
+    /// Where it is too short, or its kind is unknown.
+    pub fn from_message(mut message: Bytes) -> Result<Frame, FrameError> {
+        if message.len() < LENGTH_MIN {
+            return Err(FrameError::TooShort { length: message.len() });
+        }
+        let id = message.get_u32();
+        let byte = message.get_u8();
+        let kind = Kind::from_byte(byte).ok_or(FrameError::UnknownKind { kind: byte })?;
+        Ok(Frame { id, kind, payload: message })
+    }
+
+    /// Reads a text message; the payload is the JSON of its body.
+    ///
+    /// # Errors
+    /// Where it is not a frame.
+    pub fn from_text(text: &Bytes) -> Result<Frame, FrameError> {
+        let envelope: Envelope =
+            serde_json::from_slice(text).map_err(|error| FrameError::Text { reason: error.to_string() })?;
+        let payload = envelope.body.map(|body| text.slice_ref(body.get().as_bytes()));
+        Ok(Frame { id: envelope.id, kind: envelope.kind, payload: payload.unwrap_or_default() })
+    }
+}
+
+/// A text message, its body left as it stands.
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Envelope<'a> {
+    id: u32,
+    kind: Kind,
+    #[serde(borrow, default)]
+    body: Option<&'a RawValue>,
+}
+
+/// A binary message: correlation id, kind, payload.
+pub fn message(id: u32, kind: Kind, payload: &[u8]) -> Bytes {
+    let mut out = BytesMut::with_capacity(LENGTH_MIN + payload.len());
+    out.put_u32(id);
+    out.put_u8(kind as u8);
+    out.put_slice(payload);
+    out.freeze()
+}
+
+/// A text message around a payload that is JSON; without a body where the payload is empty.
+pub fn text(id: u32, kind: Kind, payload: &[u8]) -> Bytes {
+    /// What stands around the payload, at most.
+    const AROUND: usize = 64;
+    let mut out = BytesMut::with_capacity(AROUND + payload.len());
+    out.put_slice(b"{\"id\":");
+    out.put_slice(id.to_string().as_bytes());
+    out.put_slice(b",\"kind\":\"");
+    out.put_slice(kind.name().as_bytes());
+    out.put_slice(b"\"");
+    if !payload.is_empty() {
+        out.put_slice(b",\"body\":");
+        out.put_slice(payload);
+    }
+    out.put_slice(b"}");
+    out.freeze()
 }
 
 /// Appends a frame around a message.
@@ -164,6 +298,43 @@ mod tests {
     fn any_frame() -> impl Strategy<Value = Frame> {
         (any::<u32>(), 0..Kind::ALL.len(), proptest::collection::vec(any::<u8>(), 0..200))
             .prop_map(|(id, kind, payload)| Frame { id, kind: Kind::ALL[kind], payload: payload.into() })
+    }
+
+    #[test]
+    fn names_of_kinds_are_the_names_in_json() {
+        for kind in Kind::ALL {
+            assert_eq!(serde_json::to_string(&kind).unwrap(), format!("\"{}\"", kind.name()));
+        }
+    }
+
+    #[test]
+    fn a_datagram_is_one_whole_frame() {
+        let mut datagram = BytesMut::new();
+        put_encoded(&mut datagram, 7, Kind::Quote, b"abc");
+        let frame = Frame::from_datagram(&datagram).unwrap();
+        assert_eq!((frame.id, frame.kind, &frame.payload[..]), (7, Kind::Quote, &b"abc"[..]));
+        for cut in 0..datagram.len() {
+            assert!(Frame::from_datagram(&datagram[..cut]).is_err(), "{cut} bytes of it");
+        }
+        datagram.put_u8(0);
+        assert!(Frame::from_datagram(&datagram).is_err(), "something behind it");
+    }
+
+    #[test]
+    fn messages_round_trip_as_text_and_as_bytes() {
+        let frame = Frame::from_text(&text(9, Kind::QuoteRequest, br#"{"symbol":"A"}"#)).unwrap();
+        assert_eq!(
+            (frame.id, frame.kind, &frame.payload[..]),
+            (9, Kind::QuoteRequest, &br#"{"symbol":"A"}"#[..])
+        );
+        assert_eq!(Frame::from_text(&text(9, Kind::Cancel, b"")).unwrap().payload, "");
+        assert_eq!(Frame::from_message(message(9, frame.kind, &frame.payload)).unwrap(), frame);
+        for wrong in
+            ["", "[]", "{}", r#"{"id":1}"#, r#"{"id":1,"kind":"nothing"}"#, r#"{"id":-1,"kind":"end"}"#]
+        {
+            let error = Frame::from_text(&Bytes::from(wrong)).unwrap_err().to_string();
+            assert!(error.contains("quote_request"), "{error}");
+        }
     }
 
     proptest! {

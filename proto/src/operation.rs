@@ -1,7 +1,10 @@
 //! The calls of the market as one type, their replies as another, and the check that a reply fits its call.
 
-use prost::Message;
+use bytes::Bytes;
+use prost::Message as _;
 
+use crate::encoding::{DecodeError, Encoding};
+use crate::frame::Kind;
 use crate::v1::{
     FaultCode, History, HistoryRequest, OrderReceipt, OrderRequest, Portfolio, PortfolioRequest, Quote,
     QuoteRequest, Quotes, QuotesRequest,
@@ -122,15 +125,45 @@ impl Operation {
         }
     }
 
-    /// The request as protobuf.
-    pub fn encode_protobuf(&self) -> Vec<u8> {
+    /// The request, encoded.
+    pub fn encode(&self, encoding: Encoding) -> Bytes {
         match self {
-            Operation::Quote(request) => request.encode_to_vec(),
-            Operation::Quotes(request) => request.encode_to_vec(),
-            Operation::Portfolio(request) => request.encode_to_vec(),
-            Operation::History(request) => request.encode_to_vec(),
-            Operation::PlaceOrder(request) => request.encode_to_vec(),
+            Operation::Quote(request) => encoding.encode(request),
+            Operation::Quotes(request) => encoding.encode(request),
+            Operation::Portfolio(request) => encoding.encode(request),
+            Operation::History(request) => encoding.encode(request),
+            Operation::PlaceOrder(request) => encoding.encode(request),
         }
+    }
+
+    /// The kind of frame that carries the request.
+    pub fn kind(&self) -> Kind {
+        match self {
+            Operation::Quote(_) => Kind::QuoteRequest,
+            Operation::Quotes(_) => Kind::QuotesRequest,
+            Operation::Portfolio(_) => Kind::PortfolioRequest,
+            Operation::History(_) => Kind::HistoryRequest,
+            Operation::PlaceOrder(_) => Kind::OrderRequest,
+        }
+    }
+
+    /// The request that a frame carries.
+    ///
+    /// # Errors
+    /// Where its kind is no call, or its payload not that call's request: INVALID_ARGUMENT.
+    pub fn decode(kind: Kind, encoding: Encoding, payload: &[u8]) -> MarketResult<Operation> {
+        let decoded = match kind {
+            Kind::QuoteRequest => encoding.decode(payload).map(Operation::Quote),
+            Kind::QuotesRequest => encoding.decode(payload).map(Operation::Quotes),
+            Kind::PortfolioRequest => encoding.decode(payload).map(Operation::Portfolio),
+            Kind::HistoryRequest => encoding.decode(payload).map(Operation::History),
+            Kind::OrderRequest => encoding.decode(payload).map(Operation::PlaceOrder),
+            other => {
+                let detail = format!("{} is not a request", other.name());
+                return Err(Fault::new(FaultCode::InvalidArgument, detail));
+            }
+        };
+        decoded.map_err(|error| Fault::new(FaultCode::InvalidArgument, error.to_string()))
     }
 
     /// Checks that a reply is of the right kind, about the right thing, and of the right size. Cheap enough for
@@ -173,6 +206,43 @@ impl Operation {
 }
 
 impl Reply {
+    /// The kind of frame that carries it.
+    pub fn kind(&self) -> Kind {
+        match self {
+            Reply::Quote(_) => Kind::Quote,
+            Reply::Quotes(_) => Kind::Quotes,
+            Reply::Portfolio(_) => Kind::Portfolio,
+            Reply::History(_) => Kind::History,
+            Reply::Receipt(_) => Kind::OrderReceipt,
+        }
+    }
+
+    /// The reply that a frame carries; `None` where its kind is no reply to a call.
+    ///
+    /// # Errors
+    /// Where its payload is not what its kind says.
+    pub fn decode(kind: Kind, encoding: Encoding, payload: &[u8]) -> Result<Option<Reply>, DecodeError> {
+        Ok(Some(match kind {
+            Kind::Quote => Reply::Quote(encoding.decode(payload)?),
+            Kind::Quotes => Reply::Quotes(encoding.decode(payload)?),
+            Kind::Portfolio => Reply::Portfolio(encoding.decode(payload)?),
+            Kind::History => Reply::History(encoding.decode(payload)?),
+            Kind::OrderReceipt => Reply::Receipt(encoding.decode(payload)?),
+            _ => return Ok(None),
+        }))
+    }
+
+    /// Its size in protobuf, in bytes.
+    pub fn protobuf_bytes(&self) -> usize {
+        match self {
+            Reply::Quote(quote) => quote.encoded_len(),
+            Reply::Quotes(quotes) => quotes.encoded_len(),
+            Reply::Portfolio(portfolio) => portfolio.encoded_len(),
+            Reply::History(history) => history.encoded_len(),
+            Reply::Receipt(receipt) => receipt.encoded_len(),
+        }
+    }
+
     /// The reply in a few words, for messages.
     pub fn in_words(&self) -> String {
         match self {

@@ -1,54 +1,113 @@
 //! The list of protocols: which there are, and what each offers. The one list to enter a new protocol in.
 
 use crate::Capability;
+use crate::frame::{DATAGRAM_BYTES_MAX, HEADER_BYTES};
 
 /// A protocol that the market is served behind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Protocol {
-    /// HTTP/1.1 and HTTP/2 with JSON or protobuf bodies.
+    /// HTTP/1.1 and HTTP/2 with JSON or protobuf bodies; long polling.
     Rest,
+    /// GraphQL over HTTP; subscriptions over `graphql-transport-ws`.
+    #[serde(rename = "graphql")]
+    GraphQl,
     /// gRPC over HTTP/2.
     Grpc,
+    /// Server-sent events; what goes the other way goes by REST calls.
+    Sse,
+    /// WebSocket messages of JSON or protobuf.
+    #[serde(rename = "websocket")]
+    WebSocket,
     /// Length-prefixed protobuf frames on a TCP stream.
     Tcp,
+    /// The same frames, one a datagram.
+    Udp,
 }
 
 impl Protocol {
     /// Every protocol, in the order of lists and reports.
-    pub const ALL: [Protocol; 3] = [Protocol::Rest, Protocol::Grpc, Protocol::Tcp];
+    pub const ALL: [Protocol; 7] = [
+        Protocol::Rest,
+        Protocol::GraphQl,
+        Protocol::Grpc,
+        Protocol::Sse,
+        Protocol::WebSocket,
+        Protocol::Tcp,
+        Protocol::Udp,
+    ];
 
     /// Its name in scenarios, commands and records.
     pub fn name(self) -> &'static str {
         match self {
             Protocol::Rest => "rest",
+            Protocol::GraphQl => "graphql",
             Protocol::Grpc => "grpc",
+            Protocol::Sse => "sse",
+            Protocol::WebSocket => "websocket",
             Protocol::Tcp => "tcp",
+            Protocol::Udp => "udp",
         }
     }
 
     /// The scheme that its printed addresses carry.
     pub fn scheme(self) -> &'static str {
         match self {
-            Protocol::Rest => "http",
+            Protocol::Rest | Protocol::GraphQl | Protocol::Sse => "http",
             Protocol::Grpc => "grpc",
+            Protocol::WebSocket => "ws",
             Protocol::Tcp => "tcp",
+            Protocol::Udp => "udp",
+        }
+    }
+
+    /// The path behind the address at which it is found, where it has one.
+    pub fn path(self) -> &'static str {
+        match self {
+            Protocol::GraphQl => "/graphql",
+            Protocol::Sse => "/v1/ticks/stream",
+            Protocol::WebSocket => "/v1/socket",
+            Protocol::Rest | Protocol::Grpc | Protocol::Tcp | Protocol::Udp => "",
         }
     }
 
     /// What it offers. What is missing shows as "not offered" in reports; conformance checks the rest.
     pub fn offers(self) -> &'static [Capability] {
+        const CALLS_AND_PUSH: [Capability; 6] = [
+            Capability::Quote,
+            Capability::Quotes,
+            Capability::Portfolio,
+            Capability::History,
+            Capability::PlaceOrder,
+            Capability::Subscribe,
+        ];
         match self {
             // A session would need two requests with a state between them: see R3 of the card.
-            Protocol::Rest => &[
-                Capability::Quote,
-                Capability::Quotes,
-                Capability::Portfolio,
-                Capability::History,
-                Capability::PlaceOrder,
-                Capability::Subscribe,
-            ],
-            Protocol::Grpc | Protocol::Tcp => &Capability::ALL,
+            Protocol::Rest | Protocol::GraphQl => &CALLS_AND_PUSH,
+            Protocol::Sse => &[Capability::Subscribe, Capability::Session],
+            Protocol::Grpc | Protocol::WebSocket | Protocol::Tcp | Protocol::Udp => &Capability::ALL,
+        }
+    }
+
+    /// Bytes of the largest message that it carries, encoded as protobuf; `None` where only the servers' limits bound
+    /// it. A reply that is larger is refused with a fault, a request that is larger cannot be prepared.
+    pub const fn message_bytes_max(self) -> Option<usize> {
+        match self {
+            Protocol::Udp => Some(DATAGRAM_BYTES_MAX - HEADER_BYTES),
+            _ => None,
+        }
+    }
+
+    /// What a reader of the table of offers must know beside it.
+    pub fn note(self) -> Option<&'static str> {
+        match self {
+            Protocol::Sse => {
+                Some("its session is SSE for what comes in and a REST call for each message out")
+            }
+            Protocol::Udp => {
+                Some("a message is one datagram of at most 1 200 bytes: what does not fit is refused")
+            }
+            _ => None,
         }
     }
 }

@@ -1,11 +1,14 @@
 //! HTTP/1.1 and HTTP/2 on one port, for every protocol that rides on them: one set of limits and windows, so
 //! that none is favoured.
 
-use axum::Router;
+use axum::{Extension, Router};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::service::TowerToHyperService;
 use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tower::Layer as _;
 
 use crate::accept::accept;
 use crate::{Limits, Shutdown};
@@ -17,6 +20,8 @@ content-type: application/problem+json\r\n\r\n{\"title\":\"too many open connect
 /// Which HTTP versions a server speaks on its port.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Versions {
+    /// HTTP/1.1 only: what is upgraded from it.
+    Http1,
     /// HTTP/1.1, and HTTP/2 by prior knowledge.
     Both,
     /// HTTP/2 by prior knowledge only.
@@ -32,11 +37,13 @@ pub(crate) async fn serve(
     shutdown: Shutdown,
 ) {
     let builder = builder(versions, &limits);
-    let service = TowerToHyperService::new(router);
     accept(listener, limits, REFUSAL, shutdown.clone(), |stream| {
-        let connection = builder.serve_connection(TokioIo::new(stream), service.clone()).into_owned();
+        let upgrades = Upgrades::new(shutdown.clone());
+        let service = TowerToHyperService::new(Extension(upgrades.clone()).layer(router.clone()));
+        let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), service).into_owned();
         let shutdown = shutdown.clone();
         async move {
+            let _abandoned = upgrades.alive.clone().drop_guard();
             let mut connection = std::pin::pin!(connection);
             let ended = tokio::select! {
                 ended = connection.as_mut() => ended,
@@ -48,9 +55,36 @@ pub(crate) async fn serve(
             if let Err(error) = ended {
                 tracing::debug!("http connection ended: {error}");
             }
+            upgrades.tasks.close();
+            upgrades.tasks.wait().await;
         }
     })
     .await;
+}
+
+/// What a connection became after an upgrade (a WebSocket): runs in a task of its own, and still counts as that
+/// connection, so that it has its place, its idle time-out and its drain.
+#[derive(Debug, Clone)]
+pub(crate) struct Upgrades {
+    /// The server stops: close soon.
+    pub(crate) shutdown: Shutdown,
+    /// Cancelled when the connection is given up.
+    alive: CancellationToken,
+    tasks: TaskTracker,
+}
+
+impl Upgrades {
+    fn new(shutdown: Shutdown) -> Upgrades {
+        Upgrades { shutdown, alive: CancellationToken::new(), tasks: TaskTracker::new() }
+    }
+
+    /// Ties a task to its connection. Call it while the request that upgrades is answered.
+    pub(crate) fn tie<F: Future<Output = ()>>(&self, task: F) -> impl Future<Output = ()> + use<F> {
+        let alive = self.alive.clone();
+        self.tasks.track_future(async move {
+            alive.run_until_cancelled(task).await;
+        })
+    }
 }
 
 fn builder(versions: Versions, limits: &Limits) -> Builder<TokioExecutor> {
@@ -70,6 +104,7 @@ fn builder(versions: Versions, limits: &Limits) -> Builder<TokioExecutor> {
         .max_header_list_size(u32::try_from(limits.header_bytes_max).unwrap_or(u32::MAX));
     match versions {
         Versions::Both => builder,
+        Versions::Http1 => builder.http1_only(),
         Versions::Http2 => builder.http2_only(),
     }
 }

@@ -5,6 +5,7 @@
 
 mod accept;
 pub mod background;
+mod conversation;
 mod http_server;
 pub mod limits;
 pub mod market;

@@ -3,10 +3,12 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use clients::HttpVersion;
 use clients::load::{Arrivals, Model, Outcome};
 use clients::protocols::Carriage;
 use lab::cores::Layout;
 use lab::machine::Machine;
+use proto::encoding::Encoding;
 
 use super::verdict::judge;
 use super::{
@@ -169,20 +171,27 @@ fn cell_part(index: usize, cell: &Cell, plan: &Plan, results: &Results) -> CellP
 }
 
 fn in_words(carriage: Carriage) -> String {
+    let http = |http| match http {
+        HttpVersion::Http1 => "HTTP/1.1",
+        HttpVersion::Http2 => "HTTP/2",
+    };
+    let encoding = |encoding| match encoding {
+        Encoding::Json => "JSON",
+        Encoding::Protobuf => "protobuf",
+    };
     match carriage {
-        Carriage::Rest { http, encoding } => {
-            let http = match http {
-                clients::HttpVersion::Http1 => "HTTP/1.1",
-                clients::HttpVersion::Http2 => "HTTP/2",
-            };
-            let encoding = match encoding {
-                proto::encoding::Encoding::Json => "JSON",
-                proto::encoding::Encoding::Protobuf => "protobuf",
-            };
-            format!("REST, {http}, {encoding}")
+        Carriage::Rest { http: version, encoding: of } => {
+            format!("REST, {}, {}", http(version), encoding(of))
+        }
+        Carriage::GraphQl { http: version, persisted: false } => format!("GraphQL, {}, JSON", http(version)),
+        Carriage::GraphQl { http: version, persisted: true } => {
+            format!("GraphQL, {}, JSON, persisted queries", http(version))
         }
         Carriage::Grpc => "gRPC, HTTP/2, protobuf".to_owned(),
+        Carriage::Sse { http: version } => format!("SSE, {}, JSON", http(version)),
+        Carriage::WebSocket { encoding: of } => format!("WebSocket, {}", encoding(of)),
         Carriage::Tcp => "TCP frames, protobuf".to_owned(),
+        Carriage::Udp => "UDP datagrams, protobuf".to_owned(),
     }
 }
 

@@ -107,8 +107,8 @@ impl<I: BufRead> Visit for Client<'_, I> {
         let Client { open, input } = self;
         let data = DataSet::new(open.market_seed);
         let runtime = clients::local_runtime()?;
-        let offers = open.carriage.protocol().offers();
-        let conformance = runtime.block_on(conformance::check(&connector, offers, &data));
+        let protocol = open.carriage.protocol();
+        let conformance = runtime.block_on(conformance::check(&connector, protocol, &data));
         let operations = workload::operations(&open.workload, &data);
         let checked = Checked(connector);
         let engines = open

@@ -157,25 +157,38 @@ impl Check<'_> {
     }
 
     fn carriage(&self, contender: &WireContender) -> Result<Carriage, ScenarioError> {
-        let protocol = *contender.protocol.get_ref();
-        if protocol != Protocol::Rest {
-            let name = protocol.name();
-            if let Some(http) = &contender.http {
-                self.require(http, false, &format!("`http` is an option of `rest`; {name} has no choice"))?;
-            }
-            if let Some(encoding) = &contender.encoding {
-                let message = format!("`encoding` is an option of `rest`; {name} has no choice");
-                self.require(encoding, false, &message)?;
-            }
-        }
+        use Protocol::{GraphQl, Grpc, Rest, Sse, Tcp, Udp, WebSocket};
+        let WireContender { protocol, http, encoding, persisted, .. } = contender;
+        let protocol = *protocol.get_ref();
+        self.option(protocol, "http", http.as_ref(), &[Rest, GraphQl, Sse])?;
+        self.option(protocol, "encoding", encoding.as_ref(), &[Rest, WebSocket])?;
+        self.option(protocol, "persisted", persisted.as_ref(), &[GraphQl])?;
+        let http = http.as_ref().map_or(HttpVersion::Http1, |http| *http.get_ref());
+        let encoding = encoding.as_ref().map_or(Encoding::Json, |encoding| *encoding.get_ref());
+        let persisted = persisted.as_ref().is_some_and(|persisted| *persisted.get_ref());
         Ok(match protocol {
-            Protocol::Rest => Carriage::Rest {
-                http: contender.http.as_ref().map_or(HttpVersion::Http1, |http| *http.get_ref()),
-                encoding: contender.encoding.as_ref().map_or(Encoding::Json, |encoding| *encoding.get_ref()),
-            },
-            Protocol::Grpc => Carriage::Grpc,
-            Protocol::Tcp => Carriage::Tcp,
+            Rest => Carriage::Rest { http, encoding },
+            GraphQl => Carriage::GraphQl { http, persisted },
+            Grpc => Carriage::Grpc,
+            Sse => Carriage::Sse { http },
+            WebSocket => Carriage::WebSocket { encoding },
+            Tcp => Carriage::Tcp,
+            Udp => Carriage::Udp,
         })
+    }
+
+    /// Refuses an option where the protocol has no such choice.
+    fn option<T>(
+        &self,
+        protocol: Protocol,
+        name: &str,
+        given: Option<&Spanned<T>>,
+        of: &[Protocol],
+    ) -> Result<(), ScenarioError> {
+        let Some(given) = given else { return Ok(()) };
+        let names = of.iter().map(|protocol| protocol.name()).collect::<Vec<_>>().join(", ");
+        let message = format!("`{name}` is an option of {names}; {} has no choice", protocol.name());
+        self.require(given, of.contains(&protocol), &message)
     }
 
     fn profile(&self, wire: WireProfile, conditions: &[String]) -> Result<Profile, ScenarioError> {

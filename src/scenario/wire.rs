@@ -139,14 +139,18 @@ pub(super) struct WireContender {
     pub(super) name: Spanned<String>,
     #[schemars(with = "ProtocolName")]
     pub(super) protocol: Spanned<Protocol>,
-    /// `1.1` or `2`; for `rest`.
+    /// `1.1` or `2`; for `rest`, `graphql` and `sse`.
     #[serde(default)]
     #[schemars(with = "Option<HttpName>")]
     pub(super) http: Option<Spanned<HttpVersion>>,
-    /// `json` or `protobuf`; for `rest`.
+    /// `json` or `protobuf`; for `rest` and `websocket`.
     #[serde(default)]
     #[schemars(with = "Option<EncodingName>")]
     pub(super) encoding: Option<Spanned<Encoding>>,
+    /// Ask by the hash of the query, reads by GET; for `graphql`.
+    #[serde(default)]
+    #[schemars(with = "Option<bool>")]
+    pub(super) persisted: Option<Spanned<bool>>,
 }
 
 /// The names that stand in files, for the schema.
@@ -155,8 +159,12 @@ pub(super) struct WireContender {
 #[allow(dead_code, reason = "the schema is made from it")]
 enum ProtocolName {
     Rest,
+    Graphql,
     Grpc,
+    Sse,
+    Websocket,
     Tcp,
+    Udp,
 }
 
 #[derive(JsonSchema)]

@@ -29,13 +29,18 @@ pub fn list(options: &Options) -> anyhow::Result<Ending> {
         println!("  {:<16} {:<4} {}", scenario.name, scenario.card.join(" "), scenario.question);
     }
     println!("\nProtocols, and what each offers (wirebench serve PROTOCOL):");
-    println!("  {:<6} {}", "", Capability::ALL.map(Capability::name).join("  "));
+    println!("  {:<9}  {}", "", Capability::ALL.map(Capability::name).join("  "));
     for protocol in Protocol::ALL {
         let offers = Capability::ALL.map(|capability| {
             let mark = if protocol.offers().contains(&capability) { "yes" } else { "–" };
             format!("{mark:<width$}", width = capability.name().len())
         });
-        println!("  {:<6} {}", protocol.name(), offers.join("  "));
+        println!("  {:<9}  {}", protocol.name(), offers.join("  ").trim_end());
+    }
+    for (protocol, note) in
+        Protocol::ALL.into_iter().filter_map(|protocol| Some((protocol, protocol.note()?)))
+    {
+        println!("  {}: {note}", protocol.name());
     }
     Ok(Ending::Fine)
 }
@@ -55,7 +60,7 @@ fn as_json(scenarios: &[Scenario]) -> serde_json::Value {
         .collect();
     let protocols: Vec<_> = Protocol::ALL
         .into_iter()
-        .map(|protocol| serde_json::json!({ "name": protocol.name(), "offers": protocol.offers() }))
+        .map(|protocol| serde_json::json!({ "name": protocol.name(), "offers": protocol.offers(), "note": protocol.note() }))
         .collect();
     serde_json::json!({ "scenarios": scenarios, "protocols": protocols })
 }

@@ -9,10 +9,13 @@ use bytes::Bytes;
 use clients::HttpVersion;
 use clients::foreign::http::{HttpConnector, HttpRequest};
 use clients::foreign::tcp::{RawTcpConnector, ReplyEnd};
+use clients::foreign::udp::RawUdpConnector;
+use clients::foreign::websocket::RawWebSocketConnector;
 use clients::load::{Arrivals, Engine, EngineError, Model, Round, Shape};
 use clients::market::Checked;
 use clients::protocols::grpc::GrpcConnector;
 use clients::protocols::tcp::TcpConnector;
+use clients::protocols::udp::UdpConnector;
 use clients::{Connection, Connector};
 use clock::{Clock, Precision};
 use indicatif::ProgressBar;
@@ -27,7 +30,8 @@ use target::{Scheme, Target};
 /// What `load` takes.
 #[derive(Debug, clap::Args)]
 pub struct Options {
-    /// http://HOST:PORT/PATH, tcp://HOST:PORT or grpc://HOST:PORT (the market's quote).
+    /// http://HOST:PORT/PATH, ws://HOST:PORT/PATH, tcp://HOST:PORT, udp://HOST:PORT or grpc://HOST:PORT (the market's
+    /// quote).
     target: String,
     /// Calls per second, of the open model.
     #[arg(long, value_name = "R")]
@@ -70,10 +74,11 @@ pub struct Options {
     /// HTTP method.
     #[arg(long, default_value = "GET")]
     method: http::Method,
-    /// HTTP header, as 'Name: value'; can be repeated.
+    /// HTTP header, also of a WebSocket's handshake, as 'Name: value'; can be repeated.
     #[arg(long, value_name = "HEADER")]
     header: Vec<String>,
-    /// The request: an HTTP body, or the bytes that are sent over tcp (\r, \n, \t, \0, \\ and \xNN are understood).
+    /// The request: an HTTP body, a WebSocket's text message, or the bytes that are sent over tcp and udp (\r, \n, \t,
+    /// \0, \\ and \xNN are understood there). The next message, or datagram, is the reply.
     #[arg(long)]
     body: Option<String>,
     /// A tcp reply ends with these bytes (escapes as in --body).
@@ -82,7 +87,7 @@ pub struct Options {
     /// A tcp reply has this many bytes.
     #[arg(long, value_name = "N", conflicts_with = "frame", value_parser = clap::value_parser!(u32).range(1..=16_777_216))]
     reply_bytes: Option<u32>,
-    /// The tcp server speaks the market's frames: ask it for quotes.
+    /// The tcp or udp server speaks the market's frames: ask it for quotes.
     #[arg(long, value_enum)]
     frame: Option<FrameName>,
     /// Allow a target that is neither loopback nor private. Load only what is yours.
@@ -146,6 +151,20 @@ pub fn load(options: &Options) -> anyhow::Result<Ending> {
             let version = if options.http2 { HttpVersion::Http2 } else { HttpVersion::Http1 };
             let request = http_request(options, &target)?;
             run(options, model, &HttpConnector { address: target.address, version }, &[request])
+        }
+        Scheme::WebSocket => {
+            let path = target.uri.path_and_query().map_or("/", |path| path.as_str()).to_owned();
+            let connector =
+                RawWebSocketConnector { address: target.address, path, headers: headers(options)? };
+            let message = options.body.clone().unwrap_or_default();
+            run(options, model, &connector, &[message])
+        }
+        Scheme::Udp if options.frame.is_some() => {
+            run(options, model, &Checked(UdpConnector::new(target.address)), &quotes())
+        }
+        Scheme::Udp => {
+            let request = Bytes::from(unescape(options.body.as_deref().unwrap_or("\\n"))?);
+            run(options, model, &RawUdpConnector { address: target.address }, &[request])
         }
         Scheme::Tcp if options.frame.is_some() => {
             run(options, model, &Checked(TcpConnector { address: target.address }), &quotes())
@@ -273,6 +292,15 @@ fn show_progress(
 }
 
 fn http_request(options: &Options, target: &Target) -> Result<HttpRequest, UsageError> {
+    Ok(HttpRequest {
+        method: options.method.clone(),
+        uri: target.uri.clone(),
+        headers: headers(options)?,
+        body: options.body.clone().unwrap_or_default().into(),
+    })
+}
+
+fn headers(options: &Options) -> Result<http::HeaderMap, UsageError> {
     let mut headers = http::HeaderMap::new();
     for header in &options.header {
         let wrong = || UsageError(format!("--header '{header}': write 'Name: value'"));
@@ -280,12 +308,7 @@ fn http_request(options: &Options, target: &Target) -> Result<HttpRequest, Usage
         let name: http::HeaderName = name.trim().parse().map_err(|_| wrong())?;
         headers.append(name, value.trim().parse().map_err(|_| wrong())?);
     }
-    Ok(HttpRequest {
-        method: options.method.clone(),
-        uri: target.uri.clone(),
-        headers,
-        body: options.body.clone().unwrap_or_default().into(),
-    })
+    Ok(headers)
 }
 
 fn reply_end(options: &Options) -> Result<ReplyEnd, UsageError> {

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use proto::Protocol;
+use servers::protocols::Settings;
 use servers::reference::{self, Behaviour, Freeze};
 use servers::{Limits, Market, MarketConfig, Shutdown};
 use tokio::net::TcpListener;
@@ -43,6 +44,9 @@ pub struct Options {
     /// Stand still for a time in every period, such as 500ms/5s; of `reference`.
     #[arg(long, value_name = "SPAN/PERIOD", value_parser = parse_freeze)]
     freeze: Option<Freeze>,
+    /// Show GraphiQL at the root of the graphql address; the browser fetches its scripts from unpkg.com.
+    #[arg(long)]
+    graphiql: bool,
     /// Run on this core only.
     #[arg(long)]
     core: Option<usize>,
@@ -120,11 +124,11 @@ async fn start_market(
             *protocol,
             address,
             market.clone(),
-            Limits::default(),
+            Settings { limits: Limits::default(), graphiql: options.graphiql },
             shutdown.clone(),
         );
         let running = started.await.with_context(|| format!("listening on {address}"))?;
-        print_address(protocol.name(), protocol.scheme(), running.address);
+        print_address(protocol.name(), protocol.scheme(), running.address, protocol.path());
         tasks.push(running.task);
     }
     Ok(tasks)
@@ -139,7 +143,7 @@ async fn start_reference(options: &Options, shutdown: &Shutdown) -> anyhow::Resu
         let port = if scheme == "http" { options.port } else { 0 };
         let address = SocketAddr::new(options.bind, port);
         let listener = TcpListener::bind(address).await.with_context(|| format!("listening on {address}"))?;
-        print_address("reference", scheme, listener.local_addr()?);
+        print_address("reference", scheme, listener.local_addr()?, "");
         let shutdown = shutdown.clone();
         tasks.push(tokio::spawn(async move {
             let served = match scheme {
@@ -155,8 +159,8 @@ async fn start_reference(options: &Options, shutdown: &Shutdown) -> anyhow::Resu
 }
 
 #[allow(clippy::print_stdout, reason = "an address is data: scripts read it")]
-fn print_address(name: &str, scheme: &str, address: SocketAddr) {
-    println!("{name} {scheme}://{address}");
+fn print_address(name: &str, scheme: &str, address: SocketAddr, path: &str) {
+    println!("{name} {scheme}://{address}{path}");
 }
 
 /// Ctrl-C and `kill`.

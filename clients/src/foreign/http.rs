@@ -3,11 +3,11 @@
 use std::net::SocketAddr;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Method, Request, Uri, header};
+use http::{HeaderMap, HeaderValue, Method, Uri, header};
 use http_body_util::Full;
 
 use crate::connection::{CallError, Connection, Connector, Unsupported};
-use crate::http_client::{HttpConnection, HttpVersion};
+use crate::http_client::{self, HttpConnection, HttpVersion};
 
 /// Opens connections to an HTTP server.
 #[derive(Debug, Clone)]
@@ -74,11 +74,8 @@ impl Connection for ForeignHttp {
     }
 
     async fn call(&self, prepared: &HttpRequest) -> Result<usize, CallError> {
-        let mut request = Request::new(Full::new(prepared.body.clone()));
-        *request.method_mut() = prepared.method.clone();
-        *request.uri_mut() = prepared.uri.clone();
-        *request.headers_mut() = prepared.headers.clone();
-        let response = self.http.exchange(request).await?;
+        let HttpRequest { method, uri, headers, body } = prepared;
+        let response = self.http.exchange(http_client::request(method, uri, headers, body)).await?;
         let status = response.status();
         if status.is_client_error() || status.is_server_error() {
             return Err(CallError::Protocol(format!("status {status}")));

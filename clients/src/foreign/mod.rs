@@ -2,3 +2,5 @@
 
 pub mod http;
 pub mod tcp;
+pub mod udp;
+pub mod websocket;

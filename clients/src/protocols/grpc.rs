@@ -14,6 +14,7 @@ use http::uri::PathAndQuery;
 use http::{Request, Response, Uri};
 use hyper::body::Incoming;
 use prost::Message;
+use proto::encoding::Encoding;
 use proto::v1::{
     FaultCode, History, OrderReceipt, Portfolio, Quote, Quotes, SessionRequest, SubscribeRequest,
 };
@@ -96,7 +97,7 @@ impl Connection for GrpcConnection {
         };
         let path = format!("/wirebench.market.v1.Market/{method}");
         let path = PathAndQuery::try_from(path).map_err(|error| Unsupported(error.to_string()))?;
-        Ok(Prepared { capability, path, message: operation.encode_protobuf().into() })
+        Ok(Prepared { capability, path, message: operation.encode(Encoding::Protobuf) })
     }
 
     async fn call(&self, prepared: &Prepared) -> Result<Reply, CallError> {

@@ -1,8 +1,12 @@
 //! A file a protocol: how the market is called. Names and shapes mirror `servers/src/protocols`.
 
+pub mod graphql;
 pub mod grpc;
 pub mod rest;
+pub mod sse;
 pub mod tcp;
+pub mod udp;
+pub mod websocket;
 
 use std::net::SocketAddr;
 
@@ -24,10 +28,31 @@ pub enum Carriage {
         /// Which encoding.
         encoding: Encoding,
     },
+    /// GraphQL in JSON, with the HTTP version of its queries.
+    #[serde(rename = "graphql")]
+    GraphQl {
+        /// Which HTTP.
+        http: HttpVersion,
+        /// Queries go by GET and their hash.
+        persisted: bool,
+    },
     /// gRPC; its HTTP version and encoding are given.
     Grpc,
+    /// Server-sent events in JSON, and REST calls beside them, with the HTTP version of both.
+    Sse {
+        /// Which HTTP.
+        http: HttpVersion,
+    },
+    /// WebSocket messages, with their encoding.
+    #[serde(rename = "websocket")]
+    WebSocket {
+        /// Which encoding.
+        encoding: Encoding,
+    },
     /// TCP frames; their encoding is given.
     Tcp,
+    /// The same frames in datagrams.
+    Udp,
 }
 
 impl Carriage {
@@ -35,16 +60,22 @@ impl Carriage {
     pub fn protocol(self) -> Protocol {
         match self {
             Carriage::Rest { .. } => Protocol::Rest,
+            Carriage::GraphQl { .. } => Protocol::GraphQl,
             Carriage::Grpc => Protocol::Grpc,
+            Carriage::Sse { .. } => Protocol::Sse,
+            Carriage::WebSocket { .. } => Protocol::WebSocket,
             Carriage::Tcp => Protocol::Tcp,
+            Carriage::Udp => Protocol::Udp,
         }
     }
 
     /// How many calls a connection can have in flight; `None` where the protocol sets no small bound.
     pub fn in_flight_max(self) -> Option<usize> {
         match self {
-            Carriage::Rest { http, .. } => http.in_flight_max(),
-            Carriage::Grpc | Carriage::Tcp => None,
+            Carriage::Rest { http, .. } | Carriage::GraphQl { http, .. } | Carriage::Sse { http } => {
+                http.in_flight_max()
+            }
+            Carriage::Grpc | Carriage::WebSocket { .. } | Carriage::Tcp | Carriage::Udp => None,
         }
     }
 
@@ -52,8 +83,16 @@ impl Carriage {
     pub fn visit<V: Visit>(self, address: SocketAddr, visit: V) -> V::Output {
         match self {
             Carriage::Rest { http, encoding } => visit.with(rest::RestConnector { address, http, encoding }),
+            Carriage::GraphQl { http, persisted } => {
+                visit.with(graphql::GraphQlConnector { address, http, persisted })
+            }
             Carriage::Grpc => visit.with(grpc::GrpcConnector { address }),
+            Carriage::Sse { http } => visit.with(sse::SseConnector { address, http }),
+            Carriage::WebSocket { encoding } => {
+                visit.with(websocket::WebSocketConnector { address, encoding })
+            }
             Carriage::Tcp => visit.with(tcp::TcpConnector { address }),
+            Carriage::Udp => visit.with(udp::UdpConnector::new(address)),
         }
     }
 }

@@ -12,10 +12,11 @@ use prost::Message;
 use proto::encoding::{DecodeError, Encoding};
 use proto::v1::{FaultCode, SubscribeRequest, TickBatch};
 use proto::{Capability, Fault, Operation, Reply};
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::connection::{CallError, Connection, Connector, Unsupported};
-use crate::http_client::{HttpConnection, HttpVersion};
+use crate::http_client::{self, HttpConnection, HttpVersion, Origin, escape, unsupported};
 use crate::market::{OpenSession, Session, Subscribe, TickStream};
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
@@ -39,7 +40,7 @@ impl Connector for RestConnector {
     async fn connect(&self) -> Result<RestConnection, CallError> {
         Ok(RestConnection {
             http: Rc::new(HttpConnection::open(self.address, self.http).await?),
-            origin: Origin { authority: self.address.to_string(), version: self.http },
+            origin: Origin::new(self.address, self.http),
             encoding: self.encoding,
         })
     }
@@ -54,12 +55,6 @@ pub struct RestConnection {
     http: Rc<HttpConnection<Full<Bytes>>>,
     origin: Origin,
     encoding: Encoding,
-}
-
-#[derive(Clone)]
-struct Origin {
-    authority: String,
-    version: HttpVersion,
 }
 
 /// A REST request, ready to be sent.
@@ -108,7 +103,7 @@ impl Connection for RestConnection {
         let mut prepared = Prepared {
             capability: operation.capability(),
             uri: self.origin.uri(&path)?,
-            headers: self.origin.headers(self.encoding)?,
+            headers: self.origin.headers(self.encoding.media_type())?,
             method,
             body,
         };
@@ -133,32 +128,30 @@ impl Connection for RestConnection {
     }
 }
 
-impl Origin {
-    /// HTTP/1.1 names the authority in a header, HTTP/2 in the URI.
-    fn uri(&self, path: &str) -> Result<Uri, Unsupported> {
-        match self.version {
-            HttpVersion::Http1 => path.parse().map_err(unsupported),
-            HttpVersion::Http2 => format!("http://{}{path}", self.authority).parse().map_err(unsupported),
+impl RestConnection {
+    /// Posts a message to a path of its own, for what is no operation; its reply is the same message.
+    pub(super) async fn post<M>(&self, path: &str, message: &M) -> Result<M, CallError>
+    where
+        M: Message + Default + Serialize + DeserializeOwned,
+    {
+        let cannot = |error: Unsupported| CallError::Protocol(error.to_string());
+        let media_type = HeaderValue::from_static(self.encoding.media_type());
+        let mut request = Request::new(Full::new(self.encoding.encode(message)));
+        *request.method_mut() = Method::POST;
+        *request.uri_mut() = self.origin.uri(path).map_err(cannot)?;
+        *request.headers_mut() = self.origin.headers(self.encoding.media_type()).map_err(cannot)?;
+        request.headers_mut().insert(header::CONTENT_TYPE, media_type);
+        let response = self.http.exchange(request).await?;
+        if !response.status().is_success() {
+            return Err(refusal(&response));
         }
-    }
-
-    fn headers(&self, encoding: Encoding) -> Result<HeaderMap, Unsupported> {
-        let mut headers = HeaderMap::new();
-        if self.version == HttpVersion::Http1 {
-            headers.insert(header::HOST, HeaderValue::from_str(&self.authority).map_err(unsupported)?);
-        }
-        headers.insert(header::ACCEPT, HeaderValue::from_static(encoding.media_type()));
-        Ok(headers)
+        decode(self.encoding, response.body())
     }
 }
 
 impl Prepared {
     fn request(&self) -> Request<Full<Bytes>> {
-        let mut request = Request::new(Full::new(self.body.clone()));
-        *request.method_mut() = self.method.clone();
-        *request.uri_mut() = self.uri.clone();
-        *request.headers_mut() = self.headers.clone();
-        request
+        http_client::request(&self.method, &self.uri, &self.headers, &self.body)
     }
 }
 
@@ -194,7 +187,7 @@ struct Problem {
 }
 
 /// What a status that is no success means.
-fn refusal(response: &Response<Bytes>) -> CallError {
+pub(super) fn refusal(response: &Response<Bytes>) -> CallError {
     let status = response.status();
     let problem: Problem = serde_json::from_slice(response.body()).unwrap_or_default();
     if let Some(code) = problem.code.as_deref().and_then(FaultCode::from_str_name) {
@@ -260,7 +253,7 @@ impl Poll {
         let cannot = |error: Unsupported| CallError::Protocol(error.to_string());
         let mut request = Request::new(Full::default());
         *request.uri_mut() = self.origin.uri(&path).map_err(cannot)?;
-        *request.headers_mut() = self.origin.headers(self.encoding).map_err(cannot)?;
+        *request.headers_mut() = self.origin.headers(self.encoding.media_type()).map_err(cannot)?;
         let response = self.http.exchange(request).await?;
         if !response.status().is_success() {
             return Err(refusal(&response));
@@ -276,23 +269,4 @@ impl Session for RestConnection {
     async fn session(&self) -> Result<OpenSession, Unsupported> {
         Err(Unsupported("REST offers no session: it would be state between two requests".to_owned()))
     }
-}
-
-#[allow(clippy::needless_pass_by_value, reason = "it is given to map_err")]
-fn unsupported(error: impl std::fmt::Display) -> Unsupported {
-    Unsupported(format!("this cannot be an HTTP request: {error}"))
-}
-
-/// Percent-encodes what may not stand in a path segment or a query value (RFC 3986, unreserved characters and
-/// the comma kept).
-fn escape(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~,".contains(&byte) {
-            out.push(char::from(byte));
-        } else {
-            out.push_str(&format!("%{byte:02X}"));
-        }
-    }
-    out
 }

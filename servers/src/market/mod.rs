@@ -172,6 +172,15 @@ impl Market {
         Ok(Subscription::from_now(Arc::clone(&self.ticks), &request.symbols))
     }
 
+    /// The same, after a sequence that the caller has seen.
+    ///
+    /// # Errors
+    /// As [`Market::subscribe`].
+    pub fn resume(&self, request: &SubscribeRequest, after: u64) -> MarketResult<Subscription> {
+        self.data.check_symbols(&request.symbols)?;
+        Ok(Subscription::after(Arc::clone(&self.ticks), &request.symbols, after))
+    }
+
     /// The handler's own work is stated, so that a protocol's overhead can be set against it.
     async fn after_work<T>(&self, answer: MarketResult<T>) -> MarketResult<T> {
         if let Some(time) = self.work() {

@@ -111,13 +111,27 @@ pub struct Subscription {
     /// Sequence of the last tick taken from the ring.
     at: u64,
     batch: VecDeque<Arc<EncodedTick>>,
+    missed: u64,
 }
 
 impl Subscription {
     /// Begins after the newest tick. No symbols: all.
     pub fn from_now(ticks: Arc<Ticks>, symbols: &[String]) -> Subscription {
         let at = ticks.newest();
-        Subscription { ticks, symbols: symbols.iter().cloned().collect(), at, batch: VecDeque::new() }
+        Subscription::after(ticks, symbols, at)
+    }
+
+    /// Begins after a sequence; what is no longer held of the ticks after it counts as missed.
+    pub fn after(ticks: Arc<Ticks>, symbols: &[String], sequence: u64) -> Subscription {
+        let symbols = symbols.iter().cloned().collect();
+        // Nobody can have seen what was not emitted yet: a place beyond is one of another server's, or a guess.
+        let at = sequence.min(ticks.newest());
+        Subscription { ticks, symbols, at, batch: VecDeque::new(), missed: 0 }
+    }
+
+    /// Ticks that were no longer held when their turn came, since the last time this was asked.
+    pub fn take_missed(&mut self) -> u64 {
+        std::mem::take(&mut self.missed)
     }
 
     /// The next tick. Cancelling loses nothing.
@@ -130,6 +144,7 @@ impl Subscription {
             }
             self.ticks.wait_after(self.at).await;
             let stretch = self.ticks.after(self.at, BATCH);
+            self.missed += stretch.missed;
             if let Some(last) = stretch.ticks.last() {
                 self.at = last.tick.sequence;
             }

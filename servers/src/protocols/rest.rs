@@ -2,11 +2,12 @@
 //! headers, the errors (RFC 9457) and the OpenAPI description that a public API has.
 
 mod negotiation;
-mod problem;
+pub(super) mod problem;
 mod ticks;
 
 use std::sync::Arc;
 
+use axum::Router;
 use axum::body::Body;
 use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
@@ -37,9 +38,14 @@ pub const IDEMPOTENCY_KEY: &str = "idempotency-key";
 
 /// Serves until `shutdown`, then drains.
 pub async fn serve(listener: TcpListener, market: Arc<Market>, limits: Limits, shutdown: Shutdown) {
+    http_server::serve(listener, router(market, limits), Versions::Both, limits, shutdown).await;
+}
+
+/// The whole API, with its description at `/openapi.json`.
+pub(super) fn router(market: Arc<Market>, limits: Limits) -> Router {
     let (routes, document) = api().split_for_parts();
     let document = document.to_pretty_json().unwrap_or_default();
-    let router = routes
+    routes
         .route("/openapi.json", axum::routing::get(async move || json_text(document.clone())))
         .fallback(async || Problem::new(StatusCode::NOT_FOUND, "no such resource: see /openapi.json"))
         .method_not_allowed_fallback(async || {
@@ -48,8 +54,7 @@ pub async fn serve(listener: TcpListener, market: Arc<Market>, limits: Limits, s
                 "this resource has no such method: see /openapi.json",
             )
         })
-        .with_state(Api::new(market, limits));
-    http_server::serve(listener, router, Versions::Both, limits, shutdown).await;
+        .with_state(Api::new(market, limits))
 }
 
 /// The description of the API: checked in as `proto/openapi.json`, served at `/openapi.json`.
@@ -273,7 +278,11 @@ async fn place_order(State(api): State<Api>, headers: HeaderMap, body: Body) -> 
     Ok(response)
 }
 
-async fn read_body(body: Body, headers: &HeaderMap, limits: &Limits) -> Result<bytes::Bytes, Problem> {
+pub(super) async fn read_body(
+    body: Body,
+    headers: &HeaderMap,
+    limits: &Limits,
+) -> Result<bytes::Bytes, Problem> {
     let max = limits.message_bytes_max;
     let too_large = || Problem::new(StatusCode::PAYLOAD_TOO_LARGE, format!("a body may have {max} bytes"));
     let stated = headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
@@ -288,7 +297,7 @@ async fn read_body(body: Body, headers: &HeaderMap, limits: &Limits) -> Result<b
     }
 }
 
-fn split(list: &str) -> Vec<String> {
+pub(super) fn split(list: &str) -> Vec<String> {
     list.split(',').filter(|item| !item.is_empty()).map(str::to_owned).collect()
 }
 

@@ -1,33 +1,29 @@
 //! TCP: length-prefixed protobuf frames, many in flight on a connection, answered in whatever order they are
 //! done. One task a connection; everything that is ready goes out in one write.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::BytesMut;
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
-use futures::stream::{self, FuturesUnordered, StreamExt as _};
 use prost::Message;
+use proto::Fault;
 use proto::encoding::Encoding;
 use proto::frame::{self, Frame, Kind};
-use proto::v1::{FaultCode, SessionRequest, SubscribeRequest};
-use proto::{Fault, MarketResult, Operation, Reply};
+use proto::v1::FaultCode;
+use serde::Serialize;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpListener;
-use tokio::sync::mpsc;
-use tokio::task::AbortHandle;
 
 use crate::accept::accept;
+use crate::conversation::{Conversation, Outbound};
 use crate::{Limits, Market, Shutdown};
 
 /// A fault frame (id 0) with code LIMIT and the detail "too many connections".
 const REFUSAL: &[u8] = b"\x00\x00\x00\x1d\x00\x00\x00\x00\xff\x08\x04\x12\x14too many connections";
 /// Bytes read at a time.
 const READ_BYTES: usize = 16 << 10;
-/// What an event is taken to occupy in the queue that `outbound_bytes_max` bounds.
-const EVENT_BYTES: usize = 1 << 10;
 
 /// Serves until `shutdown`, then drains.
 pub async fn serve(listener: TcpListener, market: Arc<Market>, limits: Limits, shutdown: Shutdown) {
@@ -43,48 +39,34 @@ pub async fn serve(listener: TcpListener, market: Arc<Market>, limits: Limits, s
     .await;
 }
 
-/// A frame of a subscription or session, on its way to the connection's writer.
-type Event = (u32, Kind, Bytes);
-
 struct Connection {
-    market: Arc<Market>,
+    conversation: Conversation,
     limits: Limits,
-    outbound: BytesMut,
-    /// Calls whose handler still waits.
-    calls: FuturesUnordered<BoxFuture<'static, (u32, MarketResult<Reply>)>>,
-    feeds: HashMap<u32, Feed>,
-    events: mpsc::Receiver<Event>,
-    events_in: mpsc::Sender<Event>,
-    /// The stream is not made of frames: answer, flush, close.
-    broken: bool,
+    out: Frames,
 }
 
-/// A subscription or a session that runs beside the calls.
-struct Feed {
-    task: AbortHandle,
-    /// Where a session takes its requests.
-    requests: Option<mpsc::Sender<SessionRequest>>,
-}
+/// Frames on their way out, one behind the other.
+#[derive(Default)]
+struct Frames(BytesMut);
 
-impl Drop for Feed {
-    fn drop(&mut self) {
-        self.task.abort();
+impl Outbound for Frames {
+    fn put<M: Message + Serialize>(&mut self, id: u32, kind: Kind, message: &M) {
+        frame::put(&mut self.0, id, kind, message);
+    }
+
+    fn put_encoded(&mut self, id: u32, kind: Kind, payload: &[u8]) {
+        frame::put_encoded(&mut self.0, id, kind, payload);
+    }
+
+    fn waiting(&self) -> usize {
+        self.0.len()
     }
 }
 
 impl Connection {
     fn new(market: Arc<Market>, limits: Limits) -> Connection {
-        let (events_in, events) = mpsc::channel((limits.outbound_bytes_max / EVENT_BYTES).max(1));
-        Connection {
-            market,
-            limits,
-            outbound: BytesMut::new(),
-            calls: FuturesUnordered::new(),
-            feeds: HashMap::new(),
-            events,
-            events_in,
-            broken: false,
-        }
+        let conversation = Conversation::new(market, limits, Encoding::Protobuf);
+        Connection { conversation, limits, out: Frames::default() }
     }
 
     async fn run<S: AsyncRead + AsyncWrite>(mut self, stream: S, shutdown: Shutdown) -> std::io::Result<()> {
@@ -94,189 +76,47 @@ impl Connection {
         let mut frame_limit = FrameLimit::default();
         loop {
             let taken = self.take_frames(&mut inbound);
-            let room = self.has_room();
-            if self.broken && !ended {
+            let Connection { conversation, limits, out } = &mut self;
+            let room = conversation.has_room(out);
+            if conversation.is_broken() && !ended {
                 ended = true;
-                self.end_feeds();
+                conversation.end_feeds(out);
             }
-            if ended && self.calls.is_empty() && self.outbound.is_empty() {
+            if ended && !conversation.in_flight() && out.0.is_empty() {
                 return writer.shutdown().await;
             }
-            frame_limit.observe(taken, !ended && room && !inbound.is_empty(), self.limits.message_time_max);
+            frame_limit.observe(taken, !ended && room && !inbound.is_empty(), limits.message_time_max);
             tokio::select! {
                 biased;
                 () = shutdown.cancelled(), if !stopping => {
                     (stopping, ended) = (true, true);
-                    self.end_feeds();
+                    conversation.end_feeds(out);
                 }
                 () = &mut frame_limit.overdue, if !ended => {
-                    self.breaks(Fault::new(FaultCode::Limit, "the rest of a frame came too late"));
+                    conversation.breaks(Fault::new(FaultCode::Limit, "the rest of a frame came too late"), out);
                 }
-                Some((id, answer)) = self.calls.next(), if !self.calls.is_empty() => self.put_answer(id, answer),
-                Some((id, kind, payload)) = self.events.recv(), if room && !ended => {
-                    frame::put_encoded(&mut self.outbound, id, kind, &payload);
-                }
+                ready = conversation.ready(room && !ended) => conversation.put(ready, out),
                 // After all that is ready, so that it goes out together; before more is read.
-                written = writer.write_buf(&mut self.outbound), if !self.outbound.is_empty() => { written?; }
+                written = writer.write_buf(&mut out.0), if !out.0.is_empty() => { written?; }
                 read = read_some(&mut reader, &mut inbound), if !ended && room => ended = read? == 0,
             }
         }
     }
 
-    /// Whether more may be read and answered. Past it the peer's own window fills, and it must wait.
-    fn has_room(&self) -> bool {
-        self.outbound.len() < self.limits.outbound_bytes_max && self.calls.len() < self.limits.in_flight_max
-    }
-
     /// Takes whole frames while there is room for their answers; says how many.
     fn take_frames(&mut self, inbound: &mut BytesMut) -> usize {
+        let Connection { conversation, limits, out } = self;
         let mut taken = 0;
-        while !self.broken && self.has_room() {
-            match Frame::take(inbound, self.limits.message_bytes_max) {
-                Ok(Some(frame)) => self.take(&frame),
+        while !conversation.is_broken() && conversation.has_room(out) {
+            match Frame::take(inbound, limits.message_bytes_max) {
+                Ok(Some(frame)) => conversation.take(&frame, out),
                 Ok(None) => break,
-                Err(error) => self.breaks(Fault::new(FaultCode::Limit, error.to_string())),
+                Err(error) => conversation.breaks(Fault::new(FaultCode::Limit, error.to_string()), out),
             }
             taken += 1;
         }
         taken
     }
-
-    fn take(&mut self, frame: &Frame) {
-        let id = frame.id;
-        let taken = match frame.kind {
-            Kind::SubscribeRequest => self.subscribe(id, &frame.payload),
-            Kind::SessionRequest => self.session(id, &frame.payload),
-            Kind::Cancel => {
-                self.feeds.remove(&id);
-                frame::put_encoded(&mut self.outbound, id, Kind::End, &[]);
-                Ok(())
-            }
-            kind => operation(kind, &frame.payload).map(|operation| self.call(id, operation)),
-        };
-        if let Err(fault) = taken {
-            self.put_answer(id, Err(fault));
-        }
-    }
-
-    fn call(&mut self, id: u32, operation: Operation) {
-        let (answer, wait) = self.market.answer(operation);
-        match wait {
-            None => self.put_answer(id, answer),
-            Some(time) => {
-                let market = Arc::clone(&self.market);
-                self.calls.push(Box::pin(async move {
-                    market.wait_until(time).await;
-                    (id, answer)
-                }));
-            }
-        }
-    }
-
-    fn put_answer(&mut self, id: u32, answer: MarketResult<Reply>) {
-        let out = &mut self.outbound;
-        match answer {
-            Ok(Reply::Quote(quote)) => frame::put(out, id, Kind::Quote, &quote),
-            Ok(Reply::Quotes(quotes)) => frame::put(out, id, Kind::Quotes, &quotes),
-            Ok(Reply::Portfolio(portfolio)) => frame::put(out, id, Kind::Portfolio, &portfolio),
-            Ok(Reply::History(history)) => frame::put(out, id, Kind::History, &history),
-            Ok(Reply::Receipt(receipt)) => frame::put(out, id, Kind::OrderReceipt, &receipt),
-            Err(fault) => frame::put(out, id, Kind::Fault, &fault.message()),
-        }
-    }
-
-    fn subscribe(&mut self, id: u32, payload: &[u8]) -> MarketResult<()> {
-        self.admit_feed(id)?;
-        let subscription = self.market.subscribe(&decode::<SubscribeRequest>(payload)?)?;
-        let events = self.events_in.clone();
-        let task = tokio::spawn(async move {
-            let mut subscription = subscription;
-            loop {
-                let tick = subscription.next().await;
-                let payload = tick.encoded(Encoding::Protobuf).clone();
-                if events.send((id, Kind::Tick, payload)).await.is_err() {
-                    return;
-                }
-            }
-        });
-        self.feeds.insert(id, Feed { task: task.abort_handle(), requests: None });
-        Ok(())
-    }
-
-    /// The first request under an id opens the session, the others go to it.
-    fn session(&mut self, id: u32, payload: &[u8]) -> MarketResult<()> {
-        let request = decode::<SessionRequest>(payload)?;
-        if !self.feeds.contains_key(&id) {
-            self.open_session(id)?;
-        }
-        let requests = self.feeds.get(&id).and_then(|feed| feed.requests.as_ref());
-        let requests =
-            requests.ok_or_else(|| Fault::new(FaultCode::InvalidArgument, "this id is a subscription"))?;
-        requests.try_send(request).map_err(|_| {
-            Fault::new(FaultCode::Limit, "too many session requests in flight: wait for their events")
-        })
-    }
-
-    fn open_session(&mut self, id: u32) -> MarketResult<()> {
-        self.admit_feed(id)?;
-        let (requests, inbox) = mpsc::channel(self.limits.in_flight_max);
-        let inbox = stream::unfold(inbox, |mut inbox| async move { Some((inbox.recv().await?, inbox)) });
-        let mut session = self.market.session(Box::pin(inbox));
-        let events = self.events_in.clone();
-        let task = tokio::spawn(async move {
-            while let Some(event) = session.next().await {
-                if events.send((id, Kind::SessionEvent, event.encode_to_vec().into())).await.is_err() {
-                    return;
-                }
-            }
-        });
-        self.feeds.insert(id, Feed { task: task.abort_handle(), requests: Some(requests) });
-        Ok(())
-    }
-
-    fn admit_feed(&self, id: u32) -> MarketResult<()> {
-        if self.feeds.contains_key(&id) {
-            return Err(Fault::new(
-                FaultCode::InvalidArgument,
-                "this id has a subscription or session already",
-            ));
-        }
-        if self.feeds.len() >= self.limits.subscriptions_max {
-            let max = self.limits.subscriptions_max;
-            return Err(Fault::new(
-                FaultCode::Limit,
-                format!("{max} subscriptions a connection are the limit"),
-            ));
-        }
-        Ok(())
-    }
-
-    fn end_feeds(&mut self) {
-        for (id, _feed) in self.feeds.drain() {
-            frame::put_encoded(&mut self.outbound, id, Kind::End, &[]);
-        }
-    }
-
-    /// The stream cannot be read on: says why under id 0.
-    fn breaks(&mut self, fault: Fault) {
-        self.broken = true;
-        self.put_answer(0, Err(fault));
-    }
-}
-
-fn operation(kind: Kind, payload: &[u8]) -> MarketResult<Operation> {
-    match kind {
-        Kind::QuoteRequest => decode(payload).map(Operation::Quote),
-        Kind::QuotesRequest => decode(payload).map(Operation::Quotes),
-        Kind::PortfolioRequest => decode(payload).map(Operation::Portfolio),
-        Kind::HistoryRequest => decode(payload).map(Operation::History),
-        Kind::OrderRequest => decode(payload).map(Operation::PlaceOrder),
-        other => Err(Fault::new(FaultCode::InvalidArgument, format!("{other:?} is not a request"))),
-    }
-}
-
-fn decode<M: Message + Default>(payload: &[u8]) -> MarketResult<M> {
-    M::decode(payload).map_err(|error| Fault::new(FaultCode::InvalidArgument, error.to_string()))
 }
 
 async fn read_some<R: AsyncRead + Unpin>(reader: &mut R, inbound: &mut BytesMut) -> std::io::Result<usize> {

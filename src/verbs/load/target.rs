@@ -10,7 +10,9 @@ use crate::cli::UsageError;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Scheme {
     Http,
+    WebSocket,
     Tcp,
+    Udp,
     Grpc,
 }
 
@@ -28,14 +30,16 @@ impl Target {
         let uri: Uri = text.parse().map_err(|error| wrong(format!("{error}")))?;
         let scheme = match uri.scheme_str() {
             Some("http") => Scheme::Http,
+            Some("ws") => Scheme::WebSocket,
             Some("tcp") => Scheme::Tcp,
+            Some("udp") => Scheme::Udp,
             Some("grpc") => Scheme::Grpc,
-            _ => return Err(wrong("it begins with http://, tcp:// or grpc://".to_owned())),
+            _ => return Err(wrong("it begins with http://, ws://, tcp://, udp:// or grpc://".to_owned())),
         };
         let host = uri.host().ok_or_else(|| wrong("it names no host".to_owned()))?;
         let port = match (uri.port_u16(), scheme) {
             (Some(port), _) => port,
-            (None, Scheme::Http) => 80,
+            (None, Scheme::Http | Scheme::WebSocket) => 80,
             (None, _) => return Err(wrong("it names no port".to_owned())),
         };
         let host = host.trim_start_matches('[').trim_end_matches(']');

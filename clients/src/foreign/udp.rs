@@ -1,0 +1,67 @@
+//! Any UDP server that answers a datagram with a datagram; one call in flight on a socket. A call that is given up takes
+//! its socket with it, so that a late reply finds nobody.
+
+use std::cell::Cell;
+use std::net::SocketAddr;
+
+use bytes::Bytes;
+use tokio::net::UdpSocket;
+
+use crate::connection::{CallError, Connection, Connector, Unsupported};
+use crate::protocols::udp::connect_udp;
+
+/// Bytes of the largest datagram that UDP has.
+const DATAGRAM_BYTES_MAX: usize = 65_507;
+
+/// Opens sockets to a UDP server.
+#[derive(Debug, Clone)]
+pub struct RawUdpConnector {
+    /// Where it listens.
+    pub address: SocketAddr,
+}
+
+/// A socket that hears one server.
+pub struct RawUdp {
+    socket: UdpSocket,
+    broken: Cell<bool>,
+}
+
+impl Connector for RawUdpConnector {
+    type Connection = RawUdp;
+
+    async fn connect(&self) -> Result<RawUdp, CallError> {
+        Ok(RawUdp { socket: connect_udp(self.address).await?, broken: Cell::new(false) })
+    }
+
+    fn in_flight_max(&self) -> Option<usize> {
+        Some(1)
+    }
+}
+
+impl Connection for RawUdp {
+    type Request = Bytes;
+    type Prepared = Bytes;
+    type Reply = usize;
+
+    fn prepare(&self, request: &Bytes) -> Result<Bytes, Unsupported> {
+        if request.len() > DATAGRAM_BYTES_MAX {
+            return Err(Unsupported(format!("{} bytes do not fit a datagram", request.len())));
+        }
+        Ok(request.clone())
+    }
+
+    async fn call(&self, request: &Bytes) -> Result<usize, CallError> {
+        // Until the reply is here: if the call is given up, or fails, the socket is not used again.
+        self.broken.set(true);
+        self.socket.send(request).await.map_err(|error| CallError::from_io(&error))?;
+        let mut reply = [0; 2_048];
+        // A longer reply is cut off by the kernel: its bytes are not looked at.
+        let bytes = self.socket.recv(&mut reply).await.map_err(|error| CallError::from_io(&error))?;
+        self.broken.set(false);
+        Ok(bytes)
+    }
+
+    fn is_open(&self) -> bool {
+        !self.broken.get()
+    }
+}

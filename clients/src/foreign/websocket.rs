@@ -1,0 +1,78 @@
+//! Any WebSocket server that answers a text message with a message; one call in flight.
+
+use std::cell::{Cell, RefCell};
+use std::net::SocketAddr;
+
+use futures::{SinkExt as _, StreamExt as _};
+use http::HeaderMap;
+use tokio_tungstenite::tungstenite::Message;
+
+use crate::connection::{CallError, Connection, Connector, Unsupported};
+use crate::websocket_client::{WebSocket, closed, connect, failure};
+
+/// Opens WebSockets to a server.
+#[derive(Debug, Clone)]
+pub struct RawWebSocketConnector {
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// Path and query of the handshake.
+    pub path: String,
+    /// Headers of the handshake, a subprotocol among them.
+    pub headers: HeaderMap,
+}
+
+/// An open WebSocket.
+pub struct RawWebSocket {
+    socket: RefCell<Option<WebSocket>>,
+    /// A call failed or was given up: a reply that still comes would be taken for the next one's.
+    broken: Cell<bool>,
+}
+
+impl Connector for RawWebSocketConnector {
+    type Connection = RawWebSocket;
+
+    async fn connect(&self) -> Result<RawWebSocket, CallError> {
+        let socket = connect(self.address, &self.path, &self.headers, None).await?;
+        Ok(RawWebSocket { socket: RefCell::new(Some(socket)), broken: Cell::new(false) })
+    }
+
+    fn in_flight_max(&self) -> Option<usize> {
+        Some(1)
+    }
+}
+
+impl Connection for RawWebSocket {
+    type Request = String;
+    type Prepared = Message;
+    type Reply = usize;
+
+    fn prepare(&self, request: &String) -> Result<Message, Unsupported> {
+        Ok(Message::text(request.clone()))
+    }
+
+    async fn call(&self, request: &Message) -> Result<usize, CallError> {
+        // Taken out for the time of the call: if it is given up, the socket is gone with it, and the reply too.
+        let taken = self.socket.borrow_mut().take();
+        let Some(mut socket) = taken else {
+            return Err(CallError::Protocol("a call is in flight on this connection".to_owned()));
+        };
+        self.broken.set(true);
+        socket.send(request.clone()).await.map_err(|error| failure(&error))?;
+        let bytes = loop {
+            match socket.next().await {
+                Some(Ok(message @ (Message::Text(_) | Message::Binary(_)))) => break message.len(),
+                Some(Ok(message @ Message::Close(_))) => return Err(closed(&message)),
+                Some(Ok(_)) => {}
+                Some(Err(error)) => return Err(failure(&error)),
+                None => return Err(closed(&Message::Close(None))),
+            }
+        };
+        *self.socket.borrow_mut() = Some(socket);
+        self.broken.set(false);
+        Ok(bytes)
+    }
+
+    fn is_open(&self) -> bool {
+        !self.broken.get()
+    }
+}

@@ -1,0 +1,313 @@
+//! SSE: an event source that reconnects and resumes by itself, as the WHATWG's HTML standard has it, and says how often
+//! it did and what it missed. What goes the other way goes by REST calls beside it.
+
+use std::cell::{Cell, RefCell};
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use eventsource_stream::{Event, Eventsource as _};
+use futures::stream::{self, Stream, StreamExt as _};
+use http::{HeaderValue, Request};
+use http_body_util::Full;
+use proto::encoding::Encoding;
+use proto::v1::session_event::Event as SessionEventKind;
+use proto::v1::session_request::Request as SessionRequestKind;
+use proto::v1::{SessionEvent, SessionRequest, SubscribeRequest, Tick};
+use proto::{Operation, Protocol, Reply};
+use tokio::sync::mpsc;
+
+use super::rest::{self, RestConnection, RestConnector};
+use crate::connection::{CallError, Connection, Connector, Unsupported};
+use crate::http_client::{HttpConnection, HttpVersion, Origin, escape, failure};
+use crate::market::{OpenSession, Session, Subscribe, TickStream};
+
+/// The pause before a reconnection, until the server asks for another.
+const RETRY: Duration = Duration::from_secs(1);
+/// Reconnections that may fail one after the other.
+const RETRIES_MAX: u32 = 10;
+/// Session requests and events that may wait.
+const SESSION_QUEUE: usize = 1_024;
+
+type Http = HttpConnection<Full<Bytes>>;
+
+/// Opens connections to a server of events.
+#[derive(Debug, Clone)]
+pub struct SseConnector {
+    /// Where the server listens.
+    pub address: SocketAddr,
+    /// Which HTTP.
+    pub http: HttpVersion,
+}
+
+impl Connector for SseConnector {
+    type Connection = SseConnection;
+
+    async fn connect(&self) -> Result<SseConnection, CallError> {
+        let first = Http::open(self.address, self.http).await?;
+        Ok(SseConnection { connector: self.clone(), first: RefCell::new(Some(first)) })
+    }
+
+    fn in_flight_max(&self) -> Option<usize> {
+        self.http.in_flight_max()
+    }
+}
+
+/// A way to a server of events. Each subscription has an HTTP connection of its own; the first takes this one's.
+pub struct SseConnection {
+    connector: SseConnector,
+    first: RefCell<Option<Http>>,
+}
+
+impl Connection for SseConnection {
+    type Request = Operation;
+    type Prepared = Infallible;
+    type Reply = Reply;
+
+    fn prepare(&self, _: &Operation) -> Result<Infallible, Unsupported> {
+        Err(Unsupported("SSE carries events from the server only".to_owned()))
+    }
+
+    async fn call(&self, prepared: &Infallible) -> Result<Reply, CallError> {
+        match *prepared {}
+    }
+
+    fn is_open(&self) -> bool {
+        self.first.borrow().as_ref().is_none_or(HttpConnection::is_open)
+    }
+}
+
+impl Subscribe for SseConnection {
+    async fn subscribe(&self, request: &SubscribeRequest) -> Result<TickStream, CallError> {
+        let source = self.event_source(request).await?;
+        Ok(Box::pin(stream::unfold(source, async |mut source| {
+            let tick = source.next().await?;
+            Some((tick, source))
+        })))
+    }
+}
+
+impl SseConnection {
+    /// Subscribes; events flow once this returns.
+    ///
+    /// # Errors
+    /// Where the server cannot be reached, or refuses.
+    pub async fn event_source(&self, request: &SubscribeRequest) -> Result<EventSource, CallError> {
+        let symbols: Vec<String> = request.symbols.iter().map(|symbol| escape(symbol)).collect();
+        let query =
+            if symbols.is_empty() { String::new() } else { format!("?symbols={}", symbols.join(",")) };
+        let mut source = EventSource {
+            connector: self.connector.clone(),
+            path: format!("{}{query}", Protocol::Sse.path()),
+            events: None,
+            last_event_id: String::new(),
+            retry: RETRY,
+            reconnections: 0,
+            missed: 0,
+            over: false,
+        };
+        let first = self.first.borrow_mut().take();
+        source.open(first).await?;
+        Ok(source)
+    }
+}
+
+type Events = Pin<Box<dyn Stream<Item = Result<Event, CallError>>>>;
+
+/// A stream of events that outlives its connections.
+pub struct EventSource {
+    connector: SseConnector,
+    path: String,
+    /// `None` between two connections.
+    events: Option<Events>,
+    last_event_id: String,
+    retry: Duration,
+    reconnections: u64,
+    missed: u64,
+    over: bool,
+}
+
+impl EventSource {
+    /// How often it connected again.
+    pub fn reconnections(&self) -> u64 {
+        self.reconnections
+    }
+
+    /// Ticks that the server said it could not give any more.
+    pub fn missed(&self) -> u64 {
+        self.missed
+    }
+
+    /// The next tick; an error once, where the server refuses or stays away, and then `None`.
+    pub async fn next(&mut self) -> Option<Result<Tick, CallError>> {
+        if self.over {
+            return None;
+        }
+        let next = self.next_tick().await;
+        self.over = next.is_err();
+        Some(next)
+    }
+
+    async fn next_tick(&mut self) -> Result<Tick, CallError> {
+        loop {
+            let Some(events) = &mut self.events else {
+                self.reconnect().await?;
+                continue;
+            };
+            let event = match events.next().await {
+                Some(Ok(event)) => event,
+                // However it ended: what was not seen is asked for again.
+                Some(Err(_)) | None => {
+                    self.events = None;
+                    continue;
+                }
+            };
+            if let Some(retry) = event.retry {
+                self.retry = retry;
+            }
+            if !event.id.is_empty() {
+                self.last_event_id.clone_from(&event.id);
+            }
+            match event.event.as_str() {
+                "tick" => {
+                    let tick = Encoding::Json.decode(event.data.as_bytes());
+                    return tick.map_err(|error| CallError::Protocol(error.to_string()));
+                }
+                "gap" => {
+                    let gap: Gap = serde_json::from_str(&event.data)
+                        .map_err(|error| CallError::Protocol(format!("a gap event: {error}")))?;
+                    self.missed += gap.missed;
+                }
+                // As a browser does with an event that nobody listens for.
+                _ => {}
+            }
+        }
+    }
+
+    async fn reconnect(&mut self) -> Result<(), CallError> {
+        for attempt in 1..=RETRIES_MAX {
+            clock::pause(self.retry).await;
+            self.reconnections += 1;
+            match self.open(None).await {
+                Err(CallError::Refused(_) | CallError::Reset(_)) if attempt < RETRIES_MAX => {}
+                other => return other,
+            }
+        }
+        Ok(())
+    }
+
+    /// Opens a connection, or takes this one, and asks for what comes after the last event seen.
+    async fn open(&mut self, connection: Option<Http>) -> Result<(), CallError> {
+        let SseConnector { address, http: version } = self.connector;
+        let http = match connection {
+            Some(http) => http,
+            None => Http::open(address, version).await?,
+        };
+        let cannot = |error: Unsupported| CallError::Protocol(error.to_string());
+        let origin = Origin::new(address, version);
+        let mut request = Request::new(Full::default());
+        *request.uri_mut() = origin.uri(&self.path).map_err(cannot)?;
+        *request.headers_mut() = origin.headers("text/event-stream").map_err(cannot)?;
+        if !self.last_event_id.is_empty() {
+            let id = HeaderValue::from_str(&self.last_event_id)
+                .map_err(|error| CallError::Protocol(format!("the last event's id: {error}")))?;
+            request.headers_mut().insert("last-event-id", id);
+        }
+        let (head, body) = http.send(request).await.map_err(|error| failure(&error))?.into_parts();
+        if !head.status.is_success() {
+            return Err(rest::refusal(&http.collect(head, body).await?));
+        }
+        let chunks = stream::unfold((http, body), async |(http, mut body)| {
+            let chunk = http.next_data(&mut body).await?;
+            Some((chunk, (http, body)))
+        });
+        let events = Box::pin(chunks).eventsource();
+        self.events =
+            Some(Box::pin(events.map(|event| event.map_err(|e| CallError::Protocol(e.to_string())))));
+        Ok(())
+    }
+}
+
+#[derive(serde::Deserialize)]
+struct Gap {
+    missed: u64,
+}
+
+impl Session for SseConnection {
+    /// Events on one connection, a call for each message on another, one after the other.
+    async fn session(&self) -> Result<OpenSession, Unsupported> {
+        let unsupported = |error: CallError| Unsupported(error.to_string());
+        let SseConnector { address, http } = self.connector;
+        let calls = RestConnector { address, http, encoding: Encoding::Json };
+        let calls = calls.connect().await.map_err(unsupported)?;
+        let (requests, inbox) = mpsc::channel(SESSION_QUEUE);
+        let (events_in, events) = mpsc::channel(SESSION_QUEUE);
+        let connection = SseConnection { connector: self.connector.clone(), first: self.first.take().into() };
+        tokio::task::spawn_local(talk(connection, calls, inbox, events_in));
+        let events = stream::unfold(events, async |mut events| Some((events.recv().await?, events)));
+        Ok(OpenSession { requests, events: Box::pin(events) })
+    }
+}
+
+type EventsIn = mpsc::Sender<Result<SessionEvent, CallError>>;
+
+/// Makes each request a call, until nobody makes requests or takes events any more.
+async fn talk(
+    connection: SseConnection,
+    calls: RestConnection,
+    mut inbox: mpsc::Receiver<SessionRequest>,
+    events: EventsIn,
+) {
+    // Ended with this: the subscription that runs now.
+    let subscription: Rc<Cell<Option<tokio::task::JoinHandle<()>>>> = Rc::default();
+    while let Some(request) = inbox.recv().await {
+        let answer = match request.request {
+            Some(SessionRequestKind::Order(order)) => place(&calls, order).await.map(SessionEventKind::Fill),
+            Some(SessionRequestKind::Heartbeat(heartbeat)) => {
+                calls.post("/v1/heartbeats", &heartbeat).await.map(SessionEventKind::Heartbeat)
+            }
+            Some(SessionRequestKind::Subscribe(request)) => match connection.event_source(&request).await {
+                Ok(source) => {
+                    let forwarding = tokio::task::spawn_local(forward(source, events.clone()));
+                    if let Some(replaced) = subscription.replace(Some(forwarding)) {
+                        replaced.abort();
+                    }
+                    continue;
+                }
+                Err(error) => Err(error),
+            },
+            None => Err(CallError::Protocol("an empty session request".to_owned())),
+        };
+        if events.send(answer.map(|event| SessionEvent { event: Some(event) })).await.is_err() {
+            break;
+        }
+    }
+    if let Some(running) = subscription.take() {
+        running.abort();
+    }
+}
+
+async fn place(
+    calls: &RestConnection,
+    order: proto::v1::OrderRequest,
+) -> Result<proto::v1::OrderReceipt, CallError> {
+    let prepared = calls
+        .prepare(&Operation::PlaceOrder(order))
+        .map_err(|error| CallError::Protocol(error.to_string()))?;
+    match calls.call(&prepared).await? {
+        Reply::Receipt(receipt) => Ok(receipt),
+        other => Err(CallError::Protocol(format!("got {}", other.in_words()))),
+    }
+}
+
+async fn forward(mut source: EventSource, events: EventsIn) {
+    while let Some(tick) = source.next().await {
+        let event = tick.map(|tick| SessionEvent { event: Some(SessionEventKind::Tick(tick)) });
+        if events.send(event).await.is_err() {
+            return;
+        }
+    }
+}

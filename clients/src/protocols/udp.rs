@@ -1,0 +1,170 @@
+//! UDP: one frame a datagram, nothing sent twice. A lost datagram is a call that times out or an event that is missed; a
+//! reply that comes after its call was given up is counted and not taken for another's.
+
+use std::collections::VecDeque;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use proto::Protocol;
+use proto::encoding::Encoding;
+use proto::frame::{self, DATAGRAM_BYTES_MAX, Frame, HEADER_BYTES, Kind};
+use socket2::{Domain, Socket, Type};
+use tokio::io::ReadBuf;
+use tokio::net::UdpSocket;
+
+use crate::connection::{CallError, Connector};
+use crate::multiplex::{Multiplexed, Wire};
+
+/// Bytes that the kernel is asked to hold of what has arrived and is not read; it gives what `net.core.rmem_max` allows.
+const RECEIVE_BUFFER_BYTES: usize = 4 << 20;
+/// How long a subscription lives at the server when it is not renewed: `servers::Limits` says so.
+const LEASE: Duration = Duration::from_secs(10);
+/// How long an answer to a Hello is waited for, and how often it is asked again.
+const HELLO_TIME_MAX: Duration = Duration::from_millis(500);
+const HELLOS_MAX: usize = 6;
+
+/// Opens UDP sockets.
+#[derive(Debug, Clone)]
+pub struct UdpConnector {
+    /// Where the server listens.
+    pub address: SocketAddr,
+    /// Prove this address to the server first. Not needed on loopback, where none can be forged.
+    pub proves_itself: bool,
+}
+
+impl UdpConnector {
+    /// To a server at this address.
+    pub fn new(address: SocketAddr) -> UdpConnector {
+        UdpConnector { address, proves_itself: !address.ip().is_loopback() }
+    }
+}
+
+impl Connector for UdpConnector {
+    type Connection = Multiplexed<UdpWire>;
+
+    async fn connect(&self) -> Result<Self::Connection, CallError> {
+        let socket = connect_udp(self.address).await?;
+        let hello_after = if self.proves_itself {
+            prove(&socket).await?;
+            Some(hello_timer())
+        } else {
+            None
+        };
+        Ok(Multiplexed::new(UdpWire { socket, outbound: VecDeque::new(), waiting: 0, hello_after }))
+    }
+
+    fn in_flight_max(&self) -> Option<usize> {
+        None
+    }
+}
+
+/// Opens a socket that hears this server only, with a buffer that holds what comes while the client is busy.
+pub(crate) async fn connect_udp(address: SocketAddr) -> Result<UdpSocket, CallError> {
+    let any = match address {
+        SocketAddr::V4(_) => SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)),
+        SocketAddr::V6(_) => SocketAddr::from((Ipv6Addr::UNSPECIFIED, 0)),
+    };
+    let open = || {
+        let socket = Socket::new(Domain::for_address(address), Type::DGRAM, None)?;
+        socket.set_recv_buffer_size(RECEIVE_BUFFER_BYTES)?;
+        socket.set_nonblocking(true)?;
+        socket.bind(&any.into())?;
+        UdpSocket::from_std(socket.into())
+    };
+    let socket = open().map_err(|error: std::io::Error| CallError::from_io(&error))?;
+    socket.connect(address).await.map_err(|error| CallError::from_io(&error))?;
+    Ok(socket)
+}
+
+/// Sends Hellos until the server says Welcome: first with zeros, then with the cookie that it gave.
+async fn prove(socket: &UdpSocket) -> Result<(), CallError> {
+    let mut cookie = Bytes::from_static(&[0; 8]);
+    let mut datagram = BytesMut::new();
+    for _ in 0..HELLOS_MAX {
+        datagram.clear();
+        frame::put_encoded(&mut datagram, 0, Kind::Hello, &cookie);
+        socket.send(&datagram).await.map_err(|error| CallError::from_io(&error))?;
+        let mut answer = [0; DATAGRAM_BYTES_MAX];
+        let Ok(received) = clock::limit(HELLO_TIME_MAX, socket.recv(&mut answer)).await else { continue };
+        let bytes = received.map_err(|error| CallError::from_io(&error))?;
+        match Frame::from_datagram(&answer[..bytes]) {
+            Ok(Frame { kind: Kind::Welcome, .. }) => return Ok(()),
+            Ok(Frame { kind: Kind::Challenge, payload, .. }) => cookie = payload,
+            _ => return Err(CallError::Protocol("no answer to a Hello".to_owned())),
+        }
+    }
+    Err(CallError::Refused("nobody answers a Hello".to_owned()))
+}
+
+type Timer = std::pin::Pin<Box<dyn Future<Output = ()>>>;
+
+fn hello_timer() -> Timer {
+    Box::pin(clock::pause(LEASE / 3))
+}
+
+/// Frames in datagrams.
+pub struct UdpWire {
+    socket: UdpSocket,
+    outbound: VecDeque<BytesMut>,
+    waiting: usize,
+    /// When to say Hello again, so as to stay known; `None` where the server does not ask who this is.
+    hello_after: Option<Timer>,
+}
+
+impl Wire for UdpWire {
+    const PAYLOAD_BYTES_MAX: usize = match Protocol::Udp.message_bytes_max() {
+        Some(max) => max,
+        None => DATAGRAM_BYTES_MAX - HEADER_BYTES,
+    };
+    const LEASE: Option<Duration> = Some(LEASE);
+
+    fn encoding(&self) -> Encoding {
+        Encoding::Protobuf
+    }
+
+    fn push(&mut self, id: u32, kind: Kind, payload: &[u8]) {
+        let mut datagram = BytesMut::new();
+        frame::put_encoded(&mut datagram, id, kind, payload);
+        self.waiting += datagram.len();
+        self.outbound.push_back(datagram);
+    }
+
+    fn waiting(&self) -> usize {
+        self.waiting
+    }
+
+    fn poll_send(&mut self, context: &mut Context<'_>) -> Result<(), CallError> {
+        if let Some(timer) = &mut self.hello_after
+            && timer.as_mut().poll(context).is_ready()
+        {
+            self.hello_after = Some(hello_timer());
+            context.waker().wake_by_ref();
+            self.push(0, Kind::Hello, &[0; 8]);
+        }
+        while let Some(datagram) = self.outbound.front() {
+            match self.socket.poll_send(context, datagram) {
+                Poll::Pending => break,
+                Poll::Ready(Ok(_)) => {
+                    self.waiting -= datagram.len();
+                    self.outbound.pop_front();
+                }
+                Poll::Ready(Err(error)) => return Err(CallError::from_io(&error)),
+            }
+        }
+        Ok(())
+    }
+
+    fn poll_receive(&mut self, context: &mut Context<'_>) -> Poll<Result<Frame, CallError>> {
+        let mut datagram = [0; DATAGRAM_BYTES_MAX];
+        let mut buffer = ReadBuf::new(&mut datagram);
+        let received = ready!(self.socket.poll_recv(context, &mut buffer));
+        Poll::Ready(match received {
+            Ok(()) => {
+                Frame::from_datagram(buffer.filled()).map_err(|error| CallError::Protocol(error.to_string()))
+            }
+            Err(error) => Err(CallError::from_io(&error)),
+        })
+    }
+}

@@ -1,0 +1,70 @@
+//! The WebSocket of every client that speaks it: the handshake with its subprotocol, and what its errors mean.
+
+use std::net::SocketAddr;
+
+use http::HeaderValue;
+use http::header::SEC_WEBSOCKET_PROTOCOL;
+use tokio::net::TcpStream;
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
+use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
+use tokio_tungstenite::tungstenite::{Error, Message};
+
+use crate::connection::{CallError, connect_tcp};
+use crate::http_client::BODY_BYTES_MAX;
+
+/// An open WebSocket.
+pub(crate) type WebSocket = WebSocketStream<TcpStream>;
+
+/// Connects to `ws://address/path` and agrees on a subprotocol; none where `subprotocol` is `None`.
+pub(crate) async fn connect(
+    address: SocketAddr,
+    path: &str,
+    headers: &http::HeaderMap,
+    subprotocol: Option<&'static str>,
+) -> Result<WebSocket, CallError> {
+    let stream = connect_tcp(address).await?;
+    let mut request =
+        format!("ws://{address}{path}").into_client_request().map_err(|error| failure(&error))?;
+    for (name, value) in headers {
+        request.headers_mut().append(name, value.clone());
+    }
+    if let Some(name) = subprotocol {
+        request.headers_mut().insert(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(name));
+    }
+    let config = WebSocketConfig::default()
+        .max_message_size(Some(BODY_BYTES_MAX))
+        .max_frame_size(Some(BODY_BYTES_MAX));
+    let opened = tokio_tungstenite::client_async_with_config(request, stream, Some(config)).await;
+    Ok(opened.map_err(|error| failure(&error))?.0)
+}
+
+/// What an error of the library's means for a call.
+pub(crate) fn failure(error: &Error) -> CallError {
+    match error {
+        Error::Io(error) => CallError::from_io(error),
+        Error::ConnectionClosed | Error::AlreadyClosed => CallError::Reset(error.to_string()),
+        Error::Protocol(
+            tokio_tungstenite::tungstenite::error::ProtocolError::ResetWithoutClosingHandshake,
+        ) => CallError::Reset(error.to_string()),
+        Error::Capacity(_) | Error::WriteBufferFull(_) => CallError::Limit(error.to_string()),
+        Error::Http(response) if response.status() == http::StatusCode::SERVICE_UNAVAILABLE => {
+            CallError::Limit(error.to_string())
+        }
+        _ => CallError::Protocol(error.to_string()),
+    }
+}
+
+/// What the server's close means for a call: 1009 is a message over its limit.
+pub(crate) fn closed(message: &Message) -> CallError {
+    use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
+    match message {
+        Message::Close(Some(frame)) if frame.code == CloseCode::Size => {
+            CallError::Limit(frame.reason.to_string())
+        }
+        Message::Close(Some(frame)) => {
+            CallError::Reset(format!("the server closed with {}: {}", u16::from(frame.code), frame.reason))
+        }
+        _ => CallError::Reset("the server closed the connection".to_owned()),
+    }
+}

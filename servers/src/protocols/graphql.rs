@@ -1,0 +1,156 @@
+//! GraphQL: queries and the one mutation over HTTP, subscriptions over `graphql-transport-ws`. Names are those of the
+//! contract, snake_case, so that a reply is its JSON. Queries can be persisted by their hash, and then be asked by GET.
+
+mod bounds;
+mod schema;
+
+use std::sync::Arc;
+
+use async_graphql::http::{WebSocketProtocols, parse_query_string};
+use async_graphql::{BatchRequest, BatchResponse, Data, ServerError};
+use async_graphql_axum::{GraphQLProtocol, GraphQLWebSocket};
+use axum::body::Body;
+use axum::extract::ws::WebSocketUpgrade;
+use axum::extract::ws::rejection::WebSocketUpgradeRejection;
+use axum::extract::{RawQuery, State};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use axum::response::{Html, IntoResponse as _, Response};
+use axum::routing::get;
+use axum::{Extension, Router};
+use proto::Protocol;
+use tokio::net::TcpListener;
+
+use super::rest::read_body;
+use crate::http_server::{self, Upgrades, Versions};
+use crate::{Limits, Market, Shutdown};
+use bounds::{Bounded, ReadOnly, SocketOperations};
+use schema::MarketSchema;
+
+/// Where the WebSocket of subscriptions is: beside the queries.
+const SOCKET_PATH: &str = "/graphql/ws";
+
+/// Serves until `shutdown`, then drains.
+pub async fn serve(
+    listener: TcpListener,
+    market: Arc<Market>,
+    limits: Limits,
+    graphiql: bool,
+    shutdown: Shutdown,
+) {
+    let state = Api { schema: schema::build(market, &limits), limits };
+    let mut router = Router::new()
+        .route(Protocol::GraphQl.path(), get(query).post(execute))
+        .route(SOCKET_PATH, axum::routing::any(subscribe));
+    if graphiql {
+        router = router.route("/", get(async || Html(graphiql_page())));
+    }
+    let fallback = format!("queries go to {}, subscriptions to {SOCKET_PATH}\n", Protocol::GraphQl.path());
+    let router = router.fallback(async move || (StatusCode::NOT_FOUND, fallback)).with_state(state);
+    http_server::serve(listener, router, Versions::Both, limits, shutdown).await;
+}
+
+/// The schema in its own language: checked in as `proto/schema.graphql`.
+pub fn sdl() -> String {
+    schema::sdl()
+}
+
+fn graphiql_page() -> String {
+    async_graphql::http::GraphiQLSource::build()
+        .endpoint(Protocol::GraphQl.path())
+        .subscription_endpoint(SOCKET_PATH)
+        .title("wirebench market")
+        .finish()
+}
+
+#[derive(Clone)]
+struct Api {
+    schema: MarketSchema,
+    limits: Limits,
+}
+
+/// By GET: queries only, and a cache may keep what they give.
+async fn query(State(api): State<Api>, RawQuery(query): RawQuery) -> Response {
+    match parse_query_string(&query.unwrap_or_default()) {
+        Ok(request) => respond(api.schema.execute(request.data(ReadOnly)).await.into(), true),
+        Err(error) => refuse(StatusCode::BAD_REQUEST, format!("the query string: {error}")),
+    }
+}
+
+async fn execute(State(api): State<Api>, headers: HeaderMap, body: Body) -> Response {
+    let json = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).is_some_and(|value| {
+        value.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json"))
+    });
+    if !json {
+        let detail = "the body of a GraphQL request is application/json";
+        return refuse(StatusCode::UNSUPPORTED_MEDIA_TYPE, detail.to_owned());
+    }
+    let body = match read_body(body, &headers, &api.limits).await {
+        Ok(body) => body,
+        Err(problem) => return problem.into_response(),
+    };
+    let batch: BatchRequest = match serde_json::from_slice(&body) {
+        Ok(batch) => batch,
+        Err(error) => return refuse(StatusCode::BAD_REQUEST, format!("not a GraphQL request: {error}")),
+    };
+    let max = api.limits.graphql_batch_max;
+    if batch.iter().count() > max {
+        return refuse(StatusCode::BAD_REQUEST, format!("a batch has at most {max} queries"));
+    }
+    respond(api.schema.execute_batch(batch).await, false)
+}
+
+fn respond(response: BatchResponse, cacheable: bool) -> Response {
+    let body = match serde_json::to_vec(&response) {
+        Ok(body) => body,
+        Err(error) => return refuse(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()),
+    };
+    let caching = response.cache_control().value().filter(|_| cacheable && response.is_ok());
+    let caching = caching.and_then(|value| HeaderValue::from_str(&value).ok());
+    let headers: [(HeaderName, HeaderValue); 2] = [
+        (header::CONTENT_TYPE, HeaderValue::from_static("application/json")),
+        (header::CACHE_CONTROL, caching.unwrap_or(HeaderValue::from_static("no-store"))),
+    ];
+    (headers, body).into_response()
+}
+
+/// What could not be executed at all.
+fn refuse(status: StatusCode, detail: String) -> Response {
+    let response = async_graphql::Response::from_errors(vec![ServerError::new(detail, None)]);
+    let mut response = respond(response.into(), false);
+    *response.status_mut() = status;
+    response
+}
+
+async fn subscribe(
+    State(api): State<Api>,
+    Extension(upgrades): Extension<Upgrades>,
+    protocol: Result<GraphQLProtocol, StatusCode>,
+    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
+) -> Response {
+    let upgrade = match upgrade {
+        Ok(upgrade) => upgrade,
+        Err(rejection) => return rejection.into_response(),
+    };
+    let name = WebSocketProtocols::GraphQLWS.sec_websocket_protocol();
+    let upgrade = upgrade.protocols([name]).max_message_size(api.limits.message_bytes_max);
+    let (Ok(protocol), true) = (protocol, upgrade.selected_protocol().is_some()) else {
+        return refuse(StatusCode::BAD_REQUEST, format!("the subprotocol is {name}"));
+    };
+    let (socket_in, socket) = tokio::sync::oneshot::channel();
+    let shutdown = upgrades.shutdown.clone();
+    let task = upgrades.tie(async move {
+        let Ok(socket) = socket.await else { return };
+        let mut data = Data::default();
+        data.insert(SocketOperations::new(api.limits.subscriptions_max));
+        let serving = GraphQLWebSocket::new(socket, Bounded(api.schema), protocol).with_data(data).serve();
+        tokio::select! {
+            () = shutdown.cancelled() => {}
+            () = serving => {}
+        }
+    });
+    upgrade.on_upgrade(async move |socket| {
+        // The task is below: it takes it.
+        let _ = socket_in.send(socket);
+        task.await;
+    })
+}
