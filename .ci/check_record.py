@@ -1,22 +1,41 @@
-"""Checks a quick run's record: every contender measured, no wrong reply, every failure counted, every reply checked."""
+"""Checks a quick run's records: every contender measured, no wrong reply, every failure counted, every reply checked."""
 
 import json
 import sys
 
-record = json.load(open(sys.argv[1]))
-assert record["schema"] == "wirebench.record.v1", record["schema"]
-assert not record["partial"]
-assert record["tool"]["build"] == "release", record["tool"]
-cells = {cell["contender"]: cell for cell in record["cells"]}
-expected = {"rest-h1-json", "rest-h1-protobuf", "rest-h2-json", "rest-h2-protobuf", "grpc", "tcp"}
-assert set(cells) == expected, set(cells)
-for name, cell in cells.items():
-    merged = cell["merged"]
-    assert merged["ok"] > 0, f"{name}: nothing succeeded"
-    assert "wrong_reply" not in merged["failed"] and "rejected" not in merged["failed"], f"{name}: {merged['failed']}"
-    assert merged["ok"] + sum(merged["failed"].values()) == merged["arrivals"], name
-    assert merged["response_us"]["n"] == merged["arrivals"], name
-    assert merged["response_us"]["p50"] >= merged["service_us"]["p50"] > 0, name
-assert len(record["rounds"]) == 60, len(record["rounds"])
-assert all(part["replies_compared_whole"] >= 50 for part in record["conformance"]), record["conformance"]
-print(f"{len(cells)} contenders, {sum(c['merged']['ok'] for c in cells.values())} right replies")
+CONTENDERS = {
+    "rest-vs-grpc": {"rest-h1-json", "rest-h1-protobuf", "rest-h2-json", "rest-h2-protobuf", "graphql", "grpc",
+                     "websocket-json", "websocket-protobuf", "tcp", "udp"},
+    "push": {"long-polling", "sse", "websocket-json", "websocket-protobuf", "graphql", "grpc", "tcp", "udp"},
+    "session": {"websocket-json", "websocket-protobuf", "grpc", "tcp", "udp", "rest-sse"},
+}
+
+
+def check(path):
+    record = json.load(open(path))
+    name = record["scenario"]["name"]
+    assert record["schema"] == "wirebench.record.v1", record["schema"]
+    assert not record["partial"]
+    assert record["tool"]["build"] == "release", record["tool"]
+    measured = [cell for cell in record["cells"] if cell["merged"]]
+    not_offered = {cell["contender"] for cell in record["cells"] if not cell["merged"]}
+    assert {cell["contender"] for cell in measured} == CONTENDERS[name], measured
+    assert not_offered == ({"sse"} if name == "rest-vs-grpc" else set()), not_offered
+    for cell in measured:
+        who, merged = f'{cell["contender"]} {cell["condition"]}', cell["merged"]
+        for part in filter(None, [merged, merged["ticks"]]):
+            assert part["ok"] > 0, f"{who}: nothing succeeded"
+            assert "wrong_reply" not in part["failed"] and "rejected" not in part["failed"], f"{who}: {part['failed']}"
+            assert part["ok"] + sum(part["failed"].values()) == part["arrivals"], who
+            assert part["response_us"]["n"] == part["arrivals"], who
+            assert part["response_us"]["p50"] >= part["service_us"]["p50"] > 0, who
+            assert part["duplicates"] == part["out_of_order"] == 0, who
+        assert (merged["ticks"] is not None) == (name == "session"), who
+    assert len(record["rounds"]) == 10 * len(measured), len(record["rounds"])
+    if name == "rest-vs-grpc":
+        assert all(part["replies_compared_whole"] >= 50 for part in record["conformance"]), record["conformance"]
+    print(f"{name}: {len(measured)} cells, {sum(c['merged']['ok'] for c in measured)} right replies or events")
+
+
+for path in sys.argv[1:]:
+    check(path)

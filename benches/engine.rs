@@ -85,6 +85,7 @@ fn one_round(model: Model) -> (Duration, u64) {
             seed: 1,
             start: clock.now(),
             precision: Precision::Sleep,
+            emission: None,
         };
         let outcome = driver.run(&round, &schedule).await.expect("a round");
         (clock.now().since(round.start), outcome.ok.max(1))

@@ -51,7 +51,7 @@ impl Visit for RoundTrip<'_> {
 
     fn with<K>(self, connector: K)
     where
-        K: Connector,
+        K: Connector + Send,
         K::Connection: MarketConnection,
     {
         let runtime = clients::local_runtime().expect("a runtime");

@@ -50,8 +50,10 @@ fn a_run_leaves_a_record_and_its_report() {
     assert!(stderr(&ran).trim_end().ends_with("index.html"), "{}", stderr(&ran));
 
     let record = record(folder.path());
-    assert_eq!((record.cells.len(), record.rounds.len(), record.partial), (6, 12, false));
-    for cell in &record.cells {
+    assert_eq!((record.cells.len(), record.rounds.len(), record.partial), (11, 20, false));
+    let (measured, without): (Vec<_>, Vec<_>) = record.cells.iter().partition(|cell| cell.merged.is_some());
+    assert_eq!(without.iter().map(|cell| cell.contender.as_str()).collect::<Vec<_>>(), ["sse"]);
+    for cell in measured {
         let merged = cell.merged.as_ref().unwrap();
         assert!(merged.counts.ok > 0 && merged.response_us.n == merged.counts.arrivals, "{cell:?}");
         assert!(!merged.counts.failed.contains_key("wrong_reply"), "{cell:?}");
@@ -88,6 +90,44 @@ fn a_run_leaves_a_record_and_its_report() {
     let redrawn = output(&["report", &format!("{out}/rest-vs-grpc/record.json")]);
     assert!(redrawn.status.success(), "{}", stderr(&redrawn));
     assert_eq!(std::fs::read_to_string(&page).unwrap(), drawn);
+}
+
+/// Every subscriber hears every tick, and every order is filled, whatever carries them.
+#[test]
+fn pushes_and_sessions_are_counted_whole() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().to_str().unwrap();
+    for name in ["push", "session"] {
+        let brief = BRIEF.map(|argument| match argument {
+            "rest-vs-grpc" => name,
+            "--set=workload.rate_per_s=300" => "--set=workload.rate_per_s=60",
+            other => other,
+        });
+        let ran = output(&[&brief[..], &["--out", out]].concat());
+        assert!(ran.status.success(), "{}", stderr(&ran));
+        let record = wirebench::record::read(&folder.path().join(name).join("record.json")).unwrap();
+        for cell in &record.cells {
+            let merged = cell.merged.as_ref().unwrap();
+            assert!(merged.counts.ok > 0 && merged.counts.failed.is_empty(), "{cell:?}");
+            assert_eq!(merged.counts.arrivals, merged.response_us.n, "{cell:?}");
+            assert_eq!((merged.counts.duplicates, merged.counts.out_of_order), (0, 0), "{cell:?}");
+            assert!(merged.loopback_bytes_per_call > Some(50.0), "{cell:?}");
+            let ticks = merged.ticks.as_ref();
+            assert_eq!(ticks.is_some(), name == "session");
+            assert!(
+                ticks.is_none_or(|ticks| ticks.counts.ok > 0 && ticks.counts.failed.is_empty()),
+                "{cell:?}"
+            );
+        }
+        // The schedule is everybody's: as many ticks, times as many subscribers.
+        let arrivals = |contender: &str, condition: &str| {
+            let cell = &record.cells[record.cell(contender, condition).unwrap()];
+            cell.merged.as_ref().unwrap().counts.arrivals
+        };
+        if name == "push" {
+            assert_eq!(100 * arrivals("sse", "1-subscriber"), arrivals("udp", "100-subscribers"));
+        }
+    }
 }
 
 #[test]
@@ -157,7 +197,7 @@ fn start_long_run(out: &Path) -> (Child, impl Iterator<Item = String>, Vec<u32>)
     assert!(lines.any(|line| line.starts_with("round 1/")), "the run ended before its first round");
     let mut children = children_of(run.id());
     children.sort_unstable();
-    assert_eq!(children.len(), 12, "six contenders have six servers and six clients");
+    assert_eq!(children.len(), 20, "ten contenders have ten servers and ten clients");
     (run, lines, children)
 }
 
@@ -216,7 +256,7 @@ fn a_stopped_run_leaves_no_child_behind_and_keeps_what_was_measured() {
         assert_gone(&children);
     }
     let record = record(folder.path());
-    assert!(record.partial && record.rounds.len() >= 6, "{} measurements", record.rounds.len());
+    assert!(record.partial && record.rounds.len() >= 10, "{} measurements", record.rounds.len());
     assert!(folder.path().join("rest-vs-grpc/report.html").exists());
 }
 

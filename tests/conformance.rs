@@ -21,7 +21,7 @@ impl Visit for Check {
     type Output = Vec<CaseResult>;
     fn with<K>(self, connector: K) -> Vec<CaseResult>
     where
-        K: Connector,
+        K: Connector + Send,
         K::Connection: MarketConnection,
     {
         let data = DataSet::new(MarketConfig::default().seed);

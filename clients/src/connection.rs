@@ -36,7 +36,7 @@ pub trait Connection: 'static {
 }
 
 /// Opens connections of one kind to one server.
-pub trait Connector: Clone + Send + 'static {
+pub trait Connector: Clone + 'static {
     /// What it opens.
     type Connection: Connection;
 
@@ -98,11 +98,13 @@ pub enum Failure {
     Rejected,
     /// Never sent: too many arrivals waited already.
     Dropped,
+    /// A pushed event that did not come in time.
+    Missed,
 }
 
 impl Failure {
     /// All kinds, in the order in which they are shown.
-    pub const ALL: [Failure; 8] = [
+    pub const ALL: [Failure; 9] = [
         Failure::Refused,
         Failure::Reset,
         Failure::TimedOut,
@@ -111,6 +113,7 @@ impl Failure {
         Failure::Limit,
         Failure::Rejected,
         Failure::Dropped,
+        Failure::Missed,
     ];
 
     /// Its name in records.
@@ -124,6 +127,7 @@ impl Failure {
             Failure::Limit => "limit",
             Failure::Rejected => "rejected",
             Failure::Dropped => "dropped",
+            Failure::Missed => "missed",
         }
     }
 }

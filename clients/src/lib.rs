@@ -12,6 +12,7 @@ pub mod load;
 pub mod market;
 pub mod multiplex;
 pub mod protocols;
+mod session_calls;
 mod websocket_client;
 
 pub use connection::{CallError, Connection, Connector, Failure, Unsupported};

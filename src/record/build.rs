@@ -13,7 +13,7 @@ use proto::encoding::Encoding;
 use super::verdict::judge;
 use super::{
     CellPart, ConformancePart, Counts, Merged, PlanPart, Quantiles, Record, RoundPart, SCHEMA, ScenarioPart,
-    Tool,
+    TicksPart, Tool,
 };
 use crate::plan::{Cell, Plan};
 use crate::run::{Measurement, Results};
@@ -201,15 +201,19 @@ fn merge(measured: &[&Measurement], plan: &Plan) -> Option<Merged> {
         all.merge(&measurement.outcome);
     }
     let rounds = measured.len();
-    let mean_per_call = |cpu: fn(&Measurement) -> Duration| {
-        let total: f64 = measured.iter().map(|m| micros(cpu(m)) / m.outcome.ok.max(1) as f64).sum();
+    let span = measured.iter().map(|m| m.outcome.elapsed.max(plan.duration)).sum();
+    let mean_per_call = |figure: fn(&Measurement) -> f64| {
+        let total: f64 = measured.iter().map(|m| figure(m) / m.outcome.ok.max(1) as f64).sum();
         total / rounds as f64
     };
     Some(Merged {
         rounds,
-        counts: counts(&all, measured.iter().map(|m| m.outcome.elapsed.max(plan.duration)).sum()),
-        client_cpu_us_per_call: mean_per_call(|m| m.client_cpu),
-        server_cpu_us_per_call: mean_per_call(|m| m.server_cpu),
+        counts: counts(&all, span),
+        client_cpu_us_per_call: mean_per_call(|m| micros(m.client_cpu)),
+        server_cpu_us_per_call: mean_per_call(|m| micros(m.server_cpu)),
+        loopback_bytes_per_call: Some(mean_per_call(|m| m.loopback.bytes as f64)),
+        loopback_packets_per_call: Some(mean_per_call(|m| m.loopback.packets as f64)),
+        ticks: all.ticks.as_ref().map(|ticks| ticks_part(ticks, span)),
         response_us: Quantiles::of(&all.histograms.response),
         lag_us: Quantiles::of(&all.histograms.lag),
         wait_us: Quantiles::of(&all.histograms.wait),
@@ -227,11 +231,22 @@ fn round_part(measurement: &Measurement, plan: &Plan) -> RoundPart {
         server_cpu_us: micros(measurement.server_cpu),
         client_steal_share: measurement.client_steal_share,
         server_steal_share: measurement.server_steal_share,
+        loopback_bytes: Some(measurement.loopback.bytes),
+        loopback_packets: Some(measurement.loopback.packets),
+        ticks: outcome.ticks.as_ref().map(|ticks| ticks_part(ticks, outcome.elapsed.max(plan.duration))),
         response_us: Quantiles::of(&outcome.histograms.response),
         lag_us: Quantiles::of(&outcome.histograms.lag),
         wait_us: Quantiles::of(&outcome.histograms.wait),
         service_us: Quantiles::of(&outcome.histograms.service),
         histograms_ns: outcome.histograms.clone(),
+    }
+}
+
+fn ticks_part(ticks: &Outcome, span: Duration) -> TicksPart {
+    TicksPart {
+        counts: counts(ticks, span),
+        response_us: Quantiles::of(&ticks.histograms.response),
+        service_us: Quantiles::of(&ticks.histograms.service),
     }
 }
 
@@ -248,6 +263,9 @@ fn counts(outcome: &Outcome, span: Duration) -> Counts {
             .map(|(kind, sample)| (by_name(kind), sample.clone()))
             .collect::<BTreeMap<_, _>>(),
         reconnections: outcome.reconnections,
+        late_replies: outcome.late_replies,
+        duplicates: outcome.duplicates,
+        out_of_order: outcome.out_of_order,
         ok_per_s: outcome.ok as f64 / span.as_secs_f64(),
     }
 }

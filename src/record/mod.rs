@@ -162,6 +162,16 @@ pub struct Merged {
     pub client_cpu_us_per_call: f64,
     /// Of the server, likewise.
     pub server_cpu_us_per_call: f64,
+    /// Bytes that crossed the loopback interface per call that succeeded, both ways, headers and acknowledgements
+    /// included: the mean over the rounds.
+    #[serde(default)]
+    pub loopback_bytes_per_call: Option<f64>,
+    /// Packets, likewise.
+    #[serde(default)]
+    pub loopback_packets_per_call: Option<f64>,
+    /// What came of the ticks that were pushed beside the calls of a session.
+    #[serde(default)]
+    pub ticks: Option<TicksPart>,
     /// Done − scheduled.
     pub response_us: Quantiles,
     /// Picked up − scheduled.
@@ -169,6 +179,18 @@ pub struct Merged {
     /// Sent − picked up.
     pub wait_us: Quantiles,
     /// Done − sent, of calls that succeeded.
+    pub service_us: Quantiles,
+}
+
+/// Ticks that were pushed beside the calls of a session.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct TicksPart {
+    /// The counters.
+    #[serde(flatten)]
+    pub counts: Counts,
+    /// Received − due.
+    pub response_us: Quantiles,
+    /// Received − emitted, of ticks that came in time.
     pub service_us: Quantiles,
 }
 
@@ -187,6 +209,15 @@ pub struct Counts {
     pub failure_samples: BTreeMap<String, String>,
     /// Connections opened anew.
     pub reconnections: u64,
+    /// Replies that came after their call was given up, or again.
+    #[serde(default)]
+    pub late_replies: u64,
+    /// Pushed events that came again.
+    #[serde(default)]
+    pub duplicates: u64,
+    /// Pushed events that came after a later one.
+    #[serde(default)]
+    pub out_of_order: u64,
     /// Calls that succeeded, per second from the start of the measuring to the last reply.
     pub ok_per_s: f64,
 }
@@ -209,6 +240,15 @@ pub struct RoundPart {
     pub client_steal_share: f64,
     /// Of the server's core, likewise.
     pub server_steal_share: f64,
+    /// Bytes that crossed the loopback interface, both ways, headers and acknowledgements included.
+    #[serde(default)]
+    pub loopback_bytes: Option<u64>,
+    /// Packets, likewise.
+    #[serde(default)]
+    pub loopback_packets: Option<u64>,
+    /// What came of the ticks that were pushed beside the calls of a session.
+    #[serde(default)]
+    pub ticks: Option<TicksPart>,
     /// Done − scheduled.
     pub response_us: Quantiles,
     /// Picked up − scheduled.

@@ -50,6 +50,38 @@ struct ConditionView {
     not_offered: Vec<(String, String)>,
     failures: Vec<String>,
     n: String,
+    /// What is counted: a call or an event.
+    noun: &'static str,
+    /// The ticks of sessions, a line a contender.
+    ticks: Vec<TicksRow>,
+}
+
+/// How ticks came that were pushed beside calls.
+struct TicksRow {
+    name: String,
+    received: String,
+    missed: String,
+    response: [String; 2],
+    service: [String; 2],
+}
+
+/// What a workload counts.
+fn noun(record: &Record) -> &'static str {
+    if record.plan.operation == "subscribe" { "event" } else { "call" }
+}
+
+fn ticks_row(cell: &CellPart, merged: &Merged) -> Option<TicksRow> {
+    let ticks = merged.ticks.as_ref()?;
+    let at = |quantiles: &Quantiles| {
+        [0.5, 0.99].map(|share| quantiles.shown(share).map_or_else(|| "–".to_owned(), text::micros))
+    };
+    Some(TicksRow {
+        name: cell.contender.clone(),
+        received: text::count(ticks.counts.ok),
+        missed: text::count(ticks.counts.failures()),
+        response: at(&ticks.response_us),
+        service: at(&ticks.service_us),
+    })
 }
 
 /// A contender's line of the table.
@@ -66,6 +98,8 @@ struct Row {
     points: [Point; 3],
     lag: Point,
     wait: Point,
+    service: Point,
+    bytes: String,
 }
 
 /// A figure, and what stands under it: the interval of the rounds' own, or another figure.
@@ -153,14 +187,17 @@ fn condition(record: &Record, name: &str, order: &[&str]) -> ConditionView {
         })
         .collect();
     let draw = |size| chart::percentiles(&lines, size, "Response time by percentile");
-    let draw_bars = |size| {
-        chart::stacked_bars(&bars, ["client", "server"], size, "Processor time per call, client and server")
-    };
+    let noun = noun(record);
+    let bars_title = format!("Processor time per {noun}, client and server");
+    let draw_bars = |size| chart::stacked_bars(&bars, ["client", "server"], size, &bars_title);
     let n = measured.iter().map(|(_, _, merged)| merged.counts.arrivals).min().unwrap_or(0);
     let rounds = measured.iter().map(|(_, _, merged)| merged.rounds).min().unwrap_or(0);
     ConditionView {
         name: name.to_owned(),
-        words: cells.first().map(|(_, cell)| condition_in_words(cell)).unwrap_or_default(),
+        words: cells
+            .first()
+            .map(|(_, cell)| condition_in_words(cell, &record.plan.operation))
+            .unwrap_or_default(),
         legend: measured
             .iter()
             .map(|(_, cell, _)| (chart::marker(nth(cell)), cell.contender.clone()))
@@ -176,12 +213,19 @@ fn condition(record: &Record, name: &str, order: &[&str]) -> ConditionView {
             .filter_map(|(_, cell)| Some((cell.contender.clone(), cell.not_offered.clone()?)))
             .collect(),
         failures: measured.iter().flat_map(|(_, cell, merged)| failures(cell, merged)).collect(),
-        n: format!("n ≥ {} calls a contender, in {rounds} rounds", text::count(n)),
+        n: format!("n ≥ {} {noun}s a contender, in {rounds} rounds", text::count(n)),
+        ticks: measured.iter().filter_map(|(_, cell, merged)| ticks_row(cell, merged)).collect(),
+        noun,
     }
 }
 
-fn condition_in_words(cell: &CellPart) -> String {
+fn condition_in_words(cell: &CellPart, operation: &str) -> String {
     let connections = if cell.connections == 1 { "connection" } else { "connections" };
+    if let ("subscribe", Some(rate)) = (operation, cell.rate_per_s) {
+        let subscribers = if cell.connections == 1 { "subscriber" } else { "subscribers" };
+        let rate = text::three_digits(rate);
+        return format!("{} {subscribers}, {rate} ticks per second ({})", cell.connections, cell.arrivals);
+    }
     let load = match cell.rate_per_s {
         Some(rate) => format!("{} arrivals per second ({})", text::three_digits(rate), cell.arrivals),
         None => "closed loop: each slot calls again when its call is done".to_owned(),
@@ -193,10 +237,18 @@ fn failures(cell: &CellPart, merged: &Merged) -> Vec<String> {
     let sample = |kind: &String| {
         merged.counts.failure_samples.get(kind).map(|text| format!(", such as “{text}”")).unwrap_or_default()
     };
-    let failed = merged.counts.failed.iter();
-    failed
-        .map(|(kind, count)| format!("{}: {} {kind}{}", cell.contender, text::count(*count), sample(kind)))
-        .collect()
+    let counts = &merged.counts;
+    let odd = [
+        (counts.late_replies, "late replies"),
+        (counts.duplicates, "events that came again"),
+        (counts.out_of_order, "events that came after a later one"),
+    ];
+    let odd = odd.into_iter().filter(|(count, _)| *count > 0);
+    let odd = odd.map(|(count, what)| format!("{}: {} {what}", cell.contender, text::count(count)));
+    let failed = counts.failed.iter();
+    let failed = failed
+        .map(|(kind, count)| format!("{}: {} {kind}{}", cell.contender, text::count(*count), sample(kind)));
+    failed.chain(odd).collect()
 }
 
 fn merged_response(record: &Record, cell: usize) -> Option<Histogram<u64>> {
@@ -253,6 +305,8 @@ fn row(record: &Record, index: usize, cell: &CellPart, merged: &Merged, marker: 
         ],
         lag: p50_over_p99(&merged.lag_us),
         wait: p50_over_p99(&merged.wait_us),
+        service: p50_over_p99(&merged.service_us),
+        bytes: merged.loopback_bytes_per_call.map_or_else(|| "–".to_owned(), |bytes| format!("{bytes:.0} B")),
     }
 }
 
@@ -274,7 +328,7 @@ fn facts(record: &Record) -> Vec<(&'static str, String)> {
         format!("servers on core {}, clients on {:?}", record.layout.server, record.layout.client)
     };
     vec![
-        ("call", plan.operation.clone()),
+        ("operation", plan.operation.clone()),
         ("handler", handler),
         (
             "rounds",
@@ -361,7 +415,13 @@ pub fn summary_lines(record: &Record) -> Vec<String> {
     for condition in record.conditions() {
         lines.push(format!(
             "{condition:<18}{:>9}{:>9}{:>8}{:>12}{:>10}{:>10}{:>10}",
-            "n", "ok/s", "failed", "CPU/call", "p50", "p99", "p99.9"
+            "n",
+            "ok/s",
+            "failed",
+            format!("CPU/{}", noun(record)),
+            "p50",
+            "p99",
+            "p99.9"
         ));
         for cell in record.cells.iter().filter(|cell| cell.condition == condition) {
             lines.push(match &cell.merged {

@@ -8,16 +8,16 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use clients::conformance;
-use clients::load::{Engine, Outcome, Round};
+use clients::load::{Calls, Engine, Job, Outcome, Pushes, Round, Sessions};
 use clients::market::Checked;
 use clients::protocols::Visit;
 use clients::{Connection as _, Connector, MarketConnection};
 use lab::child::{read_message, write_message};
-use proto::Operation;
 use proto::data::DataSet;
+use proto::{Capability, Operation};
 use servers::{Market, Shutdown};
 
-use super::message::{FromClient, FromServer, Open, Progress, Serve, ToClient};
+use super::message::{Emit, FromClient, FromServer, Open, Progress, Serve, ToClient, ToServer};
 use super::workload;
 
 /// How often a client says how it is going.
@@ -61,23 +61,53 @@ impl Agent {
 }
 
 fn serve() -> anyhow::Result<()> {
-    let Serve { core, protocol, market, limits } = read_message(&mut stdin().lock())?;
+    let ToServer::Serve(serve) = read_message(&mut stdin().lock())? else {
+        bail!("the first message must serve")
+    };
+    let Serve { core, protocol, market, limits } = serve;
     lab::cores::pin(core).context("pinning the server")?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let shutdown = Shutdown::new();
         let market = Market::open(&market, clock::Clock::System)?;
         let any_port = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-        let running = servers::protocols::start(protocol, any_port, market, limits, shutdown.clone()).await?;
+        let mut running =
+            servers::protocols::start(protocol, any_port, market.clone(), limits, shutdown.clone()).await?;
         write_message(&mut stdout(), &FromServer::Ready { address: running.address })?;
-        std::thread::spawn(move || {
-            // Nothing more is said to a server: this returns when the command closes the pipe, or dies.
-            let _ = std::io::copy(&mut stdin().lock(), &mut std::io::sink());
-            shutdown.cancel();
-        });
-        running.task.await?;
-        Ok(())
+        let mut orders = orders(shutdown);
+        loop {
+            tokio::select! {
+                ended = &mut running.task => return Ok(ended?),
+                Some(emit) = orders.recv() => {
+                    let first_sequence = plan_ticks(&market, &emit)?;
+                    write_message(&mut stdout(), &FromServer::Emitting { first_sequence })?;
+                }
+            }
+        }
     })
+}
+
+/// What the command orders, read by a thread that waits for it; it stops the server when the command closes the pipe, or
+/// dies.
+fn orders(shutdown: Shutdown) -> tokio::sync::mpsc::Receiver<Emit> {
+    let (order, orders) = tokio::sync::mpsc::channel(1);
+    std::thread::spawn(move || {
+        let mut input = stdin().lock();
+        while let Ok(ToServer::Emit(emit)) = read_message(&mut input) {
+            if order.blocking_send(emit).is_err() {
+                return;
+            }
+        }
+        shutdown.cancel();
+    });
+    orders
+}
+
+fn plan_ticks(market: &Market, emit: &Emit) -> anyhow::Result<u64> {
+    let start = emit.start;
+    let offsets = emit.emission.schedule(emit.span, emit.seed)?.offsets_ns().to_vec();
+    let times = offsets.into_iter().map(move |offset| start + Duration::from_nanos(offset));
+    Ok(market.emit_at(times)?)
 }
 
 fn call() -> anyhow::Result<()> {
@@ -101,7 +131,7 @@ impl<I: BufRead> Visit for Client<'_, I> {
 
     fn with<K>(self, connector: K) -> anyhow::Result<()>
     where
-        K: Connector,
+        K: Connector + Send,
         K::Connection: MarketConnection,
     {
         let Client { open, input } = self;
@@ -110,12 +140,13 @@ impl<I: BufRead> Visit for Client<'_, I> {
         let protocol = open.carriage.protocol();
         let conformance = runtime.block_on(conformance::check(&connector, protocol, &data));
         let operations = workload::operations(&open.workload, &data);
-        let checked = Checked(connector);
-        let engines = open
-            .shapes
-            .iter()
-            .map(|shape| Engine::start(&open.cores, &checked, *shape, &operations, lab::cores::pin))
-            .collect::<Result<Vec<_>, _>>()?;
+        let checked = Checked(connector.clone());
+        let (market_seed, orders) = (open.market_seed, operations.clone());
+        let engines = match open.workload.operation {
+            Capability::Subscribe => start_engines(open, &Pushes { connector, market_seed })?,
+            Capability::Session => start_engines(open, &Sessions { connector, orders, market_seed })?,
+            _ => start_engines(open, &Calls { connector: checked.clone(), requests: orders })?,
+        };
         write_message(&mut stdout(), &FromClient::Opened { conformance })?;
         loop {
             let reply = match read_message(input) {
@@ -134,6 +165,11 @@ impl<I: BufRead> Visit for Client<'_, I> {
             write_message(&mut stdout(), &reply)?;
         }
     }
+}
+
+fn start_engines<J: Job>(open: &Open, job: &J) -> anyhow::Result<Vec<Engine>> {
+    let engines = open.shapes.iter().map(|shape| Engine::start(&open.cores, job, *shape, lab::cores::pin));
+    Ok(engines.collect::<Result<_, _>>()?)
 }
 
 /// Runs a round, saying now and then how it is going.

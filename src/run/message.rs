@@ -2,9 +2,10 @@
 //! of its input is a child's order to stop.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use clients::conformance::CaseResult;
-use clients::load::{Outcome, Round, Shape};
+use clients::load::{Emission, Outcome, Round, Shape};
 use clients::protocols::Carriage;
 use proto::Protocol;
 use serde::{Deserialize, Serialize};
@@ -13,6 +14,29 @@ use servers::{Limits, MarketConfig};
 use crate::scenario::Workload;
 
 /// To a server.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum ToServer {
+    /// Serve, on any port.
+    Serve(Serve),
+    /// Emit the ticks of a round.
+    Emit(Emit),
+}
+
+/// The ticks of a round.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub(super) struct Emit {
+    /// When the round's warm-up begins.
+    pub(super) start: clock::Mono,
+    /// Warm-up and measured time.
+    pub(super) span: Duration,
+    /// The round's.
+    pub(super) seed: u64,
+    /// How many, and how spaced; the first sequence is the server's to say.
+    pub(super) emission: Emission,
+}
+
+/// What a server serves.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Serve {
     /// Where it runs.
@@ -28,6 +52,8 @@ pub(super) struct Serve {
 pub(super) enum FromServer {
     /// It listens.
     Ready { address: SocketAddr },
+    /// It will emit, beginning with this sequence.
+    Emitting { first_sequence: u64 },
     /// It does not, and ends.
     Failed { error: String },
 }

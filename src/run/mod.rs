@@ -10,15 +10,16 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use clients::conformance::CaseResult;
-use clients::load::{Outcome, Round, Shape};
+use clients::load::{Emission, Outcome, Round, Shape};
 use clock::Clock;
 use lab::child::Child;
 use lab::cores::Layout;
-use lab::meter::{CoreTime, cpu_time};
+use lab::meter::{CoreTime, LOOPBACK, LinkCount, cpu_time};
 use servers::{Limits, MarketConfig};
 
 pub use message::Progress;
-use message::{FromClient, FromServer, Open, Serve, ToClient};
+use message::{Emit, FromClient, FromServer, Open, Serve, ToClient, ToServer};
+pub(crate) use workload::largest_reply_bytes;
 
 use crate::plan::Plan;
 use crate::scenario::{Contender, Scenario};
@@ -51,6 +52,8 @@ pub struct Measurement {
     pub server_steal_share: f64,
     /// The share of the client's core likewise.
     pub client_steal_share: f64,
+    /// What crossed the loopback interface in the measured time, whoever sent it.
+    pub loopback: LinkCount,
 }
 
 /// How one contender did in the conformance cases.
@@ -92,7 +95,7 @@ struct Pair {
     name: String,
     // The client is dropped, and so ended, first: its server then has nothing to drain.
     client: Child<ToClient, FromClient>,
-    server: Child<Serve, FromServer>,
+    server: Child<ToServer, FromServer>,
     /// The shapes of its conditions, in the order in which its client opened them.
     shapes: Vec<Shape>,
 }
@@ -164,9 +167,9 @@ impl Run<'_> {
     fn open(&self, contender: &Contender) -> anyhow::Result<(Pair, Vec<CaseResult>)> {
         let Run { scenario, plan, market_seed, layout, .. } = *self;
         let name = &contender.name;
-        let mut server: Child<Serve, FromServer> =
+        let mut server: Child<ToServer, FromServer> =
             Child::start(&format!("the server of {name}"), &["agent", "server"])?;
-        server.send(&Serve {
+        server.send(&ToServer::Serve(Serve {
             core: layout.server,
             protocol: contender.carriage.protocol(),
             market: MarketConfig {
@@ -181,10 +184,10 @@ impl Run<'_> {
                 header_time_max: IDLE_TIME_MAX,
                 ..Limits::default()
             },
-        })?;
+        }))?;
         let address = match server.receive(OPEN_TIME_MAX)? {
             FromServer::Ready { address } => address,
-            FromServer::Failed { error } => bail!("the server of {name}: {error}"),
+            other => bail!("the server of {name}: {}", unexpected_of_server(other)),
         };
         let mut shapes: Vec<Shape> = Vec::new();
         for cell in
@@ -225,15 +228,22 @@ impl Run<'_> {
         let shape =
             pair.shapes.iter().position(|shape| *shape == condition.shape).context("a shape not opened")?;
         let start = clock.now() + LEAD;
+        let seed = plan.seed.wrapping_add(round as u64);
+        let emission = scenario.workload.emission(condition);
+        let emission = emission.map(|emission| {
+            let span = plan.warm_up + plan.duration;
+            pair.emit(Emit { start, span, seed, emission })
+        });
         let order = Round {
             model: condition.model,
             warm_up: plan.warm_up,
             duration: plan.duration,
             time_out: scenario.workload.time_out,
             // The same schedule for every contender of a round, another in each round.
-            seed: plan.seed.wrapping_add(round as u64),
+            seed,
             start,
             precision: clock::Precision::Sleep,
+            emission: emission.transpose()?,
         };
         pair.client.send(&ToClient::Round { shape, round: order })?;
         clock::pause_thread((start + plan.warm_up).since(clock.now()));
@@ -270,12 +280,22 @@ impl Run<'_> {
                 client_cpu: after.client_cpu.saturating_sub(before.client_cpu),
                 server_steal_share: after.server_core.steal_share_since(&before.server_core),
                 client_steal_share: after.client_core.steal_share_since(&before.client_core),
+                loopback: after.loopback.since(&before.loopback),
             });
         }
     }
 }
 
 impl Pair {
+    /// Has the server emit; says what.
+    fn emit(&mut self, emit: Emit) -> anyhow::Result<Emission> {
+        self.server.send(&ToServer::Emit(emit))?;
+        match self.server.receive(OPEN_TIME_MAX)? {
+            FromServer::Emitting { first_sequence } => Ok(Emission { first_sequence, ..emit.emission }),
+            other => bail!("the server of {}: {}", self.name, unexpected_of_server(other)),
+        }
+    }
+
     /// Compares replies whole, outside the timing; says how many.
     fn audit(&mut self) -> anyhow::Result<usize> {
         self.client.send(&ToClient::Audit)?;
@@ -293,6 +313,7 @@ struct Readings {
     client_cpu: Duration,
     server_core: CoreTime,
     client_core: CoreTime,
+    loopback: LinkCount,
 }
 
 impl Readings {
@@ -305,7 +326,15 @@ impl Readings {
             client_cpu: cpu_time(pair.client.pid())?,
             server_core: CoreTime::read(layout.server)?,
             client_core: CoreTime::read(client_core)?,
+            loopback: LinkCount::read(LOOPBACK)?,
         })
+    }
+}
+
+fn unexpected_of_server(message: FromServer) -> String {
+    match message {
+        FromServer::Failed { error } => error,
+        other => format!("it said {other:?} out of turn"),
     }
 }
 

@@ -9,6 +9,15 @@ use crate::scenario::Workload;
 /// A factor without a common divisor with 1 000, so that successive calls are spread over the data.
 const STRIDE: usize = 617;
 
+/// Bytes of the largest reply to any of a workload's calls, as protobuf; 0 for orders, whose receipts are small.
+pub(crate) fn largest_reply_bytes(workload: &Workload) -> usize {
+    // Sizes hardly differ between seeds: one stands for all.
+    let data = DataSet::new(servers::MarketConfig::default().seed);
+    let operations = operations(workload, &data);
+    let replies = operations.iter().filter_map(|operation| data.answer(operation).ok());
+    replies.map(|reply| reply.protobuf_bytes()).max().unwrap_or(0)
+}
+
 /// One call for each symbol or account, in an order that is spread over them; the load goes round them.
 pub(super) fn operations(workload: &Workload, data: &DataSet) -> Vec<Operation> {
     let symbol = |nth: usize| data.symbol(nth * STRIDE % SYMBOLS);
@@ -23,15 +32,13 @@ pub(super) fn operations(workload: &Workload, data: &DataSet) -> Vec<Operation> 
         Capability::History => {
             Operation::History(HistoryRequest { symbol: symbol(nth), n: workload.candles })
         }
-        Capability::PlaceOrder => {
+        Capability::PlaceOrder | Capability::Session => {
             let order =
                 Order { account: account(nth), symbol: symbol(nth), side: Side::Buy.into(), quantity: 10 };
             Operation::PlaceOrder(OrderRequest { order: Some(order), idempotency_key: String::new() })
         }
-        // The scenario's reader admits only calls: the others cannot stand here.
-        Capability::Quote | Capability::Subscribe | Capability::Session => {
-            Operation::Quote(QuoteRequest { symbol: symbol(nth) })
-        }
+        // A subscriber calls nothing: what stands here for it is not used.
+        Capability::Quote | Capability::Subscribe => Operation::Quote(QuoteRequest { symbol: symbol(nth) }),
     };
     (0..SYMBOLS).map(operation).collect()
 }

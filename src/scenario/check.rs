@@ -89,6 +89,8 @@ impl Check<'_> {
             Call::Portfolio => Capability::Portfolio,
             Call::History => Capability::History,
             Call::PlaceOrder => Capability::PlaceOrder,
+            Call::Subscribe => Capability::Subscribe,
+            Call::Session => Capability::Session,
         };
         let (symbols, candles) = (wire.symbols.as_ref(), wire.candles.as_ref());
         if let Some(symbols) = symbols {
@@ -102,6 +104,19 @@ impl Check<'_> {
             self.require(candles, operation == Capability::History, "only `history` has candles")?;
         }
         self.rate(wire.rate_per_s.as_ref())?;
+        let pushed = wire.rate_per_s.is_some() || operation != Capability::Subscribe;
+        self.require(&wire.operation, pushed, "`subscribe` needs a rate_per_s: ticks that the server emits")?;
+        self.rate(wire.ticks_per_s.as_ref())?;
+        let has_ticks = wire.ticks_per_s.is_some();
+        let wants_ticks = operation == Capability::Session;
+        if let Some(ticks) = &wire.ticks_per_s {
+            self.require(
+                ticks,
+                wants_ticks,
+                "only `session` has ticks_per_s; the rate of `subscribe` is rate_per_s",
+            )?;
+        }
+        self.require(&wire.operation, has_ticks || !wants_ticks, "`session` needs ticks_per_s")?;
         let time_out = wire.time_out.get_ref().0;
         self.require(&wire.time_out, !time_out.is_zero(), "a time-out of nothing fails every call")?;
         let arrivals = wire.arrivals.into();
@@ -110,6 +125,7 @@ impl Check<'_> {
             symbols: symbols.map_or(10, |symbols| *symbols.get_ref()),
             candles: candles.map_or(100, |candles| *candles.get_ref()),
             model: Workload::model(wire.rate_per_s.as_ref().map(|rate| *rate.get_ref()), arrivals),
+            ticks_per_s: wire.ticks_per_s.as_ref().map_or(0.0, |ticks| *ticks.get_ref()),
             time_out,
             handler_wait: wire.handler_wait.0,
             handler_cpu: wire.handler_cpu.0,
@@ -129,16 +145,21 @@ impl Check<'_> {
         let arrivals = wire.workload.arrivals.into();
         list.iter()
             .map(|condition| {
-                let (connections, in_flight) = (&condition.connections, &condition.in_flight);
+                let connections = &condition.connections;
                 let right = (1..=CONNECTIONS_MAX).contains(connections.get_ref());
                 self.require(connections, right, "connections: 1 to 20 000")?;
-                let right = (1..=IN_FLIGHT_MAX).contains(in_flight.get_ref());
-                self.require(in_flight, right, "in_flight: 1 to 10 000")?;
+                if let Some(in_flight) = &condition.in_flight {
+                    let right = (1..=IN_FLIGHT_MAX).contains(in_flight.get_ref());
+                    self.require(in_flight, right, "in_flight: 1 to 10 000")?;
+                    let calls = workload.operation != Capability::Subscribe;
+                    self.require(in_flight, calls, "a subscriber has no calls in flight")?;
+                }
+                let in_flight = condition.in_flight.as_ref().map_or(1, |in_flight| *in_flight.get_ref());
                 self.rate(condition.rate_per_s.as_ref())?;
                 let own = condition.rate_per_s.as_ref().map(|rate| *rate.get_ref());
                 Ok(Condition {
                     name: condition.name.get_ref().clone(),
-                    shape: Shape { connections: *connections.get_ref(), in_flight: *in_flight.get_ref() },
+                    shape: Shape { connections: *connections.get_ref(), in_flight },
                     model: own.map_or(workload.model, |rate| Workload::model(Some(rate), arrivals)),
                 })
             })

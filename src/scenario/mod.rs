@@ -9,7 +9,7 @@ mod wire;
 use std::path::Path;
 use std::time::Duration;
 
-use clients::load::{Arrivals, Model, Shape};
+use clients::load::{Arrivals, Emission, Model, Shape};
 use clients::protocols::Carriage;
 use proto::Capability;
 
@@ -44,14 +44,17 @@ pub struct Scenario {
 /// What the clients do, in every condition.
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Workload {
-    /// The call.
+    /// What is done: calls of one kind; `subscribe`, where every connection hears every tick; or `session`, where the calls
+    /// are orders and every session hears every tick meanwhile.
     pub operation: Capability,
     /// Symbols of a `quotes` call.
     pub symbols: usize,
     /// Candles of a `history` call.
     pub candles: u32,
-    /// When calls are made, unless a condition says otherwise.
+    /// When calls are made, unless a condition says otherwise; of `subscribe`, when ticks are emitted.
     pub model: Model,
+    /// Ticks that are emitted per second meanwhile, spaced as the calls are; of `session`.
+    pub ticks_per_s: f64,
     /// When a call counts as failed, after its schedule.
     pub time_out: Duration,
     /// Time that the market's handler waits.
@@ -103,7 +106,7 @@ pub struct Claim {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Metric {
-    /// Processor time per call, client and server together, in µs.
+    /// Processor time per call, or per event that was received, client and server together, in µs.
     CpuPerCall,
     /// Median response time, in µs.
     ResponseP50,
@@ -147,7 +150,11 @@ pub struct Profile {
 }
 
 /// The scenarios that are built in, by name.
-const BUILT_IN: [(&str, &str); 1] = [("rest-vs-grpc", include_str!("../../scenarios/rest-vs-grpc.toml"))];
+const BUILT_IN: [(&str, &str); 3] = [
+    ("rest-vs-grpc", include_str!("../../scenarios/rest-vs-grpc.toml")),
+    ("push", include_str!("../../scenarios/push.toml")),
+    ("session", include_str!("../../scenarios/session.toml")),
+];
 
 impl Scenario {
     /// Every built-in scenario.
@@ -202,6 +209,17 @@ impl Scenario {
 }
 
 impl Workload {
+    /// What a server emits in a round of a condition, its first sequence left open; `None` where nothing is listened for.
+    pub fn emission(&self, condition: &Condition) -> Option<Emission> {
+        let (arrivals, rate_per_s) = match (self.operation, condition.model) {
+            (Capability::Subscribe, Model::Open { arrivals, rate_per_s }) => (arrivals, rate_per_s),
+            (Capability::Session, Model::Open { arrivals, .. }) => (arrivals, self.ticks_per_s),
+            (Capability::Session, Model::Closed) => (Arrivals::Poisson, self.ticks_per_s),
+            _ => return None,
+        };
+        Some(Emission { first_sequence: 0, arrivals, rate_per_s })
+    }
+
     /// The model of a rate given in a scenario: none is the closed model.
     fn model(rate_per_s: Option<f64>, arrivals: Arrivals) -> Model {
         match rate_per_s {

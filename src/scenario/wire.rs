@@ -62,10 +62,15 @@ pub(super) struct WireWorkload {
     #[serde(default)]
     #[schemars(with = "Option<u32>")]
     pub(super) candles: Option<Spanned<u32>>,
-    /// Calls per second; without it each slot calls as soon as its last call is done (the closed model).
+    /// Calls per second; without it each slot calls as soon as its last call is done (the closed model). Of `subscribe`,
+    /// ticks that the server emits per second; of `session`, orders.
     #[serde(default)]
     #[schemars(with = "Option<f64>")]
     pub(super) rate_per_s: Option<Spanned<f64>>,
+    /// Ticks that the server emits per second meanwhile; of `session`.
+    #[serde(default)]
+    #[schemars(with = "Option<f64>")]
+    pub(super) ticks_per_s: Option<Spanned<f64>>,
     /// How arrivals are spaced.
     #[serde(default = "poisson")]
     #[schemars(with = "Spacing")]
@@ -85,7 +90,8 @@ fn poisson() -> Spacing {
     Spacing::Poisson
 }
 
-/// The calls that can be a workload.
+/// What can be a workload: a call; `subscribe`, where every connection hears every tick; `session`, where orders are
+/// placed on sessions that hear every tick meanwhile.
 #[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Call {
@@ -94,6 +100,8 @@ pub(super) enum Call {
     Portfolio,
     History,
     PlaceOrder,
+    Subscribe,
+    Session,
 }
 
 /// How arrivals are spaced.
@@ -119,12 +127,13 @@ impl From<Spacing> for Arrivals {
 pub(super) struct WireCondition {
     #[schemars(with = "String")]
     pub(super) name: Spanned<String>,
-    /// Connections in all.
+    /// Connections in all; of `subscribe`, subscribers.
     #[schemars(with = "usize")]
     pub(super) connections: Spanned<usize>,
-    /// Calls in flight on each connection.
-    #[schemars(with = "usize")]
-    pub(super) in_flight: Spanned<usize>,
+    /// Calls in flight on each connection; 1 by default.
+    #[serde(default)]
+    #[schemars(with = "Option<usize>")]
+    pub(super) in_flight: Option<Spanned<usize>>,
     /// Calls per second in this condition, instead of the workload's.
     #[serde(default)]
     #[schemars(with = "Option<f64>")]

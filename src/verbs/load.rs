@@ -11,7 +11,7 @@ use clients::foreign::http::{HttpConnector, HttpRequest};
 use clients::foreign::tcp::{RawTcpConnector, ReplyEnd};
 use clients::foreign::udp::RawUdpConnector;
 use clients::foreign::websocket::RawWebSocketConnector;
-use clients::load::{Arrivals, Engine, EngineError, Model, Round, Shape};
+use clients::load::{Arrivals, Calls, Engine, EngineError, Model, Round, Shape};
 use clients::market::Checked;
 use clients::protocols::grpc::GrpcConnector;
 use clients::protocols::tcp::TcpConnector;
@@ -218,7 +218,7 @@ fn run<K>(
     requests: &[<K::Connection as Connection>::Request],
 ) -> anyhow::Result<Loaded>
 where
-    K: Connector,
+    K: Connector + Send,
     <K::Connection as Connection>::Request: Clone + Send + 'static,
 {
     let clock = Clock::System;
@@ -231,7 +231,8 @@ where
     let cores: Vec<usize> = allowed.into_iter().rev().take(usize::from(options.workers)).collect();
     let shape =
         Shape { connections: usize::from(options.connections), in_flight: usize::from(options.in_flight) };
-    let engine = Engine::start(&cores, connector, shape, requests, lab::cores::pin)?;
+    let job = Calls { connector: connector.clone(), requests: requests.to_vec() };
+    let engine = Engine::start(&cores, &job, shape, lab::cores::pin)?;
     let round = Round {
         model,
         warm_up: options.warm_up,
@@ -240,6 +241,7 @@ where
         seed: options.seed,
         start: clock.now() + LEAD,
         precision: precision(options, cores.len()),
+        emission: None,
     };
     let measured_from = round.start + round.warm_up;
     let done = std::sync::atomic::AtomicBool::new(false);

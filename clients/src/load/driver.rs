@@ -68,7 +68,7 @@ impl<K: Connector> Driver<K> {
             live: Arc::clone(&self.live),
         });
         self.live.clear();
-        let reconnections_before = self.reconnections();
+        let (reconnections_before, late_before) = (self.reconnections(), self.late_replies());
         let pacer = self.clock.timer(round.precision)?;
         let watchdog =
             tokio::task::spawn_local(watch(Rc::clone(&shared), self.clock.timer(Precision::Sleep)?));
@@ -94,12 +94,17 @@ impl<K: Connector> Driver<K> {
         let _ = watchdog.await;
         let mut outcome = shared.outcome.borrow().clone();
         outcome.reconnections = self.reconnections() - reconnections_before;
+        outcome.late_replies = self.late_replies() - late_before;
         outcome.elapsed = self.clock.now().since(shared.measured_from);
         Ok(outcome)
     }
 
     fn reconnections(&self) -> u64 {
         self.lanes.iter().map(|lane| lane.reconnections()).sum()
+    }
+
+    fn late_replies(&self) -> u64 {
+        self.lanes.iter().map(|lane| lane.late_replies()).sum()
     }
 }
 

@@ -1,5 +1,5 @@
-//! The engine: one worker a core, each a thread with a local runtime and a [`Driver`]; rounds go to all of them
-//! and their outcomes are merged.
+//! The engine: one worker a core, each a thread with a local runtime and its part of a [`Job`]; rounds go to all of
+//! them and their outcomes are merged.
 
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -8,8 +8,8 @@ use std::thread::JoinHandle;
 use clock::Clock;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
-use super::{Driver, Live, Model, Outcome, Round, Schedule, ScheduleError, Shape};
-use crate::connection::{CallError, Connection, Connector};
+use super::{Job, Live, Model, Outcome, Round, Schedule, ScheduleError, Shape, Worker as _};
+use crate::connection::CallError;
 
 /// Why the engine could not start or run.
 #[derive(Debug, thiserror::Error)]
@@ -43,22 +43,17 @@ struct Worker {
 }
 
 impl Engine {
-    /// Starts a worker for each entry of `cores` (never more than there are connections), opens the connections
-    /// and prepares the requests. `on_thread` runs first on each worker's thread, with its core: to pin it.
+    /// Starts a worker for each entry of `cores` (never more than there are connections), which opens its connections
+    /// and prepares its requests. `on_thread` runs first on each worker's thread, with its core: to pin it.
     ///
     /// # Errors
     /// Where a thread, a connection or a request fails.
-    pub fn start<K>(
+    pub fn start<J: Job>(
         cores: &[usize],
-        connector: &K,
+        job: &J,
         shape: Shape,
-        requests: &[<K::Connection as Connection>::Request],
         on_thread: fn(usize) -> std::io::Result<()>,
-    ) -> Result<Engine, EngineError>
-    where
-        K: Connector,
-        <K::Connection as Connection>::Request: Clone + Send + 'static,
-    {
+    ) -> Result<Engine, EngineError> {
         let workers = cores.len().clamp(1, shape.connections.max(1));
         let mut started = Vec::with_capacity(workers);
         for (nth, core) in cores.iter().copied().take(workers).enumerate() {
@@ -67,12 +62,7 @@ impl Engine {
             let (rounds, inbox) = unbounded_channel();
             let (outbox, outcomes) = channel();
             let live = Arc::new(Live::default());
-            let task = WorkerTask {
-                connector: connector.clone(),
-                shape,
-                requests: requests.to_vec(),
-                live: Arc::clone(&live),
-            };
+            let task = WorkerTask { job: job.clone(), shape, live: Arc::clone(&live) };
             let thread = std::thread::Builder::new().name(format!("load-{nth}")).spawn(move || {
                 let ran = on_thread(core).map_err(EngineError::from).and_then(|()| task.run(inbox, &outbox));
                 if let Err(error) = ran {
@@ -135,14 +125,13 @@ impl Drop for Engine {
     }
 }
 
-struct WorkerTask<K: Connector> {
-    connector: K,
+struct WorkerTask<J> {
+    job: J,
     shape: Shape,
-    requests: Vec<<K::Connection as Connection>::Request>,
     live: Arc<Live>,
 }
 
-impl<K: Connector> WorkerTask<K> {
+impl<J: Job> WorkerTask<J> {
     fn run(
         self,
         mut inbox: UnboundedReceiver<(Round, Schedule)>,
@@ -150,14 +139,14 @@ impl<K: Connector> WorkerTask<K> {
     ) -> Result<(), EngineError> {
         let runtime = crate::local_runtime()?;
         runtime.block_on(async {
-            let WorkerTask { connector, shape, requests, live } = self;
-            let driver = Driver::open(Clock::System, connector, shape, &requests, live).await?;
+            let WorkerTask { job, shape, live } = self;
+            let worker = job.open(Clock::System, shape, live).await?;
             let opened = Outcome::new().map_err(std::io::Error::other)?;
             if outbox.send(Ok(opened)).is_err() {
                 return Ok(());
             }
             while let Some((round, schedule)) = inbox.recv().await {
-                let outcome = driver.run(&round, &schedule).await?;
+                let outcome = worker.run(&round, &schedule).await?;
                 if outbox.send(Ok(outcome)).is_err() {
                     break;
                 }

@@ -10,6 +10,8 @@ pub(super) struct Lane<K: Connector> {
     connection: RefCell<Option<Rc<K::Connection>>>,
     connecting: tokio::sync::Mutex<()>,
     reconnections: Cell<u64>,
+    /// Late replies of connections that were replaced.
+    late_replies_before: Cell<u64>,
 }
 
 impl<K: Connector> Lane<K> {
@@ -18,12 +20,19 @@ impl<K: Connector> Lane<K> {
             connection: RefCell::new(Some(Rc::new(connection))),
             connecting: tokio::sync::Mutex::new(()),
             reconnections: Cell::new(0),
+            late_replies_before: Cell::new(0),
         }
     }
 
     /// How often it was opened anew.
     pub(super) fn reconnections(&self) -> u64 {
         self.reconnections.get()
+    }
+
+    /// Late replies, on all connections that it had.
+    pub(super) fn late_replies(&self) -> u64 {
+        let now = self.connection.borrow().as_ref().map_or(0, |connection| connection.late_replies());
+        self.late_replies_before.get() + now
     }
 
     fn open(&self) -> Option<Rc<K::Connection>> {
@@ -38,6 +47,7 @@ impl<K: Connector> Lane<K> {
         if let Some(connection) = self.open() {
             return Ok(connection);
         }
+        self.late_replies_before.set(self.late_replies());
         self.connection.take();
         let connection = Rc::new(connector.connect().await?);
         self.reconnections.set(self.reconnections.get() + 1);

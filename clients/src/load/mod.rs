@@ -5,7 +5,9 @@
 //! own lateness), *wait* = sent − picked up (no free slot or connection), *service* = done − sent.
 
 mod driver;
+mod ears;
 mod engine;
+mod job;
 mod lane;
 mod live;
 mod pacer;
@@ -17,7 +19,9 @@ mod watchdog;
 use std::time::Duration;
 
 pub use driver::Driver;
+pub(crate) use ears::Ears;
 pub use engine::{Engine, EngineError};
+pub use job::{Calls, Job, Pushes, Sessions, Worker};
 pub use live::Live;
 pub use recorder::{Histograms, Outcome, packed};
 pub use schedule::{Arrivals, Schedule, ScheduleError};
@@ -76,4 +80,30 @@ pub struct Round {
     pub start: clock::Mono,
     /// How the pacer wakes.
     pub precision: clock::Precision,
+    /// Ticks that the server emits meanwhile, for those who listen.
+    pub emission: Option<Emission>,
+}
+
+/// Ticks that a server emits in a round, by a schedule that both ends can make.
+#[derive(Debug, Clone, Copy, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct Emission {
+    /// The sequence of the first.
+    pub first_sequence: u64,
+    /// How they are spaced.
+    pub arrivals: Arrivals,
+    /// Ticks per second.
+    pub rate_per_s: f64,
+}
+
+/// Added to a round's seed for the ticks', so that they do not fall together with the calls.
+const TICKS_SEED: u64 = 0x7469_636b;
+
+impl Emission {
+    /// When each tick of a round is due.
+    ///
+    /// # Errors
+    /// As [`Schedule::new`].
+    pub fn schedule(&self, span: Duration, seed: u64) -> Result<Schedule, ScheduleError> {
+        Schedule::new(self.arrivals, self.rate_per_s, span, seed.wrapping_add(TICKS_SEED))
+    }
 }

@@ -63,7 +63,8 @@ impl Histograms {
     }
 }
 
-/// What came of a stretch of load, warm-up left out.
+/// What came of a stretch of load, warm-up left out. Where ticks are pushed, each is a call that the server makes: due
+/// when its schedule says, picked up and sent when it is emitted, done when it is received.
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Outcome {
     /// The histograms.
@@ -80,8 +81,16 @@ pub struct Outcome {
     pub reconnections: u64,
     /// One error of each kind that occurred, in words.
     pub samples: BTreeMap<Failure, String>,
+    /// Replies that came after their call was given up, or a second time; warm-up included.
+    pub late_replies: u64,
+    /// Pushed events that came again.
+    pub duplicates: u64,
+    /// Pushed events that came after a later one.
+    pub out_of_order: u64,
     /// From the start of the measuring to the last reply.
     pub elapsed: Duration,
+    /// What came of the ticks that were pushed beside the calls: the calls of a session.
+    pub ticks: Option<Box<Outcome>>,
 }
 
 impl Outcome {
@@ -98,7 +107,11 @@ impl Outcome {
             failed: BTreeMap::new(),
             reconnections: 0,
             samples: BTreeMap::new(),
+            late_replies: 0,
+            duplicates: 0,
+            out_of_order: 0,
             elapsed: Duration::ZERO,
+            ticks: None,
         })
     }
 
@@ -114,6 +127,14 @@ impl Outcome {
         self.sent += other.sent;
         self.ok += other.ok;
         self.reconnections += other.reconnections;
+        self.late_replies += other.late_replies;
+        self.duplicates += other.duplicates;
+        self.out_of_order += other.out_of_order;
+        match (&mut self.ticks, &other.ticks) {
+            (Some(mine), Some(theirs)) => mine.merge(theirs),
+            (None, Some(theirs)) => self.ticks = Some(theirs.clone()),
+            (_, None) => {}
+        }
         self.elapsed = self.elapsed.max(other.elapsed);
         for (kind, count) in &other.failed {
             *self.failed.entry(*kind).or_default() += count;
@@ -121,6 +142,14 @@ impl Outcome {
         for (kind, sample) in &other.samples {
             self.samples.entry(*kind).or_insert_with(|| sample.clone());
         }
+    }
+
+    /// Records a pushed event that never came. Nobody knows whether and when it was emitted: it stands in the response
+    /// distribution alone, at the time-out.
+    pub(super) fn record_missed(&mut self, time_out: Duration) {
+        self.arrivals += 1;
+        record(&mut self.histograms.response, clock::nanos(time_out));
+        *self.failed.entry(Failure::Missed).or_default() += 1;
     }
 
     /// Records a call that ended, well or not. A failed one stays in the response distribution, at the

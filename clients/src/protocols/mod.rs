@@ -105,6 +105,6 @@ pub trait Visit {
     /// Does it.
     fn with<K>(self, connector: K) -> Self::Output
     where
-        K: Connector,
+        K: Connector + Send,
         K::Connection: MarketConnection;
 }

@@ -6,7 +6,7 @@ mod session;
 mod ticks;
 
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use clock::{Clock, Delays, Mono, Precision};
@@ -16,7 +16,7 @@ use proto::v1::{
     Quotes, QuotesRequest, SubscribeRequest,
 };
 use proto::{MarketResult, Operation, Reply};
-use tokio_util::sync::{CancellationToken, DropGuard};
+use tokio::task::AbortHandle;
 
 use ledger::Ledger;
 pub use session::SessionEvents;
@@ -63,7 +63,17 @@ pub struct Market {
     delays: Delays,
     handler_wait: Duration,
     handler_cpu: Duration,
-    _tick_source: DropGuard,
+    source: Mutex<Option<TickSource>>,
+}
+
+/// The task that emits ticks, ended when dropped.
+#[derive(Debug)]
+struct TickSource(AbortHandle);
+
+impl Drop for TickSource {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
 }
 
 impl Market {
@@ -72,30 +82,42 @@ impl Market {
     /// # Errors
     /// The system's, where it refuses a timer.
     pub fn open(config: &MarketConfig, clock: Clock) -> io::Result<Arc<Market>> {
-        let data = DataSet::new(config.seed);
-        let ticks = Arc::new(Ticks::new(config.ticks_held));
-        let stop = CancellationToken::new();
-        if config.ticks_per_s > 0.0 {
-            let timer = clock.timer(Precision::Sleep)?;
-            let source = ticks::emit_evenly(
-                Arc::clone(&ticks),
-                DataSet::new(config.seed),
-                clock.clone(),
-                timer,
-                config.ticks_per_s,
-            );
-            tokio::spawn(stop.clone().run_until_cancelled_owned(source));
-        }
-        Ok(Arc::new(Market {
-            data,
+        let market = Market {
+            data: DataSet::new(config.seed),
             ledger: Ledger::new(config.idempotency_keys_max),
-            ticks,
+            ticks: Arc::new(Ticks::new(config.ticks_held)),
             delays: Delays::start(&clock, Precision::Sleep)?,
             clock,
             handler_wait: config.handler_wait,
             handler_cpu: config.handler_cpu,
-            _tick_source: stop.drop_guard(),
-        }))
+            source: Mutex::default(),
+        };
+        if config.ticks_per_s > 0.0 {
+            let (start, ticks_per_s) = (market.clock.now(), config.ticks_per_s);
+            // f64 counts nanoseconds exactly for the first 104 days.
+            let even = (1_u64..)
+                .map(move |nth| start + Duration::from_nanos((nth as f64 * 1e9 / ticks_per_s) as u64));
+            market.emit_at(even)?;
+        }
+        Ok(Arc::new(market))
+    }
+
+    /// Emits a tick at each of these times, instead of whatever was to be emitted before; says the sequence of the first.
+    /// Must be called on the runtime that the market was opened on.
+    ///
+    /// # Errors
+    /// The system's, where it refuses a timer.
+    pub fn emit_at(&self, times: impl Iterator<Item = Mono> + Send + 'static) -> io::Result<u64> {
+        let mut source = self.source.lock().unwrap_or_else(PoisonError::into_inner);
+        // The one before must be gone before the sequences are shared out anew.
+        *source = None;
+        let first = self.ticks.newest() + 1;
+        let timer = self.clock.timer(Precision::Sleep)?;
+        let data = DataSet::new(self.data.seed());
+        let (ticks, clock) = (Arc::clone(&self.ticks), self.clock.clone());
+        let task = tokio::spawn(ticks::emit(ticks, data, clock, timer, times.zip(first..)));
+        *source = Some(TickSource(task.abort_handle()));
+        Ok(first)
     }
 
     /// What it knows.

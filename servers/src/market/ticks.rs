@@ -153,18 +153,15 @@ impl Subscription {
     }
 }
 
-/// Emits ticks at an even rate for ever. Late ticks are made up for at once, and each carries its own emit time.
-pub(super) async fn emit_evenly(
+/// Emits ticks at their times. Late ones are made up for at once, and each carries its own emit time.
+pub(super) async fn emit(
     ticks: Arc<Ticks>,
     data: DataSet,
     clock: Clock,
     mut timer: Timer,
-    ticks_per_s: f64,
+    schedule: impl Iterator<Item = (Mono, u64)>,
 ) {
-    let start = clock.now();
-    for sequence in 1_u64.. {
-        // f64 counts nanoseconds exactly for the first 104 days.
-        let due = Mono(start.0 + (sequence as f64 * 1e9 / ticks_per_s) as u64);
+    for (due, sequence) in schedule {
         timer.sleep_until(due).await;
         if sequence.is_multiple_of(YIELD_EVERY) {
             // At a rate that cannot be kept, no sleep is left to let others run.

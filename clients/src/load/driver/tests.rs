@@ -121,6 +121,7 @@ fn run_round(
             seed: 1,
             start: Mono(1_000),
             precision: Precision::Sleep,
+            emission: None,
         };
         let span = warm_up + round.duration;
         let schedule = match model {

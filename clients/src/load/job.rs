@@ -1,0 +1,229 @@
+//! What a worker of the engine does: make calls, listen to what is pushed, or both on sessions.
+
+use std::io;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use clock::{Clock, Precision};
+use futures::stream::StreamExt as _;
+use proto::Operation;
+use proto::data::DataSet;
+use proto::v1::SubscribeRequest;
+use tokio::task::JoinHandle;
+
+use super::ears::Ears;
+use super::{Driver, Live, Outcome, Round, Schedule, Shape};
+use crate::connection::{CallError, Connection, Connector};
+use crate::market::{Checked, MarketConnection, Subscribe as _};
+use crate::session_calls::SessionConnector;
+
+/// A kind of load, before it is opened. Each worker opens its part on its own thread.
+pub trait Job: Clone + Send + 'static {
+    /// What is opened.
+    type Worker: Worker;
+
+    /// Opens this worker's connections.
+    ///
+    /// # Errors
+    /// The first connection's, or that a request cannot be prepared.
+    fn open(
+        &self,
+        clock: Clock,
+        shape: Shape,
+        live: Arc<Live>,
+    ) -> impl Future<Output = Result<Self::Worker, CallError>>;
+}
+
+/// An opened part of a job, kept from round to round.
+pub trait Worker {
+    /// Runs one round to its end. `schedule` is this worker's share of the calls.
+    ///
+    /// # Errors
+    /// Where the system refuses a timer, or the round makes no sense.
+    fn run(&self, round: &Round, schedule: &Schedule) -> impl Future<Output = io::Result<Outcome>>;
+}
+
+/// Calls: a request, a reply.
+#[derive(Debug, Clone)]
+pub struct Calls<K, R> {
+    /// Opens the connections.
+    pub connector: K,
+    /// The load goes round them.
+    pub requests: Vec<R>,
+}
+
+impl<K> Job for Calls<K, <K::Connection as Connection>::Request>
+where
+    K: Connector + Send,
+    <K::Connection as Connection>::Request: Clone + Send + 'static,
+{
+    type Worker = Driver<K>;
+
+    async fn open(&self, clock: Clock, shape: Shape, live: Arc<Live>) -> Result<Driver<K>, CallError> {
+        Driver::open(clock, self.connector.clone(), shape, &self.requests, live).await
+    }
+}
+
+impl<K: Connector> Worker for Driver<K> {
+    async fn run(&self, round: &Round, schedule: &Schedule) -> io::Result<Outcome> {
+        Driver::run(self, round, schedule).await
+    }
+}
+
+/// Pushes: each connection is a subscriber that hears every tick.
+#[derive(Debug, Clone)]
+pub struct Pushes<K> {
+    /// Opens the connections.
+    pub connector: K,
+    /// Makes the ticks that are expected.
+    pub market_seed: u64,
+}
+
+impl<K> Job for Pushes<K>
+where
+    K: Connector + Send,
+    K::Connection: MarketConnection,
+{
+    type Worker = Subscribers;
+
+    async fn open(&self, clock: Clock, shape: Shape, live: Arc<Live>) -> Result<Subscribers, CallError> {
+        let ears = Rc::new(Ears::new(clock, DataSet::new(self.market_seed), live));
+        let mut listening = Vec::with_capacity(shape.connections);
+        for _ in 0..shape.connections.max(1) {
+            let subscriber = Subscriber::open(self.connector.clone(), Rc::clone(&ears)).await?;
+            listening.push(tokio::task::spawn_local(subscriber.listen()));
+        }
+        Ok(Subscribers { ears, listening })
+    }
+}
+
+/// Subscribers that listen all the time, and are counted round by round.
+pub struct Subscribers {
+    ears: Rc<Ears>,
+    listening: Vec<JoinHandle<()>>,
+}
+
+impl Drop for Subscribers {
+    fn drop(&mut self) {
+        self.listening.iter().for_each(JoinHandle::abort);
+    }
+}
+
+impl Worker for Subscribers {
+    async fn run(&self, round: &Round, _: &Schedule) -> io::Result<Outcome> {
+        let timer = self.ears.begin(round)?;
+        self.ears.finish(timer).await
+    }
+}
+
+/// The pause before a subscriber that lost its subscription asks for another.
+const REST_BEFORE_RECONNECTION: Duration = Duration::from_millis(50);
+
+struct Subscriber<K: Connector> {
+    connector: K,
+    connection: K::Connection,
+    ticks: crate::market::TickStream,
+    ears: Rc<Ears>,
+    nth: usize,
+}
+
+impl<K> Subscriber<K>
+where
+    K: Connector,
+    K::Connection: MarketConnection,
+{
+    async fn open(connector: K, ears: Rc<Ears>) -> Result<Subscriber<K>, CallError> {
+        let connection = connector.connect().await?;
+        let ticks = connection.subscribe(&SubscribeRequest::default()).await?;
+        let nth = ears.join();
+        Ok(Subscriber { connector, connection, ticks, ears, nth })
+    }
+
+    async fn listen(mut self) {
+        loop {
+            match self.ticks.next().await {
+                Some(Ok(tick)) => self.ears.hear(self.nth, &tick),
+                Some(Err(error)) => {
+                    self.ears.note(&error);
+                    self.reconnect().await;
+                }
+                None => self.reconnect().await,
+            }
+        }
+    }
+
+    async fn reconnect(&mut self) {
+        loop {
+            clock::pause(REST_BEFORE_RECONNECTION).await;
+            let again = async {
+                let connection = self.connector.connect().await?;
+                let ticks = connection.subscribe(&SubscribeRequest::default()).await?;
+                Ok((connection, ticks))
+            };
+            match again.await {
+                Ok((connection, ticks)) => {
+                    self.ears.count_reconnection();
+                    (self.connection, self.ticks) = (connection, ticks);
+                    return;
+                }
+                Err(error) => self.ears.note(&error),
+            }
+        }
+    }
+}
+
+/// Sessions: each connection is one; orders are the calls, their fills the replies, and every session hears every tick.
+#[derive(Debug, Clone)]
+pub struct Sessions<K> {
+    /// Opens the connections.
+    pub connector: K,
+    /// The orders; the load goes round them.
+    pub orders: Vec<Operation>,
+    /// Makes the ticks that are expected.
+    pub market_seed: u64,
+}
+
+impl<K> Job for Sessions<K>
+where
+    K: Connector + Send,
+    K::Connection: MarketConnection,
+{
+    type Worker = SessionWorker<K>;
+
+    async fn open(&self, clock: Clock, shape: Shape, live: Arc<Live>) -> Result<SessionWorker<K>, CallError> {
+        // The live counters show the orders; the ticks are counted apart.
+        let ears = Rc::new(Ears::new(clock.clone(), DataSet::new(self.market_seed), Arc::default()));
+        let connector = Checked(SessionConnector::new(self.connector.clone(), Rc::clone(&ears)));
+        let calls = Driver::open(clock, connector, shape, &self.orders, live).await?;
+        Ok(SessionWorker { calls, ears })
+    }
+}
+
+/// Open sessions.
+pub struct SessionWorker<K: Connector>
+where
+    K::Connection: MarketConnection,
+{
+    calls: Driver<Checked<SessionConnector<K>>>,
+    ears: Rc<Ears>,
+}
+
+impl<K> Worker for SessionWorker<K>
+where
+    K: Connector,
+    K::Connection: MarketConnection,
+{
+    async fn run(&self, round: &Round, schedule: &Schedule) -> io::Result<Outcome> {
+        if round.emission.is_none() {
+            return self.calls.run(round, schedule).await;
+        }
+        let timer = self.ears.begin(round)?;
+        let mut outcome = self.calls.run(round, schedule).await?;
+        outcome.ticks = Some(Box::new(self.ears.finish(timer).await?));
+        Ok(outcome)
+    }
+}
+
+/// How the end of a round is waited for: nothing measured depends on it.
+pub(super) const END_PRECISION: Precision = Precision::Sleep;
