@@ -64,7 +64,7 @@ fn serve() -> anyhow::Result<()> {
     let ToServer::Serve(serve) = read_message(&mut stdin().lock())? else {
         bail!("the first message must serve")
     };
-    let Serve { core, protocol, market, limits } = serve;
+    let Serve { core, protocol, market, limits } = *serve;
     lab::cores::pin(core).context("pinning the server")?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {

@@ -18,7 +18,7 @@ use crate::scenario::Workload;
 #[serde(rename_all = "snake_case")]
 pub(super) enum ToServer {
     /// Serve, on any port.
-    Serve(Serve),
+    Serve(Box<Serve>),
     /// Emit the ticks of a round.
     Emit(Emit),
 }

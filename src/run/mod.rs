@@ -169,7 +169,7 @@ impl Run<'_> {
         let name = &contender.name;
         let mut server: Child<ToServer, FromServer> =
             Child::start(&format!("the server of {name}"), &["agent", "server"])?;
-        server.send(&ToServer::Serve(Serve {
+        server.send(&ToServer::Serve(Box::new(Serve {
             core: layout.server,
             protocol: contender.carriage.protocol(),
             market: MarketConfig {
@@ -184,7 +184,7 @@ impl Run<'_> {
                 header_time_max: IDLE_TIME_MAX,
                 ..Limits::default()
             },
-        }))?;
+        })))?;
         let address = match server.receive(OPEN_TIME_MAX)? {
             FromServer::Ready { address } => address,
             other => bail!("the server of {name}: {}", unexpected_of_server(other)),

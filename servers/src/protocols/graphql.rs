@@ -71,7 +71,7 @@ struct Api {
 /// By GET: queries only, and a cache may keep what they give.
 async fn query(State(api): State<Api>, RawQuery(query): RawQuery) -> Response {
     match parse_query_string(&query.unwrap_or_default()) {
-        Ok(request) => respond(api.schema.execute(request.data(ReadOnly)).await.into(), true),
+        Ok(request) => respond(&api.schema.execute(request.data(ReadOnly)).await.into(), true),
         Err(error) => refuse(StatusCode::BAD_REQUEST, format!("the query string: {error}")),
     }
 }
@@ -96,11 +96,11 @@ async fn execute(State(api): State<Api>, headers: HeaderMap, body: Body) -> Resp
     if batch.iter().count() > max {
         return refuse(StatusCode::BAD_REQUEST, format!("a batch has at most {max} queries"));
     }
-    respond(api.schema.execute_batch(batch).await, false)
+    respond(&api.schema.execute_batch(batch).await, false)
 }
 
-fn respond(response: BatchResponse, cacheable: bool) -> Response {
-    let body = match serde_json::to_vec(&response) {
+fn respond(response: &BatchResponse, cacheable: bool) -> Response {
+    let body = match serde_json::to_vec(response) {
         Ok(body) => body,
         Err(error) => return refuse(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()),
     };
@@ -116,7 +116,7 @@ fn respond(response: BatchResponse, cacheable: bool) -> Response {
 /// What could not be executed at all.
 fn refuse(status: StatusCode, detail: String) -> Response {
     let response = async_graphql::Response::from_errors(vec![ServerError::new(detail, None)]);
-    let mut response = respond(response.into(), false);
+    let mut response = respond(&response.into(), false);
     *response.status_mut() = status;
     response
 }
