@@ -75,7 +75,7 @@ pub struct Plan {
 /// Starting and stopping of one contender's processes with its conformance cases, roughly: for the estimate.
 const OVERHEAD_PER_CONTENDER: Duration = Duration::from_millis(400);
 /// From one cell to the next, roughly: for the estimate.
-const OVERHEAD_PER_CELL: Duration = Duration::from_millis(60);
+const OVERHEAD_PER_CELL: Duration = Duration::from_millis(90);
 
 impl Plan {
     /// Decides everything.

@@ -59,7 +59,7 @@ pub const LOOPBACK: &str = "lo";
 /// as 64 KiB, and what other programs send is in it too.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LinkCount {
-    /// Bytes, from the IP header on.
+    /// Bytes; on loopback from the IP header on, on others from the Ethernet header on.
     pub bytes: u64,
     /// Packets.
     pub packets: u64,
@@ -74,9 +74,7 @@ impl LinkCount {
         let devices = procfs::net::dev_status().map_err(io::Error::other)?;
         let device = devices.get(interface);
         let device = device.ok_or_else(|| io::Error::other(format!("no interface {interface}")))?;
-        // Loopback counts an Ethernet header that is not there.
-        let headers = device.sent_packets * ETHERNET_HEADER_BYTES;
-        Ok(LinkCount { bytes: device.sent_bytes.saturating_sub(headers), packets: device.sent_packets })
+        Ok(LinkCount { bytes: device.sent_bytes, packets: device.sent_packets })
     }
 
     /// What was sent since `earlier`.
@@ -87,9 +85,6 @@ impl LinkCount {
         }
     }
 }
-
-/// Bytes of the header that the kernel's counters include.
-const ETHERNET_HEADER_BYTES: u64 = 14;
 
 #[cfg(test)]
 mod tests {

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use clients::conformance;
-use clients::load::{Calls, Engine, Job, Outcome, Pushes, Round, Sessions};
+use clients::load::{Calls, Engine, Job, Outcome, Pushes, Round, Sessions, Shape};
 use clients::market::Checked;
 use clients::protocols::Visit;
 use clients::{Connection as _, Connector, MarketConnection};
@@ -142,17 +142,24 @@ impl<I: BufRead> Visit for Client<'_, I> {
         let operations = workload::operations(&open.workload, &data);
         let checked = Checked(connector.clone());
         let (market_seed, orders) = (open.market_seed, operations.clone());
-        let engines = match open.workload.operation {
-            Capability::Subscribe => start_engines(open, &Pushes { connector, market_seed })?,
-            Capability::Session => start_engines(open, &Sessions { connector, orders, market_seed })?,
-            _ => start_engines(open, &Calls { connector: checked.clone(), requests: orders })?,
+        let start: Box<dyn Fn(Shape) -> anyhow::Result<Engine> + '_> = match open.workload.operation {
+            Capability::Subscribe => starter(open, Pushes { connector, market_seed }),
+            Capability::Session => starter(open, Sessions { connector, orders, market_seed }),
+            _ => starter(open, Calls { connector: checked.clone(), requests: orders }),
         };
+        let mut engine = None;
         write_message(&mut stdout(), &FromClient::Opened { conformance })?;
         loop {
             let reply = match read_message(input) {
                 Ok(ToClient::Open(_)) => bail!("opened twice"),
-                Ok(ToClient::Round { shape, round }) => {
-                    let engine = engines.get(shape).context("a round for a shape that was not opened")?;
+                Ok(ToClient::Connect { shape }) => {
+                    // Closed before the others open.
+                    drop(engine.take());
+                    engine = Some(start(shape)?);
+                    FromClient::Connected
+                }
+                Ok(ToClient::Round(round)) => {
+                    let engine = engine.as_ref().context("a round before its connections")?;
                     FromClient::Result(Box::new(run(engine, &round)?))
                 }
                 Ok(ToClient::Audit) => {
@@ -167,9 +174,9 @@ impl<I: BufRead> Visit for Client<'_, I> {
     }
 }
 
-fn start_engines<J: Job>(open: &Open, job: &J) -> anyhow::Result<Vec<Engine>> {
-    let engines = open.shapes.iter().map(|shape| Engine::start(&open.cores, job, *shape, lab::cores::pin));
-    Ok(engines.collect::<Result<_, _>>()?)
+/// Starts engines of one job.
+fn starter<J: Job>(open: &Open, job: J) -> Box<dyn Fn(Shape) -> anyhow::Result<Engine> + '_> {
+    Box::new(move |shape| Ok(Engine::start(&open.cores, &job, shape, lab::cores::pin)?))
 }
 
 /// Runs a round, saying now and then how it is going.

@@ -62,10 +62,12 @@ pub(super) enum FromServer {
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum ToClient {
-    /// Check the server, open the connections of every shape, prepare the requests.
+    /// Check the server, make the requests.
     Open(Open),
-    /// Load, over the connections of one of the shapes.
-    Round { shape: usize, round: Round },
+    /// Open these connections, in place of those that were open: what listens on others would be sent to as well.
+    Connect { shape: Shape },
+    /// Load, over the open connections.
+    Round(Round),
     /// Compare a sample of replies whole, outside the timing.
     Audit,
 }
@@ -79,15 +81,16 @@ pub(super) struct Open {
     pub(super) address: SocketAddr,
     pub(super) market_seed: u64,
     pub(super) workload: Workload,
-    pub(super) shapes: Vec<Shape>,
 }
 
 /// From a client.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum FromClient {
-    /// The conformance cases went as told here, and the connections are open.
+    /// The conformance cases went as told here.
     Opened { conformance: Vec<CaseResult> },
+    /// The connections are open.
+    Connected,
     /// What a round has come to so far.
     Progress(Progress),
     /// What a round came to.

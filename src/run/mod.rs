@@ -96,8 +96,8 @@ struct Pair {
     // The client is dropped, and so ended, first: its server then has nothing to drain.
     client: Child<ToClient, FromClient>,
     server: Child<ToServer, FromServer>,
-    /// The shapes of its conditions, in the order in which its client opened them.
-    shapes: Vec<Shape>,
+    /// The connections that its client has open.
+    shape: Option<Shape>,
 }
 
 /// Runs a plan. Ends early, with what there is, when `stop` becomes true or something fails: a process, or a
@@ -165,7 +165,7 @@ impl Run<'_> {
     }
 
     fn open(&self, contender: &Contender) -> anyhow::Result<(Pair, Vec<CaseResult>)> {
-        let Run { scenario, plan, market_seed, layout, .. } = *self;
+        let Run { scenario, market_seed, layout, .. } = *self;
         let name = &contender.name;
         let mut server: Child<ToServer, FromServer> =
             Child::start(&format!("the server of {name}"), &["agent", "server"])?;
@@ -189,14 +189,6 @@ impl Run<'_> {
             FromServer::Ready { address } => address,
             other => bail!("the server of {name}: {}", unexpected_of_server(other)),
         };
-        let mut shapes: Vec<Shape> = Vec::new();
-        for cell in
-            plan.cells.iter().filter(|cell| cell.contender.name == *name && cell.not_offered.is_none())
-        {
-            if !shapes.contains(&cell.condition.shape) {
-                shapes.push(cell.condition.shape);
-            }
-        }
         let mut client: Child<ToClient, FromClient> =
             Child::start(&format!("the client of {name}"), &["agent", "client"])?;
         client.send(&ToClient::Open(Open {
@@ -205,11 +197,10 @@ impl Run<'_> {
             address,
             market_seed,
             workload: scenario.workload.clone(),
-            shapes: shapes.clone(),
         }))?;
         match client.receive(OPEN_TIME_MAX)? {
             FromClient::Opened { conformance } => {
-                Ok((Pair { name: name.clone(), client, server, shapes }, conformance))
+                Ok((Pair { name: name.clone(), client, server, shape: None }, conformance))
             }
             other => bail!("the client of {name}: {}", unexpected(other)),
         }
@@ -225,8 +216,7 @@ impl Run<'_> {
         let Run { scenario, plan, layout, .. } = *self;
         let clock = Clock::System;
         let condition = &plan.cells[cell].condition;
-        let shape =
-            pair.shapes.iter().position(|shape| *shape == condition.shape).context("a shape not opened")?;
+        pair.connect(condition.shape)?;
         let start = clock.now() + LEAD;
         let seed = plan.seed.wrapping_add(round as u64);
         let emission = scenario.workload.emission(condition);
@@ -245,7 +235,7 @@ impl Run<'_> {
             precision: clock::Precision::Sleep,
             emission: emission.transpose()?,
         };
-        pair.client.send(&ToClient::Round { shape, round: order })?;
+        pair.client.send(&ToClient::Round(order))?;
         clock::pause_thread((start + plan.warm_up).since(clock.now()));
         let before = Readings::take(pair, layout)?;
         let end = start + plan.warm_up + plan.duration;
@@ -287,6 +277,18 @@ impl Run<'_> {
 }
 
 impl Pair {
+    /// Has the client open these connections, unless they are open.
+    fn connect(&mut self, shape: Shape) -> anyhow::Result<()> {
+        if self.shape != Some(shape) {
+            self.client.send(&ToClient::Connect { shape })?;
+            match self.client.receive(OPEN_TIME_MAX)? {
+                FromClient::Connected => self.shape = Some(shape),
+                other => bail!("the client of {}: {}", self.name, unexpected(other)),
+            }
+        }
+        Ok(())
+    }
+
     /// Has the server emit; says what.
     fn emit(&mut self, emit: Emit) -> anyhow::Result<Emission> {
         self.server.send(&ToServer::Emit(emit))?;

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use clock::Clock;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
@@ -27,6 +28,9 @@ pub enum EngineError {
     #[error("a worker ended unexpectedly")]
     WorkerLost,
 }
+
+/// Time that the connections have to say that they close.
+const GOODBYE_TIME: Duration = Duration::from_millis(20);
 
 /// Workers with open connections, ready for rounds.
 #[derive(Debug)]
@@ -151,6 +155,10 @@ impl<J: Job> WorkerTask<J> {
                     break;
                 }
             }
+            // What a connection has to say at its end is said by its task: a UDP subscriber that does not say so would be
+            // sent to for the rest of its lease.
+            drop(worker);
+            clock::pause(GOODBYE_TIME).await;
             Ok(())
         })
     }
