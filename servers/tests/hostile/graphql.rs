@@ -1,0 +1,174 @@
+//! GraphQL: queries that are too deep, too wide, too complex or too many; mutations by GET; what is no query; slow
+//! bodies; and the WebSocket of subscriptions.
+
+use proto::Protocol;
+use servers::Limits;
+
+use crate::raw_websocket::{RawWebSocket, TEXT};
+use crate::{Server, limits, text};
+
+fn post(server: &Server, content_type: &str, body: &str) -> String {
+    let length = body.len();
+    let request = format!(
+        "POST /graphql HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-type: {content_type}\r\n\
+         content-length: {length}\r\n\r\n{body}"
+    );
+    text(&server.answer(request.as_bytes()))
+}
+
+fn query(server: &Server, query: &str) -> String {
+    post(server, "application/json", &serde_json::json!({ "query": query }).to_string())
+}
+
+fn get(server: &Server, query: &str) -> String {
+    let request = format!("GET /graphql?{query} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
+    text(&server.answer(request.as_bytes()))
+}
+
+pub(crate) fn quote_over_graphql(server: &Server) {
+    let answer = query(server, r#"{quote(symbol:"AAAA"){last_cents}}"#);
+    assert!(answer.starts_with("HTTP/1.1 200") && answer.contains(r#"{"data":{"quote":{"last_cents":"#));
+}
+
+/// `{__schema{types{fields{type{ofType{…` so many levels below each other.
+fn deep(levels: usize) -> String {
+    let (open, close) = ("ofType{".repeat(levels), "}".repeat(levels));
+    format!("{{__schema{{types{{fields{{type{{{open}name{close}}}}}}}}}}}")
+}
+
+#[test]
+fn graphql_refuses_what_is_too_deep_wide_complex_or_many_and_serves_on() {
+    let server = Server::start(Protocol::GraphQl, limits());
+    let alias = |nth: usize| format!(r#"a{nth}:quote(symbol:"AAAA"){{symbol}}"#);
+    let wide: String = (0..31).map(alias).collect();
+    let hidden = format!("query{{...f}} fragment f on Query{{{wide}}}");
+    let candles = |nth: usize| format!(r#"a{nth}:history(symbol:"AAAA",n:10000){{candles{{volume}}}}"#);
+    let many_candles: String = (0..11).map(candles).collect();
+    let circular = "query{...f} fragment f on Query{...f}";
+    for (hostile, said) in [
+        (deep(14), "too deep"),
+        (deep(3_000), "recursion limit"),
+        (format!("{{{wide}}}"), "aliases are over the limit"),
+        (hidden, "aliases are over the limit"),
+        (circular.to_owned(), "recursion depth"),
+        (format!("{{{many_candles}}}"), "too complex"),
+        (r#"{quotes(symbols:[])}"#.to_owned(), "errors"),
+        (r#"{history(symbol:"AAAA",n:4294967295){candles{volume}}}"#.to_owned(), "too complex"),
+        (r#"{history(symbol:"AAAA",n:-1){candles{volume}}}"#.to_owned(), "errors"),
+        ("{quote(".to_owned(), "errors"),
+        ("{gopher}".to_owned(), "gopher"),
+        (String::new(), "errors"),
+    ] {
+        let answer = query(&server, &hostile);
+        let refused = answer.starts_with("HTTP/1.1 200") && answer.contains(r#""errors":["#);
+        assert!(refused && answer.contains(said), "{hostile:.80}: {answer}");
+        assert!(!answer.contains(r#"{"data":{"#), "{hostile:.80}: {answer}");
+        quote_over_graphql(&server);
+    }
+    let below = deep(10);
+    assert!(query(&server, &below).contains(r#"{"data":{"__schema""#), "{}", query(&server, &below));
+}
+
+#[test]
+fn graphql_answers_what_is_no_query_and_serves_on() {
+    let server = Server::start(Protocol::GraphQl, limits());
+    let one = r#"{"query":"{__typename}"}"#;
+    let batch = |queries: usize| format!("[{}]", vec![one; queries].join(","));
+    for (content_type, body, status, said) in [
+        ("application/json", "no json".to_owned(), 400, "not a GraphQL request"),
+        ("application/json", "[".repeat(10_000), 400, "not a GraphQL request"),
+        ("application/json", batch(11), 400, "a batch has at most 10"),
+        ("application/json", batch(10), 200, r#"[{"data""#),
+        ("application/json", " ".repeat(70_000), 413, "a body may have"),
+        ("text/plain", one.to_owned(), 415, "application/json"),
+        ("multipart/form-data; boundary=x", one.to_owned(), 415, "application/json"),
+    ] {
+        let answer = post(&server, content_type, &body);
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status}")) && answer.contains(said), "{answer}");
+        quote_over_graphql(&server);
+    }
+    let slow = server.answer(
+        b"POST /graphql HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-type: application/json\r\n\
+          content-length: 50\r\n\r\n{",
+    );
+    assert!(text(&slow).starts_with("HTTP/1.1 408"), "{}", text(&slow));
+    quote_over_graphql(&server);
+}
+
+#[test]
+fn a_get_reads_and_never_writes() {
+    let server = Server::start(Protocol::GraphQl, limits());
+    let read = get(&server, "query=%7Bquote(symbol:%22AAAA%22)%7Bsymbol%7D%7D");
+    assert!(read.contains(r#"{"data":{"quote":{"symbol":"AAAA"}}}"#), "{read}");
+    let order = "mutation%7Bplace_order(order:%7Baccount:%22ACC00001%22,symbol:%22AAAA%22,side:buy,quantity:1%7D)\
+                 %7Border_id%7D%7D";
+    let also_hidden =
+        format!("query%20q%7B__typename%7D%20{}", order.replace("mutation%7B", "mutation%20m%7B"));
+    for query in [format!("query={order}"), format!("query={also_hidden}&operationName=m")] {
+        let refused = get(&server, &query);
+        assert!(refused.contains("only queries go by GET"), "{refused}");
+        assert!(
+            refused.contains(r#""code":"FAULT_CODE_INVALID_ARGUMENT""#) && !refused.contains("order_id\":")
+        );
+    }
+    // The same by POST is placed, and has the first number: none was placed before.
+    let mutation =
+        r#"mutation{place_order(order:{account:"ACC00001",symbol:"AAAA",side:buy,quantity:1}){order_id}}"#;
+    assert!(query(&server, mutation).contains(r#"{"order_id":1}"#), "{}", query(&server, mutation));
+    for nonsense in ["", "query=%ff", "variables=no", "extensions=%7B%7D"] {
+        let refused = get(&server, nonsense);
+        assert!(refused.contains(r#""errors":["#), "{nonsense}: {refused}");
+    }
+    quote_over_graphql(&server);
+}
+
+fn open(server: &Server) -> RawWebSocket {
+    let mut socket = RawWebSocket::open(server.connect(), "/graphql/ws", "graphql-transport-ws");
+    socket.send_text(r#"{"type":"connection_init"}"#);
+    assert!(socket.next_text().contains("connection_ack"));
+    socket
+}
+
+fn subscribe(id: usize) -> String {
+    format!(r#"{{"id":"{id}","type":"subscribe","payload":{{"query":"subscription{{ticks{{sequence}}}}"}}}}"#)
+}
+
+#[test]
+fn a_graphql_websocket_has_so_many_operations_and_no_more() {
+    let server = Server::start(Protocol::GraphQl, Limits { subscriptions_max: 2, ..limits() });
+    let mut socket = open(&server);
+    (1..=3).for_each(|id| socket.send_text(&subscribe(id)));
+    let refused = std::iter::repeat_with(|| socket.next_text()).find(|text| text.contains("errors")).unwrap();
+    assert!(refused.contains(r#""id":"3""#) && refused.contains("2 operations at once"), "{refused}");
+    assert!(refused.contains("FAULT_CODE_LIMIT"), "{refused}");
+    // A place that is given back can be taken again.
+    socket.send_text(r#"{"id":"1","type":"complete"}"#);
+    let completed = |text: &String| text.contains("complete") && text.contains(r#""id":"1""#);
+    std::iter::repeat_with(|| socket.next_text()).find(completed).unwrap();
+    socket.send_text(&subscribe(4));
+    let fourth = std::iter::repeat_with(|| socket.next_text()).find(|text| text.contains(r#""id":"4""#));
+    assert!(fourth.as_ref().is_some_and(|text| text.contains("sequence")), "{fourth:?}");
+    quote_over_graphql(&server);
+}
+
+#[test]
+fn a_graphql_websocket_closes_on_hostile_messages_and_the_server_serves_on() {
+    let server = Server::start(Protocol::GraphQl, limits());
+    for hostile in ["no json", r#"{"type":"gopher"}"#, r#"{"type":"connection_init"}"#, &"x".repeat(100_000)]
+    {
+        let mut socket = open(&server);
+        socket.send(TEXT, hostile.as_bytes());
+        while socket.next().is_some() {}
+        quote_over_graphql(&server);
+    }
+    // A subscription before the handshake of GraphQL's own.
+    let mut early = RawWebSocket::open(server.connect(), "/graphql/ws", "graphql-transport-ws");
+    early.send_text(&subscribe(1));
+    assert_eq!(early.close_code(), Some(1011));
+    // A mutation over the WebSocket is a call as by POST; a query that is too deep is refused as by POST.
+    let mut socket = open(&server);
+    let too_deep = serde_json::json!({ "id": "1", "type": "subscribe", "payload": { "query": deep(14) } });
+    socket.send_text(&too_deep.to_string());
+    assert!(socket.next_text().contains("too deep"));
+    quote_over_graphql(&server);
+}
