@@ -18,6 +18,7 @@ fn quote() -> Vec<u8> {
 }
 
 /// The request of a call, what its answer begins with, and what its end holds.
+#[allow(clippy::type_complexity, reason = "a table: its rows are read where it stands")]
 fn calls() -> [(Protocol, Vec<u8>, &'static [u8], &'static [u8]); 5] {
     let rest = b"GET /v1/quotes/AAAA HTTP/1.1\r\nhost: x\r\n\r\n".to_vec();
     let graphql =

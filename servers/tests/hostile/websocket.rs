@@ -35,7 +35,7 @@ fn websocket_closes_on_hostile_messages_with_their_code_and_serves_on() {
     ] {
         let mut socket = open(&server);
         socket.send(first, message.as_bytes());
-        assert_eq!(socket.close_code(), Some(code), "{:.40}", message);
+        assert_eq!(socket.close_code(), Some(code), "{message:.40}");
         quote_over_websocket(&server);
     }
 }

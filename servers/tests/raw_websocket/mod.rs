@@ -98,9 +98,8 @@ impl RawWebSocket {
     /// one.
     pub(crate) fn close_code(&mut self) -> Option<u16> {
         loop {
-            match self.next()? {
-                (CLOSE, payload) => return payload.first_chunk().map(|code| u16::from_be_bytes(*code)),
-                _ => {}
+            if let (CLOSE, payload) = self.next()? {
+                return payload.first_chunk().map(|code| u16::from_be_bytes(*code));
             }
         }
     }
