@@ -8,7 +8,7 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use eventsource_stream::{Event, Eventsource as _};
 use futures::stream::{self, Stream, StreamExt as _};
 use http::{HeaderValue, Request};
@@ -224,11 +224,33 @@ impl EventSource {
             let chunk = http.next_data(&mut body).await?;
             Some((chunk, (http, body)))
         });
-        let events = Box::pin(chunks).eventsource();
-        self.events =
-            Some(Box::pin(events.map(|event| event.map_err(|e| CallError::Protocol(e.to_string())))));
+        self.events = Some(read_events(chunks));
         Ok(())
     }
+}
+
+/// The events of a stream that comes in chunks.
+fn read_events(chunks: impl Stream<Item = Result<Bytes, CallError>> + 'static) -> Events {
+    let mut start = Some(BytesMut::new());
+    let chunks = chunks.map(move |chunk| chunk.map(|chunk| without_byte_order_mark(&mut start, chunk)));
+    let events = chunks.boxed_local().eventsource();
+    Box::pin(events.map(|event| event.map_err(|error| CallError::Protocol(error.to_string()))))
+}
+
+/// The standard ignores a byte order mark at the start; eventsource-stream 0.2.3 panics at one, so that it must not come
+/// to see it.
+fn without_byte_order_mark(start: &mut Option<BytesMut>, chunk: Bytes) -> Bytes {
+    const MARK: &[u8] = "\u{feff}".as_bytes();
+    let Some(mut held) = start.take() else { return chunk };
+    held.extend_from_slice(&chunk);
+    if held.len() < MARK.len() && MARK.starts_with(&held) {
+        *start = Some(held);
+        return Bytes::new();
+    }
+    if held.starts_with(MARK) {
+        drop(held.split_to(MARK.len()));
+    }
+    held.freeze()
 }
 
 #[derive(serde::Deserialize)]
@@ -309,5 +331,51 @@ async fn forward(mut source: EventSource, events: EventsIn) {
         if events.send(event).await.is_err() {
             return;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The events of a stream that comes in these pieces, by the parser that the client uses.
+    fn parse(pieces: &[&str]) -> Vec<(String, String, String)> {
+        let pieces: Vec<Result<Bytes, CallError>> =
+            pieces.iter().map(|piece| Ok(Bytes::copy_from_slice(piece.as_bytes()))).collect();
+        let events = read_events(stream::iter(pieces));
+        let runtime = crate::local_runtime().unwrap();
+        let events = runtime.block_on(events.map(Result::unwrap).collect::<Vec<_>>());
+        events.into_iter().map(|event| (event.event, event.data, event.id)).collect()
+    }
+
+    fn event(name: &str, data: &str, id: &str) -> (String, String, String) {
+        (name.to_owned(), data.to_owned(), id.to_owned())
+    }
+
+    /// The examples of the WHATWG's HTML standard, section 9.2.6, "Interpreting an event stream".
+    #[test]
+    fn event_streams_are_read_as_the_standard_has_it() {
+        let ticker = ["data: YHOO\ndata: +2\ndata: 10\n\n"];
+        assert_eq!(parse(&ticker), [event("message", "YHOO\n+2\n10", "")]);
+        let ids =
+            [": test stream\n\ndata: first event\nid: 1\n\ndata:second event\nid\n\ndata:  third event\n"];
+        // The third has no blank line behind it and is dropped.
+        assert_eq!(parse(&ids), [event("message", "first event", "1"), event("message", "second event", "")]);
+        let empty = ["data\n\ndata\ndata\n\ndata:"];
+        let seen = parse(&empty);
+        // The standard dispatches an empty event and one of a line break; the parser leaves the wholly empty one out, which
+        // our server never sends.
+        assert!(seen.ends_with(&[event("message", "\n", "")]), "{seen:?}");
+        assert_eq!(parse(&["data:test\n\ndata: test\n\n"]), vec![event("message", "test", ""); 2]);
+    }
+
+    #[test]
+    fn line_ends_and_pieces_do_not_matter() {
+        for end in ["\n", "\r\n", "\r"] {
+            // A carriage return alone is a line's end only once it is seen that no line feed follows: hence the comment.
+            let text = ["event: tick", "id: 7", "data: {}", "", ":", ""].join(end);
+            assert_eq!(parse(&[&text]).first(), Some(&event("tick", "{}", "7")), "{end:?}");
+        }
+        assert_eq!(parse(&["\u{feff}event: ti", "ck\nda", "ta: {}\n", "\n"]), [event("tick", "{}", "")]);
     }
 }

@@ -15,6 +15,7 @@ mod stalled;
 mod tcp;
 mod udp;
 mod websocket;
+mod websocket_rfc;
 
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
