@@ -260,24 +260,33 @@ fn a_stopped_run_leaves_no_child_behind_and_keeps_what_was_measured() {
     assert!(folder.path().join("rest-vs-grpc/report.html").exists());
 }
 
-/// `wirebench serve reference`, stopped when dropped.
-struct Reference {
+/// `wirebench serve`, stopped when dropped.
+struct Serving {
     process: Child,
-    http: String,
-    tcp: String,
+    /// The first two addresses that it printed.
+    addresses: [String; 2],
 }
 
-impl Reference {
-    fn start(arguments: &[&str]) -> Reference {
+impl Serving {
+    fn start(arguments: &[&str]) -> Serving {
         let mut process =
-            wirebench(&[&["serve", "reference"], arguments].concat()).stdout(Stdio::piped()).spawn().unwrap();
+            wirebench(&[&["serve"], arguments].concat()).stdout(Stdio::piped()).spawn().unwrap();
         let mut lines = BufReader::new(process.stdout.take().unwrap()).lines().map(Result::unwrap);
         let mut next = || lines.next().unwrap().split(' ').nth(1).unwrap().to_owned();
-        Reference { http: next(), tcp: next(), process }
+        Serving { addresses: [next(), next()], process }
+    }
+
+    /// A reference server, over HTTP and over TCP.
+    fn reference(arguments: &[&str]) -> Serving {
+        Serving::start(&[&["reference"], arguments].concat())
+    }
+
+    fn http(&self) -> &str {
+        &self.addresses[0]
     }
 }
 
-impl Drop for Reference {
+impl Drop for Serving {
     fn drop(&mut self) {
         signal(self.process.id(), "-TERM");
         let _ = self.process.wait();
@@ -294,12 +303,12 @@ fn load(arguments: &[&str]) -> serde_json::Value {
 /// figure, for `calibrate` and not for a test.
 #[test]
 fn a_load_counts_everything_and_reads_no_less_than_the_truth() {
-    let reference = Reference::start(&["--delay=2ms"]);
+    let reference = Serving::reference(&["--delay=2ms"]);
     let ping = ["--body=GET / HTTP/1.1\\r\\n\\r\\n", "--reply-until=\\r\\n\\r\\nok"];
     for arguments in [
-        vec![reference.http.as_str()],
-        [&[reference.tcp.as_str()], &["--frame=market"][..]].concat(),
-        [&[reference.http.replace("http", "tcp").as_str()], &ping[..]].concat(),
+        vec![reference.http()],
+        [&[reference.addresses[1].as_str()], &["--frame=market"][..]].concat(),
+        [&[reference.http().replace("http", "tcp").as_str()], &ping[..]].concat(),
     ] {
         let found = load(&[&arguments[..], &["--rate=500", "--duration=1s", "--connections=16"]].concat());
         assert_eq!(
@@ -320,8 +329,8 @@ fn a_load_counts_everything_and_reads_no_less_than_the_truth() {
 /// calls that were sent meanwhile.
 #[test]
 fn a_freeze_is_not_omitted() {
-    let reference = Reference::start(&["--delay=1ms", "--freeze=500ms/1s"]);
-    let found = load(&[&reference.http, "--rate=200", "--duration=2s", "--connections=1"]);
+    let reference = Serving::reference(&["--delay=1ms", "--freeze=500ms/1s"]);
+    let found = load(&[reference.http(), "--rate=200", "--duration=2s", "--connections=1"]);
     assert_eq!(found["failed_total"], 0, "{found}");
     let p90 = found["response_us"]["p90"].as_f64().unwrap();
     // Half the arrivals wait evenly 0 to 500 ms, and longer behind each other on one connection: p90 is 400 ms or more.
@@ -330,8 +339,9 @@ fn a_freeze_is_not_omitted() {
 
 #[test]
 fn failures_are_counted_by_kind_and_thresholds_end_with_3() {
-    let reference = Reference::start(&["--delay=300ms"]);
-    let found = load(&[&reference.http, "--rate=50", "--duration=1s", "--connections=8", "--time-out=100ms"]);
+    let reference = Serving::reference(&["--delay=300ms"]);
+    let found =
+        load(&[reference.http(), "--rate=50", "--duration=1s", "--connections=8", "--time-out=100ms"]);
     assert_eq!((&found["ok"], &found["failed"]["timed_out"]), (&0.into(), &50.into()), "{found}");
     assert!(found["response_us"]["p50"].as_f64().unwrap() >= 99_900.0);
     assert!(
@@ -339,9 +349,29 @@ fn failures_are_counted_by_kind_and_thresholds_end_with_3() {
         "an abandoned HTTP/1.1 connection was used again"
     );
     let arguments =
-        ["load", &reference.http, "--rate=50", "--duration=300ms", "--connections=64", "--allow-debug"];
+        ["load", reference.http(), "--rate=50", "--duration=300ms", "--connections=64", "--allow-debug"];
     for (threshold, code) in [("response.p50 > 100ms", 3), ("response.p50 > 5s", 0), ("failed > 0%", 0)] {
         let held = output(&[&arguments[..], &["--fail-on", threshold]].concat());
         assert_eq!(held.status.code(), Some(code), "{threshold}: {}", stderr(&held));
+    }
+}
+
+/// A message and its reply, a datagram and its reply, from servers that the engine knows nothing of.
+#[test]
+fn websockets_and_datagrams_are_loaded_too() {
+    let serving = Serving::start(&["websocket", "udp"]);
+    let [websocket, udp] = &serving.addresses;
+    let message = r#"--body={"id":7,"kind":"quote_request","body":{"symbol":"AAAA"}}"#;
+    let subprotocol = "--header=Sec-WebSocket-Protocol: wirebench.json.v1";
+    let datagram = r"--body=\x00\x00\x00\x0b\x00\x00\x00\x07\x01\x0a\x04AAAA";
+    for arguments in [
+        vec![websocket.as_str(), message],
+        vec![websocket.as_str(), message, subprotocol],
+        vec![udp.as_str(), datagram],
+        vec![udp.as_str(), "--frame=market"],
+    ] {
+        let found = load(&[&arguments[..], &["--rate=200", "--duration=1s", "--connections=4"]].concat());
+        let counted = (&found["arrivals"], &found["ok"], &found["failed_total"]);
+        assert_eq!(counted, (&200.into(), &200.into(), &0.into()), "{arguments:?}: {found}");
     }
 }
