@@ -378,4 +378,50 @@ mod tests {
         }
         assert_eq!(parse(&["\u{feff}event: ti", "ck\nda", "ta: {}\n", "\n"]), [event("tick", "{}", "")]);
     }
+
+    /// A server that hangs up after each answer; gives back the requests that it got.
+    fn cut_off_after(answers: Vec<&'static str>) -> (SocketAddr, std::thread::JoinHandle<Vec<String>>) {
+        use std::io::{Read as _, Write as _};
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let serving = std::thread::spawn(move || {
+            let mut requests = Vec::new();
+            for body in answers {
+                let (mut stream, _) = listener.accept().unwrap();
+                let mut request = Vec::new();
+                let mut byte = [0];
+                while !request.ends_with(b"\r\n\r\n") && stream.read(&mut byte).unwrap() == 1 {
+                    request.push(byte[0]);
+                }
+                requests.push(String::from_utf8(request).unwrap());
+                let head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n";
+                stream.write_all(format!("{head}{body}").as_bytes()).unwrap();
+            }
+            requests
+        });
+        (address, serving)
+    }
+
+    #[test]
+    fn a_source_resumes_where_it_was_cut_off_and_counts_what_it_missed() {
+        let (address, serving) = cut_off_after(vec![
+            "retry: 1\nid: 1\nevent: tick\ndata: {\"sequence\":1}\n\nid: 2\nevent: tick\ndata: {\"sequence\":2}\n\nid: 3\nev",
+            "event: gap\ndata: {\"missed\":3}\n\nid: 6\nevent: tick\ndata: {\"sequence\":6}\n\n",
+        ]);
+        let runtime = crate::local_runtime().unwrap();
+        let (sequences, reconnections, missed) = runtime.block_on(async {
+            let connection = SseConnector { address, http: HttpVersion::Http1 }.connect().await.unwrap();
+            let mut source = connection.event_source(&SubscribeRequest::default()).await.unwrap();
+            let mut sequences = Vec::new();
+            for _ in 0..3 {
+                sequences.push(source.next().await.unwrap().unwrap().sequence);
+            }
+            (sequences, source.reconnections(), source.missed())
+        });
+        assert_eq!((sequences, reconnections, missed), (vec![1, 2, 6], 1, 3));
+        let requests = serving.join().unwrap();
+        assert!(!requests[0].contains("last-event-id"), "{}", requests[0]);
+        // The event that was cut in two was not seen.
+        assert!(requests[1].contains("last-event-id: 2\r\n"), "{}", requests[1]);
+    }
 }

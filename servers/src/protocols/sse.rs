@@ -26,7 +26,8 @@ use crate::http_server::{self, Versions};
 use crate::market::{EncodedTick, Subscription};
 use crate::{Limits, Market, Shutdown};
 
-/// The pause that a client is asked to make before it connects again, in milliseconds.
+/// The pause that a client is asked to make before it connects again, in milliseconds. It goes out as the first line of
+/// the first event: some parsers (eventsource-stream) tell of it only with an event that has data.
 const RETRY_MS: u64 = 1_000;
 
 /// Serves until `shutdown`, then drains: a stream ends where its last whole event does.
@@ -77,7 +78,7 @@ async fn ticks(
         keep_alive_every: state.limits.keep_alive_every,
         quiet: quiet(state.limits.keep_alive_every),
     };
-    let body = stream::once(std::future::ready(Bytes::from(format!("retry: {RETRY_MS}\n\n"))));
+    let body = stream::once(std::future::ready(Bytes::from(format!("retry: {RETRY_MS}\n"))));
     let body = body.chain(stream::unfold(events, Events::next_chunk));
     let body = Body::from_stream(body.map(Ok::<_, std::convert::Infallible>));
     let headers = [
@@ -134,7 +135,7 @@ impl Events {
             }
             () = &mut self.quiet => {
                 self.quiet = quiet(self.keep_alive_every);
-                Some((Bytes::from_static(b": still here\n\n"), self))
+                Some((Bytes::from_static(b": still here\n"), self))
             }
         }
     }
