@@ -13,6 +13,9 @@ use tokio_tungstenite::tungstenite::{Error, Message};
 use crate::connection::{CallError, connect_tcp};
 use crate::http_client::BODY_BYTES_MAX;
 
+/// Bytes read at a time, as over TCP. The library's default of 128 KiB is zeroed before each read.
+const READ_BYTES: usize = 16 << 10;
+
 /// An open WebSocket.
 pub(crate) type WebSocket = WebSocketStream<TcpStream>;
 
@@ -33,6 +36,7 @@ pub(crate) async fn connect(
         request.headers_mut().insert(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(name));
     }
     let config = WebSocketConfig::default()
+        .read_buffer_size(READ_BYTES)
         .max_message_size(Some(BODY_BYTES_MAX))
         .max_frame_size(Some(BODY_BYTES_MAX));
     let opened = tokio_tungstenite::client_async_with_config(request, stream, Some(config)).await;

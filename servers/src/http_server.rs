@@ -17,6 +17,9 @@ use crate::{Limits, Shutdown};
 const REFUSAL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nconnection: close\r\n\
 content-type: application/problem+json\r\n\r\n{\"title\":\"too many open connections\",\"status\":503}";
 
+/// Bytes that a WebSocket reads at a time, as TCP does. The library's default of 128 KiB is zeroed before each read.
+pub(crate) const WEBSOCKET_READ_BYTES: usize = 16 << 10;
+
 /// Which HTTP versions a server speaks on its port.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Versions {

@@ -21,7 +21,7 @@ use proto::Protocol;
 use tokio::net::TcpListener;
 
 use super::rest::read_body;
-use crate::http_server::{self, Upgrades, Versions};
+use crate::http_server::{self, Upgrades, Versions, WEBSOCKET_READ_BYTES};
 use crate::{Limits, Market, Shutdown};
 use bounds::{Bounded, ReadOnly, SocketOperations};
 use schema::MarketSchema;
@@ -132,7 +132,10 @@ async fn subscribe(
         Err(rejection) => return rejection.into_response(),
     };
     let name = WebSocketProtocols::GraphQLWS.sec_websocket_protocol();
-    let upgrade = upgrade.protocols([name]).max_message_size(api.limits.message_bytes_max);
+    let upgrade = upgrade
+        .protocols([name])
+        .max_message_size(api.limits.message_bytes_max)
+        .read_buffer_size(WEBSOCKET_READ_BYTES);
     let (Ok(protocol), true) = (protocol, upgrade.selected_protocol().is_some()) else {
         return refuse(StatusCode::BAD_REQUEST, format!("the subprotocol is {name}"));
     };

@@ -26,7 +26,7 @@ use tokio::net::TcpListener;
 use tokio_tungstenite::tungstenite;
 
 use crate::conversation::{Conversation, Outbound};
-use crate::http_server::{self, Upgrades, Versions};
+use crate::http_server::{self, Upgrades, Versions, WEBSOCKET_READ_BYTES};
 use crate::{Limits, Market, Shutdown};
 
 /// The subprotocol of each encoding.
@@ -58,6 +58,7 @@ async fn upgrade(
         .protocols(SUBPROTOCOLS.map(|(name, _)| name))
         .max_message_size(limits.message_bytes_max)
         .max_frame_size(limits.message_bytes_max)
+        .read_buffer_size(WEBSOCKET_READ_BYTES)
         .write_buffer_size(WRITE_BUFFER_BYTES)
         .max_write_buffer_size(WRITE_BUFFER_BYTES + BODY_BYTES_MAX);
     let selected = upgrade.selected_protocol().and_then(|name| name.to_str().ok());

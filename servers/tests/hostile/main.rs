@@ -6,8 +6,6 @@
 mod draining;
 mod graphql;
 mod grpc;
-#[path = "../raw_websocket/mod.rs"]
-#[allow(dead_code, reason = "each test uses a part of it")]
 mod raw_websocket;
 mod rest;
 mod sse;

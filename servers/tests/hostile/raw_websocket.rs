@@ -1,7 +1,7 @@
 //! A WebSocket whose frames are made by hand, so that they can be wrong.
 
 use std::io::{Read as _, Write as _};
-use std::net::{SocketAddr, TcpStream};
+use std::net::TcpStream;
 use std::time::Duration;
 
 /// First byte of a whole frame of each opcode: FIN and the opcode.
@@ -53,10 +53,6 @@ impl RawWebSocket {
         let head = head(&mut stream);
         assert!(head.starts_with("HTTP/1.1 101"), "{head}");
         RawWebSocket { stream }
-    }
-
-    pub(crate) fn connect(address: SocketAddr, path: &str, subprotocol: &str) -> RawWebSocket {
-        RawWebSocket::open(TcpStream::connect(address).unwrap(), path, subprotocol)
     }
 
     pub(crate) fn send(&mut self, first: u8, payload: &[u8]) {
