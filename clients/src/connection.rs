@@ -138,6 +138,12 @@ impl fmt::Display for Failure {
     }
 }
 
+impl From<Unsupported> for CallError {
+    fn from(error: Unsupported) -> CallError {
+        CallError::Protocol(error.to_string())
+    }
+}
+
 impl CallError {
     /// The kind it is counted under.
     pub fn failure(&self) -> Failure {

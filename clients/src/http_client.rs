@@ -230,14 +230,32 @@ impl Origin {
     }
 
     /// HTTP/1.1 names the authority in a header, HTTP/2 in the URI.
-    pub(crate) fn uri(&self, path: &str) -> Result<Uri, Unsupported> {
+    fn uri(&self, path: &str) -> Result<Uri, Unsupported> {
         match self.version {
             HttpVersion::Http1 => path.parse().map_err(unsupported),
             HttpVersion::Http2 => format!("http://{}{path}", self.authority).parse().map_err(unsupported),
         }
     }
 
-    pub(crate) fn headers(&self, accept: &'static str) -> Result<HeaderMap, Unsupported> {
+    /// A GET of a path, its reply in a media type.
+    pub(crate) fn get(&self, path: &str, accept: &'static str) -> Result<HttpRequest, Unsupported> {
+        let (uri, headers) = (self.uri(path)?, self.headers(accept)?);
+        Ok(HttpRequest { method: Method::GET, uri, headers, body: Bytes::new() })
+    }
+
+    /// A POST of a body to a path, both ways in a media type.
+    pub(crate) fn post(
+        &self,
+        path: &str,
+        media_type: &'static str,
+        body: Bytes,
+    ) -> Result<HttpRequest, Unsupported> {
+        let (uri, mut headers) = (self.uri(path)?, self.headers(media_type)?);
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type));
+        Ok(HttpRequest { method: Method::POST, uri, headers, body })
+    }
+
+    fn headers(&self, accept: &'static str) -> Result<HeaderMap, Unsupported> {
         let mut headers = HeaderMap::new();
         if self.version == HttpVersion::Http1 {
             headers.insert(header::HOST, HeaderValue::from_str(&self.authority).map_err(unsupported)?);
@@ -247,13 +265,28 @@ impl Origin {
     }
 }
 
-/// A request from its prepared parts.
-pub(crate) fn request(method: &Method, uri: &Uri, headers: &HeaderMap, body: &Bytes) -> Request<Full<Bytes>> {
-    let mut request = Request::new(Full::new(body.clone()));
-    *request.method_mut() = method.clone();
-    *request.uri_mut() = uri.clone();
-    *request.headers_mut() = headers.clone();
-    request
+/// One HTTP request, to be sent again and again.
+#[derive(Debug, Clone)]
+pub struct HttpRequest {
+    /// The method.
+    pub method: Method,
+    /// The whole URI, or its path where a header names the authority.
+    pub uri: Uri,
+    /// Headers.
+    pub headers: HeaderMap,
+    /// The body.
+    pub body: Bytes,
+}
+
+impl HttpRequest {
+    /// As hyper takes it.
+    pub(crate) fn build(&self) -> Request<Full<Bytes>> {
+        let mut request = Request::new(Full::new(self.body.clone()));
+        *request.method_mut() = self.method.clone();
+        *request.uri_mut() = self.uri.clone();
+        *request.headers_mut() = self.headers.clone();
+        request
+    }
 }
 
 #[allow(clippy::needless_pass_by_value, reason = "it is given to map_err")]
@@ -273,6 +306,11 @@ pub(crate) fn escape(text: &str) -> String {
         }
     }
     out
+}
+
+/// Several, separated by commas.
+pub(crate) fn escape_all(texts: &[String]) -> String {
+    texts.iter().map(|text| escape(text)).collect::<Vec<_>>().join(",")
 }
 
 async fn collect(mut body: Incoming) -> Result<Bytes, CallError> {

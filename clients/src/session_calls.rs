@@ -41,7 +41,7 @@ where
 
     async fn connect(&self) -> Result<Self::Connection, CallError> {
         let connection = self.connector.connect().await?;
-        let session = connection.session().await.map_err(|error| CallError::Protocol(error.to_string()))?;
+        let session = connection.session().await?;
         let OpenSession { requests, events } = session;
         let subscribe = SessionRequest { request: Some(Request::Subscribe(SubscribeRequest::default())) };
         requests.send(subscribe).await.map_err(|_| lost())?;

@@ -35,6 +35,8 @@ pub mod bounds {
     pub const QUANTITY_MAX: u32 = 1_000_000;
     /// Bytes of an idempotency key.
     pub const IDEMPOTENCY_KEY_BYTES_MAX: usize = 128;
+    /// Time for which a UDP subscription or session lives when it is not renewed.
+    pub const LEASE: std::time::Duration = std::time::Duration::from_secs(10);
     /// Paths in a field mask.
     pub const MASK_PATHS_MAX: usize = 64;
 }

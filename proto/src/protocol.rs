@@ -91,7 +91,7 @@ impl Protocol {
 
     /// Bytes of the largest message that it carries, encoded as protobuf; `None` where only the servers' limits bound
     /// it. A reply that is larger is refused with a fault, a request that is larger cannot be prepared.
-    pub const fn message_bytes_max(self) -> Option<usize> {
+    pub fn message_bytes_max(self) -> Option<usize> {
         match self {
             Protocol::Udp => Some(DATAGRAM_BYTES_MAX - HEADER_BYTES),
             _ => None,

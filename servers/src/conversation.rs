@@ -4,12 +4,12 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use futures::future::BoxFuture;
 use futures::stream::{self, FuturesUnordered, StreamExt as _};
 use prost::Message;
 use proto::encoding::Encoding;
-use proto::frame::{Frame, Kind};
+use proto::frame::{self, Frame, Kind};
 use proto::v1::{FaultCode, SessionRequest, SubscribeRequest};
 use proto::{Fault, MarketResult, Operation, Reply};
 use serde::Serialize;
@@ -32,6 +32,21 @@ pub(crate) trait Outbound {
 
     /// Bytes that wait to be sent.
     fn waiting(&self) -> usize;
+}
+
+/// Frames with their length, one behind the other: a TCP stream's, or the one of a datagram.
+impl Outbound for BytesMut {
+    fn put<M: Message + Serialize>(&mut self, id: u32, kind: Kind, message: &M) {
+        frame::put(self, id, kind, message);
+    }
+
+    fn put_encoded(&mut self, id: u32, kind: Kind, payload: &[u8]) {
+        frame::put_encoded(self, id, kind, payload);
+    }
+
+    fn waiting(&self) -> usize {
+        self.len()
+    }
 }
 
 /// Adds the frame that answers a call.
@@ -174,16 +189,7 @@ impl Conversation {
     }
 
     fn admit_feed(&self, id: u32) -> MarketResult<()> {
-        if self.feeds.contains_key(&id) {
-            let detail = "this id has a subscription or session already";
-            return Err(Fault::new(FaultCode::InvalidArgument, detail));
-        }
-        let max = self.limits.subscriptions_max;
-        if self.feeds.len() >= max {
-            let detail = format!("{max} subscriptions a connection are the limit");
-            return Err(Fault::new(FaultCode::Limit, detail));
-        }
-        Ok(())
+        admit_feed(self.feeds.contains_key(&id), self.feeds.len(), self.limits.subscriptions_max)
     }
 
     /// Ends every subscription and session, and says so.
@@ -198,6 +204,18 @@ impl Conversation {
         self.broken = true;
         put_answer(out, 0, Err(fault));
     }
+}
+
+/// Whether a caller that has so many subscriptions and sessions may have one more under an id.
+pub(crate) fn admit_feed(is_taken: bool, held: usize, max: usize) -> MarketResult<()> {
+    if is_taken {
+        let detail = "this id has a subscription or session already";
+        return Err(Fault::new(FaultCode::InvalidArgument, detail));
+    }
+    if held >= max {
+        return Err(Fault::new(FaultCode::Limit, format!("{max} subscriptions a caller are the limit")));
+    }
+    Ok(())
 }
 
 /// A subscription or a session that runs beside the calls, until it is dropped.

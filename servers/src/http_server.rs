@@ -6,19 +6,15 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::service::TowerToHyperService;
 use tokio::net::TcpListener;
-use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 use tower::Layer as _;
 
 use crate::accept::accept;
+use crate::upgrades::Upgrades;
 use crate::{Limits, Shutdown};
 
 /// Without a length: the close that follows ends the body.
 const REFUSAL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nconnection: close\r\n\
 content-type: application/problem+json\r\n\r\n{\"title\":\"too many open connections\",\"status\":503}";
-
-/// Bytes that a WebSocket reads at a time, as TCP does. The library's default of 128 KiB is zeroed before each read.
-pub(crate) const WEBSOCKET_READ_BYTES: usize = 16 << 10;
 
 /// Which HTTP versions a server speaks on its port.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,7 +42,7 @@ pub(crate) async fn serve(
         let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), service).into_owned();
         let shutdown = shutdown.clone();
         async move {
-            let _abandoned = upgrades.alive.clone().drop_guard();
+            let _given_up = upgrades.end_when_dropped();
             let mut connection = std::pin::pin!(connection);
             let ended = tokio::select! {
                 ended = connection.as_mut() => ended,
@@ -58,36 +54,10 @@ pub(crate) async fn serve(
             if let Err(error) = ended {
                 tracing::debug!("http connection ended: {error}");
             }
-            upgrades.tasks.close();
-            upgrades.tasks.wait().await;
+            upgrades.ended().await;
         }
     })
     .await;
-}
-
-/// What a connection became after an upgrade (a WebSocket): runs in a task of its own, and still counts as that
-/// connection, so that it has its place, its idle time-out and its drain.
-#[derive(Debug, Clone)]
-pub(crate) struct Upgrades {
-    /// The server stops: close soon.
-    pub(crate) shutdown: Shutdown,
-    /// Cancelled when the connection is given up.
-    alive: CancellationToken,
-    tasks: TaskTracker,
-}
-
-impl Upgrades {
-    fn new(shutdown: Shutdown) -> Upgrades {
-        Upgrades { shutdown, alive: CancellationToken::new(), tasks: TaskTracker::new() }
-    }
-
-    /// Ties a task to its connection. Call it while the request that upgrades is answered.
-    pub(crate) fn tie<F: Future<Output = ()>>(&self, task: F) -> impl Future<Output = ()> + use<F> {
-        let alive = self.alive.clone();
-        self.tasks.track_future(async move {
-            alive.run_until_cancelled(task).await;
-        })
-    }
 }
 
 fn builder(versions: Versions, limits: &Limits) -> Builder<TokioExecutor> {

@@ -11,6 +11,7 @@ pub mod limits;
 pub mod market;
 pub mod protocols;
 pub mod reference;
+mod upgrades;
 
 pub use limits::Limits;
 pub use market::{Market, MarketConfig};

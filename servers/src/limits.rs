@@ -35,7 +35,7 @@ pub struct Limits {
     /// by their sequence numbers. Default 256 KiB.
     pub outbound_bytes_max: usize,
     /// Time without a message from a WebSocket's peer after which it is sent a Ping, and after as much again without
-    /// an answer closed; time without an event after which SSE sends a comment. Default 20 s.
+    /// an answer closed; SSE sends a comment as often, events or not. Default 20 s.
     pub keep_alive_every: Duration,
     /// Time after which a UDP subscription or session that is not renewed is forgotten, and an address must prove
     /// itself again. Default 10 s.
@@ -79,7 +79,7 @@ impl Default for Limits {
             subscriptions_max: 64,
             outbound_bytes_max: 256 << 10,
             keep_alive_every: Duration::from_secs(20),
-            lease: Duration::from_secs(10),
+            lease: proto::bounds::LEASE,
             datagram_peers_max: 20_000,
             trust_loopback: true,
             graphql_depth_max: 16,

@@ -8,6 +8,7 @@ use clients::load::{Arrivals, Model, Outcome};
 use clients::protocols::Carriage;
 use lab::cores::Layout;
 use lab::machine::Machine;
+use proto::Capability;
 use proto::encoding::Encoding;
 
 use super::verdict::judge;
@@ -41,7 +42,8 @@ pub struct RunInfo {
 
 /// Makes the record, verdicts included.
 pub fn record(scenario: &Scenario, plan: &Plan, info: RunInfo, results: &Results) -> Record {
-    let warnings = warnings(&info, results);
+    let pushes = scenario.workload.operation == Capability::Subscribe;
+    let warnings = warnings(&info, results, pushes);
     let mut record = Record {
         schema: SCHEMA.to_owned(),
         tool: Tool::this(),
@@ -96,7 +98,7 @@ impl Tool {
     }
 }
 
-fn warnings(info: &RunInfo, results: &Results) -> Vec<String> {
+fn warnings(info: &RunInfo, results: &Results, pushes: bool) -> Vec<String> {
     let mut warnings = Vec::new();
     if cfg!(debug_assertions) {
         warnings.push("a debug build measured: the figures are several times too high".to_owned());
@@ -114,6 +116,10 @@ fn warnings(info: &RunInfo, results: &Results) -> Vec<String> {
     let of = measurements.len();
     match late.count() {
         0 => {}
+        late if pushes => warnings.push(format!(
+            "in {late} of {of} measurements the source emitted with a lag whose p99 was above {LAG_P99_US_MAX} µs: the \
+             server's core was busy with earlier events, or with other work"
+        )),
         late => warnings.push(format!(
             "in {late} of {of} measurements the engine's own lag had a p99 above {LAG_P99_US_MAX} µs: other work \
              on the client's core, or a slow wake-up; its response times are too high by up to that"

@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 use clients::load::Histograms;
 use lab::cores::Layout;
 use lab::machine::Machine;
+use proto::Capability;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -297,6 +298,11 @@ impl RoundPart {
 }
 
 impl Record {
+    /// What is counted: a call, or an event that was pushed.
+    pub fn noun(&self) -> &'static str {
+        if self.plan.operation == Capability::Subscribe.name() { "event" } else { "call" }
+    }
+
     /// A cell by contender and condition.
     pub fn cell(&self, contender: &str, condition: &str) -> Option<usize> {
         self.cells.iter().position(|cell| cell.contender == contender && cell.condition == condition)

@@ -52,7 +52,7 @@ pub(super) fn judge(record: &Record, claim: &Claim) -> Verdict {
     let ratio = paired_rounds(record, claim).and_then(|pairs| paired_ratio(&pairs));
     let (verdict, because) = match too_many_failures(record, claim) {
         Some(because) => (VerdictWord::Undecided, because),
-        None => decide(claim, ratio.as_ref()),
+        None => decide(claim, ratio.as_ref(), record.noun()),
     };
     Verdict { claim: claim.clone(), ratio, verdict, because }
 }
@@ -74,8 +74,8 @@ fn too_many_failures(record: &Record, claim: &Claim) -> Option<String> {
     })
 }
 
-fn decide(claim: &Claim, ratio: Option<&Ratio>) -> (VerdictWord, String) {
-    let what = claim.metric.in_words();
+fn decide(claim: &Claim, ratio: Option<&Ratio>, noun: &str) -> (VerdictWord, String) {
+    let what = claim.metric.in_words(noun);
     let Some(Ratio { ratio, low, high, n }) = ratio else {
         let because = format!(
             "{} and {} do not both have two rounds with enough calls for it",
@@ -118,7 +118,7 @@ mod tests {
             against: "b".into(),
             holds_below: 1.0,
         };
-        decide(&claim, Some(&Ratio { ratio: (low * high).sqrt(), low, high, n })).0
+        decide(&claim, Some(&Ratio { ratio: (low * high).sqrt(), low, high, n }), "call").0
     }
 
     #[test]

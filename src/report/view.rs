@@ -65,11 +65,6 @@ struct TicksRow {
     service: [String; 2],
 }
 
-/// What a workload counts.
-fn noun(record: &Record) -> &'static str {
-    if record.plan.operation == "subscribe" { "event" } else { "call" }
-}
-
 fn ticks_row(cell: &CellPart, merged: &Merged) -> Option<TicksRow> {
     let ticks = merged.ticks.as_ref()?;
     let at = |quantiles: &Quantiles| {
@@ -187,7 +182,7 @@ fn condition(record: &Record, name: &str, order: &[&str]) -> ConditionView {
         })
         .collect();
     let draw = |size| chart::percentiles(&lines, size, "Response time by percentile");
-    let noun = noun(record);
+    let noun = record.noun();
     let bars_title = format!("Processor time per {noun}, client and server");
     let draw_bars = |size| chart::stacked_bars(&bars, ["client", "server"], size, &bars_title);
     let n = measured.iter().map(|(_, _, merged)| merged.counts.arrivals).min().unwrap_or(0);
@@ -318,6 +313,10 @@ fn facts(record: &Record) -> Vec<(&'static str, String)> {
     let plan = &record.plan;
     let conformance = record.conformance.iter().map(|part| part.cases).min().unwrap_or(0);
     let compared: usize = record.conformance.iter().filter_map(|part| part.replies_compared_whole).sum();
+    let compared = match compared {
+        0 => String::new(),
+        compared => format!(", {compared} were compared whole after"),
+    };
     let handler = match (plan.handler_wait_us, plan.handler_cpu_us) {
         (0.0, 0.0) => "answers at once".to_owned(),
         (wait, cpu) => format!("waits {} and burns {}", text::micros(wait), text::micros(cpu)),
@@ -349,8 +348,9 @@ fn facts(record: &Record) -> Vec<(&'static str, String)> {
         (
             "answers",
             format!(
-                "each contender passed {conformance} conformance cases or more before, every reply was decoded and \
-             checked, {compared} were compared whole after"
+                "each contender passed {conformance} conformance cases or more before, every {} was decoded and \
+             checked{compared}",
+                if record.noun() == "event" { "event" } else { "reply" }
             ),
         ),
         ("where", format!("{cores}, over loopback")),
@@ -418,7 +418,7 @@ pub fn summary_lines(record: &Record) -> Vec<String> {
             "n",
             "ok/s",
             "failed",
-            format!("CPU/{}", noun(record)),
+            format!("CPU/{}", record.noun()),
             "p50",
             "p99",
             "p99.9"

@@ -40,5 +40,7 @@ pub(super) fn operations(workload: &Workload, data: &DataSet) -> Vec<Operation> 
         // A subscriber calls nothing: what stands here for it is not used.
         Capability::Quote | Capability::Subscribe => Operation::Quote(QuoteRequest { symbol: symbol(nth) }),
     };
-    (0..SYMBOLS).map(operation).collect()
+    // A subscriber calls nothing.
+    let calls = if workload.operation == Capability::Subscribe { 0 } else { SYMBOLS };
+    (0..calls).map(operation).collect()
 }

@@ -115,12 +115,12 @@ pub enum Metric {
 }
 
 impl Metric {
-    /// In words, with what it is measured in.
-    pub fn in_words(self) -> &'static str {
+    /// In words, where a call is called this.
+    pub fn in_words(self, noun: &str) -> String {
         match self {
-            Metric::CpuPerCall => "CPU per call",
-            Metric::ResponseP50 => "response p50",
-            Metric::ResponseP99 => "response p99",
+            Metric::CpuPerCall => format!("CPU per {noun}"),
+            Metric::ResponseP50 => "response p50".to_owned(),
+            Metric::ResponseP99 => "response p99".to_owned(),
         }
     }
 }

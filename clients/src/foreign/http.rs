@@ -3,11 +3,12 @@
 use std::net::SocketAddr;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Method, Uri, header};
+use http::{HeaderValue, header};
 use http_body_util::Full;
 
 use crate::connection::{CallError, Connection, Connector, Unsupported};
-use crate::http_client::{self, HttpConnection, HttpVersion};
+pub use crate::http_client::HttpRequest;
+use crate::http_client::{HttpConnection, HttpVersion};
 
 /// Opens connections to an HTTP server.
 #[derive(Debug, Clone)]
@@ -16,19 +17,6 @@ pub struct HttpConnector {
     pub address: SocketAddr,
     /// Which HTTP.
     pub version: HttpVersion,
-}
-
-/// One HTTP request.
-#[derive(Debug, Clone)]
-pub struct HttpRequest {
-    /// The method.
-    pub method: Method,
-    /// The whole URI.
-    pub uri: Uri,
-    /// Headers beside Host.
-    pub headers: HeaderMap,
-    /// The body.
-    pub body: Bytes,
 }
 
 /// An open connection.
@@ -74,8 +62,7 @@ impl Connection for ForeignHttp {
     }
 
     async fn call(&self, prepared: &HttpRequest) -> Result<usize, CallError> {
-        let HttpRequest { method, uri, headers, body } = prepared;
-        let response = self.http.exchange(http_client::request(method, uri, headers, body)).await?;
+        let response = self.http.exchange(prepared.build()).await?;
         let status = response.status();
         if status.is_client_error() || status.is_server_error() {
             return Err(CallError::Protocol(format!("status {status}")));

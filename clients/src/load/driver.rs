@@ -42,11 +42,8 @@ impl<K: Connector> Driver<K> {
             lanes.push(Rc::new(Lane::new(connector.connect().await?)));
         }
         let first = lanes[0].connection(&connector).await?;
-        let prepared = requests
-            .iter()
-            .map(|request| first.prepare(request))
-            .collect::<Result<Vec<_>, _>>()
-            .map_err(|error| CallError::Protocol(error.to_string()))?;
+        let prepared =
+            requests.iter().map(|request| first.prepare(request)).collect::<Result<Vec<_>, _>>()?;
         let in_flight = shape.in_flight.min(connector.in_flight_max().unwrap_or(usize::MAX)).max(1);
         Ok(Driver { clock, connector, lanes, in_flight, prepared: Rc::new(prepared), live })
     }

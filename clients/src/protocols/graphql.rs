@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use bytes::Bytes;
 use futures::stream;
 use futures::{SinkExt as _, StreamExt as _};
-use http::{HeaderMap, HeaderValue, Method, Response, Uri, header};
+use http::{HeaderMap, Response};
 use http_body_util::Full;
 use proto::v1::{FaultCode, History, OrderReceipt, Portfolio, Quote, Quotes, SubscribeRequest, Tick};
 use proto::{Capability, Fault, Operation, Protocol, Reply};
@@ -19,7 +19,7 @@ use tokio_tungstenite::tungstenite::Message;
 
 use super::rest;
 use crate::connection::{CallError, Connection, Connector, Unsupported};
-use crate::http_client::{self, HttpConnection, HttpVersion, Origin, escape};
+use crate::http_client::{HttpConnection, HttpRequest, HttpVersion, Origin, escape};
 use crate::market::{OpenSession, Session, Subscribe, TickStream};
 use crate::websocket_client::{self, WebSocket, closed};
 
@@ -65,17 +65,9 @@ pub struct GraphQlConnection {
 #[derive(Debug)]
 pub struct Prepared {
     capability: Capability,
-    request: HttpParts,
+    request: HttpRequest,
     /// The same with the whole query, for a server that does not know its hash.
-    whole: Option<HttpParts>,
-}
-
-#[derive(Debug)]
-struct HttpParts {
-    method: Method,
-    uri: Uri,
-    headers: HeaderMap,
-    body: Bytes,
+    whole: Option<HttpRequest>,
 }
 
 impl Connection for GraphQlConnection {
@@ -102,10 +94,10 @@ impl Connection for GraphQlConnection {
     }
 
     async fn call(&self, prepared: &Prepared) -> Result<Reply, CallError> {
-        let response = self.exchange(&prepared.request).await?;
+        let response = self.http.exchange(prepared.request.build()).await?;
         match (decode_reply(prepared.capability, &response), &prepared.whole) {
             (Err(Refusal::NotPersisted), Some(whole)) => {
-                let response = self.exchange(whole).await?;
+                let response = self.http.exchange(whole.build()).await?;
                 decode_reply(prepared.capability, &response).map_err(Refusal::into_error)
             }
             (decoded, _) => decoded.map_err(Refusal::into_error),
@@ -118,27 +110,18 @@ impl Connection for GraphQlConnection {
 }
 
 impl GraphQlConnection {
-    fn post(&self, body: &serde_json::Value) -> Result<HttpParts, Unsupported> {
-        let mut headers = self.origin.headers(MEDIA_TYPE)?;
-        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE));
-        let uri = self.origin.uri(Protocol::GraphQl.path())?;
-        Ok(HttpParts { method: Method::POST, uri, headers, body: body.to_string().into() })
+    fn post(&self, body: &serde_json::Value) -> Result<HttpRequest, Unsupported> {
+        self.origin.post(Protocol::GraphQl.path(), MEDIA_TYPE, body.to_string().into())
     }
 
     fn get(
         &self,
         extensions: &serde_json::Value,
         variables: &serde_json::Value,
-    ) -> Result<HttpParts, Unsupported> {
+    ) -> Result<HttpRequest, Unsupported> {
         let (extensions, variables) = (escape(&extensions.to_string()), escape(&variables.to_string()));
-        let path = format!("{}?extensions={extensions}&variables={variables}", Protocol::GraphQl.path());
-        let (uri, headers) = (self.origin.uri(&path)?, self.origin.headers(MEDIA_TYPE)?);
-        Ok(HttpParts { method: Method::GET, uri, headers, body: Bytes::new() })
-    }
-
-    async fn exchange(&self, parts: &HttpParts) -> Result<Response<Bytes>, CallError> {
-        let HttpParts { method, uri, headers, body } = parts;
-        self.http.exchange(http_client::request(method, uri, headers, body)).await
+        let path = Protocol::GraphQl.path();
+        self.origin.get(&format!("{path}?extensions={extensions}&variables={variables}"), MEDIA_TYPE)
     }
 }
 

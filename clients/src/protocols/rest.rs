@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use bytes::Bytes;
 use futures::stream;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, header};
+use http::{HeaderName, HeaderValue, Response, StatusCode};
 use http_body_util::Full;
 use prost::Message;
 use proto::encoding::{DecodeError, Encoding};
@@ -16,7 +16,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::connection::{CallError, Connection, Connector, Unsupported};
-use crate::http_client::{self, HttpConnection, HttpVersion, Origin, escape, unsupported};
+use crate::http_client::{HttpConnection, HttpRequest, HttpVersion, Origin, escape, escape_all, unsupported};
 use crate::market::{OpenSession, Session, Subscribe, TickStream};
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
@@ -61,10 +61,7 @@ pub struct RestConnection {
 #[derive(Debug)]
 pub struct Prepared {
     capability: Capability,
-    method: Method,
-    uri: Uri,
-    headers: HeaderMap,
-    body: Bytes,
+    request: HttpRequest,
 }
 
 impl Connection for RestConnection {
@@ -73,53 +70,34 @@ impl Connection for RestConnection {
     type Reply = Reply;
 
     fn prepare(&self, operation: &Operation) -> Result<Prepared, Unsupported> {
-        let (method, path, body) = match operation {
-            Operation::Quote(request) => {
-                (Method::GET, format!("/v1/quotes/{}", escape(&request.symbol)), Bytes::new())
-            }
-            Operation::Quotes(request) => {
-                let symbols: Vec<String> = request.symbols.iter().map(|symbol| escape(symbol)).collect();
-                (Method::GET, format!("/v1/quotes?symbols={}", symbols.join(",")), Bytes::new())
-            }
+        let media_type = self.encoding.media_type();
+        let get = |path: String| self.origin.get(&path, media_type);
+        let request = match operation {
+            Operation::Quote(request) => get(format!("/v1/quotes/{}", escape(&request.symbol))),
+            Operation::Quotes(request) => get(format!("/v1/quotes?symbols={}", escape_all(&request.symbols))),
             Operation::Portfolio(request) => {
-                let fields = request
-                    .field_mask
-                    .as_ref()
-                    .map(|mask| format!("?fields={}", escape(&mask.paths.join(","))));
-                let path =
-                    format!("/v1/portfolios/{}{}", escape(&request.account), fields.unwrap_or_default());
-                (Method::GET, path, Bytes::new())
+                let fields =
+                    request.field_mask.as_ref().map(|mask| format!("?fields={}", escape_all(&mask.paths)));
+                get(format!("/v1/portfolios/{}{}", escape(&request.account), fields.unwrap_or_default()))
             }
-            Operation::History(request) => (
-                Method::GET,
-                format!("/v1/history/{}?n={}", escape(&request.symbol), request.n),
-                Bytes::new(),
-            ),
+            Operation::History(request) => {
+                get(format!("/v1/history/{}?n={}", escape(&request.symbol), request.n))
+            }
             Operation::PlaceOrder(request) => {
                 let order = request.order.clone().unwrap_or_default();
-                (Method::POST, "/v1/orders".to_owned(), self.encoding.encode(&order))
+                let mut post = self.origin.post("/v1/orders", media_type, self.encoding.encode(&order))?;
+                if !request.idempotency_key.is_empty() {
+                    let key = HeaderValue::from_str(&request.idempotency_key).map_err(unsupported)?;
+                    post.headers.insert(IDEMPOTENCY_KEY, key);
+                }
+                Ok(post)
             }
         };
-        let mut prepared = Prepared {
-            capability: operation.capability(),
-            uri: self.origin.uri(&path)?,
-            headers: self.origin.headers(self.encoding.media_type())?,
-            method,
-            body,
-        };
-        if let Operation::PlaceOrder(request) = operation {
-            let media_type = HeaderValue::from_static(self.encoding.media_type());
-            prepared.headers.insert(header::CONTENT_TYPE, media_type);
-            if !request.idempotency_key.is_empty() {
-                let key = HeaderValue::from_str(&request.idempotency_key).map_err(unsupported)?;
-                prepared.headers.insert(IDEMPOTENCY_KEY, key);
-            }
-        }
-        Ok(prepared)
+        Ok(Prepared { capability: operation.capability(), request: request? })
     }
 
     async fn call(&self, prepared: &Prepared) -> Result<Reply, CallError> {
-        let response = self.http.exchange(prepared.request()).await?;
+        let response = self.http.exchange(prepared.request.build()).await?;
         decode_reply(prepared.capability, self.encoding, &response)
     }
 
@@ -134,24 +112,13 @@ impl RestConnection {
     where
         M: Message + Default + Serialize + DeserializeOwned,
     {
-        let cannot = |error: Unsupported| CallError::Protocol(error.to_string());
-        let media_type = HeaderValue::from_static(self.encoding.media_type());
-        let mut request = Request::new(Full::new(self.encoding.encode(message)));
-        *request.method_mut() = Method::POST;
-        *request.uri_mut() = self.origin.uri(path).map_err(cannot)?;
-        *request.headers_mut() = self.origin.headers(self.encoding.media_type()).map_err(cannot)?;
-        request.headers_mut().insert(header::CONTENT_TYPE, media_type);
-        let response = self.http.exchange(request).await?;
+        let body = self.encoding.encode(message);
+        let request = self.origin.post(path, self.encoding.media_type(), body)?;
+        let response = self.http.exchange(request.build()).await?;
         if !response.status().is_success() {
             return Err(refusal(&response));
         }
         decode(self.encoding, response.body())
-    }
-}
-
-impl Prepared {
-    fn request(&self) -> Request<Full<Bytes>> {
-        http_client::request(&self.method, &self.uri, &self.headers, &self.body)
     }
 }
 
@@ -212,9 +179,10 @@ impl Subscribe for RestConnection {
     /// Long polling: a request is held until there is a tick, and asked again. On HTTP/1.1 it occupies the
     /// connection.
     async fn subscribe(&self, request: &SubscribeRequest) -> Result<TickStream, CallError> {
-        let symbols: Vec<String> = request.symbols.iter().map(|symbol| escape(symbol)).collect();
-        let filter =
-            if symbols.is_empty() { String::new() } else { format!("&symbols={}", symbols.join(",")) };
+        let filter = match escape_all(&request.symbols) {
+            symbols if symbols.is_empty() => String::new(),
+            symbols => format!("&symbols={symbols}"),
+        };
         let mut poll = Poll {
             http: Rc::clone(&self.http),
             origin: self.origin.clone(),
@@ -250,11 +218,8 @@ impl Poll {
     async fn fetch(&mut self, wait_ms: u64) -> Result<(), CallError> {
         let after = self.after.map(|after| format!("&after={after}")).unwrap_or_default();
         let path = format!("/v1/ticks?wait_ms={wait_ms}{after}{}", self.filter);
-        let cannot = |error: Unsupported| CallError::Protocol(error.to_string());
-        let mut request = Request::new(Full::default());
-        *request.uri_mut() = self.origin.uri(&path).map_err(cannot)?;
-        *request.headers_mut() = self.origin.headers(self.encoding.media_type()).map_err(cannot)?;
-        let response = self.http.exchange(request).await?;
+        let request = self.origin.get(&path, self.encoding.media_type())?;
+        let response = self.http.exchange(request.build()).await?;
         if !response.status().is_success() {
             return Err(refusal(&response));
         }

@@ -7,7 +7,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use proto::Protocol;
+use proto::bounds::LEASE;
 use proto::encoding::Encoding;
 use proto::frame::{self, DATAGRAM_BYTES_MAX, Frame, HEADER_BYTES, Kind};
 use socket2::{Domain, Socket, Type};
@@ -19,8 +19,6 @@ use crate::multiplex::{Multiplexed, Wire};
 
 /// Bytes that the kernel is asked to hold of what has arrived and is not read; it gives what `net.core.rmem_max` allows.
 const RECEIVE_BUFFER_BYTES: usize = 4 << 20;
-/// How long a subscription lives at the server when it is not renewed: `servers::Limits` says so.
-const LEASE: Duration = Duration::from_secs(10);
 /// How long an answer to a Hello is waited for, and how often it is asked again.
 const HELLO_TIME_MAX: Duration = Duration::from_millis(500);
 const HELLOS_MAX: usize = 6;
@@ -114,10 +112,7 @@ pub struct UdpWire {
 }
 
 impl Wire for UdpWire {
-    const PAYLOAD_BYTES_MAX: usize = match Protocol::Udp.message_bytes_max() {
-        Some(max) => max,
-        None => DATAGRAM_BYTES_MAX - HEADER_BYTES,
-    };
+    const PAYLOAD_BYTES_MAX: usize = DATAGRAM_BYTES_MAX - HEADER_BYTES;
     const LEASE: Option<Duration> = Some(LEASE);
 
     fn encoding(&self) -> Encoding {

@@ -56,7 +56,7 @@ impl Default for MarketConfig {
 /// The service. Shared by all servers of a process behind an [`Arc`].
 #[derive(Debug)]
 pub struct Market {
-    data: DataSet,
+    data: Arc<DataSet>,
     ledger: Ledger,
     ticks: Arc<Ticks>,
     clock: Clock,
@@ -83,7 +83,7 @@ impl Market {
     /// The system's, where it refuses a timer.
     pub fn open(config: &MarketConfig, clock: Clock) -> io::Result<Arc<Market>> {
         let market = Market {
-            data: DataSet::new(config.seed),
+            data: Arc::new(DataSet::new(config.seed)),
             ledger: Ledger::new(config.idempotency_keys_max),
             ticks: Arc::new(Ticks::new(config.ticks_held)),
             delays: Delays::start(&clock, Precision::Sleep)?,
@@ -113,8 +113,7 @@ impl Market {
         *source = None;
         let first = self.ticks.newest() + 1;
         let timer = self.clock.timer(Precision::Sleep)?;
-        let data = DataSet::new(self.data.seed());
-        let (ticks, clock) = (Arc::clone(&self.ticks), self.clock.clone());
+        let (ticks, data, clock) = (Arc::clone(&self.ticks), Arc::clone(&self.data), self.clock.clone());
         let task = tokio::spawn(ticks::emit(ticks, data, clock, timer, times.zip(first..)));
         *source = Some(TickSource(task.abort_handle()));
         Ok(first)

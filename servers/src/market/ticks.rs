@@ -156,7 +156,7 @@ impl Subscription {
 /// Emits ticks at their times. Late ones are made up for at once, and each carries its own emit time.
 pub(super) async fn emit(
     ticks: Arc<Ticks>,
-    data: DataSet,
+    data: Arc<DataSet>,
     clock: Clock,
     mut timer: Timer,
     schedule: impl Iterator<Item = (Mono, u64)>,

@@ -12,8 +12,8 @@ use async_graphql_axum::{GraphQLProtocol, GraphQLWebSocket};
 use axum::body::Body;
 use axum::extract::ws::WebSocketUpgrade;
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
-use axum::extract::{RawQuery, State};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use axum::extract::{FromRequestParts as _, RawQuery, State};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Request, StatusCode, header};
 use axum::response::{Html, IntoResponse as _, Response};
 use axum::routing::get;
 use axum::{Extension, Router};
@@ -21,7 +21,8 @@ use proto::Protocol;
 use tokio::net::TcpListener;
 
 use super::rest::read_body;
-use crate::http_server::{self, Upgrades, Versions, WEBSOCKET_READ_BYTES};
+use crate::http_server::{self, Versions};
+use crate::upgrades::{self, Upgrades};
 use crate::{Limits, Market, Shutdown};
 use bounds::{Bounded, ReadOnly, SocketOperations};
 use schema::MarketSchema;
@@ -124,25 +125,18 @@ fn refuse(status: StatusCode, detail: String) -> Response {
 async fn subscribe(
     State(api): State<Api>,
     Extension(upgrades): Extension<Upgrades>,
-    protocol: Result<GraphQLProtocol, StatusCode>,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Response {
     let upgrade = match upgrade {
         Ok(upgrade) => upgrade,
-        Err(rejection) => return rejection.into_response(),
+        Err(rejection) => return upgrades::refuse(rejection),
     };
     let name = WebSocketProtocols::GraphQLWS.sec_websocket_protocol();
-    let upgrade = upgrade
-        .protocols([name])
-        .max_message_size(api.limits.message_bytes_max)
-        .read_buffer_size(WEBSOCKET_READ_BYTES);
-    let (Ok(protocol), true) = (protocol, upgrade.selected_protocol().is_some()) else {
+    let upgrade = upgrade.protocols([name]).max_message_size(api.limits.message_bytes_max);
+    let (Ok(protocol), true) = (spoken(name).await, upgrade.selected_protocol().is_some()) else {
         return refuse(StatusCode::BAD_REQUEST, format!("the subprotocol is {name}"));
     };
-    let (socket_in, socket) = tokio::sync::oneshot::channel();
-    let shutdown = upgrades.shutdown.clone();
-    let task = upgrades.tie(async move {
-        let Ok(socket) = socket.await else { return };
+    upgrades.accept(upgrade, async move |socket, shutdown| {
         let mut data = Data::default();
         data.insert(SocketOperations::new(api.limits.subscriptions_max));
         let serving = GraphQLWebSocket::new(socket, Bounded(api.schema), protocol).with_data(data).serve();
@@ -150,10 +144,13 @@ async fn subscribe(
             () = shutdown.cancelled() => {}
             () = serving => {}
         }
-    });
-    upgrade.on_upgrade(async move |socket| {
-        // The task is below: it takes it.
-        let _ = socket_in.send(socket);
-        task.await;
     })
+}
+
+/// A subprotocol as the library wants to be told it. Its own look at a client's list takes the first name that it knows,
+/// which may be that of the older protocol, and would then speak another one than was agreed on.
+async fn spoken(name: &'static str) -> Result<GraphQLProtocol, StatusCode> {
+    let mut request = Request::new(());
+    request.headers_mut().insert(header::SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(name));
+    GraphQLProtocol::from_request_parts(&mut request.into_parts().0, &()).await
 }

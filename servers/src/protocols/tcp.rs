@@ -7,17 +7,15 @@ use std::time::Duration;
 use bytes::BytesMut;
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
-use prost::Message;
 use proto::Fault;
 use proto::encoding::Encoding;
-use proto::frame::{self, Frame, Kind};
+use proto::frame::Frame;
 use proto::v1::FaultCode;
-use serde::Serialize;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 
 use crate::accept::accept;
-use crate::conversation::{Conversation, Outbound};
+use crate::conversation::Conversation;
 use crate::{Limits, Market, Shutdown};
 
 /// A fault frame (id 0) with code LIMIT and the detail "too many connections".
@@ -42,31 +40,14 @@ pub async fn serve(listener: TcpListener, market: Arc<Market>, limits: Limits, s
 struct Connection {
     conversation: Conversation,
     limits: Limits,
-    out: Frames,
-}
-
-/// Frames on their way out, one behind the other.
-#[derive(Default)]
-struct Frames(BytesMut);
-
-impl Outbound for Frames {
-    fn put<M: Message + Serialize>(&mut self, id: u32, kind: Kind, message: &M) {
-        frame::put(&mut self.0, id, kind, message);
-    }
-
-    fn put_encoded(&mut self, id: u32, kind: Kind, payload: &[u8]) {
-        frame::put_encoded(&mut self.0, id, kind, payload);
-    }
-
-    fn waiting(&self) -> usize {
-        self.0.len()
-    }
+    /// Frames on their way out.
+    out: BytesMut,
 }
 
 impl Connection {
     fn new(market: Arc<Market>, limits: Limits) -> Connection {
         let conversation = Conversation::new(market, limits, Encoding::Protobuf);
-        Connection { conversation, limits, out: Frames::default() }
+        Connection { conversation, limits, out: BytesMut::new() }
     }
 
     async fn run<S: AsyncRead + AsyncWrite>(mut self, stream: S, shutdown: Shutdown) -> std::io::Result<()> {
@@ -82,7 +63,7 @@ impl Connection {
                 ended = true;
                 conversation.end_feeds(out);
             }
-            if ended && !conversation.in_flight() && out.0.is_empty() {
+            if ended && !conversation.in_flight() && out.is_empty() {
                 return writer.shutdown().await;
             }
             frame_limit.observe(taken, !ended && room && !inbound.is_empty(), limits.message_time_max);
@@ -97,7 +78,7 @@ impl Connection {
                 }
                 ready = conversation.ready(room && !ended) => conversation.put(ready, out),
                 // After all that is ready, so that it goes out together; before more is read.
-                written = writer.write_buf(&mut out.0), if !out.0.is_empty() => { written?; }
+                written = writer.write_buf(out), if !out.is_empty() => { written?; }
                 read = read_some(&mut reader, &mut inbound), if !ended && room => ended = read? == 0,
             }
         }
@@ -150,6 +131,9 @@ impl FrameLimit {
 
 #[cfg(test)]
 mod tests {
+    use prost::Message as _;
+    use proto::frame::Kind;
+
     use super::*;
 
     #[test]

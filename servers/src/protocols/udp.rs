@@ -11,17 +11,15 @@ use std::sync::Arc;
 use bytes::BytesMut;
 use futures::future::BoxFuture;
 use futures::stream::{FuturesUnordered, StreamExt as _};
-use prost::Message;
 use proto::encoding::Encoding;
-use proto::frame::{self, DATAGRAM_BYTES_MAX, Frame, Kind};
+use proto::frame::{DATAGRAM_BYTES_MAX, Frame, Kind};
 use proto::v1::{FaultCode, SessionRequest, SubscribeRequest};
 use proto::{Fault, MarketResult, Operation, Reply};
-use serde::Serialize;
 use socket2::{Domain, Socket, Type};
 use tokio::net::UdpSocket;
 use tokio::sync::mpsc;
 
-use crate::conversation::{Event, Feed, Outbound, decode, put_answer};
+use crate::conversation::{Event, Feed, Outbound as _, admit_feed, decode, put_answer};
 use crate::{Limits, Market, Shutdown};
 
 /// Bytes that the kernel is asked to hold of what has arrived and is not read; it gives what `net.core.rmem_max` allows.
@@ -59,7 +57,7 @@ pub async fn serve(socket: UdpSocket, market: Arc<Market>, limits: Limits, shutd
         leases: HashMap::new(),
         events,
         events_in,
-        out: Datagram::default(),
+        out: BytesMut::new(),
     };
     server.run(shutdown).await;
 }
@@ -77,31 +75,14 @@ struct Server {
     leases: HashMap<Caller, Lease>,
     events: mpsc::Receiver<Event<Caller>>,
     events_in: mpsc::Sender<Event<Caller>>,
-    out: Datagram,
+    /// The datagram being made.
+    out: BytesMut,
 }
 
 /// A subscription or a session, for as long as it is renewed.
 struct Lease {
     feed: Feed,
     sweeps_left: u8,
-}
-
-/// The datagram being made.
-#[derive(Default)]
-struct Datagram(BytesMut);
-
-impl Outbound for Datagram {
-    fn put<M: Message + Serialize>(&mut self, id: u32, kind: Kind, message: &M) {
-        frame::put(&mut self.0, id, kind, message);
-    }
-
-    fn put_encoded(&mut self, id: u32, kind: Kind, payload: &[u8]) {
-        frame::put_encoded(&mut self.0, id, kind, payload);
-    }
-
-    fn waiting(&self) -> usize {
-        self.0.len()
-    }
 }
 
 impl Server {
@@ -208,7 +189,7 @@ impl Server {
         if self.out.waiting() <= asked_bytes {
             self.send(address, frame.id);
         } else {
-            self.out.0.clear();
+            self.out.clear();
         }
     }
 
@@ -268,18 +249,11 @@ impl Server {
     }
 
     fn admit_lease(&self, caller: Caller) -> MarketResult<()> {
-        if self.leases.contains_key(&caller) {
-            let detail = "this id has a subscription or session already";
-            return Err(Fault::new(FaultCode::InvalidArgument, detail));
+        if self.leases.len() >= self.limits.datagram_peers_max {
+            return Err(Fault::new(FaultCode::Limit, "too many subscriptions of all callers together"));
         }
-        let of_this_address = || self.leases.keys().filter(|(address, _)| *address == caller.0).count();
-        let max = self.limits.subscriptions_max;
-        if self.leases.len() >= self.limits.datagram_peers_max || of_this_address() >= max {
-            let detail =
-                format!("{max} subscriptions an address are the limit, and the server's own is near");
-            return Err(Fault::new(FaultCode::Limit, detail));
-        }
-        Ok(())
+        let held = self.leases.keys().filter(|(address, _)| *address == caller.0).count();
+        admit_feed(self.leases.contains_key(&caller), held, self.limits.subscriptions_max)
     }
 
     /// Forgets who has not renewed.
@@ -297,7 +271,7 @@ impl Server {
     }
 
     fn refuse(&mut self, address: SocketAddr, id: u32, fault: Fault) {
-        self.out.0.clear();
+        self.out.clear();
         put_answer(&mut self.out, id, Err(fault));
         self.send(address, id);
     }
@@ -306,15 +280,15 @@ impl Server {
     fn send(&mut self, address: SocketAddr, id: u32) {
         if self.out.waiting() > DATAGRAM_BYTES_MAX {
             let fault = too_large(self.out.waiting());
-            self.out.0.clear();
+            self.out.clear();
             put_answer(&mut self.out, id, Err(fault));
         }
         if self.out.waiting() > 0 {
             // A full send buffer is a lost datagram: to wait for room would hold up all the others.
-            if let Err(error) = self.socket.try_send_to(&self.out.0, address) {
+            if let Err(error) = self.socket.try_send_to(&self.out, address) {
                 tracing::debug!("udp to {address}: {error}");
             }
-            self.out.0.clear();
+            self.out.clear();
         }
     }
 }

@@ -26,7 +26,8 @@ use tokio::net::TcpListener;
 use tokio_tungstenite::tungstenite;
 
 use crate::conversation::{Conversation, Outbound};
-use crate::http_server::{self, Upgrades, Versions, WEBSOCKET_READ_BYTES};
+use crate::http_server::{self, Versions};
+use crate::upgrades::{self, Upgrades};
 use crate::{Limits, Market, Shutdown};
 
 /// The subprotocol of each encoding.
@@ -51,14 +52,13 @@ async fn upgrade(
 ) -> Response {
     let upgrade = match upgrade {
         Ok(upgrade) => upgrade,
-        Err(rejection) => return rejection.into_response(),
+        Err(rejection) => return upgrades::refuse(rejection),
     };
     let asked = upgrade.requested_protocols().next().is_some();
     let upgrade = upgrade
         .protocols(SUBPROTOCOLS.map(|(name, _)| name))
         .max_message_size(limits.message_bytes_max)
         .max_frame_size(limits.message_bytes_max)
-        .read_buffer_size(WEBSOCKET_READ_BYTES)
         .write_buffer_size(WRITE_BUFFER_BYTES)
         .max_write_buffer_size(WRITE_BUFFER_BYTES + BODY_BYTES_MAX);
     let selected = upgrade.selected_protocol().and_then(|name| name.to_str().ok());
@@ -72,20 +72,8 @@ async fn upgrade(
         }
     };
     let conversation = Conversation::new(market, limits, encoding);
-    let out = Messages { encoding, ..Messages::default() };
-    // Taken now, so that the connection waits for what comes of it.
-    let (socket_in, socket) = tokio::sync::oneshot::channel();
-    let shutdown = upgrades.shutdown.clone();
-    let task = upgrades.tie(async move {
-        if let Ok(socket) = socket.await {
-            Talk { conversation, limits, out }.run(socket, shutdown).await;
-        }
-    });
-    upgrade.on_upgrade(async move |socket| {
-        // The task is below: it takes it.
-        let _ = socket_in.send(socket);
-        task.await;
-    })
+    let out = Messages { encoding, queue: VecDeque::new(), bytes: 0, unflushed: false };
+    upgrades.accept(upgrade, move |socket, shutdown| Talk { conversation, limits, out }.run(socket, shutdown))
 }
 
 /// Bytes that are gathered before they are written although more could be added.
@@ -100,12 +88,6 @@ struct Messages {
     bytes: usize,
     /// Something was given to the socket that it has not flushed.
     unflushed: bool,
-}
-
-impl Default for Messages {
-    fn default() -> Messages {
-        Messages { encoding: Encoding::Json, queue: VecDeque::new(), bytes: 0, unflushed: false }
-    }
 }
 
 impl Outbound for Messages {

@@ -172,3 +172,17 @@ fn a_graphql_websocket_closes_on_hostile_messages_and_the_server_serves_on() {
     assert!(socket.next_text().contains("too deep"));
     quote_over_graphql(&server);
 }
+
+/// Who offers the older protocol first is spoken to in the one that was agreed on.
+#[test]
+fn a_graphql_websocket_speaks_the_subprotocol_that_it_chose() {
+    let server = Server::start(Protocol::GraphQl, limits());
+    let offered = "graphql-ws, graphql-transport-ws";
+    let mut socket = RawWebSocket::open(server.connect(), "/graphql/ws", offered);
+    socket.send_text(r#"{"type":"connection_init"}"#);
+    assert!(socket.next_text().contains("connection_ack"));
+    socket.send_text(&subscribe(1));
+    // The older protocol would call it `data`, and `subscribe` no message at all.
+    let first = socket.next_text();
+    assert!(first.contains(r#""type":"next""#), "{first}");
+}
