@@ -18,6 +18,8 @@ pub enum Ending {
     Usage = 2,
     /// A threshold failed.
     Threshold = 3,
+    /// The machine was too noisy: what was measured says nothing.
+    Void = 4,
 }
 
 impl From<Ending> for ExitCode {

@@ -5,8 +5,9 @@ use std::time::Duration;
 use rand::SeedableRng as _;
 use rand::seq::SliceRandom as _;
 use rand_chacha::ChaCha8Rng;
+use sha2::{Digest as _, Sha256};
 
-use crate::scenario::{Condition, Contender, Profile, Scenario};
+use crate::scenario::{Claim, Condition, Contender, Link, Profile, Scenario, Workload};
 
 /// How much of a scenario is run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
@@ -42,10 +43,12 @@ pub struct PlanOptions {
     pub seed: u64,
     /// Only these contenders; all if empty.
     pub only: Vec<String>,
+    /// Measurements that are disturbed from outside count all the same.
+    pub accept_noise: bool,
 }
 
 /// A contender under a condition.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, serde::Serialize)]
 pub struct Cell {
     /// Who.
     pub contender: Contender,
@@ -56,12 +59,14 @@ pub struct Cell {
 }
 
 /// Everything that is decided before the run.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, serde::Serialize)]
 pub struct Plan {
     /// How much is run.
     pub extent: Extent,
     /// Seed of the order and of the schedules.
     pub seed: u64,
+    /// Measurements that are disturbed from outside count all the same.
+    pub accept_noise: bool,
     /// All cells, measured or not.
     pub cells: Vec<Cell>,
     /// For each round, the cells in the order in which they are measured.
@@ -92,7 +97,10 @@ impl Plan {
             ));
         }
         let profile = options.extent.profile(scenario);
-        let wanted = |name: &str| options.only.is_empty() || options.only.iter().any(|only| only == name);
+        let named = |name: &str| options.only.is_empty() || options.only.iter().any(|only| only == name);
+        let twin = Scenario::again(&scenario.baseline);
+        // The baseline never goes without its twin, which shows the noise.
+        let wanted = |name: &str| named(name) || (name == twin && named(&scenario.baseline));
         let mut cells = Vec::new();
         for condition in profile.conditions.iter().filter_map(|name| scenario.condition(name)) {
             for contender in scenario.contenders.iter().filter(|contender| wanted(&contender.name)) {
@@ -119,6 +127,7 @@ impl Plan {
         Ok(Plan {
             extent: options.extent,
             seed: options.seed,
+            accept_noise: options.accept_noise,
             cells,
             rounds,
             warm_up: profile.warm_up,
@@ -140,6 +149,30 @@ impl Plan {
     /// Measurements in all: cells times rounds.
     pub fn measurements(&self) -> usize {
         self.rounds.iter().map(Vec::len).sum()
+    }
+
+    /// A hash of all that is decided before the run, the claims and their predictions among it: SHA-256 as hexadecimal.
+    pub fn sha256(&self, scenario: &Scenario) -> String {
+        #[derive(serde::Serialize)]
+        struct Decided<'a> {
+            scenario: &'a str,
+            link: Link,
+            workload: &'a Workload,
+            claims: &'a [Claim],
+            baseline: &'a str,
+            plan: &'a Plan,
+        }
+        let decided = Decided {
+            scenario: &scenario.name,
+            link: scenario.link,
+            workload: &scenario.workload,
+            claims: &scenario.claims,
+            baseline: &scenario.baseline,
+            plan: self,
+        };
+        // Plain data: it cannot fail.
+        let text = serde_json::to_string(&decided).unwrap_or_default();
+        Sha256::digest(text).iter().fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"))
     }
 
     /// How long it will take, about.
@@ -173,7 +206,7 @@ mod tests {
     use super::*;
 
     fn options(extent: Extent) -> PlanOptions {
-        PlanOptions { extent, rounds: None, seed: 1, only: Vec::new() }
+        PlanOptions { extent, rounds: None, seed: 1, only: Vec::new(), accept_noise: false }
     }
 
     fn scenario() -> Scenario {
@@ -208,7 +241,7 @@ mod tests {
             .filter(|cell| cell.not_offered.is_some())
             .map(|cell| format!("{} {}", cell.contender.name, cell.condition.name))
             .collect();
-        let http1 = ["rest-h1-json 1x8", "rest-h1-protobuf 1x8", "graphql 1x8"];
+        let http1 = ["rest-h1-json 1x8", "rest-h1-json-again 1x8", "rest-h1-protobuf 1x8", "graphql 1x8"];
         assert_eq!(without, [&["sse 8x1"], &http1[..], &["sse 1x8"]].concat());
         assert!(plan.rounds.iter().all(|round| round.len() == plan.cells.len() - without.len()));
     }

@@ -97,6 +97,14 @@ impl Watcher for Screen {
         }
     }
 
+    fn void(&mut self, reason: &str) {
+        let line = format!("void, measured again: {reason}");
+        match &self.bar {
+            Some(bar) => bar.println(line),
+            None => eprintln!("{line}"),
+        }
+    }
+
     fn round_done(&mut self, plan: &Plan, round: usize) {
         if self.bar.is_none() {
             let done = plan.rounds[..=round].iter().map(Vec::len).sum();

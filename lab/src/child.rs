@@ -2,6 +2,7 @@
 //! by the end of their input, and always reaped.
 
 use std::io::{self, BufRead as _, BufReader};
+use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd};
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::process::{ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
@@ -9,6 +10,8 @@ use std::time::Duration;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+
+use crate::hosts::Host;
 
 /// Time that a child has to end by itself once its input is closed.
 const END_TIME_MAX: Duration = Duration::from_secs(8);
@@ -63,11 +66,11 @@ pub struct Child<I, O> {
 }
 
 impl<I: Serialize, O: DeserializeOwned + Send + 'static> Child<I, O> {
-    /// Starts this program again with other arguments. Its errors go where this one's go.
+    /// Starts this program again with other arguments, on another host if one is given. Its errors go where this one's go.
     ///
     /// # Errors
     /// Where the system refuses.
-    pub fn start(name: &str, arguments: &[&str]) -> Result<Child<I, O>, ChildError> {
+    pub fn start(name: &str, arguments: &[&str], host: Option<&Host>) -> Result<Child<I, O>, ChildError> {
         let failed = |source| ChildError::Start { name: name.to_owned(), source };
         let mut command = Command::new("/proc/self/exe");
         command
@@ -76,9 +79,15 @@ impl<I: Serialize, O: DeserializeOwned + Send + 'static> Child<I, O> {
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .process_group(0);
-        // SAFETY: prctl is async-signal-safe and touches no memory of the parent's.
+        let namespace = host.map(|host| host.as_fd().as_raw_fd());
+        // SAFETY: prctl and setns are system calls, async-signal-safe, and touch no memory of the parent's; the namespace's
+        // descriptor is open until after the spawn.
         unsafe {
-            command.pre_exec(|| {
+            command.pre_exec(move || {
+                if let Some(namespace) = namespace {
+                    let namespace = BorrowedFd::borrow_raw(namespace);
+                    nix::sched::setns(namespace, nix::sched::CloneFlags::CLONE_NEWNET)?;
+                }
                 // The end of its input ends a child that can still read; this ends one that cannot.
                 nix::sys::prctl::set_pdeathsig(nix::sys::signal::Signal::SIGKILL).map_err(io::Error::from)
             });

@@ -1,8 +1,10 @@
-//! The laboratory: child processes that never outlive the command, pinning, meters, and what this machine is.
+//! The laboratory: child processes that never outlive the command, pinning, meters, hosts and the cable between
+//! them, and what this machine is.
 //!
 //! It knows nothing of protocols, scenarios or statistics.
 
 pub mod child;
 pub mod cores;
+pub mod hosts;
 pub mod machine;
 pub mod meter;

@@ -1,12 +1,14 @@
-//! Meters: processor time of a process, and what was taken from a core. Read from outside, so that the measured
+//! Meters: what a process used, what happened to its core, what its host sent. Read from outside, so that the measured
 //! processes do nothing for it.
 
+use std::fs;
 use std::io;
 use std::time::Duration;
 
+use clock::Mono;
 use nix::time::{ClockId, clock_gettime};
 use nix::unistd::Pid;
-use procfs::{CurrentSI as _, KernelStats};
+use procfs::{CurrentSI as _, FromRead as _, KernelStats};
 
 /// Processor time of a process so far, user and kernel, all its threads, from its CPU-time clock.
 ///
@@ -18,72 +20,188 @@ pub fn cpu_time(pid: u32) -> io::Result<Duration> {
     Ok(time.into())
 }
 
-/// Time of one core so far, in the kernel's ticks of 10 ms.
+/// What a process has used so far.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct ProcessUse {
+    /// Processor time, user and kernel, all threads.
+    pub cpu: Duration,
+    /// Times that a thread gave its core up, to wait.
+    pub voluntary_switches: u64,
+    /// Times that a thread was made to give its core up.
+    pub involuntary_switches: u64,
+    /// Time that its threads could have run and did not, because something else had their core: `/proc/PID/schedstat`.
+    pub waited: Duration,
+}
+
+impl ProcessUse {
+    /// Reads a process's.
+    ///
+    /// # Errors
+    /// Where there is no such process.
+    pub fn read(pid: u32) -> io::Result<ProcessUse> {
+        let mut used = ProcessUse { cpu: cpu_time(pid)?, ..ProcessUse::default() };
+        for task in fs::read_dir(format!("/proc/{pid}/task"))? {
+            let task = task?.path();
+            // A thread may end between the listing and the reading.
+            let text = |name: &str| fs::read_to_string(task.join(name)).unwrap_or_default();
+            let waited = text("schedstat").split(' ').nth(1).and_then(|ns| ns.parse().ok());
+            used.waited += Duration::from_nanos(waited.unwrap_or_default());
+            let status = text("status");
+            let count = |name: &str| {
+                let value = status.lines().find_map(|line| line.strip_prefix(name));
+                value.and_then(|value| value.trim().parse::<u64>().ok()).unwrap_or_default()
+            };
+            used.voluntary_switches += count("voluntary_ctxt_switches:");
+            used.involuntary_switches += count("nonvoluntary_ctxt_switches:");
+        }
+        Ok(used)
+    }
+
+    /// What was used since `earlier`.
+    pub fn since(&self, earlier: &ProcessUse) -> ProcessUse {
+        ProcessUse {
+            cpu: self.cpu.saturating_sub(earlier.cpu),
+            voluntary_switches: self.voluntary_switches.saturating_sub(earlier.voluntary_switches),
+            involuntary_switches: self.involuntary_switches.saturating_sub(earlier.involuntary_switches),
+            waited: self.waited.saturating_sub(earlier.waited),
+        }
+    }
+}
+
+/// How one core has spent its time so far. What the kernel says of user and system time is sampled at its ticks, and
+/// misses work that begins with them; idle time is measured, and so busy time is what is left of the clock's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CoreTime {
-    /// All of it.
-    pub total: u64,
+    /// When it was read.
+    pub at: Mono,
     /// Taken by the hypervisor for others.
-    pub steal: u64,
+    pub steal: Duration,
     /// Spent idle.
-    pub idle: u64,
+    pub idle: Duration,
+    /// Spent in software interrupts: packets, timers. Sampled.
+    pub softirq: Duration,
+}
+
+/// How one core spent a stretch of time, in shares of it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct CoreShares {
+    /// Neither idle nor stolen.
+    pub busy: f64,
+    /// In software interrupts, which are in `busy` too.
+    pub softirq: f64,
+    /// Taken by the hypervisor for others.
+    pub steal: f64,
 }
 
 impl CoreTime {
-    /// Reads a core's times.
+    /// Reads a core's times, which the kernel gives in steps of 10 ms.
     ///
     /// # Errors
     /// The system's, or that there is no such core.
     pub fn read(core: usize) -> io::Result<CoreTime> {
         let stats = KernelStats::current().map_err(io::Error::other)?;
+        let at = clock::Clock::System.now();
         let cpu = stats.cpu_time.get(core).ok_or_else(|| io::Error::other(format!("no core {core}")))?;
-        let optional = [cpu.iowait, cpu.irq, cpu.softirq, cpu.steal].map(Option::unwrap_or_default);
+        let time = |ticks: Option<u64>| TICK * u32::try_from(ticks.unwrap_or_default()).unwrap_or(u32::MAX);
+        let waiting = cpu.iowait.unwrap_or_default();
         Ok(CoreTime {
-            total: cpu.user + cpu.nice + cpu.system + cpu.idle + optional.iter().sum::<u64>(),
-            steal: cpu.steal.unwrap_or_default(),
-            idle: cpu.idle + cpu.iowait.unwrap_or_default(),
+            at,
+            steal: time(cpu.steal),
+            idle: time(Some(cpu.idle + waiting)),
+            softirq: time(cpu.softirq),
         })
     }
 
-    /// The share of the time since `earlier` that was stolen.
-    pub fn steal_share_since(&self, earlier: &CoreTime) -> f64 {
-        let total = self.total.saturating_sub(earlier.total);
-        if total == 0 { 0.0 } else { self.steal.saturating_sub(earlier.steal) as f64 / total as f64 }
+    /// How the time since `earlier` was spent.
+    pub fn shares_since(&self, earlier: &CoreTime) -> CoreShares {
+        let total = self.at.since(earlier.at).as_secs_f64();
+        let share = |part: fn(&CoreTime) -> Duration| {
+            if total == 0.0 { 0.0 } else { part(self).saturating_sub(part(earlier)).as_secs_f64() / total }
+        };
+        let (steal, softirq) = (share(|time| time.steal), share(|time| time.softirq));
+        let idle = if total == 0.0 { 1.0 } else { share(|time| time.idle) };
+        CoreShares { busy: (1.0 - idle - steal).clamp(0.0, 1.0), softirq, steal }
     }
 }
+
+/// `USER_HZ` is 100 on every Linux that Rust runs on.
+const TICK: Duration = Duration::from_millis(10);
 
 /// The interface that both ends of a loopback measurement send on.
 pub const LOOPBACK: &str = "lo";
 
-/// What an interface has sent so far: every header and acknowledgement is in it. On loopback a packet may be as large
-/// as 64 KiB, and what other programs send is in it too.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct LinkCount {
+/// What a host has sent and received over one interface so far: every header and acknowledgement is in it. On loopback a
+/// packet may be as large as 64 KiB, and what other programs send is in it too.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct HostCount {
     /// Bytes; on loopback from the IP header on, on others from the Ethernet header on.
-    pub bytes: u64,
+    pub sent_bytes: u64,
     /// Packets.
-    pub packets: u64,
+    pub sent_packets: u64,
+    /// Bytes, likewise.
+    pub received_bytes: u64,
+    /// Packets.
+    pub received_packets: u64,
+    /// TCP segments that the host sent again, on any interface.
+    pub retransmitted_segments: u64,
+    /// Datagrams that the host threw away, because a socket's buffer was full.
+    pub udp_drops: u64,
 }
 
-impl LinkCount {
-    /// Reads the counters of an interface of this network namespace.
+impl HostCount {
+    /// Reads the counters of the host that a process is on.
+    ///
+    /// # Errors
+    /// The system's, or that there is no such process or interface.
+    pub fn read(pid: u32, interface: &str) -> io::Result<HostCount> {
+        HostCount::read_under(&format!("/proc/{pid}/net"), interface)
+    }
+
+    /// Reads the counters of the host that the calling thread is on.
     ///
     /// # Errors
     /// The system's, or that there is no such interface.
-    pub fn read(interface: &str) -> io::Result<LinkCount> {
-        let devices = procfs::net::dev_status().map_err(io::Error::other)?;
-        let device = devices.get(interface);
-        let device = device.ok_or_else(|| io::Error::other(format!("no interface {interface}")))?;
-        Ok(LinkCount { bytes: device.sent_bytes, packets: device.sent_packets })
+    pub fn read_own(interface: &str) -> io::Result<HostCount> {
+        HostCount::read_under("/proc/thread-self/net", interface)
     }
 
-    /// What was sent since `earlier`.
-    pub fn since(&self, earlier: &LinkCount) -> LinkCount {
-        LinkCount {
-            bytes: self.bytes.saturating_sub(earlier.bytes),
-            packets: self.packets.saturating_sub(earlier.packets),
+    fn read_under(folder: &str, interface: &str) -> io::Result<HostCount> {
+        let devices = fs::File::open(format!("{folder}/dev"))?;
+        let devices = procfs::net::InterfaceDeviceStatus::from_read(devices).map_err(io::Error::other)?;
+        let device = devices.0.get(interface);
+        let device = device.ok_or_else(|| io::Error::other(format!("no interface {interface}")))?;
+        let protocols = fs::read_to_string(format!("{folder}/snmp"))?;
+        Ok(HostCount {
+            sent_bytes: device.sent_bytes,
+            sent_packets: device.sent_packets,
+            received_bytes: device.recv_bytes,
+            received_packets: device.recv_packets,
+            retransmitted_segments: protocol_count(&protocols, "Tcp:", "RetransSegs"),
+            udp_drops: protocol_count(&protocols, "Udp:", "RcvbufErrors"),
+        })
+    }
+
+    /// What was counted since `earlier`.
+    pub fn since(&self, earlier: &HostCount) -> HostCount {
+        HostCount {
+            sent_bytes: self.sent_bytes.saturating_sub(earlier.sent_bytes),
+            sent_packets: self.sent_packets.saturating_sub(earlier.sent_packets),
+            received_bytes: self.received_bytes.saturating_sub(earlier.received_bytes),
+            received_packets: self.received_packets.saturating_sub(earlier.received_packets),
+            retransmitted_segments: self
+                .retransmitted_segments
+                .saturating_sub(earlier.retransmitted_segments),
+            udp_drops: self.udp_drops.saturating_sub(earlier.udp_drops),
         }
     }
+}
+
+/// A counter of `/proc/net/snmp`, whose lines come in pairs: names, then values. 0 where the kernel has no such counter.
+fn protocol_count(text: &str, protocol: &str, name: &str) -> u64 {
+    let mut lines = text.lines().filter_map(|line| line.strip_prefix(protocol));
+    let (Some(names), Some(values)) = (lines.next(), lines.next()) else { return 0 };
+    let found = names.split_whitespace().zip(values.split_whitespace()).find(|(other, _)| *other == name);
+    found.and_then(|(_, value)| value.parse().ok()).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -93,22 +211,62 @@ mod tests {
     #[test]
     fn burning_shows_in_the_processor_time() {
         let clock = clock::Clock::System;
-        let before = cpu_time(std::process::id()).unwrap();
+        let before = ProcessUse::read(std::process::id()).unwrap();
         clock.burn(Duration::from_millis(30));
-        let used = cpu_time(std::process::id()).unwrap() - before;
+        let used = ProcessUse::read(std::process::id()).unwrap().since(&before);
         // Other tests burn too, and others may take the core: bounds, not a figure.
-        assert!(used >= Duration::from_millis(3), "{used:?}");
+        assert!(used.cpu >= Duration::from_millis(3), "{used:?}");
     }
 
     #[test]
-    fn a_datagram_over_loopback_is_counted() {
+    fn waiting_and_giving_up_the_core_are_counted() {
+        let before = ProcessUse::read(std::process::id()).unwrap();
+        (0..20).for_each(|_| clock::pause_thread(Duration::from_millis(1)));
+        let used = ProcessUse::read(std::process::id()).unwrap().since(&before);
+        assert!(used.voluntary_switches >= 20, "{used:?}");
+    }
+
+    #[test]
+    fn a_datagram_over_loopback_is_counted_on_both_sides() {
         let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
-        let before = LinkCount::read(LOOPBACK).unwrap();
+        let read = || HostCount::read_own(LOOPBACK).unwrap();
+        let before = read();
         socket.send_to(&[0; 1_000], socket.local_addr().unwrap()).unwrap();
-        let sent = LinkCount::read(LOOPBACK).unwrap().since(&before);
+        let count = read().since(&before);
         // 20 bytes of IP and 8 of UDP; other programs may have sent too.
-        assert!(sent.packets >= 1 && sent.bytes >= 1_028, "{sent:?}");
-        assert!(LinkCount::read("no-such-interface").is_err());
+        assert!(count.sent_packets >= 1 && count.sent_bytes >= 1_028, "{count:?}");
+        assert!(count.received_packets >= 1 && count.received_bytes >= 1_028, "{count:?}");
+        assert!(HostCount::read(std::process::id(), "no-such-interface").is_err());
+    }
+
+    #[test]
+    fn datagrams_that_find_a_full_buffer_are_counted_as_dropped() {
+        let receiver = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+        let sender = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+        let read = || HostCount::read_own(LOOPBACK).unwrap();
+        let before = read();
+        // More than any default buffer holds; a send that finds no room is an error that is of no interest here.
+        for _ in 0..20_000 {
+            let _ = sender.send_to(&[0; 1_000], receiver.local_addr().unwrap());
+        }
+        assert!(read().since(&before).udp_drops > 0);
+    }
+
+    #[test]
+    fn a_core_is_busy_idle_or_stolen() {
+        let time = |ms: u64| Duration::from_millis(ms);
+        let core = |ms: u64, steal, idle, softirq| CoreTime {
+            at: Mono(ms * 1_000_000),
+            steal: time(steal),
+            idle: time(idle),
+            softirq: time(softirq),
+        };
+        let earlier = core(1_000, 50, 500, 30);
+        let shares = core(2_000, 150, 900, 80).shares_since(&earlier);
+        assert!((shares.busy - 0.5).abs() < 1e-9 && (shares.steal - 0.1).abs() < 1e-9, "{shares:?}");
+        assert!((shares.softirq - 0.05).abs() < 1e-9, "{shares:?}");
+        let nothing = earlier.shares_since(&earlier);
+        assert!(nothing.busy.abs() < 1e-9, "{nothing:?}");
     }
 
     #[test]

@@ -11,19 +11,23 @@ use lab::machine::Machine;
 use proto::Capability;
 use proto::encoding::Encoding;
 
+use super::comparison::{aa_pairs, comparisons};
 use super::verdict::judge;
 use super::{
-    CellPart, ConformancePart, Counts, Merged, PlanPart, Quantiles, Record, RoundPart, SCHEMA, ScenarioPart,
-    TicksPart, Tool,
+    CellPart, ConformancePart, Counts, EndPart, EndPerCall, Merged, PlanPart, Quantiles, Record, RoundPart,
+    SCHEMA, ScenarioPart, TicksPart, Tool, TrafficPart, WirePart, WirePerCall,
 };
 use crate::plan::{Cell, Plan};
-use crate::run::{Measurement, Results};
-use crate::scenario::Scenario;
+use crate::run::disturbance::client_limited;
+use crate::run::{EndUse, Measurement, Results, Wire};
+use crate::scenario::{Link, Scenario};
 
 /// The p99 of the engine's own lateness above which a record carries a warning, in µs.
 const LAG_P99_US_MAX: f64 = 500.0;
 /// The share of a core taken by the hypervisor above which a record carries a warning.
 const STEAL_SHARE_MAX: f64 = 0.02;
+/// The share of planned measurements that may be missing for being void; beyond, the run is void.
+const VOID_SHARE_MAX: f64 = 0.2;
 
 /// What a run was, beside its results.
 #[derive(Debug, Clone)]
@@ -43,7 +47,13 @@ pub struct RunInfo {
 /// Makes the record, verdicts included.
 pub fn record(scenario: &Scenario, plan: &Plan, info: RunInfo, results: &Results) -> Record {
     let pushes = scenario.workload.operation == Capability::Subscribe;
-    let warnings = warnings(&info, results, pushes);
+    let loopback = is_loopback(results);
+    let mut warnings = warnings(&info, results, pushes);
+    if plan.accept_noise {
+        warnings.push(
+            "--accept-noise: measurements that were disturbed from outside count all the same".to_owned(),
+        );
+    }
     let mut record = Record {
         schema: SCHEMA.to_owned(),
         tool: Tool::this(),
@@ -51,9 +61,11 @@ pub fn record(scenario: &Scenario, plan: &Plan, info: RunInfo, results: &Results
         started_at_us: info.started_at_us,
         finished_at_us: clock::wall_time_us(),
         partial: results.partial,
+        void: void(plan, results),
         warnings,
         environment: info.environment,
         layout: info.layout,
+        link: results.link.clone(),
         scenario: ScenarioPart {
             name: scenario.name.clone(),
             question: scenario.question.clone(),
@@ -76,10 +88,18 @@ pub fn record(scenario: &Scenario, plan: &Plan, info: RunInfo, results: &Results
             .enumerate()
             .map(|(index, cell)| cell_part(index, cell, plan, results))
             .collect(),
-        rounds: results.measurements.iter().map(|measurement| round_part(measurement, plan)).collect(),
+        rounds: results
+            .measurements
+            .iter()
+            .map(|measurement| round_part(measurement, plan, loopback))
+            .collect(),
         verdicts: Vec::new(),
+        aa: Vec::new(),
+        comparisons: Vec::new(),
     };
     record.verdicts = scenario.claims.iter().map(|claim| judge(&record, claim)).collect();
+    record.aa = aa_pairs(&record);
+    record.comparisons = comparisons(&record);
     record
 }
 
@@ -98,6 +118,22 @@ impl Tool {
     }
 }
 
+/// Why a run says nothing, where too many of its measurements were void in the end.
+fn void(plan: &Plan, results: &Results) -> Option<String> {
+    let reasons: Vec<&str> = results.measurements.iter().filter_map(|m| m.void.as_deref()).collect();
+    let counted = results.measurements.len() - reasons.len();
+    let ended = if results.partial { results.measurements.len() } else { plan.measurements() };
+    let missing = ended.saturating_sub(counted);
+    let last = reasons.last()?;
+    (missing as f64 > VOID_SHARE_MAX * ended as f64).then(|| {
+        format!("{missing} of {ended} measurements were disturbed from outside, also when repeated; the last: {last}")
+    })
+}
+
+fn is_loopback(results: &Results) -> bool {
+    results.link.as_ref().is_none_or(|used| used.link == Link::Loopback)
+}
+
 fn warnings(info: &RunInfo, results: &Results, pushes: bool) -> Vec<String> {
     let mut warnings = Vec::new();
     if cfg!(debug_assertions) {
@@ -106,12 +142,23 @@ fn warnings(info: &RunInfo, results: &Results, pushes: bool) -> Vec<String> {
     if info.layout.shared {
         warnings.push("both ends shared one core: they waited for each other".to_owned());
     }
-    let measurements = &results.measurements;
+    if let Some(because) = results.link.as_ref().and_then(|used| used.instead_because.as_ref()) {
+        warnings.push(format!("loopback stood in for the cable: {because}"));
+    }
+    let void = results.measurements.iter().filter(|measurement| measurement.void.is_some());
+    match void.count() {
+        0 => {}
+        void => warnings.push(format!(
+            "{void} of {} measurements were void, disturbed from outside, and are in no figure: see the rounds",
+            results.measurements.len()
+        )),
+    }
+    let measurements: Vec<&Measurement> = results.measurements.iter().filter(|m| m.void.is_none()).collect();
     let late = measurements.iter().filter(|measurement| {
         measurement.outcome.histograms.lag.value_at_quantile(0.99) as f64 / 1e3 > LAG_P99_US_MAX
     });
     let stolen = measurements.iter().filter(|measurement| {
-        measurement.server_steal_share.max(measurement.client_steal_share) > STEAL_SHARE_MAX
+        measurement.server.steal_share.max(measurement.client.steal_share) > STEAL_SHARE_MAX
     });
     let of = measurements.len();
     match late.count() {
@@ -137,7 +184,9 @@ fn warnings(info: &RunInfo, results: &Results, pushes: bool) -> Vec<String> {
 
 fn plan_part(scenario: &Scenario, plan: &Plan, market_seed: u64) -> PlanPart {
     PlanPart {
+        sha256: plan.sha256(scenario),
         extent: plan.extent,
+        baseline: scenario.baseline.clone(),
         seed: plan.seed,
         market_seed,
         operation: scenario.workload.operation.name().to_owned(),
@@ -152,6 +201,7 @@ fn plan_part(scenario: &Scenario, plan: &Plan, market_seed: u64) -> PlanPart {
 
 fn cell_part(index: usize, cell: &Cell, plan: &Plan, results: &Results) -> CellPart {
     let measured: Vec<&Measurement> = results.measurements.iter().filter(|m| m.cell == index).collect();
+    let loopback = is_loopback(results);
     let (rate_per_s, arrivals) = match cell.condition.model {
         Model::Open { arrivals, rate_per_s } => (
             Some(rate_per_s),
@@ -172,7 +222,7 @@ fn cell_part(index: usize, cell: &Cell, plan: &Plan, results: &Results) -> CellP
         rate_per_s,
         arrivals: arrivals.to_owned(),
         not_offered: cell.not_offered.clone(),
-        merged: merge(&measured, plan),
+        merged: merge(&measured, plan, loopback),
     }
 }
 
@@ -201,24 +251,51 @@ fn in_words(carriage: Carriage) -> String {
     }
 }
 
-fn merge(measured: &[&Measurement], plan: &Plan) -> Option<Merged> {
-    let mut all = measured.first()?.outcome.clone();
-    for measurement in &measured[1..] {
+fn merge(measured: &[&Measurement], plan: &Plan, loopback: bool) -> Option<Merged> {
+    let counted: Vec<&Measurement> = measured.iter().copied().filter(|m| m.void.is_none()).collect();
+    let mut all = counted.first()?.outcome.clone();
+    for measurement in &counted[1..] {
         all.merge(&measurement.outcome);
     }
-    let rounds = measured.len();
-    let span = measured.iter().map(|m| m.outcome.elapsed.max(plan.duration)).sum();
-    let mean_per_call = |figure: fn(&Measurement) -> f64| {
-        let total: f64 = measured.iter().map(|m| figure(m) / m.outcome.ok.max(1) as f64).sum();
+    let rounds = counted.len();
+    let span = counted.iter().map(|m| m.outcome.elapsed.max(plan.duration)).sum();
+    let mean_per_call = |figure: &dyn Fn(&Measurement) -> f64| {
+        let total: f64 = counted.iter().map(|m| figure(m) / m.outcome.ok.max(1) as f64).sum();
         total / rounds as f64
     };
+    let end = |of: fn(&Measurement) -> &EndUse| EndPerCall {
+        cpu_us_per_call: mean_per_call(&|m| micros(of(m).process.cpu)),
+        core_busy_us_per_call: mean_per_call(&|m| of(m).busy_share * micros(plan.duration)),
+        context_switches_per_call: mean_per_call(&|m| {
+            (of(m).process.voluntary_switches + of(m).process.involuntary_switches) as f64
+        }),
+    };
+    let wire =
+        |figure: fn(&WirePart) -> u64| mean_per_call(&|m| figure(&wire_part(&m.wire, loopback)) as f64);
+    let counts = counts(&all, span);
+    let saturated = counted.iter().filter(|m| client_limited(&m.client)).count();
+    let client_limited = (2 * saturated > rounds).then(|| {
+        format!(
+            "the client had no processor time left in {saturated} of {rounds} rounds: the server can do at least {:.0}/s",
+            counts.ok_per_s
+        )
+    });
     Some(Merged {
         rounds,
-        counts: counts(&all, span),
-        client_cpu_us_per_call: mean_per_call(|m| micros(m.client_cpu)),
-        server_cpu_us_per_call: mean_per_call(|m| micros(m.server_cpu)),
-        loopback_bytes_per_call: Some(mean_per_call(|m| m.loopback.bytes as f64)),
-        loopback_packets_per_call: Some(mean_per_call(|m| m.loopback.packets as f64)),
+        void_measurements: measured.len() - rounds,
+        counts,
+        client: end(|m| &m.client),
+        server: end(|m| &m.server),
+        wire: WirePerCall {
+            bytes_per_call: wire(|wire| wire.total.bytes),
+            packets_per_call: wire(|wire| wire.total.packets),
+            to_server_bytes_per_call: (!loopback)
+                .then(|| wire(|wire| wire.to_server.map_or(0, |traffic| traffic.bytes))),
+            to_client_bytes_per_call: (!loopback)
+                .then(|| wire(|wire| wire.to_client.map_or(0, |traffic| traffic.bytes))),
+            retransmitted_segments_per_call: wire(|wire| wire.retransmitted_segments),
+        },
+        client_limited,
         ticks: all.ticks.as_ref().map(|ticks| ticks_part(ticks, span)),
         response_us: Quantiles::of(&all.histograms.response),
         lag_us: Quantiles::of(&all.histograms.lag),
@@ -227,24 +304,62 @@ fn merge(measured: &[&Measurement], plan: &Plan) -> Option<Merged> {
     })
 }
 
-fn round_part(measurement: &Measurement, plan: &Plan) -> RoundPart {
+fn round_part(measurement: &Measurement, plan: &Plan, loopback: bool) -> RoundPart {
     let outcome = &measurement.outcome;
     RoundPart {
         round: measurement.round,
         cell: measurement.cell,
         counts: counts(outcome, outcome.elapsed.max(plan.duration)),
-        client_cpu_us: micros(measurement.client_cpu),
-        server_cpu_us: micros(measurement.server_cpu),
-        client_steal_share: measurement.client_steal_share,
-        server_steal_share: measurement.server_steal_share,
-        loopback_bytes: Some(measurement.loopback.bytes),
-        loopback_packets: Some(measurement.loopback.packets),
+        void: measurement.void.clone(),
+        client: end_part(&measurement.client),
+        server: end_part(&measurement.server),
+        wire: wire_part(&measurement.wire, loopback),
         ticks: outcome.ticks.as_ref().map(|ticks| ticks_part(ticks, outcome.elapsed.max(plan.duration))),
         response_us: Quantiles::of(&outcome.histograms.response),
         lag_us: Quantiles::of(&outcome.histograms.lag),
         wait_us: Quantiles::of(&outcome.histograms.wait),
         service_us: Quantiles::of(&outcome.histograms.service),
         histograms_ns: outcome.histograms.clone(),
+    }
+}
+
+fn end_part(used: &EndUse) -> EndPart {
+    EndPart {
+        cpu_us: micros(used.process.cpu),
+        waited_us: micros(used.process.waited),
+        voluntary_switches: used.process.voluntary_switches,
+        involuntary_switches: used.process.involuntary_switches,
+        own_share: used.own_share,
+        core_busy_share: used.busy_share,
+        core_softirq_share: used.softirq_share,
+        core_steal_share: used.steal_share,
+        core_foreign_share: used.foreign_share,
+    }
+}
+
+fn wire_part(wire: &Wire, loopback: bool) -> WirePart {
+    let sent =
+        |count: &lab::meter::HostCount| TrafficPart { bytes: count.sent_bytes, packets: count.sent_packets };
+    let (to_server, to_client) = (sent(&wire.client), sent(&wire.server));
+    // On loopback both ends read the same interface.
+    if loopback {
+        return WirePart {
+            total: to_server,
+            to_server: None,
+            to_client: None,
+            retransmitted_segments: wire.client.retransmitted_segments,
+            udp_drops: wire.client.udp_drops,
+        };
+    }
+    WirePart {
+        total: TrafficPart {
+            bytes: to_server.bytes + to_client.bytes,
+            packets: to_server.packets + to_client.packets,
+        },
+        to_server: Some(to_server),
+        to_client: Some(to_client),
+        retransmitted_segments: wire.client.retransmitted_segments + wire.server.retransmitted_segments,
+        udp_drops: wire.client.udp_drops + wire.server.udp_drops,
     }
 }
 

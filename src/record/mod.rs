@@ -2,6 +2,7 @@
 //! nothing else. Field names carry their unit; the schema is published as `docs/record.schema.json`.
 
 mod build;
+mod comparison;
 mod quantiles;
 mod store;
 mod verdict;
@@ -16,21 +17,23 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use build::{RunInfo, record};
+pub use comparison::{AaPair, Comparison, Difference};
 pub use quantiles::Quantiles;
 pub(crate) use quantiles::printable;
 pub use store::{StoreError, read, write_atomically};
 pub use verdict::{Verdict, VerdictWord};
 
 use crate::plan::Extent;
+use crate::run::LinkUsed;
 use crate::scenario::Metric;
 
 /// The version of the schema: another number where a reader of this one would misread.
-pub const SCHEMA: &str = "wirebench.record.v1";
+pub const SCHEMA: &str = "wirebench.record.v2";
 
 /// A run of one scenario.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Record {
-    /// Always `wirebench.record.v1`.
+    /// Always `wirebench.record.v2`.
     pub schema: String,
     /// What measured.
     pub tool: Tool,
@@ -42,12 +45,16 @@ pub struct Record {
     pub finished_at_us: u64,
     /// The run was stopped before its end.
     pub partial: bool,
+    /// Why no verdict can rest on this run, where too much of it was disturbed from outside.
+    pub void: Option<String>,
     /// What keeps these figures from being trusted, in sentences.
     pub warnings: Vec<String>,
     /// Where it ran.
     pub environment: Machine,
     /// Which cores did what.
     pub layout: Layout,
+    /// What the contenders talked over; absent where it could not be built.
+    pub link: Option<LinkUsed>,
     /// What was asked.
     pub scenario: ScenarioPart,
     /// What was decided before the run.
@@ -60,6 +67,10 @@ pub struct Record {
     pub rounds: Vec<RoundPart>,
     /// What the claims came to.
     pub verdicts: Vec<Verdict>,
+    /// The baseline against itself: what differs is noise.
+    pub aa: Vec<AaPair>,
+    /// Every other contender against the baseline: secondary, adjusted for their number.
+    pub comparisons: Vec<Comparison>,
 }
 
 /// What measured.
@@ -93,8 +104,12 @@ pub struct ScenarioPart {
 /// What was decided before the run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct PlanPart {
+    /// SHA-256 of all that was decided before any data: workload, claims with thresholds and predictions, cells, order.
+    pub sha256: String,
     /// How much was run.
     pub extent: Extent,
+    /// The contender that the others are compared with, and that was measured twice.
+    pub baseline: String,
     /// Seed of the order and of the schedules.
     pub seed: u64,
     /// Seed of the market's data.
@@ -147,29 +162,29 @@ pub struct CellPart {
     pub arrivals: String,
     /// Why it was not measured, if it was not.
     pub not_offered: Option<String>,
-    /// All its rounds together; absent where it was not measured.
+    /// All its rounds that count together; absent where there is none.
     pub merged: Option<Merged>,
 }
 
 /// All rounds of a cell together.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Merged {
-    /// Rounds.
+    /// Rounds that count.
     pub rounds: usize,
+    /// Measurements that were void, and are in no other figure here.
+    pub void_measurements: usize,
     /// The counters.
     #[serde(flatten)]
     pub counts: Counts,
-    /// Processor time of the client per call that succeeded, user and kernel, in µs: the mean over the rounds.
-    pub client_cpu_us_per_call: f64,
-    /// Of the server, likewise.
-    pub server_cpu_us_per_call: f64,
-    /// Bytes that crossed the loopback interface per call that succeeded, both ways, headers and acknowledgements
-    /// included: the mean over the rounds.
-    #[serde(default)]
-    pub loopback_bytes_per_call: Option<f64>,
-    /// Packets, likewise.
-    #[serde(default)]
-    pub loopback_packets_per_call: Option<f64>,
+    /// What a call cost the client.
+    pub client: EndPerCall,
+    /// What it cost the server.
+    pub server: EndPerCall,
+    /// What crossed between them for it.
+    pub wire: WirePerCall,
+    /// Where the client had no processor time left: what it reached is then its own limit, and no more than a lower bound of
+    /// the server's.
+    pub client_limited: Option<String>,
     /// What came of the ticks that were pushed beside the calls of a session.
     #[serde(default)]
     pub ticks: Option<TicksPart>,
@@ -181,6 +196,32 @@ pub struct Merged {
     pub wait_us: Quantiles,
     /// Done − sent, of calls that succeeded.
     pub service_us: Quantiles,
+}
+
+/// What a call cost one end: the mean over the rounds of the figure per call that succeeded.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct EndPerCall {
+    /// Processor time of the process, user and kernel, in µs.
+    pub cpu_us_per_call: f64,
+    /// Time that its core was busy with whatever, packets among it, in µs: a check on the other from outside.
+    pub core_busy_us_per_call: f64,
+    /// Times that a thread gave up its core or lost it.
+    pub context_switches_per_call: f64,
+}
+
+/// What crossed between the ends for a call: the mean over the rounds, headers and acknowledgements included.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct WirePerCall {
+    /// Bytes, both ways: on a cable from the Ethernet header on, on loopback from the IP header on.
+    pub bytes_per_call: f64,
+    /// Packets, both ways.
+    pub packets_per_call: f64,
+    /// Bytes from client to server; absent on loopback, which does not tell the ways apart.
+    pub to_server_bytes_per_call: Option<f64>,
+    /// Bytes from server to client, likewise.
+    pub to_client_bytes_per_call: Option<f64>,
+    /// TCP segments that either end sent again.
+    pub retransmitted_segments_per_call: f64,
 }
 
 /// Ticks that were pushed beside the calls of a session.
@@ -233,20 +274,14 @@ pub struct RoundPart {
     /// The counters.
     #[serde(flatten)]
     pub counts: Counts,
-    /// Processor time of the client, user and kernel, in µs.
-    pub client_cpu_us: f64,
-    /// Of the server, likewise.
-    pub server_cpu_us: f64,
-    /// The share of the client's core that the hypervisor took.
-    pub client_steal_share: f64,
-    /// Of the server's core, likewise.
-    pub server_steal_share: f64,
-    /// Bytes that crossed the loopback interface, both ways, headers and acknowledgements included.
-    #[serde(default)]
-    pub loopback_bytes: Option<u64>,
-    /// Packets, likewise.
-    #[serde(default)]
-    pub loopback_packets: Option<u64>,
+    /// Why it does not count, and what to change; absent where it counts.
+    pub void: Option<String>,
+    /// What the client used.
+    pub client: EndPart,
+    /// What the server used.
+    pub server: EndPart,
+    /// What crossed between them.
+    pub wire: WirePart,
     /// What came of the ticks that were pushed beside the calls of a session.
     #[serde(default)]
     pub ticks: Option<TicksPart>,
@@ -261,6 +296,53 @@ pub struct RoundPart {
     /// All four in nanoseconds: base64 of HdrHistogram V2, deflated. Mergeable.
     #[schemars(with = "PackedHistograms")]
     pub histograms_ns: Histograms,
+}
+
+/// What one end used in a measurement, and what happened to its core.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct EndPart {
+    /// Processor time of the process, user and kernel, in µs.
+    pub cpu_us: f64,
+    /// Time that it could have run and did not, because something else had its core, in µs.
+    pub waited_us: f64,
+    /// Times that a thread gave its core up.
+    pub voluntary_switches: u64,
+    /// Times that a thread was made to.
+    pub involuntary_switches: u64,
+    /// Its processor time as a share of the time.
+    pub own_share: f64,
+    /// The share of the time in which its core was busy, with whatever.
+    pub core_busy_share: f64,
+    /// The share in which its core handled packets and timers; in `core_busy_share` too.
+    pub core_softirq_share: f64,
+    /// The share that the hypervisor took.
+    pub core_steal_share: f64,
+    /// The share that processes other than the two ends and the command used.
+    pub core_foreign_share: f64,
+}
+
+/// What crossed between the ends in a measurement, headers and acknowledgements included.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct WirePart {
+    /// Both ways.
+    pub total: TrafficPart,
+    /// From client to server; absent on loopback, which does not tell the ways apart.
+    pub to_server: Option<TrafficPart>,
+    /// From server to client, likewise.
+    pub to_client: Option<TrafficPart>,
+    /// TCP segments that either end sent again.
+    pub retransmitted_segments: u64,
+    /// Datagrams that either end's host threw away, because a socket's buffer was full.
+    pub udp_drops: u64,
+}
+
+/// Bytes and packets.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct TrafficPart {
+    /// On a cable from the Ethernet header on, on loopback from the IP header on.
+    pub bytes: u64,
+    /// Packets.
+    pub packets: u64,
 }
 
 /// How histograms stand in a record.
@@ -289,8 +371,9 @@ impl RoundPart {
     /// A figure of this measurement; `None` where there were too few calls to give it.
     pub fn figure(&self, metric: Metric) -> Option<f64> {
         match metric {
-            Metric::CpuPerCall if self.counts.ok == 0 => None,
-            Metric::CpuPerCall => Some((self.client_cpu_us + self.server_cpu_us) / self.counts.ok as f64),
+            Metric::CpuPerCall | Metric::BytesPerCall if self.counts.ok == 0 => None,
+            Metric::CpuPerCall => Some((self.client.cpu_us + self.server.cpu_us) / self.counts.ok as f64),
+            Metric::BytesPerCall => Some(self.wire.total.bytes as f64 / self.counts.ok as f64),
             Metric::ResponseP50 => self.response_us.shown(0.5),
             Metric::ResponseP99 => self.response_us.shown(0.99),
         }
@@ -308,10 +391,23 @@ impl Record {
         self.cells.iter().position(|cell| cell.contender == contender && cell.condition == condition)
     }
 
-    /// A figure of a cell, round by round.
+    /// A figure of a cell, round by round; void measurements left out.
     pub fn figures(&self, cell: usize, metric: Metric) -> BTreeMap<usize, f64> {
-        let rounds = self.rounds.iter().filter(|round| round.cell == cell);
+        let rounds = self.rounds.iter().filter(|round| round.cell == cell && round.void.is_none());
         rounds.filter_map(|round| Some((round.round, round.figure(metric)?))).collect()
+    }
+
+    /// A figure of two contenders under a condition, in every round that has both.
+    pub fn paired_figures(
+        &self,
+        left: &str,
+        right: &str,
+        condition: &str,
+        metric: Metric,
+    ) -> Vec<(f64, f64)> {
+        let figures = |contender| self.cell(contender, condition).map(|cell| self.figures(cell, metric));
+        let (Some(left), Some(right)) = (figures(left), figures(right)) else { return Vec::new() };
+        left.iter().filter_map(|(round, figure)| Some((*figure, *right.get(round)?))).collect()
     }
 
     /// Conditions in which something was measured, in the plan's order.

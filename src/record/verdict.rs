@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Record;
-use crate::scenario::Claim;
+use crate::scenario::{Claim, Rule};
 use crate::statistics::{ROUNDS_FOR_A_VERDICT, Ratio, paired_ratio};
 
 /// The share of failed calls above which a contender is not compared.
@@ -28,9 +28,9 @@ pub struct Verdict {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum VerdictWord {
-    /// The whole interval is on the claim's side of the threshold.
+    /// The whole interval is on the claim's side of the threshold, or within its margin.
     Holds,
-    /// The whole interval is on the other side.
+    /// The whole interval is on the other side, or outside the margin.
     DoesNotHold,
     /// The interval straddles the threshold, or there was too little to judge.
     Undecided,
@@ -49,19 +49,18 @@ impl VerdictWord {
 
 /// Judges a claim.
 pub(super) fn judge(record: &Record, claim: &Claim) -> Verdict {
-    let ratio = paired_rounds(record, claim).and_then(|pairs| paired_ratio(&pairs));
-    let (verdict, because) = match too_many_failures(record, claim) {
+    let pairs = record.paired_figures(&claim.contender, &claim.against, &claim.condition, claim.metric);
+    let ratio = paired_ratio(&pairs);
+    let withheld = too_much_void(record).or_else(|| too_many_failures(record, claim));
+    let (verdict, because) = match withheld {
         Some(because) => (VerdictWord::Undecided, because),
         None => decide(claim, ratio.as_ref(), record.noun()),
     };
     Verdict { claim: claim.clone(), ratio, verdict, because }
 }
 
-/// Both figures of every round that has both.
-fn paired_rounds(record: &Record, claim: &Claim) -> Option<Vec<(f64, f64)>> {
-    let figures = |contender| Some(record.figures(record.cell(contender, &claim.condition)?, claim.metric));
-    let (left, right) = (figures(&claim.contender)?, figures(&claim.against)?);
-    Some(left.iter().filter_map(|(round, figure)| Some((*figure, *right.get(round)?))).collect())
+fn too_much_void(record: &Record) -> Option<String> {
+    record.void.as_ref().map(|why| format!("the run is void: {why}"))
 }
 
 /// A contender that fails calls is not compared by the cost of those that succeed.
@@ -76,16 +75,20 @@ fn too_many_failures(record: &Record, claim: &Claim) -> Option<String> {
 
 fn decide(claim: &Claim, ratio: Option<&Ratio>, noun: &str) -> (VerdictWord, String) {
     let what = claim.metric.in_words(noun);
-    let Some(Ratio { ratio, low, high, n }) = ratio else {
+    let Some(judged @ Ratio { ratio, low, high, n, .. }) = ratio else {
         let because = format!(
             "{} and {} do not both have two rounds with enough calls for it",
             claim.contender, claim.against
         );
         return (VerdictWord::Undecided, because);
     };
+    let predicted = claim.prediction.as_ref();
+    let predicted = predicted.map(|p| format!("; predicted {:.2}, because {}", p.ratio, p.because));
     let measured = format!(
-        "{what} of {} is {ratio:.2} × that of {} (95 % interval {low:.2} to {high:.2}, n = {n} rounds)",
-        claim.contender, claim.against
+        "{what} of {} is {ratio:.2} × that of {} (95 % interval {low:.2} to {high:.2}, n = {n} rounds){}",
+        claim.contender,
+        claim.against,
+        predicted.unwrap_or_default()
     );
     if *n < ROUNDS_FOR_A_VERDICT {
         return (
@@ -93,39 +96,71 @@ fn decide(claim: &Claim, ratio: Option<&Ratio>, noun: &str) -> (VerdictWord, Str
             format!("{measured}; a verdict needs {ROUNDS_FOR_A_VERDICT} rounds"),
         );
     }
-    let threshold = claim.holds_below;
-    if *high < threshold {
-        (VerdictWord::Holds, measured)
-    } else if *low > threshold {
-        (VerdictWord::DoesNotHold, measured)
-    } else {
-        (VerdictWord::Undecided, format!("{measured}; the interval straddles {threshold:.2}"))
-    }
+    let (word, open) = apply(claim.rule, judged);
+    (word, if word == VerdictWord::Undecided { format!("{measured}; {open}") } else { measured })
+}
+
+/// What a rule makes of an interval, and what to say where that is nothing.
+pub(super) fn apply(rule: Rule, ratio: &Ratio) -> (VerdictWord, String) {
+    let Ratio { low, high, low_90, high_90, .. } = *ratio;
+    let (holds, fails, open) = match rule {
+        Rule::HoldsBelow(limit) => (high < limit, low > limit, format!("the interval straddles {limit:.2}")),
+        Rule::HoldsAbove(limit) => (low > limit, high < limit, format!("the interval straddles {limit:.2}")),
+        Rule::SameWithin(margin) => {
+            let (bottom, top) = (1.0 / (1.0 + margin), 1.0 + margin);
+            let open = format!(
+                "the same to within {:.0} % takes a 90 % interval between {bottom:.3} and {top:.3}, and it is {low_90:.3} to \
+                 {high_90:.3}",
+                margin * 100.0
+            );
+            (low_90 > bottom && high_90 < top, low > top || high < bottom, open)
+        }
+    };
+    let word = match (holds, fails) {
+        (true, _) => VerdictWord::Holds,
+        (_, true) => VerdictWord::DoesNotHold,
+        _ => VerdictWord::Undecided,
+    };
+    (word, open)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::scenario::Metric;
+    use crate::statistics::Method;
 
-    fn word(low: f64, high: f64, n: usize) -> VerdictWord {
-        let claim = Claim {
-            card: "A2".into(),
-            sentence: String::new(),
-            condition: "8x1".into(),
-            metric: Metric::CpuPerCall,
-            contender: "a".into(),
-            against: "b".into(),
-            holds_below: 1.0,
-        };
-        decide(&claim, Some(&Ratio { ratio: (low * high).sqrt(), low, high, n }), "call").0
+    fn ratio(low: f64, high: f64, n: usize) -> Ratio {
+        let (inner_low, inner_high) = (low * 1.002, high / 1.002);
+        let ratio = (low * high).sqrt();
+        Ratio { ratio, low, high, low_90: inner_low, high_90: inner_high, n, method: Method::StudentT }
+    }
+
+    fn word(rule: Rule, low: f64, high: f64) -> VerdictWord {
+        apply(rule, &ratio(low, high, 10)).0
     }
 
     #[test]
-    fn a_verdict_needs_the_whole_interval_beyond_the_threshold_and_ten_rounds() {
-        assert_eq!(word(0.8, 0.9, 10), VerdictWord::Holds);
-        assert_eq!(word(1.1, 1.2, 10), VerdictWord::DoesNotHold);
-        assert_eq!(word(0.9, 1.1, 10), VerdictWord::Undecided);
-        assert_eq!(word(0.8, 0.9, 9), VerdictWord::Undecided);
+    fn a_verdict_needs_the_whole_interval_beyond_the_threshold() {
+        use VerdictWord::{DoesNotHold, Holds, Undecided};
+        assert_eq!(word(Rule::HoldsBelow(1.0), 0.8, 0.9), Holds);
+        assert_eq!(word(Rule::HoldsBelow(1.0), 1.1, 1.2), DoesNotHold);
+        assert_eq!(word(Rule::HoldsBelow(1.0), 0.9, 1.1), Undecided);
+        assert_eq!(word(Rule::HoldsAbove(2.0), 2.1, 2.9), Holds);
+        assert_eq!(word(Rule::HoldsAbove(2.0), 1.1, 1.9), DoesNotHold);
+        assert_eq!(word(Rule::HoldsAbove(2.0), 1.9, 2.1), Undecided);
+        assert_eq!(word(Rule::SameWithin(0.1), 0.95, 1.05), Holds);
+        assert_eq!(word(Rule::SameWithin(0.1), 0.85, 1.05), Undecided);
+        // Different, and by less than the margin: neither one nor the other.
+        assert_eq!(word(Rule::SameWithin(0.1), 1.05, 1.2), Undecided);
+        assert_eq!(word(Rule::SameWithin(0.1), 1.15, 1.2), DoesNotHold);
+        assert_eq!(word(Rule::SameWithin(0.1), 0.8, 0.9), DoesNotHold);
+    }
+
+    #[test]
+    fn a_verdict_needs_ten_rounds() {
+        let claim = crate::scenario::Scenario::find("rest-vs-grpc", &[]).unwrap().claims.remove(0);
+        let decided = |n| decide(&claim, Some(&ratio(0.8, 0.9, n)), "call").0;
+        assert_eq!(decided(10), VerdictWord::Holds);
+        assert_eq!(decided(9), VerdictWord::Undecided);
     }
 }

@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 use crate::text;
 
 /// A contender's shape beside its colour, so that nobody needs to tell colours apart.
-const SHAPES: [&str; 8] = [
+pub(super) const SHAPES: [&str; 8] = [
     "M-4 0A4 4 0 1 1 4 0A4 4 0 1 1 -4 0Z",
     "M-4 -4H4V4H-4Z",
     "M0 -5L5 4H-5Z",
@@ -246,19 +246,19 @@ struct Plot {
 }
 
 /// A straight scale from values to places.
-struct Axis {
+pub(super) struct Axis {
     from: f64,
     place: f64,
     scale: f64,
 }
 
 impl Axis {
-    fn new(from: f64, to: f64, place: f64, end: f64) -> Axis {
+    pub(super) fn new(from: f64, to: f64, place: f64, end: f64) -> Axis {
         let span = if to > from { to - from } else { 1.0 };
         Axis { from, place, scale: (end - place) / span }
     }
 
-    fn at(&self, value: f64) -> f64 {
+    pub(super) fn at(&self, value: f64) -> f64 {
         self.place + (value - self.from) * self.scale
     }
 }
@@ -275,6 +275,22 @@ fn log_ticks(low: f64, high: f64) -> Vec<f64> {
     if coarse.len() >= 3 { coarse } else { within(&[1.0, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0]) }
 }
 
+/// Ratios that a scale around 1 is labelled with: few, and 1 always among them.
+pub(super) fn ratio_ticks(low: f64, high: f64) -> Vec<f64> {
+    let within = |ratios: &[f64]| {
+        ratios.iter().copied().filter(|tick| (low..=high).contains(tick)).collect::<Vec<_>>()
+    };
+    let wide = within(&[0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0]);
+    let middle = within(&[0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.1, 1.25, 1.4, 1.6, 2.0]);
+    if wide.len() >= 5 {
+        wide
+    } else if middle.len() >= 3 {
+        middle
+    } else {
+        within(&[0.92, 0.94, 0.96, 0.98, 1.0, 1.02, 1.04, 1.06, 1.08])
+    }
+}
+
 fn tick_label(micros: f64) -> String {
     let (value, unit) = match micros {
         value if value >= 1e6 => (value / 1e6, "s"),
@@ -284,7 +300,7 @@ fn tick_label(micros: f64) -> String {
     format!("{} {unit}", (value * 100.0).round() / 100.0)
 }
 
-fn open(size: Size, title: &str, description: &str) -> String {
+pub(super) fn open(size: Size, title: &str, description: &str) -> String {
     format!(
         r#"<svg class="chart" viewBox="0 0 {} {}" role="img" aria-label="{}. {}" xmlns="http://www.w3.org/2000/svg">"#,
         size.width,
@@ -305,7 +321,7 @@ fn described(lines: &[Line]) -> String {
     each.collect::<Vec<_>>().join("; ")
 }
 
-fn escape(text: &str) -> String {
+pub(super) fn escape(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
 

@@ -3,6 +3,7 @@
 
 mod chart;
 mod folder;
+mod forest;
 mod view;
 
 use askama::Template as _;

@@ -6,8 +6,11 @@ use askama::Template;
 use hdrhistogram::Histogram;
 
 use super::chart::{self, Bar, Line, NARROW, WIDE};
-use crate::record::{CellPart, Merged, Quantiles, Record, Verdict, VerdictWord, printable};
-use crate::scenario::Metric;
+use super::forest::{self, forest};
+use crate::record::{
+    AaPair, CellPart, Difference, Merged, Quantiles, Record, RoundPart, Verdict, VerdictWord, printable,
+};
+use crate::scenario::{Link, Metric, Scenario};
 use crate::statistics::mean_with_interval;
 use crate::text;
 
@@ -18,6 +21,7 @@ pub(super) struct ScenarioPage<'a> {
     record: &'a Record,
     verdicts: Vec<VerdictView<'a>>,
     sections: Vec<ConditionView>,
+    void: Vec<String>,
     facts: Vec<(&'static str, String)>,
     environment: Vec<(&'static str, String)>,
     analysis: Vec<&'a str>,
@@ -46,7 +50,12 @@ struct ConditionView {
     legend: Vec<(String, String)>,
     percentiles: [String; 2],
     bars: [String; 2],
+    /// Ratios to the baseline: a metric, and its chart for each width.
+    forests: Vec<(String, [String; 2])>,
+    /// What the baseline against itself says of the noise.
+    aa: Vec<String>,
     rows: Vec<Row>,
+    costs: Vec<CostRow>,
     not_offered: Vec<(String, String)>,
     failures: Vec<String>,
     n: String,
@@ -88,13 +97,44 @@ struct Row {
     failed: String,
     cpu: String,
     cpu_interval: String,
-    cpu_client: String,
-    cpu_server: String,
     points: [Point; 3],
     lag: Point,
     wait: Point,
     service: Point,
-    bytes: String,
+}
+
+/// What a call cost, by end: a contender's line of the table of costs.
+struct CostRow {
+    name: String,
+    /// Client and server.
+    cpu: [String; 2],
+    busy: [String; 2],
+    switches: [String; 2],
+    /// To the server and to the client; both together where they were not told apart.
+    bytes: [String; 2],
+    packets: String,
+    retransmitted: String,
+}
+
+fn cost_row(cell: &CellPart, merged: &Merged) -> CostRow {
+    let ends = [&merged.client, &merged.server];
+    let wire = &merged.wire;
+    let bytes = match (wire.to_server_bytes_per_call, wire.to_client_bytes_per_call) {
+        (Some(to_server), Some(to_client)) => [format!("{to_server:.0} B →"), format!("{to_client:.0} B ←")],
+        _ => [format!("{:.0} B ⇄", wire.bytes_per_call), String::new()],
+    };
+    CostRow {
+        name: cell.contender.clone(),
+        cpu: ends.map(|end| text::micros(end.cpu_us_per_call)),
+        busy: ends.map(|end| text::micros(end.core_busy_us_per_call)),
+        switches: ends.map(|end| text::three_digits(end.context_switches_per_call)),
+        bytes,
+        packets: text::three_digits(wire.packets_per_call),
+        retransmitted: match wire.retransmitted_segments_per_call {
+            0.0 => "0".to_owned(),
+            share => format!("{share:.1e}"),
+        },
+    }
 }
 
 /// A figure, and what stands under it: the interval of the rounds' own, or another figure.
@@ -109,6 +149,7 @@ impl<'a> ScenarioPage<'a> {
         ScenarioPage {
             verdicts: verdicts(record),
             sections: record.conditions().into_iter().map(|name| condition(record, name, &order)).collect(),
+            void: void_measurements(record),
             facts: facts(record),
             environment: environment(record),
             analysis: record.scenario.analysis.split("\n\n").collect(),
@@ -177,7 +218,7 @@ fn condition(record: &Record, name: &str, order: &[&str]) -> ConditionView {
         .map(|(index, cell, merged)| Bar {
             name: cell.contender.clone(),
             nth: nth(cell),
-            parts: [merged.client_cpu_us_per_call, merged.server_cpu_us_per_call],
+            parts: [merged.client.cpu_us_per_call, merged.server.cpu_us_per_call],
             half_interval: interval(record, *index, Metric::CpuPerCall).map(|(_, half)| half),
         })
         .collect();
@@ -199,6 +240,9 @@ fn condition(record: &Record, name: &str, order: &[&str]) -> ConditionView {
             .collect(),
         percentiles: [draw(WIDE), draw(NARROW)],
         bars: [draw_bars(WIDE), draw_bars(NARROW)],
+        forests: forests(record, name, order),
+        aa: aa_lines(record, name),
+        costs: measured.iter().map(|(_, cell, merged)| cost_row(cell, merged)).collect(),
         rows: measured
             .iter()
             .map(|(index, cell, merged)| row(record, *index, cell, merged, chart::marker(nth(cell))))
@@ -212,6 +256,65 @@ fn condition(record: &Record, name: &str, order: &[&str]) -> ConditionView {
         ticks: measured.iter().filter_map(|(_, cell, merged)| ticks_row(cell, merged)).collect(),
         noun,
     }
+}
+
+/// Everybody against the baseline, the baseline's twin first, in processor time and in the tail.
+fn forests(record: &Record, condition: &str, order: &[&str]) -> Vec<(String, [String; 2])> {
+    let nth = |name: &str| order.iter().position(|other| *other == name).unwrap_or(0);
+    let baseline = &record.plan.baseline;
+    let mut charts = Vec::new();
+    for metric in [Metric::CpuPerCall, Metric::ResponseP99] {
+        let row = |name: &str, ratio, differs| {
+            let pairs = record.paired_figures(name, baseline, condition, metric);
+            let rounds = pairs.iter().map(|(left, right)| left / right).collect();
+            forest::Row { name: name.to_owned(), nth: nth(name), ratio, rounds, differs }
+        };
+        let here = |other: &str, in_metric| other == condition && in_metric == metric;
+        let twin = record.aa.iter().find(|pair| here(&pair.condition, pair.metric));
+        let others = record.comparisons.iter().filter(|other| here(&other.condition, other.metric));
+        let others =
+            others.map(|other| row(&other.contender, other.ratio, other.word == Difference::Differs));
+        let rows: Vec<forest::Row> = twin
+            .iter()
+            .map(|pair| row(&Scenario::again(baseline), pair.ratio, false))
+            .chain(others)
+            .collect();
+        let title = format!("{} against {baseline}", metric.in_words(record.noun()));
+        let detectable = twin.map(|pair| pair.detectable_ratio);
+        let draw = |size| forest(&rows, detectable, size, &title);
+        if !rows.is_empty() {
+            charts.push((title.clone(), [draw(WIDE), draw(NARROW)]));
+        }
+    }
+    charts
+}
+
+/// What the baseline against itself came to.
+fn aa_lines(record: &Record, condition: &str) -> Vec<String> {
+    let pairs = record.aa.iter().filter(|pair| pair.condition == condition);
+    let line = |pair: &AaPair| {
+        format!(
+            "{} of {} measured twice: {:.2} × (95 % interval {:.2} to {:.2}, n = {} rounds), {}; differences of less than \
+             {:.0} % could not have been detected",
+            pair.metric.in_words(record.noun()),
+            record.plan.baseline,
+            pair.ratio.ratio,
+            pair.ratio.low,
+            pair.ratio.high,
+            pair.ratio.n,
+            pair.word.in_words(),
+            (pair.detectable_ratio - 1.0) * 100.0
+        )
+    };
+    pairs.map(line).collect()
+}
+
+fn void_measurements(record: &Record) -> Vec<String> {
+    let line = |round: &RoundPart| {
+        let (reason, cell) = (round.void.as_ref()?, record.cells.get(round.cell)?);
+        Some(format!("round {}, {} under {}: {reason}", round.round + 1, cell.contender, cell.condition))
+    };
+    record.rounds.iter().filter_map(line).collect()
 }
 
 fn condition_in_words(cell: &CellPart, operation: &str) -> String {
@@ -240,10 +343,12 @@ fn failures(cell: &CellPart, merged: &Merged) -> Vec<String> {
     ];
     let odd = odd.into_iter().filter(|(count, _)| *count > 0);
     let odd = odd.map(|(count, what)| format!("{}: {} {what}", cell.contender, text::count(count)));
+    let limited =
+        merged.client_limited.iter().map(|limited| format!("{}: client-limited, {limited}", cell.contender));
     let failed = counts.failed.iter();
     let failed = failed
         .map(|(kind, count)| format!("{}: {} {kind}{}", cell.contender, text::count(*count), sample(kind)));
-    failed.chain(odd).collect()
+    failed.chain(odd).chain(limited).collect()
 }
 
 fn merged_response(record: &Record, cell: usize) -> Option<Histogram<u64>> {
@@ -289,10 +394,8 @@ fn row(record: &Record, index: usize, cell: &CellPart, merged: &Merged, marker: 
         carriage: cell.carriage.clone(),
         ok_per_s: text::three_digits(merged.counts.ok_per_s),
         failed: if failed == 0 { "0".to_owned() } else { text::count(failed) },
-        cpu: text::micros(merged.client_cpu_us_per_call + merged.server_cpu_us_per_call),
+        cpu: text::micros(merged.client.cpu_us_per_call + merged.server.cpu_us_per_call),
         cpu_interval: cpu.map(|(_, half)| format!("± {}", text::micros(half))).unwrap_or_default(),
-        cpu_client: text::micros(merged.client_cpu_us_per_call),
-        cpu_server: text::micros(merged.server_cpu_us_per_call),
         points: [
             point(0.5, Some(Metric::ResponseP50)),
             point(0.99, Some(Metric::ResponseP99)),
@@ -301,7 +404,6 @@ fn row(record: &Record, index: usize, cell: &CellPart, merged: &Merged, marker: 
         lag: p50_over_p99(&merged.lag_us),
         wait: p50_over_p99(&merged.wait_us),
         service: p50_over_p99(&merged.service_us),
-        bytes: merged.loopback_bytes_per_call.map_or_else(|| "–".to_owned(), |bytes| format!("{bytes:.0} B")),
     }
 }
 
@@ -353,8 +455,17 @@ fn facts(record: &Record) -> Vec<(&'static str, String)> {
                 if record.noun() == "event" { "event" } else { "reply" }
             ),
         ),
-        ("where", format!("{cores}, over loopback")),
+        ("where", format!("{cores}, over {}", link_in_words(record))),
+        ("plan", format!("{} (SHA-256 of what was decided before any data)", plan.sha256)),
     ]
+}
+
+fn link_in_words(record: &Record) -> &'static str {
+    match record.link.as_ref().map(|used| used.link) {
+        Some(Link::Cable) => "a cable between two hosts: a veth pair of MTU 1500 between network namespaces",
+        Some(Link::Loopback) => "loopback",
+        None => "nothing",
+    }
 }
 
 fn environment(record: &Record) -> Vec<(&'static str, String)> {
@@ -414,7 +525,7 @@ pub fn summary_lines(record: &Record) -> Vec<String> {
     let mut lines = Vec::new();
     for condition in record.conditions() {
         lines.push(format!(
-            "{condition:<18}{:>9}{:>9}{:>8}{:>12}{:>10}{:>10}{:>10}",
+            "{condition:<20}{:>9}{:>9}{:>8}{:>12}{:>10}{:>10}{:>10}",
             "n",
             "ok/s",
             "failed",
@@ -426,13 +537,30 @@ pub fn summary_lines(record: &Record) -> Vec<String> {
         for cell in record.cells.iter().filter(|cell| cell.condition == condition) {
             lines.push(match &cell.merged {
                 Some(merged) => summary_line(cell, merged),
+                None if cell.not_offered.is_none() => {
+                    format!("{:<20} every measurement was void", cell.contender)
+                }
                 None => format!(
-                    "{:<18} not measured: {}",
+                    "{:<20} not measured: {}",
                     cell.contender,
                     cell.not_offered.as_deref().unwrap_or("–")
                 ),
             });
         }
+    }
+    for condition in record.conditions() {
+        lines.extend(aa_lines(record, condition).into_iter().map(|line| format!("A/A {condition}: {line}")));
+    }
+    for limited in
+        record.cells.iter().filter_map(|cell| Some((cell, cell.merged.as_ref()?.client_limited.as_ref()?)))
+    {
+        lines.push(format!(
+            "client-limited: {} under {}: {}",
+            limited.0.contender, limited.0.condition, limited.1
+        ));
+    }
+    if let Some(void) = &record.void {
+        lines.push(format!("void: {void}"));
     }
     for warning in &record.warnings {
         lines.push(format!("warning: {warning}"));
@@ -452,12 +580,12 @@ pub fn summary_lines(record: &Record) -> Vec<String> {
 fn summary_line(cell: &CellPart, merged: &Merged) -> String {
     let at = |share| merged.response_us.shown(share).map_or_else(|| "–".to_owned(), text::micros);
     format!(
-        "{:<18}{:>9}{:>9}{:>8}{:>12}{:>10}{:>10}{:>10}",
+        "{:<20}{:>9}{:>9}{:>8}{:>12}{:>10}{:>10}{:>10}",
         cell.contender,
         text::count(merged.counts.arrivals),
         text::three_digits(merged.counts.ok_per_s),
         text::count(merged.counts.failures()),
-        text::micros(merged.client_cpu_us_per_call + merged.server_cpu_us_per_call),
+        text::micros(merged.client.cpu_us_per_call + merged.server.cpu_us_per_call),
         at(0.5),
         at(0.99),
         at(0.999)

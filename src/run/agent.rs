@@ -2,7 +2,7 @@
 //! until pinned; one runtime a core it was given.
 
 use std::io::{BufRead, stdin, stdout};
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -64,13 +64,13 @@ fn serve() -> anyhow::Result<()> {
     let ToServer::Serve(serve) = read_message(&mut stdin().lock())? else {
         bail!("the first message must serve")
     };
-    let Serve { core, protocol, market, limits } = *serve;
+    let Serve { core, address, protocol, market, limits } = *serve;
     lab::cores::pin(core).context("pinning the server")?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let shutdown = Shutdown::new();
         let market = Market::open(&market, clock::Clock::System)?;
-        let any_port = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        let any_port = SocketAddr::new(address, 0);
         let mut running =
             servers::protocols::start(protocol, any_port, market.clone(), limits, shutdown.clone()).await?;
         write_message(&mut stdout(), &FromServer::Ready { address: running.address })?;

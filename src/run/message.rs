@@ -1,7 +1,7 @@
 //! What the command and its children say to each other: JSON lines, `open → opened → round … → result`; the end
 //! of its input is a child's order to stop.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use clients::conformance::CaseResult;
@@ -41,6 +41,8 @@ pub(super) struct Emit {
 pub(super) struct Serve {
     /// Where it runs.
     pub(super) core: usize,
+    /// Where it listens, on any port.
+    pub(super) address: IpAddr,
     pub(super) protocol: Protocol,
     pub(super) market: MarketConfig,
     pub(super) limits: Limits,

@@ -2,7 +2,9 @@
 //! that a noisy second hurts all alike.
 
 pub mod agent;
+pub(crate) mod disturbance;
 mod message;
+mod network;
 mod workload;
 
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,14 +13,17 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 use clients::conformance::CaseResult;
 use clients::load::{Emission, Outcome, Round, Shape};
-use clock::Clock;
+use clock::{Clock, Mono};
 use lab::child::Child;
 use lab::cores::Layout;
-use lab::meter::{CoreTime, LOOPBACK, LinkCount, cpu_time};
+use lab::meter::{CoreShares, CoreTime, HostCount, ProcessUse};
+use proto::Capability;
 use servers::{Limits, MarketConfig};
 
 pub use message::Progress;
 use message::{Emit, FromClient, FromServer, Open, Serve, ToClient, ToServer};
+pub use network::LinkUsed;
+use network::Network;
 pub(crate) use workload::largest_reply_bytes;
 
 use crate::plan::Plan;
@@ -32,6 +37,8 @@ const OPEN_TIME_MAX: Duration = Duration::from_secs(120);
 const GRACE: Duration = Duration::from_secs(30);
 /// Ticks that a measured market emits: enough for the conformance cases, too few to cost anything.
 const TICKS_PER_S: f64 = 10.0;
+/// Void measurements that are taken again, in shares of all that are planned: a run must end on a noisy machine too.
+const REPEATS_MAX_PER_MEASUREMENT: f64 = 0.3;
 /// A measured connection is idle while the others have their turn, and must not be closed for it.
 const IDLE_TIME_MAX: Duration = Duration::from_secs(3_600);
 
@@ -44,16 +51,40 @@ pub struct Measurement {
     pub cell: usize,
     /// What the client counted.
     pub outcome: Outcome,
-    /// Processor time of the server in the measured time.
-    pub server_cpu: Duration,
-    /// Processor time of the client in the measured time.
-    pub client_cpu: Duration,
-    /// The share of the server's core that the hypervisor took meanwhile.
-    pub server_steal_share: f64,
-    /// The share of the client's core likewise.
-    pub client_steal_share: f64,
-    /// What crossed the loopback interface in the measured time, whoever sent it.
-    pub loopback: LinkCount,
+    /// What the client used in the measured time.
+    pub client: EndUse,
+    /// What the server used, likewise.
+    pub server: EndUse,
+    /// What crossed between them.
+    pub wire: Wire,
+    /// Why it does not count, where it does not.
+    pub void: Option<String>,
+}
+
+/// What one end used in the measured time, and what happened to its core.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct EndUse {
+    /// Processor time, waits and switches of the process.
+    pub process: ProcessUse,
+    /// Its processor time as a share of the time.
+    pub own_share: f64,
+    /// The share of the time in which its core was busy, with whatever.
+    pub busy_share: f64,
+    /// The share in which its core handled packets and timers; in `busy_share` too.
+    pub softirq_share: f64,
+    /// The share that the hypervisor took.
+    pub steal_share: f64,
+    /// The share that processes other than the two ends and the command used.
+    pub foreign_share: f64,
+}
+
+/// What crossed between the ends in the measured time.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Wire {
+    /// As the client's host counts it; on loopback that is both ways, and others' too.
+    pub client: HostCount,
+    /// As the server's host counts it, which on loopback is the same.
+    pub server: HostCount,
 }
 
 /// How one contender did in the conformance cases.
@@ -74,6 +105,8 @@ pub struct Results {
     pub measurements: Vec<Measurement>,
     /// The conformance of each contender.
     pub conformance: Vec<Conformance>,
+    /// What the contenders talked over; `None` where it could not be built.
+    pub link: Option<LinkUsed>,
     /// The run was stopped before its end.
     pub partial: bool,
 }
@@ -86,6 +119,8 @@ pub trait Watcher {
     fn measuring(&mut self, plan: &Plan, round: usize, cell: usize, done: usize);
     /// How it is going.
     fn progress(&mut self, progress: &Progress);
+    /// A measurement was void, and is taken again.
+    fn void(&mut self, reason: &str);
     /// A round is complete.
     fn round_done(&mut self, plan: &Plan, round: usize);
 }
@@ -110,8 +145,16 @@ pub fn execute(
     stop: &AtomicBool,
     watcher: &mut dyn Watcher,
 ) -> (Results, anyhow::Result<()>) {
-    let mut results = Results { measurements: Vec::new(), conformance: Vec::new(), partial: true };
-    let run = Run { scenario, plan, market_seed, layout, stop };
+    let mut results =
+        Results { measurements: Vec::new(), conformance: Vec::new(), link: None, partial: true };
+    let network = match Network::build(scenario.link) {
+        Ok((network, used)) => {
+            results.link = Some(used);
+            network
+        }
+        Err(error) => return (results, Err(error.into())),
+    };
+    let run = Run { scenario, plan, market_seed, layout, network, stop };
     let ended = run.to_the_end(&mut results, watcher);
     (results, ended)
 }
@@ -122,6 +165,7 @@ struct Run<'a> {
     plan: &'a Plan,
     market_seed: u64,
     layout: &'a Layout,
+    network: Network,
     stop: &'a AtomicBool,
 }
 
@@ -142,16 +186,30 @@ impl Run<'_> {
             results.conformance.push(Conformance { contender, cases, compared_whole: None });
             pairs.push(pair);
         }
+        let mut repeats = REPEATS_MAX_PER_MEASUREMENT * self.plan.measurements() as f64;
         for (round, order) in self.plan.rounds.iter().enumerate() {
             for &cell in order {
                 if self.stop.load(Ordering::Relaxed) {
                     return Ok(());
                 }
-                watcher.measuring(self.plan, round, cell, results.measurements.len());
                 let name = &self.plan.cells[cell].contender.name;
                 let pair =
                     pairs.iter_mut().find(|pair| pair.name == *name).context("a cell without processes")?;
-                results.measurements.push(self.measure(round, cell, pair, watcher)?);
+                let done =
+                    results.measurements.iter().filter(|measurement| measurement.void.is_none()).count();
+                watcher.measuring(self.plan, round, cell, done);
+                let mut measurement = self.measure(round, cell, pair, watcher)?;
+                // A void one is kept, and taken again at once: its neighbours in time are those of its round.
+                while let Some(reason) = &measurement.void
+                    && repeats >= 1.0
+                    && !self.stop.load(Ordering::Relaxed)
+                {
+                    watcher.void(reason);
+                    repeats -= 1.0;
+                    let again = self.measure(round, cell, pair, watcher)?;
+                    results.measurements.push(std::mem::replace(&mut measurement, again));
+                }
+                results.measurements.push(measurement);
             }
             watcher.round_done(self.plan, round);
         }
@@ -165,12 +223,13 @@ impl Run<'_> {
     }
 
     fn open(&self, contender: &Contender) -> anyhow::Result<(Pair, Vec<CaseResult>)> {
-        let Run { scenario, market_seed, layout, .. } = *self;
+        let Run { scenario, market_seed, layout, ref network, .. } = *self;
         let name = &contender.name;
         let mut server: Child<ToServer, FromServer> =
-            Child::start(&format!("the server of {name}"), &["agent", "server"])?;
+            Child::start(&format!("the server of {name}"), &["agent", "server"], network.server_host())?;
         server.send(&ToServer::Serve(Box::new(Serve {
             core: layout.server,
+            address: network.server_address(),
             protocol: contender.carriage.protocol(),
             market: MarketConfig {
                 seed: market_seed,
@@ -190,7 +249,7 @@ impl Run<'_> {
             other => bail!("the server of {name}: {}", unexpected_of_server(other)),
         };
         let mut client: Child<ToClient, FromClient> =
-            Child::start(&format!("the client of {name}"), &["agent", "client"])?;
+            Child::start(&format!("the client of {name}"), &["agent", "client"], network.client_host())?;
         client.send(&ToClient::Open(Open {
             cores: layout.client.clone(),
             carriage: contender.carriage,
@@ -213,7 +272,7 @@ impl Run<'_> {
         pair: &mut Pair,
         watcher: &mut dyn Watcher,
     ) -> anyhow::Result<Measurement> {
-        let Run { scenario, plan, layout, .. } = *self;
+        let Run { scenario, plan, .. } = *self;
         let clock = Clock::System;
         let condition = &plan.cells[cell].condition;
         pair.connect(condition.shape)?;
@@ -237,13 +296,13 @@ impl Run<'_> {
         };
         pair.client.send(&ToClient::Round(order))?;
         clock::pause_thread((start + plan.warm_up).since(clock.now()));
-        let before = Readings::take(pair, layout)?;
+        let before = self.read(pair)?;
         let end = start + plan.warm_up + plan.duration;
         let mut after = None;
         loop {
             let now = clock.now();
             if now >= end && after.is_none() {
-                after = Some(Readings::take(pair, layout)?);
+                after = Some(self.read(pair)?);
             }
             let last = end + scenario.workload.time_out + GRACE;
             let wait = if after.is_none() { end.since(now) } else { last.since(now) };
@@ -260,19 +319,39 @@ impl Run<'_> {
             };
             let after = match after {
                 Some(after) => after,
-                None => Readings::take(pair, layout)?,
+                None => self.read(pair)?,
             };
-            return Ok(Measurement {
-                round,
-                cell,
-                outcome,
-                server_cpu: after.server_cpu.saturating_sub(before.server_cpu),
-                client_cpu: after.client_cpu.saturating_sub(before.client_cpu),
-                server_steal_share: after.server_core.steal_share_since(&before.server_core),
-                client_steal_share: after.client_core.steal_share_since(&before.client_core),
-                loopback: after.loopback.since(&before.loopback),
-            });
+            let (client, server) = (after.client_use(&before), after.server_use(&before));
+            let wire = Wire {
+                client: after.client_host.since(&before.client_host),
+                server: after.server_host.since(&before.server_host),
+            };
+            let mut measurement = Measurement { round, cell, outcome, client, server, wire, void: None };
+            let pushes = scenario.workload.operation == Capability::Subscribe;
+            if !plan.accept_noise {
+                measurement.void = disturbance::void_reason(&measurement, pushes);
+            }
+            return Ok(measurement);
         }
+    }
+
+    /// Reads the meters of a pair, from outside so that it does nothing for them.
+    fn read(&self, pair: &mut Pair) -> anyhow::Result<Readings> {
+        pair.server.ensure_running()?;
+        pair.client.ensure_running()?;
+        let client_core = *self.layout.client.first().context("no core for the client")?;
+        let (server, client, interface) = (pair.server.pid(), pair.client.pid(), self.network.interface());
+        Ok(Readings {
+            at: Clock::System.now(),
+            shared_core: self.layout.shared,
+            server: ProcessUse::read(server)?,
+            client: ProcessUse::read(client)?,
+            command: ProcessUse::read(std::process::id())?,
+            server_core: CoreTime::read(self.layout.server)?,
+            client_core: CoreTime::read(client_core)?,
+            server_host: HostCount::read(server, interface)?,
+            client_host: HostCount::read(client, interface)?,
+        })
     }
 }
 
@@ -309,27 +388,48 @@ impl Pair {
     }
 }
 
-/// Meters of a pair at an instant, read from outside so that it does nothing for them.
+/// Meters of a pair at an instant.
 struct Readings {
-    server_cpu: Duration,
-    client_cpu: Duration,
+    at: Mono,
+    shared_core: bool,
+    server: ProcessUse,
+    client: ProcessUse,
+    command: ProcessUse,
     server_core: CoreTime,
     client_core: CoreTime,
-    loopback: LinkCount,
+    server_host: HostCount,
+    client_host: HostCount,
 }
 
 impl Readings {
-    fn take(pair: &mut Pair, layout: &Layout) -> anyhow::Result<Readings> {
-        pair.server.ensure_running()?;
-        pair.client.ensure_running()?;
-        let client_core = *layout.client.first().context("no core for the client")?;
-        Ok(Readings {
-            server_cpu: cpu_time(pair.server.pid())?,
-            client_cpu: cpu_time(pair.client.pid())?,
-            server_core: CoreTime::read(layout.server)?,
-            client_core: CoreTime::read(client_core)?,
-            loopback: LinkCount::read(LOOPBACK)?,
-        })
+    /// The client shares its core with the command.
+    fn client_use(&self, before: &Readings) -> EndUse {
+        let process = self.client.since(&before.client);
+        let beside = self.command.since(&before.command).cpu;
+        let server = if self.shared_core { self.server.since(&before.server).cpu } else { Duration::ZERO };
+        self.end_use(before, process, beside + server, self.client_core.shares_since(&before.client_core))
+    }
+
+    fn server_use(&self, before: &Readings) -> EndUse {
+        let process = self.server.since(&before.server);
+        let others = self.client.since(&before.client).cpu + self.command.since(&before.command).cpu;
+        let beside = if self.shared_core { others } else { Duration::ZERO };
+        self.end_use(before, process, beside, self.server_core.shares_since(&before.server_core))
+    }
+
+    /// `beside`: processor time of ours that was used on the same core.
+    fn end_use(&self, before: &Readings, process: ProcessUse, beside: Duration, core: CoreShares) -> EndUse {
+        let share = |cpu: Duration| cpu.as_secs_f64() / self.at.since(before.at).as_secs_f64();
+        // Packets that are handled while the core is otherwise idle are nobody's processor time.
+        let known = share(process.cpu) + share(beside) + core.softirq;
+        EndUse {
+            process,
+            own_share: share(process.cpu),
+            busy_share: core.busy,
+            softirq_share: core.softirq,
+            steal_share: core.steal,
+            foreign_share: (core.busy - known).max(0.0),
+        }
     }
 }
 

@@ -8,8 +8,8 @@ use proto::{Capability, Protocol};
 use toml::Spanned;
 
 use super::diagnose::nearest;
-use super::wire::{Call, WireContender, WireProfile, WireScenario, WireWorkload};
-use super::{Claim, Condition, Contender, Profile, Profiles, Scenario, ScenarioError, Workload};
+use super::wire::{Call, WireClaim, WireContender, WireProfile, WireScenario, WireWorkload};
+use super::{Claim, Condition, Contender, Profile, Profiles, Rule, Scenario, ScenarioError, Workload};
 
 /// Rounds, connections and the like: bounds that catch a slip of the finger.
 const ROUNDS_MAX: u32 = 1_000;
@@ -40,38 +40,25 @@ impl Check<'_> {
         )?;
         let workload = self.workload(&wire.workload)?;
         let conditions = self.conditions(&wire, &workload)?;
-        let contenders = self.contenders(&wire.contender)?;
-        let names = |conditions: &[Condition]| conditions.iter().map(|c| c.name.clone()).collect::<Vec<_>>();
-        let condition_names = names(&conditions);
+        let mut contenders = self.contenders(&wire.contender)?;
+        let baseline = self.baseline(&wire, &contenders)?;
+        let twin = Contender { name: Scenario::again(&baseline.name), carriage: baseline.carriage };
+        let place = contenders.iter().position(|contender| *contender == baseline).map_or(0, |nth| nth + 1);
+        contenders.insert(place, twin);
+        let condition_names: Vec<String> = conditions.iter().map(|c| c.name.clone()).collect();
         let contender_names: Vec<String> = contenders.iter().map(|c| c.name.clone()).collect();
-        let claims = wire
-            .claim
-            .into_iter()
-            .map(|claim| {
-                self.known("condition", &claim.condition, &condition_names)?;
-                self.known("contender", &claim.contender, &contender_names)?;
-                self.known("contender", &claim.against, &contender_names)?;
-                let holds_below = *claim.holds_below.get_ref();
-                self.require(&claim.holds_below, holds_below > 0.0, "holds_below is a ratio: above 0")?;
-                Ok(Claim {
-                    card: claim.card,
-                    sentence: claim.sentence,
-                    condition: claim.condition.into_inner(),
-                    metric: claim.metric,
-                    contender: claim.contender.into_inner(),
-                    against: claim.against.into_inner(),
-                    holds_below,
-                })
-            })
-            .collect::<Result<_, ScenarioError>>()?;
+        let claim = |claim| self.claim(claim, &condition_names, &contender_names);
+        let claims = wire.claim.into_iter().map(claim).collect::<Result<Vec<_>, _>>()?;
         Ok(Scenario {
             name: wire.name.into_inner(),
             question: wire.question,
             card: wire.card,
             bench: wire.bench,
             analysis: wire.analysis.trim().to_owned(),
+            link: wire.link,
             workload,
             claims,
+            baseline: baseline.name,
             profiles: Profiles {
                 quick: self.profile(wire.quick, &condition_names)?,
                 standard: self.profile(wire.standard, &condition_names)?,
@@ -79,6 +66,63 @@ impl Check<'_> {
             },
             conditions,
             contenders,
+        })
+    }
+
+    /// The contender that the others are compared with, which must not have a namesake of its twin.
+    fn baseline(&self, wire: &WireScenario, contenders: &[Contender]) -> Result<Contender, ScenarioError> {
+        let list = wire.contender.get_ref();
+        let name = match (&wire.baseline, wire.claim.first()) {
+            (Some(baseline), _) => baseline,
+            (None, Some(claim)) => &claim.against,
+            (None, None) => &list[0].name,
+        };
+        let names: Vec<String> = contenders.iter().map(|c| c.name.clone()).collect();
+        self.known("contender", name, &names)?;
+        let twin = Scenario::again(name.get_ref());
+        for contender in list {
+            let message = format!("this name is kept for the second measurement of {}", name.get_ref());
+            self.require(&contender.name, *contender.name.get_ref() != twin, &message)?;
+        }
+        let found = contenders.iter().find(|contender| contender.name == *name.get_ref());
+        Ok(found.unwrap_or(&contenders[0]).clone())
+    }
+
+    fn claim(
+        &self,
+        wire: WireClaim,
+        conditions: &[String],
+        contenders: &[String],
+    ) -> Result<Claim, ScenarioError> {
+        self.known("condition", &wire.condition, conditions)?;
+        self.known("contender", &wire.contender, contenders)?;
+        self.known("contender", &wire.against, contenders)?;
+        let differ = wire.contender.get_ref() != wire.against.get_ref();
+        self.require(&wire.against, differ, "a contender is not compared with itself: name another")?;
+        let rules = [
+            (wire.holds_below, Rule::HoldsBelow as fn(f64) -> Rule),
+            (wire.holds_above, Rule::HoldsAbove),
+            (wire.same_within, Rule::SameWithin),
+        ];
+        let mut given = rules.into_iter().filter_map(|(value, rule)| Some((value?, rule)));
+        let one = "a claim has one of holds_below, holds_above and same_within";
+        let Some((value, rule)) = given.next() else {
+            return Err(ScenarioError::at(self.file, self.text, wire.contender.span(), one, None));
+        };
+        if let Some((second, _)) = given.next() {
+            self.require(&second, false, one)?;
+        }
+        let right = value.get_ref().is_finite() && *value.get_ref() > 0.0;
+        self.require(&value, right, "a ratio, or a margin of one: above 0")?;
+        Ok(Claim {
+            card: wire.card,
+            sentence: wire.sentence,
+            condition: wire.condition.into_inner(),
+            metric: wire.metric,
+            contender: wire.contender.into_inner(),
+            against: wire.against.into_inner(),
+            rule: rule(value.into_inner()),
+            prediction: wire.prediction,
         })
     }
 
@@ -287,6 +331,11 @@ mod tests {
             ("connections = 8", "connections = 0", "1 to 20 000", ""),
             ("against = \"rest-h1-json\"", "against = \"rest-h1-jsom\"", "no contender", "rest-h1-json"),
             ("name = \"tcp\"", "name = \"grpc\"", "two contenders", ""),
+            ("against = \"rest-h1-json\"", "against = \"grpc\"", "not compared with itself", ""),
+            ("holds_below = 1.0", "holds_below = 1.0\nsame_within = 0.1", "one of holds_below", ""),
+            ("holds_below = 1.0", "holds_below = 0", "above 0", ""),
+            ("name = \"tcp\"", "name = \"rest-h1-json-again\"", "is kept for", ""),
+            ("bench = true", "bench = true\nbaseline = \"tpc\"", "no contender", "tcp"),
             ("operation = \"quote\"", "operation = \"quote\"\ncandles = 5", "only `history`", ""),
             ("name = \"rest-vs-grpc\"", "name = \"../elsewhere\"", "a-z, 0-9 and -", ""),
             ("rounds = 10", "rounds = 0", "1 to 1 000", ""),

@@ -29,16 +29,41 @@ pub struct Scenario {
     pub bench: bool,
     /// What surprised, what the numbers depend on, what they do not show.
     pub analysis: String,
+    /// What the contenders talk over.
+    pub link: Link,
     /// What the clients do.
     pub workload: Workload,
     /// Under what the contenders are compared.
     pub conditions: Vec<Condition>,
     /// What is compared.
     pub contenders: Vec<Contender>,
+    /// The contender that the others are compared with, and that is measured twice under two names: what differs between
+    /// those two is noise.
+    pub baseline: String,
     /// What is judged.
     pub claims: Vec<Claim>,
     /// How much of it is run.
     pub profiles: Profiles,
+}
+
+/// What lies between clients and servers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Link {
+    /// This machine's own loopback interface: no privileges, packets up to 64 KiB, both ways counted together.
+    Loopback,
+    /// Two hosts (network namespaces) and a cable between them of MTU 1500: packets as on a wire, each way counted.
+    Cable,
+}
+
+impl Link {
+    /// Its name in files.
+    pub fn name(self) -> &'static str {
+        match self {
+            Link::Loopback => "loopback",
+            Link::Cable => "cable",
+        }
+    }
 }
 
 /// What the clients do, in every condition.
@@ -98,8 +123,35 @@ pub struct Claim {
     pub contender: String,
     /// … by whose.
     pub against: String,
-    /// The claim holds where the whole interval of the ratio is below this.
-    pub holds_below: f64,
+    /// Where it holds.
+    #[serde(flatten)]
+    pub rule: Rule,
+    /// What theory says that the ratio is, where it says anything.
+    #[serde(default)]
+    pub prediction: Option<Prediction>,
+}
+
+/// When a claim holds. It does not where the whole interval lies on the other side, and is undecided between.
+#[derive(Debug, Clone, Copy, PartialEq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Rule {
+    /// The whole 95 % interval of the ratio is below this.
+    HoldsBelow(f64),
+    /// The whole 95 % interval of the ratio is above this.
+    HoldsAbove(f64),
+    /// The whole 90 % interval of the ratio is between 1 / (1 + this) and 1 + this: two one-sided tests at 5 %. It does
+    /// not hold where the whole 95 % interval is outside of that.
+    SameWithin(f64),
+}
+
+/// What theory says of a ratio, before any data.
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Prediction {
+    /// The ratio.
+    pub ratio: f64,
+    /// Why.
+    pub because: String,
 }
 
 /// A figure that can be compared.
@@ -112,15 +164,21 @@ pub enum Metric {
     ResponseP50,
     /// 99th percentile of the response time, in µs.
     ResponseP99,
+    /// Bytes on the wire per call, or per event, both ways, headers included.
+    BytesPerCall,
 }
 
 impl Metric {
+    /// Those in which every contender is compared with the baseline.
+    pub const COMPARED: [Metric; 3] = [Metric::CpuPerCall, Metric::ResponseP50, Metric::ResponseP99];
+
     /// In words, where a call is called this.
     pub fn in_words(self, noun: &str) -> String {
         match self {
             Metric::CpuPerCall => format!("CPU per {noun}"),
             Metric::ResponseP50 => "response p50".to_owned(),
             Metric::ResponseP99 => "response p99".to_owned(),
+            Metric::BytesPerCall => format!("bytes per {noun}"),
         }
     }
 }
@@ -150,10 +208,11 @@ pub struct Profile {
 }
 
 /// The scenarios that are built in, by name.
-const BUILT_IN: [(&str, &str); 3] = [
+const BUILT_IN: [(&str, &str); 4] = [
     ("rest-vs-grpc", include_str!("../../scenarios/rest-vs-grpc.toml")),
     ("push", include_str!("../../scenarios/push.toml")),
     ("session", include_str!("../../scenarios/session.toml")),
+    ("aa", include_str!("../../scenarios/aa.toml")),
 ];
 
 impl Scenario {
@@ -195,6 +254,11 @@ impl Scenario {
         }
         let changed = settings::with_settings(file, text, settings)?;
         check::parse(&format!("{file} with --set"), &changed)
+    }
+
+    /// What a contender is called where it is measured a second time.
+    pub fn again(name: &str) -> String {
+        format!("{name}-again")
     }
 
     /// A contender by name.

@@ -10,7 +10,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use toml::Spanned;
 
-use super::Metric;
+use super::{Link, Metric, Prediction};
 
 /// A scenario file.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -30,6 +30,10 @@ pub(super) struct WireScenario {
     pub(super) bench: bool,
     /// What surprised, what the numbers depend on, what they do not show.
     pub(super) analysis: String,
+    /// What the contenders talk over; `cable` by default, which becomes loopback (and says so) where the machine allows no
+    /// network namespaces.
+    #[serde(default = "cable")]
+    pub(super) link: Link,
     pub(super) workload: WireWorkload,
     /// At least one.
     #[schemars(with = "Vec<WireCondition>")]
@@ -37,6 +41,11 @@ pub(super) struct WireScenario {
     /// At least one.
     #[schemars(with = "Vec<WireContender>")]
     pub(super) contender: Spanned<Vec<WireContender>>,
+    /// The contender that the others are compared with and that is measured twice, under its own name and as `NAME-again`:
+    /// what differs between the two is noise. By default the first claim's `against`, or the first contender.
+    #[serde(default)]
+    #[schemars(with = "Option<String>")]
+    pub(super) baseline: Option<Spanned<String>>,
     /// What is judged.
     #[serde(default)]
     pub(super) claim: Vec<WireClaim>,
@@ -84,6 +93,10 @@ pub(super) struct WireWorkload {
     /// Processor time that the market's handler burns: `0ms`.
     #[serde(default)]
     pub(super) handler_cpu: Span,
+}
+
+fn cable() -> Link {
+    Link::Cable
 }
 
 fn poisson() -> Spacing {
@@ -210,9 +223,21 @@ pub(super) struct WireClaim {
     pub(super) contender: Spanned<String>,
     #[schemars(with = "String")]
     pub(super) against: Spanned<String>,
-    /// The claim holds where the whole 95 % interval of the ratio is below this.
-    #[schemars(with = "f64")]
-    pub(super) holds_below: Spanned<f64>,
+    /// The claim holds where the whole 95 % interval of the ratio is below this; one of three.
+    #[serde(default)]
+    #[schemars(with = "Option<f64>")]
+    pub(super) holds_below: Option<Spanned<f64>>,
+    /// The claim holds where the whole 95 % interval of the ratio is above this.
+    #[serde(default)]
+    #[schemars(with = "Option<f64>")]
+    pub(super) holds_above: Option<Spanned<f64>>,
+    /// The claim holds where the whole 90 % interval of the ratio is within this share of 1: 0.1 for 10 %.
+    #[serde(default)]
+    #[schemars(with = "Option<f64>")]
+    pub(super) same_within: Option<Spanned<f64>>,
+    /// What theory says that the ratio is.
+    #[serde(default)]
+    pub(super) prediction: Option<Prediction>,
 }
 
 /// How much is run.

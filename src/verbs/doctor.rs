@@ -140,7 +140,7 @@ fn watched_findings(machine: &Machine) -> anyhow::Result<Vec<Finding>> {
     let after = read()?;
     let stalls = stalls(&machine.cores);
     let steal =
-        after.iter().zip(&before).map(|(now, earlier)| now.steal_share_since(earlier)).fold(0.0, f64::max);
+        after.iter().zip(&before).map(|(now, earlier)| now.shares_since(earlier).steal).fold(0.0, f64::max);
     Ok(vec![
         Finding {
             what: "timer lateness",

@@ -53,6 +53,9 @@ pub struct Options {
     /// Print the plan with its time, and do nothing.
     #[arg(long)]
     dry_run: bool,
+    /// Count measurements that were disturbed from outside (late load engine, steal, other processes); the record is marked.
+    #[arg(long)]
+    accept_noise: bool,
     /// Measure although this is a debug build; the record is marked.
     #[arg(long)]
     allow_debug: bool,
@@ -67,6 +70,8 @@ const MARKET_SEED: u64 = 42;
 /// Where a scenario is broken, a process fails (what was measured until then is kept), or the results cannot be
 /// written.
 pub fn run(options: &Options) -> anyhow::Result<Ending> {
+    // Before there is a second thread.
+    lab::hosts::prepare();
     let scenarios = scenarios(options)?;
     let plans = scenarios.iter().map(|scenario| plan(options, scenario)).collect::<Result<Vec<_>, _>>()?;
     if options.dry_run {
@@ -123,7 +128,7 @@ pub fn run(options: &Options) -> anyhow::Result<Ending> {
     }
     let index = folder.finish(&records)?;
     eprintln!("report: {}", index.display());
-    Ok(Ending::Fine)
+    Ok(if records.iter().any(|record| record.void.is_some()) { Ending::Void } else { Ending::Fine })
 }
 
 fn scenarios(options: &Options) -> anyhow::Result<Vec<Scenario>> {
@@ -150,8 +155,13 @@ fn plan(options: &Options, scenario: &Scenario) -> Result<Plan, UsageError> {
         (_, true) => Extent::Full,
         _ => Extent::Standard,
     };
-    let plan_options =
-        PlanOptions { extent, rounds: options.rounds, seed: options.seed, only: options.only.clone() };
+    let plan_options = PlanOptions {
+        extent,
+        rounds: options.rounds,
+        seed: options.seed,
+        only: options.only.clone(),
+        accept_noise: options.accept_noise,
+    };
     Plan::make(scenario, &plan_options).map_err(UsageError)
 }
 
@@ -177,6 +187,7 @@ fn print_plan(scenario: &Scenario, plan: &Plan) {
         plan.measurements(),
         text::about(plan.time())
     );
+    println!("  plan {}", plan.sha256(scenario));
     for (index, cell) in plan.cells.iter().enumerate() {
         let offered =
             cell.not_offered.as_ref().map_or_else(String::new, |why| format!("  not measured: {why}"));

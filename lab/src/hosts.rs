@@ -1,0 +1,260 @@
+//! Hosts on this machine, and the cable between two: anonymous network namespaces, held by file descriptors, so that
+//! nothing is left when this process dies in whatever way.
+
+use std::fs::{self, File};
+use std::io;
+use std::net::Ipv4Addr;
+use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd};
+
+use nix::sched::{CloneFlags, setns, unshare};
+use rtnetlink::{Handle, LinkUnspec, LinkVeth};
+
+/// Why there can be no hosts here.
+#[derive(Debug, thiserror::Error)]
+pub enum HostError {
+    /// The system lets this process make no namespace.
+    #[error(
+        "this process may make no network namespace ({0}): run as root, or allow user namespaces \
+         (sysctl kernel.unprivileged_userns_clone=1; on Ubuntu also kernel.apparmor_restrict_unprivileged_userns=0)"
+    )]
+    NotAllowed(io::Error),
+    /// A namespace was made, and something in it was refused.
+    #[error("{what}: {source}")]
+    Refused {
+        /// What was being done.
+        what: &'static str,
+        /// The system's reason.
+        source: io::Error,
+    },
+}
+
+fn refused(what: &'static str) -> impl Fn(io::Error) -> HostError {
+    move |source| HostError::Refused { what, source }
+}
+
+/// A host of its own: a network namespace that nothing else is in.
+#[derive(Debug)]
+pub struct Host {
+    namespace: OwnedFd,
+}
+
+impl Host {
+    /// Makes one. A process that is not root must have called [`prepare`] before.
+    ///
+    /// # Errors
+    /// Where the system allows none.
+    pub fn new() -> Result<Host, HostError> {
+        let made = on_a_thread(|| {
+            unshare(CloneFlags::CLONE_NEWNET)?;
+            Ok(OwnedFd::from(File::open("/proc/thread-self/ns/net")?))
+        });
+        Ok(Host { namespace: made.map_err(HostError::NotAllowed)? })
+    }
+
+    /// Does something on this host, on a thread that ends with it.
+    ///
+    /// # Errors
+    /// The system's, and what is done's.
+    pub fn on<T: Send>(&self, act: impl FnOnce() -> io::Result<T> + Send) -> io::Result<T> {
+        on_a_thread(|| {
+            setns(&self.namespace, CloneFlags::CLONE_NEWNET)?;
+            act()
+        })
+    }
+}
+
+impl AsFd for Host {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.namespace.as_fd()
+    }
+}
+
+/// Two hosts and a cable between them: a veth pair of MTU 1500, segmentation offloads off, so that a packet is what it
+/// would be on a wire.
+#[derive(Debug)]
+pub struct Cable {
+    /// Where clients run.
+    pub client: Host,
+    /// Where servers run.
+    pub server: Host,
+}
+
+/// The cable's interface, at both ends.
+pub const CABLE: &str = "cable0";
+/// The MTU of Ethernet.
+const MTU: u32 = 1_500;
+const PREFIX: u8 = 30;
+
+impl Cable {
+    /// The address of the server's end: of a range that is kept for benchmarks (RFC 2544).
+    pub const SERVER: Ipv4Addr = Ipv4Addr::new(198, 18, 0, 1);
+    /// The address of the client's end.
+    pub const CLIENT: Ipv4Addr = Ipv4Addr::new(198, 18, 0, 2);
+
+    /// Makes the hosts and lays the cable.
+    ///
+    /// # Errors
+    /// Where the system allows no namespaces, or no veth pair in them.
+    pub fn lay() -> Result<Cable, HostError> {
+        let cable = Cable { client: Host::new()?, server: Host::new()? };
+        let far_end = cable.server.namespace.as_raw_fd();
+        let pair = |handle: Handle| async move {
+            let both = LinkVeth::new(CABLE, "far0").mtu(MTU).build();
+            handle.link().add(both).execute().await?;
+            let move_it = LinkUnspec::new_with_name("far0").setns_by_fd(far_end).build();
+            handle.link().set(move_it).execute().await
+        };
+        cable.client.on(|| netlink(pair)).map_err(refused("laying a veth pair"))?;
+        for (host, name, address) in
+            [(&cable.client, CABLE, Cable::CLIENT), (&cable.server, "far0", Cable::SERVER)]
+        {
+            let plug = || {
+                netlink(|handle| plug_in(handle, name, address))?;
+                [ETHTOOL_STSO, ETHTOOL_SGSO, ETHTOOL_SGRO].into_iter().try_for_each(switch_off)
+            };
+            host.on(plug).map_err(refused("plugging the cable in"))?;
+        }
+        Ok(cable)
+    }
+}
+
+/// Gives an interface its name, an address and the rest that makes a host of a namespace.
+async fn plug_in(handle: Handle, name: &str, address: Ipv4Addr) -> Result<(), rtnetlink::Error> {
+    let index = index_of(name)?;
+    let renamed = LinkUnspec::new_with_index(index).name(CABLE).mtu(MTU).build();
+    handle.link().set(renamed).execute().await?;
+    handle.address().add(index, address.into(), PREFIX).execute().await?;
+    for index in [index, index_of("lo")?] {
+        let up = LinkUnspec::new_with_index(index).up().build();
+        handle.link().set(up).execute().await?;
+    }
+    Ok(())
+}
+
+fn index_of(name: &str) -> Result<u32, rtnetlink::Error> {
+    nix::net::if_::if_nametoindex(name)
+        .map_err(|error| rtnetlink::Error::NamespaceError(format!("no interface {name}: {error}")))
+}
+
+/// Asks the kernel something about the network of the calling thread's host.
+fn netlink<F, A>(ask: F) -> io::Result<()>
+where
+    F: FnOnce(Handle) -> A,
+    A: Future<Output = Result<(), rtnetlink::Error>>,
+{
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
+    runtime.block_on(async {
+        let (connection, handle, _) = rtnetlink::new_connection()?;
+        let connection = tokio::spawn(connection);
+        let asked = ask(handle).await.map_err(io::Error::other);
+        connection.abort();
+        asked
+    })
+}
+
+const ETHTOOL_STSO: u32 = 0x1f;
+const ETHTOOL_SGSO: u32 = 0x24;
+const ETHTOOL_SGRO: u32 = 0x2c;
+
+/// `struct ethtool_value` of linux/ethtool.h.
+#[repr(C)]
+struct EthtoolValue {
+    command: u32,
+    data: u32,
+}
+
+nix::ioctl_write_ptr_bad!(
+    /// Sets a feature of an interface.
+    ethtool,
+    nix::libc::SIOCETHTOOL,
+    nix::libc::ifreq
+);
+
+/// Switches a feature of the cable's end off, on the calling thread's host.
+fn switch_off(command: u32) -> io::Result<()> {
+    let mut value = EthtoolValue { command, data: 0 };
+    // SAFETY: an ifreq of zeros is a valid one.
+    let mut request: nix::libc::ifreq = unsafe { std::mem::zeroed() };
+    for (place, byte) in request.ifr_name.iter_mut().zip(CABLE.bytes()) {
+        *place = byte.cast_signed();
+    }
+    request.ifr_ifru.ifru_data = (&raw mut value).cast();
+    let socket = std::net::UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0))?;
+    // SAFETY: the request names an interface and points to a value that lives until the call returns.
+    unsafe { ethtool(socket.as_raw_fd(), &raw const request) }?;
+    Ok(())
+}
+
+/// Lets a process that is not root make hosts: it becomes root of a user namespace of its own, which changes nothing
+/// outside. Must be called while the process has one thread. Without effect for root, and where user namespaces are not
+/// allowed: [`Host::new`] then says so.
+pub fn prepare() {
+    let (user, group) = (nix::unistd::geteuid(), nix::unistd::getegid());
+    if !user.is_root() && unshare(CloneFlags::CLONE_NEWUSER).is_ok() {
+        // What fails here shows when a host is made.
+        let _ = fs::write("/proc/self/setgroups", "deny");
+        let _ = fs::write("/proc/self/uid_map", format!("0 {user} 1"));
+        let _ = fs::write("/proc/self/gid_map", format!("0 {group} 1"));
+    }
+}
+
+/// A namespace is a thread's: one that is not kept for anything else.
+fn on_a_thread<T: Send>(act: impl FnOnce() -> io::Result<T> + Send) -> io::Result<T> {
+    std::thread::scope(|scope| {
+        let ran = std::thread::Builder::new().name("host".to_owned()).spawn_scoped(scope, act)?.join();
+        ran.unwrap_or_else(|_| Err(io::Error::other("the thread on the host panicked")))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read as _, Write as _};
+    use std::net::{TcpListener, TcpStream};
+
+    use super::*;
+
+    /// Says so and passes where the machine allows no hosts: the command then measures over loopback, and says that.
+    fn cable() -> Option<Cable> {
+        match Cable::lay() {
+            Ok(cable) => Some(cable),
+            Err(error @ HostError::NotAllowed(_)) => {
+                eprintln!("skipped: {error}");
+                None
+            }
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    #[test]
+    fn bytes_cross_the_cable_in_packets_of_its_mtu() {
+        let Some(cable) = cable() else { return };
+        let listener = cable.server.on(|| TcpListener::bind((Cable::SERVER, 0))).unwrap();
+        let address = listener.local_addr().unwrap();
+        let mut stream = cable.client.on(|| TcpStream::connect(address)).unwrap();
+        let (mut accepted, _) = listener.accept().unwrap();
+        let count = |host: &Host| host.on(|| crate::meter::HostCount::read_own(CABLE)).unwrap();
+        let (before, far_before) = (count(&cable.client), count(&cable.server));
+        let sent = vec![7_u8; 1 << 20];
+        let writer = std::thread::spawn(move || {
+            stream.write_all(&sent).unwrap();
+            stream
+        });
+        let mut received = vec![0; 1 << 20];
+        accepted.read_exact(&mut received).unwrap();
+        let _open = writer.join().unwrap();
+        let (sent, far) = (count(&cable.client).since(&before), count(&cable.server).since(&far_before));
+        // 1 448 bytes of data a packet with TCP's timestamps, and 66 bytes of headers.
+        let packets = (1_u64 << 20).div_ceil(1_448);
+        assert!((packets..packets + 40).contains(&sent.sent_packets), "{sent:?}");
+        assert!(sent.sent_bytes >= (1 << 20) + 66 * packets, "{sent:?}");
+        assert_eq!((sent.sent_bytes, sent.sent_packets), (far.received_bytes, far.received_packets));
+    }
+
+    #[test]
+    fn a_host_has_nothing_of_the_machines_network() {
+        let Some(cable) = cable() else { return };
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        assert!(cable.client.on(|| TcpStream::connect(address)).is_err());
+    }
+}

@@ -1,0 +1,102 @@
+//! What came from outside the contenders: whether a measurement counts.
+//!
+//! Failures and slowness of a contender never make a measurement void. What does is found by measuring: the engine's lag,
+//! the hypervisor's steal (`/proc/stat`), and processor time that something else had on the pinned cores.
+
+use std::time::Duration;
+
+use super::{EndUse, Measurement};
+
+/// The p99 of the engine's own lateness above which a measurement is void: ten times what a waking core takes here.
+pub(super) const LAG_P99_MAX: Duration = Duration::from_millis(2);
+/// The share of a core that the hypervisor may take.
+pub(super) const STEAL_SHARE_MAX: f64 = 0.05;
+/// The share of a core that others may use.
+pub(super) const FOREIGN_SHARE_MAX: f64 = 0.1;
+/// The share of its core from which on a client is saturated: then it is late for reasons of its own.
+pub(super) const SATURATED_SHARE: f64 = 0.9;
+
+/// Why a measurement is void, and what to change; `None` where it counts. Where ticks are pushed, lag is the server's.
+pub(super) fn void_reason(measurement: &Measurement, pushes: bool) -> Option<String> {
+    let lag = Duration::from_nanos(measurement.outcome.histograms.lag.value_at_quantile(0.99));
+    let late = !pushes && !client_limited(&measurement.client) && lag > LAG_P99_MAX;
+    let percent = |share: f64| format!("{:.0} %", share * 100.0);
+    let ends = [("server", &measurement.server), ("client", &measurement.client)];
+    let of_an_end = |(end, used): (&str, &EndUse)| {
+        if used.steal_share > STEAL_SHARE_MAX {
+            return Some(format!(
+                "the hypervisor took {} of the {end}'s core: measure when the host is quieter, or elsewhere",
+                percent(used.steal_share)
+            ));
+        }
+        (used.foreign_share > FOREIGN_SHARE_MAX).then(|| {
+            format!(
+                "other processes used {} of the {end}'s core: stop them, or give wirebench other cores (taskset)",
+                percent(used.foreign_share)
+            )
+        })
+    };
+    ends.into_iter().find_map(of_an_end).or_else(|| {
+        late.then(|| {
+            format!(
+                "the load engine picked calls up late (lag p99 {:.1} ms, at most {} ms): something kept the client's core \
+                 from waking, see `wirebench doctor`",
+                lag.as_secs_f64() * 1e3,
+                LAG_P99_MAX.as_millis()
+            )
+        })
+    })
+}
+
+/// Whether the client had no processor time to spare: what was measured is then at most its own limit.
+pub(crate) fn client_limited(client: &EndUse) -> bool {
+    client.own_share > SATURATED_SHARE
+}
+
+#[cfg(test)]
+mod tests {
+    use clients::load::Outcome;
+
+    use super::*;
+
+    fn measurement(lag: Duration, client: EndUse, server: EndUse) -> Measurement {
+        let mut outcome = Outcome::new().unwrap();
+        outcome.histograms.lag.record_n(u64::try_from(lag.as_nanos()).unwrap(), 100).unwrap();
+        Measurement {
+            round: 0,
+            cell: 0,
+            outcome,
+            client,
+            server,
+            wire: super::super::Wire::default(),
+            void: None,
+        }
+    }
+
+    #[test]
+    fn only_causes_outside_the_contender_make_a_measurement_void() {
+        let quiet = EndUse::default();
+        let reason = |lag_us, client, server| {
+            void_reason(&measurement(Duration::from_micros(lag_us), client, server), false)
+                .unwrap_or_default()
+        };
+        assert_eq!(reason(100, quiet, quiet), "");
+        // A server that burns its core is a contender that costs much.
+        assert_eq!(reason(100, quiet, EndUse { own_share: 1.0, ..quiet }), "");
+        assert!(reason(30_000, quiet, quiet).contains("lag p99 30.0 ms"));
+        // A saturated client is late by itself: the cell says so instead.
+        assert_eq!(reason(30_000, EndUse { own_share: 0.99, ..quiet }, quiet), "");
+        assert!(
+            reason(100, quiet, EndUse { steal_share: 0.2, ..quiet }).contains("20 % of the server's core")
+        );
+        assert!(
+            reason(100, EndUse { foreign_share: 0.5, ..quiet }, quiet).contains("50 % of the client's core")
+        );
+    }
+
+    #[test]
+    fn where_ticks_are_pushed_lag_is_the_servers() {
+        let late = measurement(Duration::from_millis(30), EndUse::default(), EndUse::default());
+        assert_eq!(void_reason(&late, true), None);
+    }
+}
