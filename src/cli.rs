@@ -51,7 +51,9 @@ enum Verb {
     Load(verbs::load::Options),
     /// Run the market behind protocols, or a reference server, until Ctrl-C.
     Serve(verbs::serve::Options),
-    /// Draw the HTML again from records.
+    /// Compare two records, or repeats of each; exit with 3 where a threshold failed.
+    Compare(verbs::compare::Options),
+    /// Draw the HTML again from records, or export them.
     Report(verbs::report::Options),
     /// Say what this machine can measure, what spoils it, and what to do.
     Doctor(verbs::doctor::Options),
@@ -72,6 +74,7 @@ pub fn main() -> ExitCode {
         Verb::Run(options) => verbs::run::run(&options),
         Verb::Load(options) => verbs::load::load(&options),
         Verb::Serve(options) => verbs::serve::serve(&options),
+        Verb::Compare(options) => verbs::compare::compare_records(&options),
         Verb::Report(options) => verbs::report::report(&options),
         Verb::Doctor(options) => verbs::doctor::doctor(&options),
         Verb::Agent { agent } => return agent_ending(agent),

@@ -4,6 +4,9 @@
 //! them with their environment and verdicts, a [`report`] is drawn from the record and from nothing else.
 
 pub mod cli;
+pub mod compare;
+pub mod export;
+pub mod expression;
 pub mod plan;
 pub mod progress;
 pub mod record;

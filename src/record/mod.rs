@@ -21,6 +21,7 @@ pub use comparison::{AaPair, Comparison, Difference};
 pub use quantiles::Quantiles;
 pub(crate) use quantiles::printable;
 pub use store::{StoreError, read, write_atomically};
+pub(crate) use verdict::apply;
 pub use verdict::{Verdict, VerdictWord};
 
 use crate::plan::Extent;

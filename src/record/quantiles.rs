@@ -47,15 +47,19 @@ impl Quantiles {
 
     /// A percentile where there are values enough to print it.
     pub fn shown(&self, share: f64) -> Option<f64> {
-        let value = match share {
-            0.5 => self.p50,
-            0.9 => self.p90,
-            0.95 => self.p95,
-            0.99 => self.p99,
-            0.999 => self.p999,
-            _ => return None,
-        };
-        printable(self.n, share).then_some(value)
+        self.at(share).filter(|_| printable(self.n, share))
+    }
+
+    /// A percentile, if it is one of those kept.
+    pub fn at(&self, share: f64) -> Option<f64> {
+        match share {
+            0.5 => Some(self.p50),
+            0.9 => Some(self.p90),
+            0.95 => Some(self.p95),
+            0.99 => Some(self.p99),
+            0.999 => Some(self.p999),
+            _ => None,
+        }
     }
 }
 

@@ -101,7 +101,7 @@ fn decide(claim: &Claim, ratio: Option<&Ratio>, noun: &str) -> (VerdictWord, Str
 }
 
 /// What a rule makes of an interval, and what to say where that is nothing.
-pub(super) fn apply(rule: Rule, ratio: &Ratio) -> (VerdictWord, String) {
+pub(crate) fn apply(rule: Rule, ratio: &Ratio) -> (VerdictWord, String) {
     let Ratio { low, high, low_90, high_90, .. } = *ratio;
     let (holds, fails, open) = match rule {
         Rule::HoldsBelow(limit) => (high < limit, low > limit, format!("the interval straddles {limit:.2}")),

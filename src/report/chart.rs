@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 use crate::text;
 
 /// A contender's shape beside its colour, so that nobody needs to tell colours apart.
-pub(super) const SHAPES: [&str; 8] = [
+const SHAPES: [&str; 8] = [
     "M-4 0A4 4 0 1 1 4 0A4 4 0 1 1 -4 0Z",
     "M-4 -4H4V4H-4Z",
     "M0 -5L5 4H-5Z",
@@ -17,6 +17,12 @@ pub(super) const SHAPES: [&str; 8] = [
     "M0 -5.5L1.6 -1.8L5.5 -1.7L2.5 0.8L3.4 4.6L0 2.4L-3.4 4.6L-2.5 0.8L-5.5 -1.7L-1.6 -1.8Z",
     "M-5 -2L-2 -5L0 -3L2 -5L5 -2L3 0L5 2L2 5L0 3L-2 5L-5 2L-3 0Z",
 ];
+
+/// The shape and the colour of a contender: another pair for each of the first 64.
+pub(super) fn look(nth: usize) -> (&'static str, usize) {
+    let shifted = nth + 3 * (nth / SHAPES.len());
+    (SHAPES[shifted % SHAPES.len()], nth % SHAPES.len())
+}
 
 /// How large a chart is, in its own units; text is 12 of them.
 #[derive(Debug, Clone, Copy)]
@@ -55,10 +61,9 @@ pub(super) struct Bar {
 
 /// A contender's marker, for legends and tables.
 pub(super) fn marker(nth: usize) -> String {
+    let (shape, colour) = look(nth);
     format!(
-        r#"<svg class="marker" viewBox="-7 -7 14 14" aria-hidden="true"><path d="{}" fill="var(--c{})"/></svg>"#,
-        SHAPES[nth % SHAPES.len()],
-        nth % SHAPES.len()
+        r#"<svg class="marker" viewBox="-7 -7 14 14" aria-hidden="true"><path d="{shape}" fill="var(--c{colour})"/></svg>"#
     )
 }
 
@@ -125,7 +130,7 @@ fn draw_line(svg: &mut String, line: &Line, across: &Axis, up: &Axis) {
             format!("{x:.1} {y:.1}")
         })
         .collect();
-    let colour = line.nth % SHAPES.len();
+    let (shape, colour) = look(line.nth);
     let _ = write!(svg, r#"<path class="line" stroke="var(--c{colour})" d="M{}"/>"#, path.join("L"));
     for (share, label) in LABELLED {
         let Some(point) = line.points.iter().find(|(other, _)| (other - share).abs() < 1e-9) else {
@@ -135,7 +140,7 @@ fn draw_line(svg: &mut String, line: &Line, across: &Axis, up: &Axis) {
         let _ = write!(
             svg,
             r#"<path transform="translate({x:.1} {y:.1})" d="{}" fill="var(--c{colour})" class="mark"><title>{}: {label} {}</title></path>"#,
-            SHAPES[colour],
+            shape,
             escape(&line.name),
             text::micros(point.1)
         );
@@ -157,7 +162,7 @@ fn name_the_ends(svg: &mut String, lines: &[Line], across: &Axis, up: &Axis, plo
     let count = ends.len();
     for (nth, (end, x, line)) in ends.into_iter().enumerate() {
         y = end.min(spare(count - nth - 1)).max(y);
-        let colour = line.nth % SHAPES.len();
+        let (_, colour) = look(line.nth);
         let _ = write!(
             svg,
             r#"<path class="lead" stroke="var(--c{colour})" d="M{:.1} {end:.1}L{:.1} {y:.1}"/><text class="name" x="{:.1}" y="{:.1}">{}</text>"#,
@@ -189,7 +194,7 @@ pub(super) fn stacked_bars(bars: &[Bar], parts: [&str; 2], size: Size, title: &s
     let mut svg = open(size, title, &said.join("; "));
     for (nth, bar) in bars.iter().enumerate() {
         let y = 8.0 + row * nth as f64 + if narrow { 14.0 } else { 0.0 };
-        let colour = bar.nth % SHAPES.len();
+        let (_, colour) = look(bar.nth);
         let (name_x, name_y, anchor) =
             if narrow { (left, y - 4.0, "start") } else { (left - 10.0, y + 15.0, "end") };
         let _ = write!(

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 
+use crate::export::{Format, export};
 use crate::record::{Record, write_atomically};
 
 /// The folder of one run.
@@ -41,6 +42,18 @@ impl ResultsFolder {
         fs::create_dir_all(&folder).with_context(|| format!("making {}", folder.display()))?;
         write_atomically(&folder.join("record.json"), &serde_json::to_vec(record)?)?;
         write_atomically(&folder.join("report.html"), super::scenario_page(record)?.as_bytes())?;
+        Ok(())
+    }
+
+    /// Writes a scenario's measurements in another format beside its record.
+    ///
+    /// # Errors
+    /// The system's, or that a histogram does not fit the format.
+    pub fn add_export(&self, record: &Record, format: Format) -> anyhow::Result<()> {
+        let text = export(record, format).map_err(anyhow::Error::msg)?;
+        let path =
+            self.path.join(&record.scenario.name).join("measurements").with_extension(format.extension());
+        write_atomically(&path, text.as_bytes())?;
         Ok(())
     }
 

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::chart::{Axis, SHAPES, Size, escape, open, ratio_ticks};
+use super::chart::{Axis, Size, escape, look, open, ratio_ticks};
 use crate::statistics::Ratio;
 
 /// One contender against the baseline.
@@ -43,7 +43,9 @@ pub(super) fn forest(rows: &[Row], detectable: Option<f64>, size: Size, title: &
             bottom - 6.0
         );
     }
-    for tick in ratio_ticks((-spread).exp(), spread.exp()) {
+    let mut labelled = vec![at(1.0)];
+    let ticks = ratio_ticks((-spread).exp(), spread.exp()).into_iter();
+    for tick in ticks.filter(|tick| apart(at(*tick), *tick, &mut labelled)) {
         let (x, class) = (at(tick), if (tick - 1.0).abs() < 1e-9 { "one" } else { "grid" });
         let _ = write!(
             svg,
@@ -60,6 +62,14 @@ pub(super) fn forest(rows: &[Row], detectable: Option<f64>, size: Size, title: &
     svg
 }
 
+/// Whether a label at `x` has room beside those that are there; 1 always has.
+fn apart(x: f64, tick: f64, labelled: &mut Vec<f64>) -> bool {
+    const LABEL: f64 = 46.0;
+    let room = labelled.iter().all(|other| (other - x).abs() >= LABEL);
+    labelled.extend(room.then_some(x));
+    room || (tick - 1.0).abs() < 1e-9
+}
+
 fn draw_row(
     svg: &mut String,
     row: &Row,
@@ -67,7 +77,7 @@ fn draw_row(
     at: &dyn Fn(f64) -> f64,
     (left, right, narrow): (f64, f64, bool),
 ) {
-    let colour = row.nth % SHAPES.len();
+    let (shape, colour) = look(row.nth);
     for round in &row.rounds {
         let _ = write!(
             svg,
@@ -80,7 +90,7 @@ fn draw_row(
     let _ = write!(
         svg,
         r#"<path class="interval" stroke="var(--c{colour})" d="M{low:.1} {y:.1}H{high:.1}M{low:.1} {a:.1}v8M{high:.1} {a:.1}v8"/><path class="mark" transform="translate({middle:.1} {y:.1})" d="{}" fill="var(--c{colour})"><title>{}: {words}</title></path>"#,
-        SHAPES[colour],
+        shape,
         escape(&row.name),
         a = y - 4.0,
     );

@@ -352,7 +352,7 @@ fn failures(cell: &CellPart, merged: &Merged) -> Vec<String> {
 }
 
 fn merged_response(record: &Record, cell: usize) -> Option<Histogram<u64>> {
-    let mut rounds = record.rounds.iter().filter(|round| round.cell == cell);
+    let mut rounds = record.rounds.iter().filter(|round| round.cell == cell && round.void.is_none());
     let mut all = rounds.next()?.histograms_ns.response.clone();
     for round in rounds {
         // Equal bounds, so that it cannot fail.

@@ -9,11 +9,13 @@ mod bootstrap;
 mod holm;
 #[cfg(test)]
 mod simulations;
+mod unpaired;
 
 use statrs::distribution::{ContinuousCDF as _, StudentsT};
 
 use bootstrap::Bootstrap;
 pub use holm::holm;
+pub use unpaired::{REPEATS_FOR_VARIANCE, ratio_of_rounds, ratio_of_runs};
 
 /// Rounds that a verdict needs.
 pub const ROUNDS_FOR_A_VERDICT: usize = 10;
@@ -45,7 +47,7 @@ pub struct Ratio {
     pub low_90: f64,
     /// Its upper end.
     pub high_90: f64,
-    /// Pairs of rounds.
+    /// Pairs of rounds; of two runs, the rounds (or repeats) of the one with fewer.
     pub n: usize,
     /// How the intervals were made.
     pub method: Method,

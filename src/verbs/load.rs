@@ -23,6 +23,7 @@ use proto::Operation;
 use proto::v1::QuoteRequest;
 
 use crate::cli::{Ending, UsageError};
+use crate::expression::Expression;
 use crate::progress::in_words;
 use crate::run::Progress;
 use target::{Scheme, Target};
@@ -94,8 +95,8 @@ pub struct Options {
     #[arg(long)]
     allow_public: bool,
     /// Exit with 3 where this is true, such as 'response.p99 > 20ms' or 'failed > 1%'; can be repeated.
-    #[arg(long, value_name = "EXPR", value_parser = outcome::Threshold::parse)]
-    fail_on: Vec<outcome::Threshold>,
+    #[arg(long, value_name = "EXPR", value_parser = outcome::parse_threshold)]
+    fail_on: Vec<Expression>,
     /// One JSON object to stdout.
     #[arg(long)]
     json: bool,
@@ -179,7 +180,7 @@ pub fn load(options: &Options) -> anyhow::Result<Ending> {
     let report = outcome::LoadReport::new(options, model, result?);
     report.print(options.json)?;
     let failed: Vec<String> =
-        options.fail_on.iter().filter_map(|threshold| threshold.failure(&report)).collect();
+        options.fail_on.iter().filter_map(|threshold| report.failure(threshold)).collect();
     for failure in &failed {
         eprintln!("failed: {failure}");
     }

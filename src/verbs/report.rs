@@ -1,8 +1,9 @@
-//! `report`: draws the HTML again from records.
+//! `report`: draws the HTML again from records, or gives them in another format.
 
 use std::path::PathBuf;
 
 use crate::cli::Ending;
+use crate::export::{Format, export};
 use crate::report;
 
 /// What `report` takes.
@@ -11,15 +12,23 @@ pub struct Options {
     /// Files named record.json.
     #[arg(required = true, value_name = "RECORD")]
     records: Vec<PathBuf>,
+    /// Print every measurement in this format to stdout, instead of drawing.
+    #[arg(long, value_name = "FORMAT")]
+    export: Option<Format>,
 }
 
-/// Draws `report.html` beside each record.
+/// Draws `report.html` beside each record, or exports it.
 ///
 /// # Errors
 /// Where a record cannot be read or a page not written.
+#[allow(clippy::print_stdout, reason = "an export is data")]
 pub fn report(options: &Options) -> anyhow::Result<Ending> {
     for path in &options.records {
         let record = crate::record::read(path)?;
+        if let Some(format) = options.export {
+            print!("{}", export(&record, format).map_err(anyhow::Error::msg)?);
+            continue;
+        }
         let page = path.with_file_name("report.html");
         crate::record::write_atomically(&page, report::scenario_page(&record)?.as_bytes())?;
         eprintln!("report: {}", page.display());

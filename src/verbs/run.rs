@@ -9,6 +9,8 @@ use lab::cores::Layout;
 use lab::machine::Machine;
 
 use crate::cli::{Ending, UsageError};
+use crate::export::Format;
+use crate::expression::Expression;
 use crate::plan::{Extent, Plan, PlanOptions};
 use crate::progress::Screen;
 use crate::record::{Record, RunInfo, record};
@@ -16,6 +18,7 @@ use crate::report::ResultsFolder;
 use crate::run::{Watcher as _, execute};
 use crate::scenario::Scenario;
 use crate::text;
+use crate::verbs::compare;
 
 /// What `run` takes.
 #[derive(Debug, clap::Args)]
@@ -47,6 +50,18 @@ pub struct Options {
     /// Where the results go, instead of a folder named by the time in results/.
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
+    /// Compare with these records afterwards: a path, or a baseline by name.
+    #[arg(long, value_name = "RECORD")]
+    baseline: Option<String>,
+    /// Keep the records as a repeat of this baseline, in results/baselines/.
+    #[arg(long, value_name = "NAME", value_parser = parse_name)]
+    save_baseline: Option<String>,
+    /// With --baseline: exit with 3 where this is true of a cell's whole interval, such as 'response.p99 > 10%'.
+    #[arg(long, value_name = "EXPR", value_parser = Expression::parse, requires = "baseline")]
+    fail_on: Vec<Expression>,
+    /// Write every measurement in this format too, beside each record.
+    #[arg(long, value_name = "FORMAT")]
+    export: Option<Format>,
     /// The records as JSON, to stdout, one a line.
     #[arg(long)]
     json: bool,
@@ -86,6 +101,8 @@ pub fn run(options: &Options) -> anyhow::Result<Ending> {
         )
         .into());
     }
+    // Read before hours of measuring.
+    let baseline = options.baseline.as_deref().map(compare::side).transpose()?;
     let stop = stop_on_signals()?;
     let folder = ResultsFolder::create(options.out.as_deref())?;
     // Read before this process pins itself: what is allowed is what was inherited.
@@ -113,6 +130,9 @@ pub fn run(options: &Options) -> anyhow::Result<Ending> {
         }
         let record = record(scenario, plan, info, &results);
         folder.add(&record)?;
+        if let Some(format) = options.export {
+            folder.add_export(&record, format)?;
+        }
         print_outcome(&record);
         if options.json {
             print_json(&record)?;
@@ -128,9 +148,29 @@ pub fn run(options: &Options) -> anyhow::Result<Ending> {
     }
     let index = folder.finish(&records)?;
     eprintln!("report: {}", index.display());
-    Ok(if records.iter().any(|record| record.void.is_some()) { Ending::Void } else { Ending::Fine })
+    let void = records.iter().any(|record| record.void.is_some());
+    if let Some(name) = &options.save_baseline {
+        for record in &records {
+            eprintln!("baseline: {}", compare::save_baseline(name, record)?.display());
+        }
+    }
+    if let Some(old) = baseline {
+        let new = records.into_iter().map(|record| (record.scenario.name.clone(), vec![record])).collect();
+        let judged = compare::judge(&old, &new, &options.fail_on, compare::Format::Text, false)?;
+        return Ok(if void { Ending::Void } else { judged });
+    }
+    Ok(if void { Ending::Void } else { Ending::Fine })
 }
 
+fn parse_name(name: &str) -> Result<String, String> {
+    let plain = |letter: char| letter.is_ascii_alphanumeric() || "-_.".contains(letter);
+    let right = !name.starts_with('.') && !name.is_empty() && name.chars().all(plain);
+    if right {
+        Ok(name.to_owned())
+    } else {
+        Err("a-z, A-Z, 0-9, -, _ and . only, of which a folder is made".to_owned())
+    }
+}
 fn scenarios(options: &Options) -> anyhow::Result<Vec<Scenario>> {
     let named: Vec<String> = if options.all {
         Scenario::built_in()?.into_iter().map(|scenario| scenario.name).collect()

@@ -1,4 +1,4 @@
-//! What a load came to: one JSON object, a few lines for people, and the thresholds it is held to.
+//! What a load came to: one JSON object, a few lines for people, and what of it a threshold can name.
 
 use std::collections::BTreeMap;
 
@@ -6,6 +6,7 @@ use clients::load::{Arrivals, Model};
 use serde::Serialize;
 
 use super::{Loaded, Options};
+use crate::expression::{Distribution, Expression, Figure};
 use crate::record::Quantiles;
 use crate::text;
 
@@ -103,127 +104,44 @@ impl LoadReport {
         Ok(())
     }
 
-    /// A figure by its path: times in µs, shares and counts as they are.
-    fn figure(&self, path: &str) -> Option<f64> {
-        let (distribution, point) = path.split_once('.').unwrap_or((path, ""));
-        let quantiles = match distribution {
-            "response" => &self.response_us,
-            "lag" => &self.lag_us,
-            "wait" => &self.wait_us,
-            "service" => &self.service_us,
-            "failed" => return Some(self.failed_total as f64 / self.arrivals.max(1) as f64),
-            "rate_per_s" => return Some(self.rate_per_s),
-            "client_cpu_per_call" => return Some(self.client_cpu_us_per_call),
-            _ => return None,
-        };
-        // Of nothing there is no percentile, and no threshold that it could keep.
-        if quantiles.n == 0 {
-            return None;
-        }
-        Some(match point {
-            "p50" => quantiles.p50,
-            "p90" => quantiles.p90,
-            "p95" => quantiles.p95,
-            "p99" => quantiles.p99,
-            "p999" => quantiles.p999,
-            "max" => quantiles.max,
-            "mean" => quantiles.mean,
-            _ => return None,
-        })
-    }
-}
-
-/// Paths that a threshold can name.
-const PATHS: &str = "response, lag, wait or service with .p50, .p90, .p95, .p99, .p999, .max or .mean; failed; \
-                     rate_per_s; client_cpu_per_call";
-
-/// A condition that must not be true: a path, an operator, a value with its unit.
-#[derive(Debug, Clone, PartialEq)]
-pub(super) struct Threshold {
-    text: String,
-    path: String,
-    above: bool,
-    value: f64,
-}
-
-impl Threshold {
-    /// Reads `response.p99 > 20ms`, `failed > 1%`, `rate_per_s < 900`.
-    pub(super) fn parse(text: &str) -> Result<Threshold, String> {
-        let at = text.find(['<', '>']).ok_or("write PATH > VALUE or PATH < VALUE")?;
-        let (path, rest) = text.split_at(at);
-        let path = path.trim().to_owned();
-        if !names_a_figure(&path) {
-            return Err(format!("there is no '{path}': {PATHS}"));
-        }
-        let is_time = path.contains('.') || path == "client_cpu_per_call";
-        let value = rest[1..].trim();
-        let value = match value.strip_suffix('%') {
-            Some(percent) if path == "failed" => percent.trim().parse::<f64>().ok().map(|p| p / 100.0),
-            Some(_) => {
-                return Err(
-                    "a percentage needs something to compare with: only `failed` is a share".to_owned()
-                );
+    /// A figure; `None` where a load has no such figure, or nothing to take it from.
+    pub(super) fn figure(&self, figure: Figure) -> Option<f64> {
+        match figure {
+            Figure::Time(distribution, point) => {
+                let quantiles = match distribution {
+                    Distribution::Response => &self.response_us,
+                    Distribution::Lag => &self.lag_us,
+                    Distribution::Wait => &self.wait_us,
+                    Distribution::Service => &self.service_us,
+                };
+                // Of nothing there is no percentile, and no threshold that it could keep.
+                (quantiles.n > 0).then(|| point.of(quantiles))
             }
-            None if is_time => humantime::parse_duration(value).ok().map(|span| span.as_nanos() as f64 / 1e3),
-            None if path == "failed" && value.parse::<f64>().is_ok_and(|share| share > 1.0) => {
-                return Err(format!("`failed` is a share of all calls: write {value}% or a number up to 1"));
-            }
-            None => value.parse::<f64>().ok(),
-        };
-        let value = value.ok_or_else(|| {
-            let unit = if is_time {
-                "a time with its unit, such as 20ms"
-            } else {
-                "a number, or a share such as 1%"
-            };
-            format!("'{}' is not {unit}", rest[1..].trim())
-        })?;
-        Ok(Threshold { text: text.to_owned(), path, above: rest.starts_with('>'), value })
-    }
-
-    /// In words, where it is true of a report.
-    pub(super) fn failure(&self, report: &LoadReport) -> Option<String> {
-        let Some(figure) = report.figure(&self.path) else {
-            return Some(format!("{} (there is nothing to hold to it: no call succeeded)", self.text));
-        };
-        let failed = if self.above { figure > self.value } else { figure < self.value };
-        let shown = match self.path.as_str() {
-            "failed" => format!("{:.3} %", figure * 100.0),
-            "rate_per_s" => format!("{figure:.1}/s"),
-            _ => text::micros(figure),
-        };
-        failed.then(|| format!("{} (it is {shown})", self.text))
-    }
-}
-
-fn names_a_figure(path: &str) -> bool {
-    let distributions = ["response", "lag", "wait", "service"];
-    let points = ["p50", "p90", "p95", "p99", "p999", "max", "mean"];
-    match path.split_once('.') {
-        Some((distribution, point)) => distributions.contains(&distribution) && points.contains(&point),
-        None => ["failed", "rate_per_s", "client_cpu_per_call"].contains(&path),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn thresholds_are_a_path_an_operator_and_a_value_with_its_unit() {
-        let threshold = Threshold::parse("response.p99 > 20ms").unwrap();
-        assert!(threshold.above && (threshold.value - 20_000.0).abs() < 1e-9);
-        assert!((Threshold::parse("failed>1%").unwrap().value - 0.01).abs() < 1e-12);
-        assert!(!Threshold::parse("rate_per_s < 900").unwrap().above);
-        for wrong in [
-            "response.p99 > 20",
-            "response.p98 > 1ms",
-            "p99 > 1ms",
-            "response.p99",
-            "rate_per_s > 5%",
-            "failed > 5",
-        ] {
-            assert!(Threshold::parse(wrong).is_err(), "{wrong}");
+            Figure::ClientCpuPerCall => Some(self.client_cpu_us_per_call),
+            Figure::Failed => Some(self.failed_total as f64 / self.arrivals.max(1) as f64),
+            Figure::RatePerS => Some(self.rate_per_s),
+            Figure::CpuPerCall | Figure::ServerCpuPerCall | Figure::BytesPerCall => None,
         }
+    }
+
+    /// In words, where a threshold's expression is true of this.
+    pub(super) fn failure(&self, threshold: &Expression) -> Option<String> {
+        let Some(figure) = self.figure(threshold.figure) else {
+            return Some(format!("{} (there is nothing to hold to it: no call succeeded)", threshold.text));
+        };
+        let shown = || format!("{} (it is {})", threshold.text, threshold.figure.show(figure));
+        threshold.is_true_of(figure).then(shown)
+    }
+}
+
+/// Reads a threshold that a load can be held to.
+pub(super) fn parse_threshold(text: &str) -> Result<Expression, String> {
+    let threshold = Expression::parse_absolute(text)?;
+    match threshold.figure {
+        Figure::CpuPerCall | Figure::ServerCpuPerCall | Figure::BytesPerCall => Err(
+            "a server that wirebench did not start has no cost that it can see: there is client_cpu_per_call"
+                .to_owned(),
+        ),
+        _ => Ok(threshold),
     }
 }

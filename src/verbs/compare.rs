@@ -1,0 +1,161 @@
+//! `compare`: two records, or repeats of each; exit 3 where a threshold failed, for CI.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+
+use crate::cli::{Ending, UsageError};
+use crate::compare::{Comparison, compare, differences, regressions};
+use crate::expression::Expression;
+use crate::record::Record;
+
+/// What `compare` takes.
+#[derive(Debug, clap::Args)]
+pub struct Options {
+    /// A record.json, a folder of results, or a baseline by name (`run --save-baseline`); several, with commas between, are
+    /// repeats.
+    old: String,
+    /// What is compared with it, likewise.
+    new: String,
+    /// Compare although the plans differ.
+    #[arg(long)]
+    force: bool,
+    /// Exit with 3 where this is true of a cell's whole interval: 'response.p99 > 10%' (than OLD), 'cpu_per_call > 90us';
+    /// can be repeated.
+    #[arg(long, value_name = "EXPR", value_parser = Expression::parse)]
+    fail_on: Vec<Expression>,
+    /// How to print it, to stdout.
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    format: Format,
+}
+
+/// How a comparison is printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Format {
+    /// Lines.
+    Text,
+    /// A table for a pull request.
+    Markdown,
+    /// An array with an object a scenario.
+    Json,
+}
+
+/// Where named baselines are kept.
+pub const BASELINES: &str = "results/baselines";
+/// How deep records are looked for below a folder of results.
+const DEPTH_MAX: usize = 3;
+
+/// Records by the scenario that they are of.
+pub type Side = BTreeMap<String, Vec<Record>>;
+
+/// Compares.
+///
+/// # Errors
+/// Where there are no records, none in common, or the plans differ.
+pub fn compare_records(options: &Options) -> anyhow::Result<Ending> {
+    let (old, new) = (side(&options.old)?, side(&options.new)?);
+    judge(&old, &new, &options.fail_on, options.format, options.force)
+}
+
+/// Compares two sides, prints it, and says whether a threshold failed.
+///
+/// # Errors
+/// Where no scenario is in both, or the plans differ.
+#[allow(clippy::print_stdout, reason = "a comparison is data")]
+pub fn judge(
+    old: &Side,
+    new: &Side,
+    thresholds: &[Expression],
+    format: Format,
+    force: bool,
+) -> anyhow::Result<Ending> {
+    let mut comparisons: Vec<Comparison> = Vec::new();
+    let mut failed = Vec::new();
+    for (scenario, new) in new {
+        let Some(old) = old.get(scenario) else { continue };
+        let all = old.iter().chain(new).skip(1);
+        let mut found: Vec<String> = all.flat_map(|record| differences(&old[0], record)).collect();
+        found.sort_unstable();
+        found.dedup();
+        if !found.is_empty() && !force {
+            let found = found.join("\n  ");
+            return Err(UsageError(format!(
+                "the plans of {scenario} differ, and so their figures answer different questions (--force compares all the \
+                 same):\n  {found}"
+            ))
+            .into());
+        }
+        failed.extend(thresholds.iter().flat_map(|threshold| regressions(old, new, threshold)));
+        comparisons.push(compare(old, new, found));
+    }
+    if comparisons.is_empty() {
+        let names = |side: &Side| side.keys().cloned().collect::<Vec<_>>().join(", ");
+        let message = format!("no scenario is in both: the old has {}, the new {}", names(old), names(new));
+        return Err(UsageError(message).into());
+    }
+    match format {
+        Format::Text => comparisons.iter().flat_map(Comparison::lines).for_each(|line| println!("{line}")),
+        Format::Markdown => comparisons.iter().for_each(|comparison| println!("{}\n", comparison.markdown())),
+        Format::Json => println!("{}", serde_json::to_string_pretty(&comparisons)?),
+    }
+    for failure in &failed {
+        eprintln!("failed: {failure}");
+    }
+    Ok(if failed.is_empty() { Ending::Fine } else { Ending::Threshold })
+}
+
+/// Reads the records of one side.
+///
+/// # Errors
+/// Where there is none, or one cannot be read.
+pub fn side(names: &str) -> anyhow::Result<Side> {
+    let mut side = Side::new();
+    for name in names.split(',').map(str::trim) {
+        let named = Path::new(BASELINES).join(name);
+        let path = if Path::new(name).exists() { Path::new(name) } else { named.as_path() };
+        let mut files = Vec::new();
+        find(path, DEPTH_MAX, &mut files).with_context(|| {
+            format!("{name} is neither a record, nor a folder of results, nor a baseline in {BASELINES}")
+        })?;
+        if files.is_empty() {
+            return Err(UsageError(format!("there is no record in {}", path.display())).into());
+        }
+        files.sort();
+        for file in files {
+            let record = crate::record::read(&file)?;
+            side.entry(record.scenario.name.clone()).or_default().push(record);
+        }
+    }
+    Ok(side)
+}
+
+/// Keeps a record under a baseline's name, as one more repeat of its scenario.
+///
+/// # Errors
+/// The system's.
+pub fn save_baseline(name: &str, record: &Record) -> anyhow::Result<PathBuf> {
+    let folder = Path::new(BASELINES).join(name);
+    std::fs::create_dir_all(&folder).with_context(|| format!("making {}", folder.display()))?;
+    let repeat = |nth: usize| folder.join(format!("{}.{nth}.json", record.scenario.name));
+    let nth = (1..).find(|nth| !repeat(*nth).exists()).unwrap_or(1);
+    crate::record::write_atomically(&repeat(nth), &serde_json::to_vec(record)?)?;
+    Ok(repeat(nth))
+}
+
+fn find(path: &Path, depth: usize, files: &mut Vec<PathBuf>) -> std::io::Result<()> {
+    if !std::fs::metadata(path)?.is_dir() {
+        files.push(path.to_owned());
+        return Ok(());
+    }
+    for entry in std::fs::read_dir(path)? {
+        let entry = entry?.path();
+        let json = entry.extension().is_some_and(|extension| extension == "json");
+        if json {
+            files.push(entry);
+        } else if depth > 0 && std::fs::symlink_metadata(&entry)?.is_dir() {
+            find(&entry, depth - 1, files)?;
+        }
+    }
+    Ok(())
+}
