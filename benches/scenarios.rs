@@ -40,8 +40,14 @@ fn main() -> ExitCode {
     if given("--bench") && !given("--test") && !given("--list") {
         return run(&chosen);
     }
-    let options =
-        PlanOptions { extent: Extent::Quick, rounds: None, seed: 1, only: Vec::new(), accept_noise: false };
+    let options = PlanOptions {
+        extent: Extent::Quick,
+        rounds: None,
+        seed: 1,
+        only: Vec::new(),
+        accept_noise: false,
+        capacity: false,
+    };
     for scenario in &chosen {
         if let Err(error) = Plan::make(scenario, &options) {
             eprintln!("{}: {error}", scenario.name);

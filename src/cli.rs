@@ -55,6 +55,8 @@ enum Verb {
     Compare(verbs::compare::Options),
     /// Draw the HTML again from records, or export them.
     Report(verbs::report::Options),
+    /// Measure servers whose answers are known, and print what was measured beside what is true.
+    Calibrate(verbs::calibrate::Options),
     /// Say what this machine can measure, what spoils it, and what to do.
     Doctor(verbs::doctor::Options),
     /// A child of `run`.
@@ -76,6 +78,7 @@ pub fn main() -> ExitCode {
         Verb::Serve(options) => verbs::serve::serve(&options),
         Verb::Compare(options) => verbs::compare::compare_records(&options),
         Verb::Report(options) => verbs::report::report(&options),
+        Verb::Calibrate(options) => verbs::calibrate::calibrate_machine(&options),
         Verb::Doctor(options) => verbs::doctor::doctor(&options),
         Verb::Agent { agent } => return agent_ending(agent),
     };

@@ -133,8 +133,9 @@ pub enum Value {
     Change(f64),
 }
 
-/// A condition on a figure.
-#[derive(Debug, Clone, PartialEq)]
+/// A condition on a figure. It travels as its text.
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct Expression {
     /// As it was written.
     pub text: String,
@@ -205,6 +206,19 @@ impl Expression {
             }
             Value::Change(_) => false,
         }
+    }
+}
+
+impl TryFrom<String> for Expression {
+    type Error = String;
+    fn try_from(text: String) -> Result<Expression, String> {
+        Expression::parse(&text)
+    }
+}
+
+impl From<Expression> for String {
+    fn from(expression: Expression) -> String {
+        expression.text
     }
 }
 

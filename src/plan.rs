@@ -7,7 +7,7 @@ use rand::seq::SliceRandom as _;
 use rand_chacha::ChaCha8Rng;
 use sha2::{Digest as _, Sha256};
 
-use crate::scenario::{Claim, Condition, Contender, Link, Profile, Scenario, Workload};
+use crate::scenario::{CapacitySearch, Claim, Condition, Contender, Link, Profile, Scenario, Workload};
 
 /// How much of a scenario is run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
@@ -45,6 +45,8 @@ pub struct PlanOptions {
     pub only: Vec<String>,
     /// Measurements that are disturbed from outside count all the same.
     pub accept_noise: bool,
+    /// Search for capacity although the extent is not full.
+    pub capacity: bool,
 }
 
 /// A contender under a condition.
@@ -67,6 +69,8 @@ pub struct Plan {
     pub seed: u64,
     /// Measurements that are disturbed from outside count all the same.
     pub accept_noise: bool,
+    /// Whether the capacity of every cell is searched for.
+    pub capacity: bool,
     /// All cells, measured or not.
     pub cells: Vec<Cell>,
     /// For each round, the cells in the order in which they are measured.
@@ -79,6 +83,8 @@ pub struct Plan {
 
 /// Starting and stopping of one contender's processes with its conformance cases, roughly: for the estimate.
 const OVERHEAD_PER_CONTENDER: Duration = Duration::from_millis(400);
+/// A search for capacity, roughly: for the estimate.
+const SEARCH_PER_CELL: Duration = Duration::from_secs(45);
 /// From one cell to the next, roughly: for the estimate.
 const OVERHEAD_PER_CELL: Duration = Duration::from_millis(90);
 
@@ -128,6 +134,7 @@ impl Plan {
             extent: options.extent,
             seed: options.seed,
             accept_noise: options.accept_noise,
+            capacity: scenario.capacity.is_some() && (options.capacity || options.extent == Extent::Full),
             cells,
             rounds,
             warm_up: profile.warm_up,
@@ -157,6 +164,7 @@ impl Plan {
         struct Decided<'a> {
             scenario: &'a str,
             link: Link,
+            capacity: &'a Option<CapacitySearch>,
             workload: &'a Workload,
             claims: &'a [Claim],
             baseline: &'a str,
@@ -165,6 +173,7 @@ impl Plan {
         let decided = Decided {
             scenario: &scenario.name,
             link: scenario.link,
+            capacity: &scenario.capacity,
             workload: &scenario.workload,
             claims: &scenario.claims,
             baseline: &scenario.baseline,
@@ -179,7 +188,13 @@ impl Plan {
     pub fn time(&self) -> Duration {
         let cell = self.warm_up + self.duration + OVERHEAD_PER_CELL;
         let measuring = cell * u32::try_from(self.measurements()).unwrap_or(u32::MAX);
-        measuring + OVERHEAD_PER_CONTENDER * u32::try_from(self.contenders().len()).unwrap_or(u32::MAX)
+        let searching = match self.capacity {
+            true => SEARCH_PER_CELL * u32::try_from(self.cells.len()).unwrap_or(u32::MAX),
+            false => Duration::ZERO,
+        };
+        measuring
+            + searching
+            + OVERHEAD_PER_CONTENDER * u32::try_from(self.contenders().len()).unwrap_or(u32::MAX)
     }
 }
 
@@ -206,7 +221,7 @@ mod tests {
     use super::*;
 
     fn options(extent: Extent) -> PlanOptions {
-        PlanOptions { extent, rounds: None, seed: 1, only: Vec::new(), accept_noise: false }
+        PlanOptions { extent, rounds: None, seed: 1, only: Vec::new(), accept_noise: false, capacity: false }
     }
 
     fn scenario() -> Scenario {

@@ -71,6 +71,7 @@ fn every_scenario_is_whole_and_can_be_planned() {
                 seed: 1,
                 only: Vec::new(),
                 accept_noise: false,
+                capacity: false,
             };
             Plan::make(&scenario, &options).unwrap();
             checked += 1;

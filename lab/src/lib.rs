@@ -8,3 +8,5 @@ pub mod cores;
 pub mod hosts;
 pub mod machine;
 pub mod meter;
+pub mod probe;
+pub mod stalls;

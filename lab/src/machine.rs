@@ -27,6 +27,15 @@ pub struct Machine {
     pub load_average_1m: Option<f64>,
 }
 
+/// Lets this process, and those it starts, have as many open files as the system allows it; a connection is one.
+pub fn raise_open_files() {
+    use nix::sys::resource::{Resource, getrlimit, setrlimit};
+    if let Ok((_soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) {
+        // Where it is refused, the limit stays what it was, and `doctor` says so.
+        let _ = setrlimit(Resource::RLIMIT_NOFILE, hard, hard);
+    }
+}
+
 impl Machine {
     /// Reads this machine.
     pub fn read() -> Machine {

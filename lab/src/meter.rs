@@ -127,6 +127,43 @@ impl CoreTime {
 /// `USER_HZ` is 100 on every Linux that Rust runs on.
 const TICK: Duration = Duration::from_millis(10);
 
+/// Memory of a process in bytes: what is resident and its own, from `/proc/PID/statm`.
+///
+/// # Errors
+/// Where there is no such process.
+pub fn process_memory(pid: u32) -> io::Result<u64> {
+    let text = fs::read_to_string(format!("/proc/{pid}/statm"))?;
+    let pages: Vec<u64> = text.split_whitespace().filter_map(|number| number.parse().ok()).collect();
+    let [_, resident, shared, ..] = pages[..] else {
+        return Err(io::Error::other(format!("statm says '{text}'")));
+    };
+    Ok(resident.saturating_sub(shared) * page_bytes())
+}
+
+/// Memory that the kernel holds for everybody in slabs (sockets, files, routes) and in the buffers of TCP and UDP sockets, in
+/// bytes.
+///
+/// # Errors
+/// The system's.
+pub fn kernel_memory() -> io::Result<u64> {
+    let memory = fs::read_to_string("/proc/meminfo")?;
+    let slab = memory.lines().find_map(|line| line.strip_prefix("Slab:"));
+    let slab = slab.and_then(|value| value.trim().strip_suffix(" kB")?.trim().parse::<u64>().ok());
+    let slab = slab.ok_or_else(|| io::Error::other("/proc/meminfo has no Slab"))?;
+    let sockets = fs::read_to_string("/proc/net/sockstat")?;
+    let buffers: u64 = sockets
+        .lines()
+        .filter(|line| line.starts_with("TCP:") || line.starts_with("UDP:"))
+        .filter_map(|line| line.split(" mem ").nth(1)?.trim().parse::<u64>().ok())
+        .sum();
+    Ok(slab * 1024 + buffers * page_bytes())
+}
+
+fn page_bytes() -> u64 {
+    let size = nix::unistd::sysconf(nix::unistd::SysconfVar::PAGE_SIZE);
+    size.ok().flatten().and_then(|bytes| u64::try_from(bytes).ok()).unwrap_or(4_096)
+}
+
 /// The interface that both ends of a loopback measurement send on.
 pub const LOOPBACK: &str = "lo";
 
@@ -250,6 +287,17 @@ mod tests {
             let _ = sender.send_to(&[0; 1_000], receiver.local_addr().unwrap());
         }
         assert!(read().since(&before).udp_drops > 0);
+    }
+
+    #[test]
+    fn memory_that_is_used_is_counted() {
+        let before = process_memory(std::process::id()).unwrap();
+        let held = std::hint::black_box(vec![1_u8; 64 << 20]);
+        let grown = process_memory(std::process::id()).unwrap().saturating_sub(before);
+        // Other tests allocate and free beside it.
+        assert!(grown > 48 << 20, "{grown}");
+        drop(held);
+        assert!(kernel_memory().unwrap() > 1 << 20);
     }
 
     #[test]

@@ -14,13 +14,16 @@ use proto::encoding::Encoding;
 use super::comparison::{aa_pairs, comparisons};
 use super::verdict::judge;
 use super::{
-    CellPart, ConformancePart, Counts, EndPart, EndPerCall, Merged, PlanPart, Quantiles, Record, RoundPart,
-    SCHEMA, ScenarioPart, TicksPart, Tool, TrafficPart, WirePart, WirePerCall,
+    CapacityPart, CellPart, ConformancePart, Counts, EndPart, EndPerCall, MemoryPart, MemoryPoint, Merged,
+    PlanPart, Quantiles, Record, RoundPart, SCHEMA, ScenarioPart, TicksPart, Tool, TrafficPart, WirePart,
+    WirePerCall,
 };
+use crate::calibrate::Calibration;
 use crate::plan::{Cell, Plan};
 use crate::run::disturbance::client_limited;
-use crate::run::{EndUse, Measurement, Results, Wire};
+use crate::run::{EndUse, Held, Measurement, Memory, Results, Wire};
 use crate::scenario::{Link, Scenario};
+use crate::statistics::slope;
 
 /// The p99 of the engine's own lateness above which a record carries a warning, in µs.
 const LAG_P99_US_MAX: f64 = 500.0;
@@ -40,6 +43,8 @@ pub struct RunInfo {
     pub environment: Machine,
     /// Which cores did what.
     pub layout: Layout,
+    /// What this machine measured of what is known, where it was calibrated before.
+    pub calibration: Option<Calibration>,
     /// Seed of the market's data.
     pub market_seed: u64,
 }
@@ -66,6 +71,7 @@ pub fn record(scenario: &Scenario, plan: &Plan, info: RunInfo, results: &Results
         environment: info.environment,
         layout: info.layout,
         link: results.link.clone(),
+        calibration: info.calibration,
         scenario: ScenarioPart {
             name: scenario.name.clone(),
             question: scenario.question.clone(),
@@ -92,6 +98,12 @@ pub fn record(scenario: &Scenario, plan: &Plan, info: RunInfo, results: &Results
             .measurements
             .iter()
             .map(|measurement| round_part(measurement, plan, loopback))
+            .collect(),
+        memory: results.held.iter().map(memory_part).collect(),
+        capacities: results
+            .capacities
+            .iter()
+            .map(|(cell, capacity)| CapacityPart { cell: *cell, capacity: capacity.clone() })
             .collect(),
         verdicts: Vec::new(),
         aa: Vec::new(),
@@ -360,6 +372,31 @@ fn wire_part(wire: &Wire, loopback: bool) -> WirePart {
         to_client: Some(to_client),
         retransmitted_segments: wire.client.retransmitted_segments + wire.server.retransmitted_segments,
         udp_drops: wire.client.udp_drops + wire.server.udp_drops,
+    }
+}
+
+fn memory_part(held: &Held) -> MemoryPart {
+    let slope = |of: fn(&Memory) -> u64| {
+        let points = held.points.iter().map(|(connections, memory)| (*connections as f64, of(memory) as f64));
+        slope(&points.collect::<Vec<_>>())
+    };
+    MemoryPart {
+        contender: held.contender.clone(),
+        client_at_rest_bytes: held.at_rest.client,
+        server_at_rest_bytes: held.at_rest.server,
+        client_bytes_per_connection: slope(|memory| memory.client),
+        server_bytes_per_connection: slope(|memory| memory.server),
+        kernel_bytes_per_connection: slope(|memory| memory.kernel),
+        points: held
+            .points
+            .iter()
+            .map(|(connections, memory)| MemoryPoint {
+                connections: *connections,
+                client_bytes: memory.client,
+                server_bytes: memory.server,
+                kernel_bytes: memory.kernel,
+            })
+            .collect(),
     }
 }
 

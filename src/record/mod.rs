@@ -24,6 +24,8 @@ pub use store::{StoreError, read, write_atomically};
 pub(crate) use verdict::apply;
 pub use verdict::{Verdict, VerdictWord};
 
+use crate::calibrate::Calibration;
+use crate::capacity::Capacity;
 use crate::plan::Extent;
 use crate::run::LinkUsed;
 use crate::scenario::Metric;
@@ -56,6 +58,8 @@ pub struct Record {
     pub layout: Layout,
     /// What the contenders talked over; absent where it could not be built.
     pub link: Option<LinkUsed>,
+    /// What this machine measured of what is known, where it was calibrated before.
+    pub calibration: Option<Calibration>,
     /// What was asked.
     pub scenario: ScenarioPart,
     /// What was decided before the run.
@@ -66,6 +70,10 @@ pub struct Record {
     pub cells: Vec<CellPart>,
     /// Every measurement, in the order in which it was made.
     pub rounds: Vec<RoundPart>,
+    /// What connections take in memory, contender by contender; of quick runs none.
+    pub memory: Vec<MemoryPart>,
+    /// The highest rates, where they were searched for.
+    pub capacities: Vec<CapacityPart>,
     /// What the claims came to.
     pub verdicts: Vec<Verdict>,
     /// The baseline against itself: what differs is noise.
@@ -297,6 +305,48 @@ pub struct RoundPart {
     /// All four in nanoseconds: base64 of HdrHistogram V2, deflated. Mergeable.
     #[schemars(with = "PackedHistograms")]
     pub histograms_ns: Histograms,
+}
+
+/// What a contender's connections take in memory.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct MemoryPart {
+    /// Who.
+    pub contender: String,
+    /// The client's process before any connection of the load: resident and its own.
+    pub client_at_rest_bytes: u64,
+    /// The server's, likewise.
+    pub server_at_rest_bytes: u64,
+    /// What one more held connection takes of the client's process: the slope over `points`.
+    pub client_bytes_per_connection: f64,
+    /// Of the server's process.
+    pub server_bytes_per_connection: f64,
+    /// Of the kernel, for both ends together: slabs and socket buffers.
+    pub kernel_bytes_per_connection: f64,
+    /// What was read.
+    pub points: Vec<MemoryPoint>,
+}
+
+/// Memory with so many connections held.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct MemoryPoint {
+    /// Connections.
+    pub connections: usize,
+    /// The client's process.
+    pub client_bytes: u64,
+    /// The server's process.
+    pub server_bytes: u64,
+    /// The kernel, for both ends and everybody else.
+    pub kernel_bytes: u64,
+}
+
+/// The highest rate of a cell.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct CapacityPart {
+    /// Index of the cell.
+    pub cell: usize,
+    /// What the search came to.
+    #[serde(flatten)]
+    pub capacity: Capacity,
 }
 
 /// What one end used in a measurement, and what happened to its core.

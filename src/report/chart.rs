@@ -269,7 +269,7 @@ impl Axis {
 }
 
 /// 1, 2 and 5 of each power of ten within the range; finer where that gives fewer than three.
-fn log_ticks(low: f64, high: f64) -> Vec<f64> {
+pub(super) fn log_ticks(low: f64, high: f64) -> Vec<f64> {
     let within = |factors: &[f64]| -> Vec<f64> {
         (-3..9)
             .flat_map(|power| factors.iter().map(move |factor| factor * 10_f64.powi(power)))
@@ -296,7 +296,7 @@ pub(super) fn ratio_ticks(low: f64, high: f64) -> Vec<f64> {
     }
 }
 
-fn tick_label(micros: f64) -> String {
+pub(super) fn tick_label(micros: f64) -> String {
     let (value, unit) = match micros {
         value if value >= 1e6 => (value / 1e6, "s"),
         value if value >= 1e3 => (value / 1e3, "ms"),

@@ -2,6 +2,7 @@
 //! paper.
 
 mod chart;
+mod curve;
 mod folder;
 mod forest;
 mod view;

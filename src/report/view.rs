@@ -6,9 +6,12 @@ use askama::Template;
 use hdrhistogram::Histogram;
 
 use super::chart::{self, Bar, Line, NARROW, WIDE};
+use super::curve::{Curve, curves};
 use super::forest::{self, forest};
+use crate::calibrate::{self, Calibration};
 use crate::record::{
-    AaPair, CellPart, Difference, Merged, Quantiles, Record, RoundPart, Verdict, VerdictWord, printable,
+    AaPair, CapacityPart, CellPart, Difference, MemoryPart, Merged, Quantiles, Record, RoundPart, Verdict,
+    VerdictWord, printable,
 };
 use crate::scenario::{Link, Metric, Scenario};
 use crate::statistics::mean_with_interval;
@@ -21,7 +24,10 @@ pub(super) struct ScenarioPage<'a> {
     record: &'a Record,
     verdicts: Vec<VerdictView<'a>>,
     sections: Vec<ConditionView>,
+    memory: Vec<MemoryRow>,
     void: Vec<String>,
+    /// What the machine measured of what is known: when, and row by row.
+    calibration: Option<(String, Vec<CalibrationRow>)>,
     facts: Vec<(&'static str, String)>,
     environment: Vec<(&'static str, String)>,
     analysis: Vec<&'a str>,
@@ -54,6 +60,8 @@ struct ConditionView {
     forests: Vec<(String, [String; 2])>,
     /// What the baseline against itself says of the noise.
     aa: Vec<String>,
+    /// Latency against rate, where capacity was searched for: the objective, the chart, a sentence a contender.
+    capacity: Option<CapacityView>,
     rows: Vec<Row>,
     costs: Vec<CostRow>,
     not_offered: Vec<(String, String)>,
@@ -103,6 +111,56 @@ struct Row {
     service: Point,
 }
 
+/// What the searches for capacity under one condition came to.
+struct CapacityView {
+    objective: String,
+    charts: [String; 2],
+    lines: Vec<(String, String)>,
+}
+
+fn capacity(record: &Record, condition: &str, order: &[&str]) -> Option<CapacityView> {
+    let here =
+        |part: &&CapacityPart| record.cells.get(part.cell).is_some_and(|cell| cell.condition == condition);
+    let parts: Vec<&CapacityPart> = record.capacities.iter().filter(here).collect();
+    let first = &parts.first()?.capacity;
+    let curve = |part: &&CapacityPart| {
+        let name = record.cells[part.cell].contender.clone();
+        let trials = part.capacity.trials.iter().filter(|trial| trial.client_kept_up);
+        let mut points: Vec<(f64, f64, bool)> =
+            trials.map(|trial| (trial.rate_per_s, trial.response_p99_us, trial.met)).collect();
+        points.sort_by(|left, right| left.0.total_cmp(&right.0));
+        let nth = order.iter().position(|other| *other == name).unwrap_or(0);
+        Curve { name, nth, points, words: part.capacity.in_words() }
+    };
+    let all: Vec<Curve> = parts.iter().map(curve).collect();
+    let draw = |size| curves(&all, first.limit_us(), size, "Response p99 against rate");
+    Some(CapacityView {
+        objective: first.objective.clone(),
+        charts: [draw(WIDE), draw(NARROW)],
+        lines: all.iter().map(|curve| (curve.name.clone(), curve.words.clone())).collect(),
+    })
+}
+
+/// What a contender's connections take in memory: a line of the table.
+struct MemoryRow {
+    name: String,
+    /// Client and server.
+    at_rest: [String; 2],
+    per_connection: [String; 2],
+    kernel: String,
+}
+
+fn memory_row(part: &MemoryPart) -> MemoryRow {
+    let mebibytes = |bytes: u64| format!("{:.1} MiB", bytes as f64 / f64::from(1 << 20));
+    let kibibytes = |bytes: f64| format!("{:.1} KiB", bytes / 1024.0);
+    MemoryRow {
+        name: part.contender.clone(),
+        at_rest: [part.client_at_rest_bytes, part.server_at_rest_bytes].map(mebibytes),
+        per_connection: [part.client_bytes_per_connection, part.server_bytes_per_connection].map(kibibytes),
+        kernel: kibibytes(part.kernel_bytes_per_connection),
+    }
+}
+
 /// What a call cost, by end: a contender's line of the table of costs.
 struct CostRow {
     name: String,
@@ -149,7 +207,9 @@ impl<'a> ScenarioPage<'a> {
         ScenarioPage {
             verdicts: verdicts(record),
             sections: record.conditions().into_iter().map(|name| condition(record, name, &order)).collect(),
+            memory: record.memory.iter().map(memory_row).collect(),
             void: void_measurements(record),
+            calibration: record.calibration.as_ref().map(calibration),
             facts: facts(record),
             environment: environment(record),
             analysis: record.scenario.analysis.split("\n\n").collect(),
@@ -242,6 +302,7 @@ fn condition(record: &Record, name: &str, order: &[&str]) -> ConditionView {
         bars: [draw_bars(WIDE), draw_bars(NARROW)],
         forests: forests(record, name, order),
         aa: aa_lines(record, name),
+        capacity: capacity(record, name, order),
         costs: measured.iter().map(|(_, cell, merged)| cost_row(cell, merged)).collect(),
         rows: measured
             .iter()
@@ -307,6 +368,37 @@ fn aa_lines(record: &Record, condition: &str) -> Vec<String> {
         )
     };
     pairs.map(line).collect()
+}
+
+/// A line of the table of what is known.
+struct CalibrationRow {
+    protocol: String,
+    what: String,
+    truth: String,
+    measured: String,
+    tolerance: String,
+    n: String,
+    word: &'static str,
+}
+
+fn calibration(calibration: &Calibration) -> (String, Vec<CalibrationRow>) {
+    let row = |row: &calibrate::Row| {
+        let shown = |value| row.unit.show(value);
+        CalibrationRow {
+            protocol: row.protocol.clone(),
+            what: row.what.clone(),
+            truth: shown(row.truth),
+            measured: shown(row.measured),
+            tolerance: shown(row.tolerance),
+            n: text::count(row.n),
+            word: match row.outcome {
+                calibrate::Outcome::Within => "within",
+                calibrate::Outcome::Off => "off",
+                calibrate::Outcome::TooNoisy(_) => "too noisy",
+            },
+        }
+    };
+    (utc(calibration.made_at_us), calibration.rows.iter().map(row).collect())
 }
 
 fn void_measurements(record: &Record) -> Vec<String> {
@@ -557,6 +649,15 @@ pub fn summary_lines(record: &Record) -> Vec<String> {
         lines.push(format!(
             "client-limited: {} under {}: {}",
             limited.0.contender, limited.0.condition, limited.1
+        ));
+    }
+    for part in &record.capacities {
+        let cell = &record.cells[part.cell];
+        lines.push(format!(
+            "capacity {:<20}{}: {}",
+            cell.contender,
+            cell.condition,
+            part.capacity.in_words()
         ));
     }
     if let Some(void) = &record.void {

@@ -40,6 +40,7 @@ impl Agent {
     /// # Errors
     /// What went wrong; it was said on the output too.
     pub fn run(self) -> anyhow::Result<()> {
+        lab::machine::raise_open_files();
         let (ran, failed) = match self {
             Agent::Server => {
                 let ran = serve();
@@ -73,14 +74,21 @@ fn serve() -> anyhow::Result<()> {
         let any_port = SocketAddr::new(address, 0);
         let mut running =
             servers::protocols::start(protocol, any_port, market.clone(), limits, shutdown.clone()).await?;
-        write_message(&mut stdout(), &FromServer::Ready { address: running.address })?;
+        let ready = FromServer::Ready { address: running.address, origin: market.origin() };
+        write_message(&mut stdout(), &ready)?;
         let mut orders = orders(shutdown);
         loop {
             tokio::select! {
                 ended = &mut running.task => return Ok(ended?),
-                Some(emit) = orders.recv() => {
-                    let first_sequence = plan_ticks(&market, &emit)?;
-                    write_message(&mut stdout(), &FromServer::Emitting { first_sequence })?;
+                Some(order) = orders.recv() => {
+                    let reply = match order {
+                        ToServer::Serve(_) => bail!("told to serve twice"),
+                        ToServer::Emit(emit) => {
+                            FromServer::Emitting { first_sequence: plan_ticks(&market, &emit)? }
+                        }
+                        ToServer::Arrivals => FromServer::Arrivals { arrivals: market.take_arrivals() },
+                    };
+                    write_message(&mut stdout(), &reply)?;
                 }
             }
         }
@@ -89,12 +97,12 @@ fn serve() -> anyhow::Result<()> {
 
 /// What the command orders, read by a thread that waits for it; it stops the server when the command closes the pipe, or
 /// dies.
-fn orders(shutdown: Shutdown) -> tokio::sync::mpsc::Receiver<Emit> {
+fn orders(shutdown: Shutdown) -> tokio::sync::mpsc::Receiver<ToServer> {
     let (order, orders) = tokio::sync::mpsc::channel(1);
     std::thread::spawn(move || {
         let mut input = stdin().lock();
-        while let Ok(ToServer::Emit(emit)) = read_message(&mut input) {
-            if order.blocking_send(emit).is_err() {
+        while let Ok(message) = read_message(&mut input) {
+            if order.blocking_send(message).is_err() {
                 return;
             }
         }
@@ -138,7 +146,11 @@ impl<I: BufRead> Visit for Client<'_, I> {
         let data = DataSet::new(open.market_seed);
         let runtime = clients::local_runtime()?;
         let protocol = open.carriage.protocol();
-        let conformance = runtime.block_on(conformance::check(&connector, protocol, &data));
+        let conformance = if open.conformance {
+            runtime.block_on(conformance::check(&connector, protocol, &data))
+        } else {
+            Vec::new()
+        };
         let operations = workload::operations(&open.workload, &data);
         let checked = Checked(connector.clone());
         let (market_seed, orders) = (open.market_seed, operations.clone());

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use super::{EndUse, Measurement};
+use super::{EndUse, Taken};
 
 /// The p99 of the engine's own lateness above which a measurement is void: ten times what a waking core takes here.
 pub(super) const LAG_P99_MAX: Duration = Duration::from_millis(2);
@@ -14,14 +14,14 @@ pub(super) const STEAL_SHARE_MAX: f64 = 0.05;
 /// The share of a core that others may use.
 pub(super) const FOREIGN_SHARE_MAX: f64 = 0.1;
 /// The share of its core from which on a client is saturated: then it is late for reasons of its own.
-pub(super) const SATURATED_SHARE: f64 = 0.9;
+pub(crate) const SATURATED_SHARE: f64 = 0.9;
 
 /// Why a measurement is void, and what to change; `None` where it counts. Where ticks are pushed, lag is the server's.
-pub(super) fn void_reason(measurement: &Measurement, pushes: bool) -> Option<String> {
-    let lag = Duration::from_nanos(measurement.outcome.histograms.lag.value_at_quantile(0.99));
-    let late = !pushes && !client_limited(&measurement.client) && lag > LAG_P99_MAX;
+pub(crate) fn void_reason(taken: &Taken, pushes: bool) -> Option<String> {
+    let lag = Duration::from_nanos(taken.outcome.histograms.lag.value_at_quantile(0.99));
+    let late = !pushes && !client_limited(&taken.client) && lag > LAG_P99_MAX;
     let percent = |share: f64| format!("{:.0} %", share * 100.0);
-    let ends = [("server", &measurement.server), ("client", &measurement.client)];
+    let ends = [("server", &taken.server), ("client", &taken.client)];
     let of_an_end = |(end, used): (&str, &EndUse)| {
         if used.steal_share > STEAL_SHARE_MAX {
             return Some(format!(
@@ -59,26 +59,17 @@ mod tests {
 
     use super::*;
 
-    fn measurement(lag: Duration, client: EndUse, server: EndUse) -> Measurement {
+    fn taken(lag: Duration, client: EndUse, server: EndUse) -> Taken {
         let mut outcome = Outcome::new().unwrap();
         outcome.histograms.lag.record_n(u64::try_from(lag.as_nanos()).unwrap(), 100).unwrap();
-        Measurement {
-            round: 0,
-            cell: 0,
-            outcome,
-            client,
-            server,
-            wire: super::super::Wire::default(),
-            void: None,
-        }
+        Taken { start: clock::Mono(0), outcome, client, server, wire: crate::run::Wire::default() }
     }
 
     #[test]
     fn only_causes_outside_the_contender_make_a_measurement_void() {
         let quiet = EndUse::default();
         let reason = |lag_us, client, server| {
-            void_reason(&measurement(Duration::from_micros(lag_us), client, server), false)
-                .unwrap_or_default()
+            void_reason(&taken(Duration::from_micros(lag_us), client, server), false).unwrap_or_default()
         };
         assert_eq!(reason(100, quiet, quiet), "");
         // A server that burns its core is a contender that costs much.
@@ -96,7 +87,7 @@ mod tests {
 
     #[test]
     fn where_ticks_are_pushed_lag_is_the_servers() {
-        let late = measurement(Duration::from_millis(30), EndUse::default(), EndUse::default());
+        let late = taken(Duration::from_millis(30), EndUse::default(), EndUse::default());
         assert_eq!(void_reason(&late, true), None);
     }
 }

@@ -21,6 +21,8 @@ pub(super) enum ToServer {
     Serve(Box<Serve>),
     /// Emit the ticks of a round.
     Emit(Emit),
+    /// Say when calls came.
+    Arrivals,
 }
 
 /// The ticks of a round.
@@ -52,10 +54,12 @@ pub(super) struct Serve {
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum FromServer {
-    /// It listens.
-    Ready { address: SocketAddr },
+    /// It listens; with when the first freeze of its behaviour began, if it has one.
+    Ready { address: SocketAddr, origin: Option<clock::Mono> },
     /// It will emit, beginning with this sequence.
     Emitting { first_sequence: u64 },
+    /// When calls came.
+    Arrivals { arrivals: Vec<clock::Mono> },
     /// It does not, and ends.
     Failed { error: String },
 }
@@ -83,6 +87,8 @@ pub(super) struct Open {
     pub(super) address: SocketAddr,
     pub(super) market_seed: u64,
     pub(super) workload: Workload,
+    /// Whether the conformance cases come first.
+    pub(super) conformance: bool,
 }
 
 /// From a client.

@@ -3,8 +3,10 @@
 
 pub mod agent;
 pub(crate) mod disturbance;
+mod held;
 mod message;
 mod network;
+mod pair;
 mod workload;
 
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,35 +14,28 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use clients::conformance::CaseResult;
-use clients::load::{Emission, Outcome, Round, Shape};
-use clock::{Clock, Mono};
-use lab::child::Child;
+use clients::load::{Model, Outcome, Round};
+use clock::{Mono, Precision};
 use lab::cores::Layout;
-use lab::meter::{CoreShares, CoreTime, HostCount, ProcessUse};
 use proto::Capability;
-use servers::{Limits, MarketConfig};
+use servers::MarketConfig;
 
+pub use held::{Held, Memory};
 pub use message::Progress;
-use message::{Emit, FromClient, FromServer, Open, Serve, ToClient, ToServer};
 pub use network::LinkUsed;
-use network::Network;
+pub(crate) use network::Network;
+pub use pair::{EndUse, Wire};
+pub(crate) use pair::{Pair, Place, Setup, Taken};
 pub(crate) use workload::largest_reply_bytes;
 
-use crate::plan::Plan;
-use crate::scenario::{Contender, Scenario};
+use crate::capacity::{self, Capacity, Trial};
+use crate::plan::{Extent, Plan};
+use crate::scenario::{Condition, Contender, Scenario};
 
-/// From the order to start a round to its start: time to read a message and arm a timer.
-const LEAD: Duration = Duration::from_millis(30);
-/// Time for a child to start, to check its server and to open its connections.
-const OPEN_TIME_MAX: Duration = Duration::from_secs(120);
-/// Time that a round may take beyond its own and its last call's time-out.
-const GRACE: Duration = Duration::from_secs(30);
 /// Ticks that a measured market emits: enough for the conformance cases, too few to cost anything.
 const TICKS_PER_S: f64 = 10.0;
 /// Void measurements that are taken again, in shares of all that are planned: a run must end on a noisy machine too.
 const REPEATS_MAX_PER_MEASUREMENT: f64 = 0.3;
-/// A measured connection is idle while the others have their turn, and must not be closed for it.
-const IDLE_TIME_MAX: Duration = Duration::from_secs(3_600);
 
 /// One measurement: a cell in a round.
 #[derive(Debug, Clone)]
@@ -61,32 +56,6 @@ pub struct Measurement {
     pub void: Option<String>,
 }
 
-/// What one end used in the measured time, and what happened to its core.
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub struct EndUse {
-    /// Processor time, waits and switches of the process.
-    pub process: ProcessUse,
-    /// Its processor time as a share of the time.
-    pub own_share: f64,
-    /// The share of the time in which its core was busy, with whatever.
-    pub busy_share: f64,
-    /// The share in which its core handled packets and timers; in `busy_share` too.
-    pub softirq_share: f64,
-    /// The share that the hypervisor took.
-    pub steal_share: f64,
-    /// The share that processes other than the two ends and the command used.
-    pub foreign_share: f64,
-}
-
-/// What crossed between the ends in the measured time.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Wire {
-    /// As the client's host counts it; on loopback that is both ways, and others' too.
-    pub client: HostCount,
-    /// As the server's host counts it, which on loopback is the same.
-    pub server: HostCount,
-}
-
 /// How one contender did in the conformance cases.
 #[derive(Debug, Clone)]
 pub struct Conformance {
@@ -105,6 +74,10 @@ pub struct Results {
     pub measurements: Vec<Measurement>,
     /// The conformance of each contender.
     pub conformance: Vec<Conformance>,
+    /// What connections take in memory, contender by contender.
+    pub held: Vec<Held>,
+    /// What the searches for capacity came to, by cell.
+    pub capacities: Vec<(usize, Capacity)>,
     /// What the contenders talked over; `None` where it could not be built.
     pub link: Option<LinkUsed>,
     /// The run was stopped before its end.
@@ -125,16 +98,6 @@ pub trait Watcher {
     fn round_done(&mut self, plan: &Plan, round: usize);
 }
 
-/// A contender's two processes.
-struct Pair {
-    name: String,
-    // The client is dropped, and so ended, first: its server then has nothing to drain.
-    client: Child<ToClient, FromClient>,
-    server: Child<ToServer, FromServer>,
-    /// The connections that its client has open.
-    shape: Option<Shape>,
-}
-
 /// Runs a plan. Ends early, with what there is, when `stop` becomes true or something fails: a process, or a
 /// conformance case (equal answers or no benchmark). What was measured until then is kept, marked partial.
 pub fn execute(
@@ -145,8 +108,14 @@ pub fn execute(
     stop: &AtomicBool,
     watcher: &mut dyn Watcher,
 ) -> (Results, anyhow::Result<()>) {
-    let mut results =
-        Results { measurements: Vec::new(), conformance: Vec::new(), link: None, partial: true };
+    let mut results = Results {
+        measurements: Vec::new(),
+        conformance: Vec::new(),
+        held: Vec::new(),
+        capacities: Vec::new(),
+        link: None,
+        partial: true,
+    };
     let network = match Network::build(scenario.link) {
         Ok((network, used)) => {
             results.link = Some(used);
@@ -154,7 +123,7 @@ pub fn execute(
         }
         Err(error) => return (results, Err(error.into())),
     };
-    let run = Run { scenario, plan, market_seed, layout, network, stop };
+    let run = Run { scenario, plan, market_seed, place: Place { layout, network }, stop };
     let ended = run.to_the_end(&mut results, watcher);
     (results, ended)
 }
@@ -164,14 +133,13 @@ struct Run<'a> {
     scenario: &'a Scenario,
     plan: &'a Plan,
     market_seed: u64,
-    layout: &'a Layout,
-    network: Network,
+    place: Place<'a>,
     stop: &'a AtomicBool,
 }
 
 impl Run<'_> {
     fn to_the_end(&self, results: &mut Results, watcher: &mut dyn Watcher) -> anyhow::Result<()> {
-        let mut pairs = Vec::new();
+        let (mut pairs, mut at_rest) = (Vec::new(), Vec::new());
         for contender in self.plan.contenders() {
             if self.stop.load(Ordering::Relaxed) {
                 return Ok(());
@@ -184,6 +152,7 @@ impl Run<'_> {
             }
             let contender = contender.name.clone();
             results.conformance.push(Conformance { contender, cases, compared_whole: None });
+            at_rest.push(self.place.memory(&pair)?);
             pairs.push(pair);
         }
         let mut repeats = REPEATS_MAX_PER_MEASUREMENT * self.plan.measurements() as f64;
@@ -213,6 +182,13 @@ impl Run<'_> {
             }
             watcher.round_done(self.plan, round);
         }
+        self.search(&mut pairs, results, watcher)?;
+        if self.plan.extent != Extent::Quick {
+            for (pair, at_rest) in pairs.iter_mut().zip(at_rest) {
+                watcher.stage(&format!("holding connections of {}", pair.name));
+                results.held.push(self.place.hold(pair, at_rest)?);
+            }
+        }
         for (pair, conformance) in pairs.iter_mut().zip(&mut results.conformance) {
             watcher.stage(&format!("comparing replies of {} whole", pair.name));
             conformance.compared_whole = Some(pair.audit()?);
@@ -222,47 +198,64 @@ impl Run<'_> {
         Ok(())
     }
 
-    fn open(&self, contender: &Contender) -> anyhow::Result<(Pair, Vec<CaseResult>)> {
-        let Run { scenario, market_seed, layout, ref network, .. } = *self;
-        let name = &contender.name;
-        let mut server: Child<ToServer, FromServer> =
-            Child::start(&format!("the server of {name}"), &["agent", "server"], network.server_host())?;
-        server.send(&ToServer::Serve(Box::new(Serve {
-            core: layout.server,
-            address: network.server_address(),
-            protocol: contender.carriage.protocol(),
-            market: MarketConfig {
-                seed: market_seed,
-                handler_wait: scenario.workload.handler_wait,
-                handler_cpu: scenario.workload.handler_cpu,
-                ticks_per_s: TICKS_PER_S,
-                ..MarketConfig::default()
-            },
-            limits: Limits {
-                idle_time_max: IDLE_TIME_MAX,
-                header_time_max: IDLE_TIME_MAX,
-                ..Limits::default()
-            },
-        })))?;
-        let address = match server.receive(OPEN_TIME_MAX)? {
-            FromServer::Ready { address } => address,
-            other => bail!("the server of {name}: {}", unexpected_of_server(other)),
-        };
-        let mut client: Child<ToClient, FromClient> =
-            Child::start(&format!("the client of {name}"), &["agent", "client"], network.client_host())?;
-        client.send(&ToClient::Open(Open {
-            cores: layout.client.clone(),
-            carriage: contender.carriage,
-            address,
-            market_seed,
-            workload: scenario.workload.clone(),
-        }))?;
-        match client.receive(OPEN_TIME_MAX)? {
-            FromClient::Opened { conformance } => {
-                Ok((Pair { name: name.clone(), client, server, shape: None }, conformance))
-            }
-            other => bail!("the client of {name}: {}", unexpected(other)),
+    /// Searches for the capacity of every cell whose arrivals are given, where the plan has it.
+    fn search(
+        &self,
+        pairs: &mut [Pair],
+        results: &mut Results,
+        watcher: &mut dyn Watcher,
+    ) -> anyhow::Result<()> {
+        let (plan, scenario) = (self.plan, self.scenario);
+        let Some(wanted) = scenario.capacity.as_ref().filter(|_| plan.capacity) else { return Ok(()) };
+        let cells = plan.cells.iter().enumerate().filter(|(_, cell)| cell.not_offered.is_none());
+        for (index, cell) in cells {
+            let Model::Open { arrivals, rate_per_s } = cell.condition.model else { continue };
+            let Some(pair) = pairs.iter_mut().find(|pair| pair.name == cell.contender.name) else { continue };
+            let found = capacity::search(&wanted.objective, rate_per_s, |rate_per_s| {
+                if self.stop.load(Ordering::Relaxed) {
+                    bail!("stopped while searching for capacity");
+                }
+                watcher.stage(&format!(
+                    "capacity of {} under {}: {rate_per_s:.0}/s",
+                    pair.name, cell.condition.name
+                ));
+                let calls_take = Duration::from_secs_f64(capacity::CALLS_MIN / rate_per_s);
+                let order = Round {
+                    model: Model::Open { arrivals, rate_per_s },
+                    duration: wanted.trial.max(calls_take),
+                    ..self.round(&cell.condition, plan.seed)
+                };
+                let taken = self.place.load(pair, cell.condition.shape, order, &mut |_| ())?;
+                Ok(Trial::of(&taken.outcome, rate_per_s, &wanted.objective, taken.client.own_share))
+            })?;
+            results.capacities.push((index, found));
         }
+        Ok(())
+    }
+
+    fn round(&self, condition: &Condition, seed: u64) -> Round {
+        Round {
+            model: condition.model,
+            warm_up: self.plan.warm_up,
+            duration: self.plan.duration,
+            time_out: self.scenario.workload.time_out,
+            seed,
+            start: Mono::default(),
+            precision: Precision::Sleep,
+            emission: self.scenario.workload.emission(condition),
+        }
+    }
+
+    fn open(&self, contender: &Contender) -> anyhow::Result<(Pair, Vec<CaseResult>)> {
+        let workload = &self.scenario.workload;
+        let market = MarketConfig {
+            seed: self.market_seed,
+            handler_wait: workload.handler_wait,
+            handler_cpu: workload.handler_cpu,
+            ticks_per_s: TICKS_PER_S,
+            ..MarketConfig::default()
+        };
+        self.place.open(contender, &Setup { market, workload, conformance: true })
     }
 
     fn measure(
@@ -273,176 +266,14 @@ impl Run<'_> {
         watcher: &mut dyn Watcher,
     ) -> anyhow::Result<Measurement> {
         let Run { scenario, plan, .. } = *self;
-        let clock = Clock::System;
         let condition = &plan.cells[cell].condition;
-        pair.connect(condition.shape)?;
-        let start = clock.now() + LEAD;
-        let seed = plan.seed.wrapping_add(round as u64);
-        let emission = scenario.workload.emission(condition);
-        let emission = emission.map(|emission| {
-            let span = plan.warm_up + plan.duration;
-            pair.emit(Emit { start, span, seed, emission })
-        });
-        let order = Round {
-            model: condition.model,
-            warm_up: plan.warm_up,
-            duration: plan.duration,
-            time_out: scenario.workload.time_out,
-            // The same schedule for every contender of a round, another in each round.
-            seed,
-            start,
-            precision: clock::Precision::Sleep,
-            emission: emission.transpose()?,
-        };
-        pair.client.send(&ToClient::Round(order))?;
-        clock::pause_thread((start + plan.warm_up).since(clock.now()));
-        let before = self.read(pair)?;
-        let end = start + plan.warm_up + plan.duration;
-        let mut after = None;
-        loop {
-            let now = clock.now();
-            if now >= end && after.is_none() {
-                after = Some(self.read(pair)?);
-            }
-            let last = end + scenario.workload.time_out + GRACE;
-            let wait = if after.is_none() { end.since(now) } else { last.since(now) };
-            let outcome = match pair.client.receive(wait) {
-                Ok(FromClient::Progress(progress)) => {
-                    watcher.progress(&progress);
-                    pair.server.ensure_running()?;
-                    continue;
-                }
-                Ok(FromClient::Result(outcome)) => *outcome,
-                Ok(other) => bail!("the client of {}: {}", pair.name, unexpected(other)),
-                Err(lab::child::ChildError::Silent { .. }) if after.is_none() => continue,
-                Err(error) => return Err(error.into()),
-            };
-            let after = match after {
-                Some(after) => after,
-                None => self.read(pair)?,
-            };
-            let (client, server) = (after.client_use(&before), after.server_use(&before));
-            let wire = Wire {
-                client: after.client_host.since(&before.client_host),
-                server: after.server_host.since(&before.server_host),
-            };
-            let mut measurement = Measurement { round, cell, outcome, client, server, wire, void: None };
-            let pushes = scenario.workload.operation == Capability::Subscribe;
-            if !plan.accept_noise {
-                measurement.void = disturbance::void_reason(&measurement, pushes);
-            }
-            return Ok(measurement);
-        }
-    }
-
-    /// Reads the meters of a pair, from outside so that it does nothing for them.
-    fn read(&self, pair: &mut Pair) -> anyhow::Result<Readings> {
-        pair.server.ensure_running()?;
-        pair.client.ensure_running()?;
-        let client_core = *self.layout.client.first().context("no core for the client")?;
-        let (server, client, interface) = (pair.server.pid(), pair.client.pid(), self.network.interface());
-        Ok(Readings {
-            at: Clock::System.now(),
-            shared_core: self.layout.shared,
-            server: ProcessUse::read(server)?,
-            client: ProcessUse::read(client)?,
-            command: ProcessUse::read(std::process::id())?,
-            server_core: CoreTime::read(self.layout.server)?,
-            client_core: CoreTime::read(client_core)?,
-            server_host: HostCount::read(server, interface)?,
-            client_host: HostCount::read(client, interface)?,
-        })
-    }
-}
-
-impl Pair {
-    /// Has the client open these connections, unless they are open.
-    fn connect(&mut self, shape: Shape) -> anyhow::Result<()> {
-        if self.shape != Some(shape) {
-            self.client.send(&ToClient::Connect { shape })?;
-            match self.client.receive(OPEN_TIME_MAX)? {
-                FromClient::Connected => self.shape = Some(shape),
-                other => bail!("the client of {}: {}", self.name, unexpected(other)),
-            }
-        }
-        Ok(())
-    }
-
-    /// Has the server emit; says what.
-    fn emit(&mut self, emit: Emit) -> anyhow::Result<Emission> {
-        self.server.send(&ToServer::Emit(emit))?;
-        match self.server.receive(OPEN_TIME_MAX)? {
-            FromServer::Emitting { first_sequence } => Ok(Emission { first_sequence, ..emit.emission }),
-            other => bail!("the server of {}: {}", self.name, unexpected_of_server(other)),
-        }
-    }
-
-    /// Compares replies whole, outside the timing; says how many.
-    fn audit(&mut self) -> anyhow::Result<usize> {
-        self.client.send(&ToClient::Audit)?;
-        match self.client.receive(OPEN_TIME_MAX)? {
-            FromClient::Audited { compared, wrong: None } => Ok(compared),
-            FromClient::Audited { wrong: Some(wrong), .. } => bail!("{} answers wrongly: {wrong}", self.name),
-            other => bail!("{}: {}", self.name, unexpected(other)),
-        }
-    }
-}
-
-/// Meters of a pair at an instant.
-struct Readings {
-    at: Mono,
-    shared_core: bool,
-    server: ProcessUse,
-    client: ProcessUse,
-    command: ProcessUse,
-    server_core: CoreTime,
-    client_core: CoreTime,
-    server_host: HostCount,
-    client_host: HostCount,
-}
-
-impl Readings {
-    /// The client shares its core with the command.
-    fn client_use(&self, before: &Readings) -> EndUse {
-        let process = self.client.since(&before.client);
-        let beside = self.command.since(&before.command).cpu;
-        let server = if self.shared_core { self.server.since(&before.server).cpu } else { Duration::ZERO };
-        self.end_use(before, process, beside + server, self.client_core.shares_since(&before.client_core))
-    }
-
-    fn server_use(&self, before: &Readings) -> EndUse {
-        let process = self.server.since(&before.server);
-        let others = self.client.since(&before.client).cpu + self.command.since(&before.command).cpu;
-        let beside = if self.shared_core { others } else { Duration::ZERO };
-        self.end_use(before, process, beside, self.server_core.shares_since(&before.server_core))
-    }
-
-    /// `beside`: processor time of ours that was used on the same core.
-    fn end_use(&self, before: &Readings, process: ProcessUse, beside: Duration, core: CoreShares) -> EndUse {
-        let share = |cpu: Duration| cpu.as_secs_f64() / self.at.since(before.at).as_secs_f64();
-        // Packets that are handled while the core is otherwise idle are nobody's processor time.
-        let known = share(process.cpu) + share(beside) + core.softirq;
-        EndUse {
-            process,
-            own_share: share(process.cpu),
-            busy_share: core.busy,
-            softirq_share: core.softirq,
-            steal_share: core.steal,
-            foreign_share: (core.busy - known).max(0.0),
-        }
-    }
-}
-
-fn unexpected_of_server(message: FromServer) -> String {
-    match message {
-        FromServer::Failed { error } => error,
-        other => format!("it said {other:?} out of turn"),
-    }
-}
-
-fn unexpected(message: FromClient) -> String {
-    match message {
-        FromClient::Failed { error } => error,
-        other => format!("it said {other:?} out of turn"),
+        // The same schedule for every contender of a round, another in each round.
+        let order = self.round(condition, plan.seed.wrapping_add(round as u64));
+        let taken =
+            self.place.load(pair, condition.shape, order, &mut |progress| watcher.progress(progress))?;
+        let pushes = scenario.workload.operation == Capability::Subscribe;
+        let void = if plan.accept_noise { None } else { disturbance::void_reason(&taken, pushes) };
+        let Taken { outcome, client, server, wire, .. } = taken;
+        Ok(Measurement { round, cell, outcome, client, server, wire, void })
     }
 }

@@ -8,7 +8,7 @@ use lab::meter::LOOPBACK;
 use crate::scenario::Link;
 
 /// The network of a run.
-pub(super) enum Network {
+pub(crate) enum Network {
     /// Both ends are on this machine's own host.
     Loopback,
     /// Each end is a host of its own.
@@ -29,7 +29,7 @@ impl Network {
     ///
     /// # Errors
     /// Where it allows hosts and then refuses something else, which loopback would only hide.
-    pub(super) fn build(link: Link) -> Result<(Network, LinkUsed), HostError> {
+    pub(crate) fn build(link: Link) -> Result<(Network, LinkUsed), HostError> {
         let used = |link, instead_because| LinkUsed { link, instead_because };
         match link {
             Link::Loopback => Ok((Network::Loopback, used(Link::Loopback, None))),

@@ -8,8 +8,11 @@ use proto::{Capability, Protocol};
 use toml::Spanned;
 
 use super::diagnose::nearest;
-use super::wire::{Call, WireClaim, WireContender, WireProfile, WireScenario, WireWorkload};
-use super::{Claim, Condition, Contender, Profile, Profiles, Rule, Scenario, ScenarioError, Workload};
+use super::wire::{Call, WireCapacity, WireClaim, WireContender, WireProfile, WireScenario, WireWorkload};
+use super::{
+    CapacitySearch, Claim, Condition, Contender, Profile, Profiles, Rule, Scenario, ScenarioError, Workload,
+};
+use crate::capacity::parse_objective;
 
 /// Rounds, connections and the like: bounds that catch a slip of the finger.
 const ROUNDS_MAX: u32 = 1_000;
@@ -56,6 +59,11 @@ impl Check<'_> {
             bench: wire.bench,
             analysis: wire.analysis.trim().to_owned(),
             link: wire.link,
+            capacity: wire
+                .capacity
+                .as_ref()
+                .map(|capacity| self.capacity(capacity, &workload))
+                .transpose()?,
             workload,
             claims,
             baseline: baseline.name,
@@ -67,6 +75,15 @@ impl Check<'_> {
             conditions,
             contenders,
         })
+    }
+
+    fn capacity(&self, wire: &WireCapacity, workload: &Workload) -> Result<CapacitySearch, ScenarioError> {
+        let calls = !matches!(workload.operation, Capability::Subscribe | Capability::Session);
+        self.require(&wire.objective, calls, "only calls have a capacity that is searched for")?;
+        let at =
+            |message: String| ScenarioError::at(self.file, self.text, wire.objective.span(), &message, None);
+        let objective = parse_objective(wire.objective.get_ref()).map_err(at)?;
+        Ok(CapacitySearch { objective, trial: wire.trial.0 })
     }
 
     /// The contender that the others are compared with, which must not have a namesake of its twin.

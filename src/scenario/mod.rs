@@ -16,6 +16,8 @@ use proto::Capability;
 pub use diagnose::ScenarioError;
 pub use wire::json_schema;
 
+use crate::expression::Expression;
+
 /// A question, and all that is needed to answer it by measuring.
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Scenario {
@@ -40,10 +42,21 @@ pub struct Scenario {
     /// The contender that the others are compared with, and that is measured twice under two names: what differs between
     /// those two is noise.
     pub baseline: String,
+    /// How the highest rate is searched for, where the scenario has it.
+    pub capacity: Option<CapacitySearch>,
     /// What is judged.
     pub claims: Vec<Claim>,
     /// How much of it is run.
     pub profiles: Profiles,
+}
+
+/// A search for the highest rate at which an objective is met, in every cell.
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct CapacitySearch {
+    /// What must hold.
+    pub objective: Expression,
+    /// Measured time at each rate.
+    pub trial: Duration,
 }
 
 /// What lies between clients and servers.

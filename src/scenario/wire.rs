@@ -46,6 +46,9 @@ pub(super) struct WireScenario {
     #[serde(default)]
     #[schemars(with = "Option<String>")]
     pub(super) baseline: Option<Spanned<String>>,
+    /// The search for the highest rate that every contender can do; made by `--full` and by `--capacity`.
+    #[serde(default)]
+    pub(super) capacity: Option<WireCapacity>,
     /// What is judged.
     #[serde(default)]
     pub(super) claim: Vec<WireClaim>,
@@ -238,6 +241,17 @@ pub(super) struct WireClaim {
     /// What theory says that the ratio is.
     #[serde(default)]
     pub(super) prediction: Option<Prediction>,
+}
+
+/// A search for capacity.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct WireCapacity {
+    /// What must hold, such as `response.p99 < 5ms`.
+    #[schemars(with = "String")]
+    pub(super) objective: Spanned<String>,
+    /// Measured time at each rate; longer where a rate gives fewer than 2 000 calls in it.
+    pub(super) trial: Span,
 }
 
 /// How much is run.

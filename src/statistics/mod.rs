@@ -131,6 +131,15 @@ pub fn mean_with_interval(values: &[f64]) -> Option<(f64, f64)> {
     Some((mean, student(values.len() as f64 - 1.0)?.inverse_cdf(0.975) * error))
 }
 
+/// The slope of the straight line through points, by least squares; 0 for fewer than two.
+pub fn slope(points: &[(f64, f64)]) -> f64 {
+    let n = points.len() as f64;
+    let (x, y) = (points.iter().map(|p| p.0).sum::<f64>() / n, points.iter().map(|p| p.1).sum::<f64>() / n);
+    let across: f64 = points.iter().map(|point| (point.0 - x).powi(2)).sum();
+    let along: f64 = points.iter().map(|point| (point.0 - x) * (point.1 - y)).sum();
+    if across > 0.0 { along / across } else { 0.0 }
+}
+
 fn student(freedom: f64) -> Option<StudentsT> {
     StudentsT::new(0.0, 1.0, freedom).ok()
 }
@@ -177,6 +186,12 @@ mod tests {
         let logs: Vec<f64> = (0..20).map(|nth| f64::from(nth) / 100.0).collect();
         assert_eq!(paired_ratio(&pairs(&logs)).unwrap().method, Method::StudentTAndBca);
         assert_eq!(paired_ratio(&pairs(&logs[..19])).unwrap().method, Method::StudentT);
+    }
+
+    #[test]
+    fn a_slope_is_the_lines() {
+        assert!((slope(&[(1.0, 5.0), (2.0, 7.0), (4.0, 11.0)]) - 2.0).abs() < 1e-12);
+        assert!(slope(&[(1.0, 5.0)]).abs() < 1e-12 && slope(&[]).abs() < 1e-12);
     }
 
     #[test]

@@ -6,6 +6,7 @@ use clock::{Clock, Precision};
 use lab::cores::Layout;
 use lab::machine::Machine;
 use lab::meter::CoreTime;
+use lab::stalls::{STALL_MIN, Stalls};
 
 use crate::cli::Ending;
 use crate::text;
@@ -29,8 +30,6 @@ struct Finding {
 
 /// How long the timer and the cores are watched.
 const WATCHED: Duration = Duration::from_secs(1);
-/// A gap between two readings of the clock that is a stall: more than any interrupt takes.
-const STALL_US_MIN: f64 = 300.0;
 /// Wake-ups a second while the timer is watched.
 const WAKES_PER_S: u32 = 2_000;
 
@@ -138,7 +137,7 @@ fn watched_findings(machine: &Machine) -> anyhow::Result<Vec<Finding>> {
     let before = read()?;
     let [p50, p99] = timer_lateness_us()?;
     let after = read()?;
-    let stalls = stalls(&machine.cores);
+    let stalls = Stalls::watch(&machine.cores, WATCHED);
     let steal =
         after.iter().zip(&before).map(|(now, earlier)| now.shares_since(earlier).steal).fold(0.0, f64::max);
     Ok(vec![
@@ -166,8 +165,8 @@ fn watched_findings(machine: &Machine) -> anyhow::Result<Vec<Finding>> {
             found: format!(
                 "{:.2} % of the time in gaps over {}, the longest {}",
                 stalls.share * 100.0,
-                text::micros(STALL_US_MIN),
-                text::micros(stalls.longest_us)
+                text::micros(STALL_MIN.as_secs_f64() * 1e6),
+                text::micros(stalls.longest.as_secs_f64() * 1e6)
             ),
             advice: (stalls.share > 0.001).then(|| {
                 "something takes the cores unseen (a kernel thread, the hypervisor): it is in every p99 here; compare \
@@ -176,43 +175,6 @@ fn watched_findings(machine: &Machine) -> anyhow::Result<Vec<Finding>> {
             }),
         },
     ])
-}
-
-/// Time that a busy thread on each core did not get.
-struct Stalls {
-    share: f64,
-    longest_us: f64,
-}
-
-/// Reads the clock again and again on every core at once; where a reading is late, something else had the core.
-fn stalls(cores: &[usize]) -> Stalls {
-    let watch = |core: usize| {
-        let clock = Clock::System;
-        // Unpinned it is a less exact reading, and still one.
-        let _ = lab::cores::pin(core);
-        let (start, mut last) = (clock.now(), clock.now());
-        let (mut lost_us, mut longest_us) = (0.0, 0.0_f64);
-        while last.since(start) < WATCHED {
-            let now = clock.now();
-            let gap_us = now.nanos_since(last) as f64 / 1e3;
-            if gap_us > STALL_US_MIN {
-                lost_us += gap_us;
-                longest_us = longest_us.max(gap_us);
-            }
-            last = now;
-        }
-        (lost_us, longest_us)
-    };
-    let found: Vec<(f64, f64)> = std::thread::scope(|scope| {
-        let watchers: Vec<_> = cores.iter().map(|core| scope.spawn(move || watch(*core))).collect();
-        watchers.into_iter().filter_map(|watcher| watcher.join().ok()).collect()
-    });
-    let lost_us: f64 = found.iter().map(|(lost, _)| lost).sum();
-    let watched_us = WATCHED.as_secs_f64() * 1e6 * cores.len().max(1) as f64;
-    Stalls {
-        share: lost_us / watched_us,
-        longest_us: found.iter().map(|(_, longest)| *longest).fold(0.0, f64::max),
-    }
 }
 
 fn timer_lateness_us() -> anyhow::Result<[f64; 2]> {

@@ -22,10 +22,12 @@ use indicatif::ProgressBar;
 use proto::Operation;
 use proto::v1::QuoteRequest;
 
+use crate::capacity::{self, Trial, parse_objective};
 use crate::cli::{Ending, UsageError};
 use crate::expression::Expression;
 use crate::progress::in_words;
 use crate::run::Progress;
+use crate::text::micros;
 use target::{Scheme, Target};
 
 /// What `load` takes.
@@ -94,6 +96,15 @@ pub struct Options {
     /// Allow a target that is neither loopback nor private. Load only what is yours.
     #[arg(long)]
     allow_public: bool,
+    /// Search for the highest rate at which --objective is met, from --rate (or 1000) on, instead of loading at one.
+    #[arg(long, conflicts_with_all = ["model", "fail_on"])]
+    find_capacity: bool,
+    /// What must hold at that rate.
+    #[arg(long, default_value = "response.p99 < 5ms", value_name = "EXPR", value_parser = parse_objective, requires = "find_capacity")]
+    objective: Expression,
+    /// Measured time at each rate of a search; longer where a rate gives fewer than 2 000 calls in it.
+    #[arg(long, default_value = "2s", value_parser = humantime::parse_duration, requires = "find_capacity")]
+    trial: Duration,
     /// Exit with 3 where this is true, such as 'response.p99 > 20ms' or 'failed > 1%'; can be repeated.
     #[arg(long, value_name = "EXPR", value_parser = outcome::parse_threshold)]
     fail_on: Vec<Expression>,
@@ -115,6 +126,15 @@ enum ModelName {
 enum Spacing {
     Constant,
     Poisson,
+}
+
+impl From<Spacing> for Arrivals {
+    fn from(spacing: Spacing) -> Arrivals {
+        match spacing {
+            Spacing::Constant => Arrivals::Constant,
+            Spacing::Poisson => Arrivals::Poisson,
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -145,39 +165,44 @@ pub fn load(options: &Options) -> anyhow::Result<Ending> {
                        or add --allow-debug";
         return Err(UsageError(message.to_owned()).into());
     }
+    lab::machine::raise_open_files();
     let target = Target::parse(&options.target, options.allow_public)?;
-    let model = model(options)?;
-    let result = match target.scheme {
+    let model = if options.find_capacity { Model::Closed } else { model(options)? };
+    let engine = match target.scheme {
         Scheme::Http => {
             let version = if options.http2 { HttpVersion::Http2 } else { HttpVersion::Http1 };
             let request = http_request(options, &target)?;
-            run(options, model, &HttpConnector { address: target.address, version }, &[request])
+            start(options, &HttpConnector { address: target.address, version }, &[request])
         }
         Scheme::WebSocket => {
             let path = target.uri.path_and_query().map_or("/", |path| path.as_str()).to_owned();
             let connector =
                 RawWebSocketConnector { address: target.address, path, headers: headers(options)? };
             let message = options.body.clone().unwrap_or_default();
-            run(options, model, &connector, &[message])
+            start(options, &connector, &[message])
         }
         Scheme::Udp if options.frame.is_some() => {
-            run(options, model, &Checked(UdpConnector::new(target.address)), &quotes())
+            start(options, &Checked(UdpConnector::new(target.address)), &quotes())
         }
         Scheme::Udp => {
             let request = Bytes::from(unescape(options.body.as_deref().unwrap_or("\\n"))?);
-            run(options, model, &RawUdpConnector { address: target.address }, &[request])
+            start(options, &RawUdpConnector { address: target.address }, &[request])
         }
         Scheme::Tcp if options.frame.is_some() => {
-            run(options, model, &Checked(TcpConnector { address: target.address }), &quotes())
+            start(options, &Checked(TcpConnector { address: target.address }), &quotes())
         }
         Scheme::Tcp => {
             let end = reply_end(options)?;
             let request = Bytes::from(unescape(options.body.as_deref().unwrap_or("\\n"))?);
-            run(options, model, &RawTcpConnector { address: target.address, end }, &[request])
+            start(options, &RawTcpConnector { address: target.address, end }, &[request])
         }
-        Scheme::Grpc => run(options, model, &Checked(GrpcConnector { address: target.address }), &quotes()),
-    };
-    let report = outcome::LoadReport::new(options, model, result?);
+        Scheme::Grpc => start(options, &Checked(GrpcConnector { address: target.address }), &quotes()),
+    }?;
+    if options.find_capacity {
+        return find_capacity(options, &engine);
+    }
+    let loaded = run(options, &engine, model, options.warm_up, options.duration)?;
+    let report = outcome::LoadReport::new(options, model, loaded);
     report.print(options.json)?;
     let failed: Vec<String> =
         options.fail_on.iter().filter_map(|threshold| report.failure(threshold)).collect();
@@ -197,11 +222,7 @@ fn model(options: &Options) -> Result<Model, UsageError> {
             Err(UsageError("the open model needs a --rate; or take --model closed".to_owned()))
         }
         (ModelName::Open, Some(rate_per_s)) => {
-            let arrivals = match options.arrivals {
-                Spacing::Constant => Arrivals::Constant,
-                Spacing::Poisson => Arrivals::Poisson,
-            };
-            Ok(Model::Open { arrivals, rate_per_s })
+            Ok(Model::Open { arrivals: options.arrivals.into(), rate_per_s })
         }
     }
 }
@@ -212,17 +233,16 @@ struct Loaded {
     cpu: Duration,
 }
 
-fn run<K>(
+/// Opens all connections.
+fn start<K>(
     options: &Options,
-    model: Model,
     connector: &K,
     requests: &[<K::Connection as Connection>::Request],
-) -> anyhow::Result<Loaded>
+) -> anyhow::Result<Engine>
 where
     K: Connector + Send,
     <K::Connection as Connection>::Request: Clone + Send + 'static,
 {
-    let clock = Clock::System;
     let allowed = lab::cores::allowed()?;
     if usize::from(options.workers) > allowed.len() {
         let message = format!("--workers {}: this process may use {} cores", options.workers, allowed.len());
@@ -233,15 +253,26 @@ where
     let shape =
         Shape { connections: usize::from(options.connections), in_flight: usize::from(options.in_flight) };
     let job = Calls { connector: connector.clone(), requests: requests.to_vec() };
-    let engine = Engine::start(&cores, &job, shape, lab::cores::pin)?;
+    Ok(Engine::start(&cores, &job, shape, lab::cores::pin)?)
+}
+
+/// Loads for a stretch, over the open connections.
+fn run(
+    options: &Options,
+    engine: &Engine,
+    model: Model,
+    warm_up: Duration,
+    duration: Duration,
+) -> anyhow::Result<Loaded> {
+    let clock = Clock::System;
     let round = Round {
         model,
-        warm_up: options.warm_up,
-        duration: options.duration,
+        warm_up,
+        duration,
         time_out: options.time_out,
         seed: options.seed,
         start: clock.now() + LEAD,
-        precision: precision(options, cores.len()),
+        precision: precision(options, model),
         emission: None,
     };
     let measured_from = round.start + round.warm_up;
@@ -252,7 +283,7 @@ where
             clock::pause_thread(measured_from.since(clock.now()));
             lab::meter::cpu_time(std::process::id())
         });
-        let shown = scope.spawn(|| show_progress(options, &live, &done));
+        let shown = scope.spawn(|| show_progress(options, &round, &live, &done));
         let outcome = engine.run(&round);
         let after = lab::meter::cpu_time(std::process::id())?;
         done.store(true, std::sync::atomic::Ordering::Relaxed);
@@ -262,24 +293,62 @@ where
     })
 }
 
-fn precision(options: &Options, workers: usize) -> Precision {
-    match (options.pacing, options.rate) {
+/// From where a search begins, unless told.
+const START_PER_S: f64 = 1_000.0;
+/// Load before each trial of a search.
+const TRIAL_WARM_UP: Duration = Duration::from_millis(200);
+
+#[allow(clippy::print_stdout, reason = "the result is data")]
+fn find_capacity(options: &Options, engine: &Engine) -> anyhow::Result<Ending> {
+    let arrivals = options.arrivals.into();
+    let start_per_s = options.rate.unwrap_or(START_PER_S);
+    let found = capacity::search(&options.objective, start_per_s, |rate_per_s| {
+        let duration = options.trial.max(Duration::from_secs_f64(capacity::CALLS_MIN / rate_per_s));
+        let loaded = run(options, engine, Model::Open { arrivals, rate_per_s }, TRIAL_WARM_UP, duration)?;
+        let cores = duration.as_secs_f64() * f64::from(options.workers);
+        let share = loaded.cpu.as_secs_f64() / cores;
+        let trial = Trial::of(&loaded.outcome, rate_per_s, &options.objective, share);
+        if !options.json {
+            let (p50, p99) = (micros(trial.response_p50_us), micros(trial.response_p99_us));
+            let (word, n) = (if trial.met { "met" } else { "missed" }, crate::text::count(trial.arrivals));
+            println!(
+                "{rate_per_s:>9.0}/s  p50 {p50:>9}  p99 {p99:>9}  lag p99 {:>9}  n = {n:<8} {word}",
+                micros(trial.lag_p99_us)
+            );
+        }
+        anyhow::Ok(trial)
+    })?;
+    if options.json {
+        println!("{}", serde_json::to_string(&found)?);
+    } else {
+        println!("{}", found.in_words());
+    }
+    Ok(Ending::Fine)
+}
+
+fn precision(options: &Options, model: Model) -> Precision {
+    let workers = f64::from(options.workers);
+    match (options.pacing, model) {
         (Some(Pacing::Spin), _) => Precision::Spin,
-        (Some(Pacing::Sleep), _) | (None, None) => Precision::Sleep,
-        (None, Some(rate)) if rate <= SPIN_RATE_PER_S_MAX * workers as f64 => Precision::Spin,
-        (None, Some(_)) => Precision::Sleep,
+        (None, Model::Open { rate_per_s, .. }) if rate_per_s <= SPIN_RATE_PER_S_MAX * workers => {
+            Precision::Spin
+        }
+        _ => Precision::Sleep,
     }
 }
 
 fn show_progress(
     options: &Options,
+    round: &Round,
     live: &[std::sync::Arc<clients::load::Live>],
     done: &std::sync::atomic::AtomicBool,
 ) {
     use std::io::IsTerminal as _;
-    let whole = options.warm_up + options.duration;
+    let whole = round.warm_up + round.duration;
     if !std::io::stderr().is_terminal() {
-        eprintln!("loading {} for {whole:?} …", options.target);
+        if !options.find_capacity {
+            eprintln!("loading {} for {whole:?} …", options.target);
+        }
         return;
     }
     let bar = ProgressBar::new_spinner();

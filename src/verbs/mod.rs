@@ -1,5 +1,6 @@
 //! A file a verb.
 
+pub mod calibrate;
 pub mod compare;
 pub mod doctor;
 pub mod list;

@@ -18,7 +18,7 @@ use crate::report::ResultsFolder;
 use crate::run::{Watcher as _, execute};
 use crate::scenario::Scenario;
 use crate::text;
-use crate::verbs::compare;
+use crate::verbs::{calibrate, compare};
 
 /// What `run` takes.
 #[derive(Debug, clap::Args)]
@@ -68,6 +68,9 @@ pub struct Options {
     /// Print the plan with its time, and do nothing.
     #[arg(long)]
     dry_run: bool,
+    /// Search for the highest rate that each contender can do, where the scenario says how; --full does.
+    #[arg(long)]
+    capacity: bool,
     /// Count measurements that were disturbed from outside (late load engine, steal, other processes); the record is marked.
     #[arg(long)]
     accept_noise: bool,
@@ -108,6 +111,7 @@ pub fn run(options: &Options) -> anyhow::Result<Ending> {
     // Read before this process pins itself: what is allowed is what was inherited.
     let environment = Machine::read();
     let layout = Layout::of(&environment.cores)?;
+    let calibration = calibrate::kept(&environment);
     for core in &layout.client {
         lab::cores::pin(*core).context("pinning the command to the clients' core")?;
     }
@@ -118,6 +122,7 @@ pub fn run(options: &Options) -> anyhow::Result<Ending> {
             started_at_us: clock::wall_time_us(),
             environment: environment.clone(),
             layout: layout.clone(),
+            calibration: calibration.clone(),
             market_seed: MARKET_SEED,
         };
         let mut screen = Screen::open(&scenario.name, plan);
@@ -201,6 +206,7 @@ fn plan(options: &Options, scenario: &Scenario) -> Result<Plan, UsageError> {
         seed: options.seed,
         only: options.only.clone(),
         accept_noise: options.accept_noise,
+        capacity: options.capacity,
     };
     Plan::make(scenario, &plan_options).map_err(UsageError)
 }

@@ -135,7 +135,7 @@ async fn start_market(
 }
 
 async fn start_reference(options: &Options, shutdown: &Shutdown) -> anyhow::Result<Tasks> {
-    let behaviour = Behaviour { delay: options.delay, freeze: options.freeze };
+    let behaviour = Behaviour { freeze: options.freeze, ..Behaviour::fixed(options.delay) };
     let limits = Limits::default();
     let mut tasks = Vec::new();
     for scheme in ["http", "tcp"] {

@@ -12,10 +12,12 @@ use std::time::Duration;
 use clock::{Clock, Delays, Mono, Precision};
 use proto::data::DataSet;
 use proto::v1::{
-    History, HistoryRequest, OrderReceipt, OrderRequest, Portfolio, PortfolioRequest, Quote, QuoteRequest,
-    Quotes, QuotesRequest, SubscribeRequest,
+    FaultCode, History, HistoryRequest, OrderReceipt, OrderRequest, Portfolio, PortfolioRequest, Quote,
+    QuoteRequest, Quotes, QuotesRequest, SubscribeRequest,
 };
-use proto::{MarketResult, Operation, Reply};
+
+use crate::reference::{Behaviour, Reference, Treatment};
+use proto::{Fault, MarketResult, Operation, Reply};
 use tokio::task::AbortHandle;
 
 use ledger::Ledger;
@@ -38,6 +40,8 @@ pub struct MarketConfig {
     pub ticks_held: usize,
     /// Idempotency keys remembered; past it the oldest is forgotten. Default 100 000.
     pub idempotency_keys_max: usize,
+    /// What is done to every call and tick, for calibration: instead of the handler's own work.
+    pub behaviour: Option<Behaviour>,
 }
 
 impl Default for MarketConfig {
@@ -49,6 +53,7 @@ impl Default for MarketConfig {
             ticks_per_s: 0.0,
             ticks_held: 4_096,
             idempotency_keys_max: 100_000,
+            behaviour: None,
         }
     }
 }
@@ -63,6 +68,7 @@ pub struct Market {
     delays: Delays,
     handler_wait: Duration,
     handler_cpu: Duration,
+    reference: Option<Reference>,
     source: Mutex<Option<TickSource>>,
 }
 
@@ -82,11 +88,14 @@ impl Market {
     /// # Errors
     /// The system's, where it refuses a timer.
     pub fn open(config: &MarketConfig, clock: Clock) -> io::Result<Arc<Market>> {
+        // A reference has a core to itself: spinning for the last microseconds buys exactness.
+        let precision = if config.behaviour.is_some() { Precision::Spin } else { Precision::Sleep };
         let market = Market {
             data: Arc::new(DataSet::new(config.seed)),
             ledger: Ledger::new(config.idempotency_keys_max),
             ticks: Arc::new(Ticks::new(config.ticks_held)),
-            delays: Delays::start(&clock, Precision::Sleep)?,
+            delays: Delays::start(&clock, precision)?,
+            reference: config.behaviour.map(|behaviour| Reference::new(clock.clone(), behaviour)),
             clock,
             handler_wait: config.handler_wait,
             handler_cpu: config.handler_cpu,
@@ -112,9 +121,15 @@ impl Market {
         // The one before must be gone before the sequences are shared out anew.
         *source = None;
         let first = self.ticks.newest() + 1;
-        let timer = self.clock.timer(Precision::Sleep)?;
         let (ticks, data, clock) = (Arc::clone(&self.ticks), Arc::clone(&self.data), self.clock.clone());
-        let task = tokio::spawn(ticks::emit(ticks, data, clock, timer, times.zip(first..)));
+        let due = times.zip(first..);
+        let task = match &self.reference {
+            None => tokio::spawn(ticks::emit(ticks, data, clock, self.clock.timer(Precision::Sleep)?, due)),
+            Some(reference) => {
+                let (timer, due) = (self.clock.timer(Precision::Spin)?, reference.emissions(due));
+                tokio::spawn(ticks::emit(ticks, data, clock, timer, due))
+            }
+        };
         *source = Some(TickSource(task.abort_handle()));
         Ok(first)
     }
@@ -176,7 +191,7 @@ impl Market {
             Operation::PlaceOrder(request) => self.ledger.place(&self.data, request).map(Reply::Receipt),
             read => self.data.answer(&read),
         };
-        (answer, self.work())
+        self.treat(answer)
     }
 
     /// Waits until a time that [`Market::answer`] gave.
@@ -204,10 +219,29 @@ impl Market {
 
     /// The handler's own work is stated, so that a protocol's overhead can be set against it.
     async fn after_work<T>(&self, answer: MarketResult<T>) -> MarketResult<T> {
-        if let Some(time) = self.work() {
+        let (answer, time) = self.treat(answer);
+        if let Some(time) = time {
             self.wait_until(time).await;
         }
         answer
+    }
+
+    /// The answer, and when the handler would have it leave.
+    fn treat<T>(&self, answer: MarketResult<T>) -> (MarketResult<T>, Option<Mono>) {
+        let Some(reference) = &self.reference else { return (answer, self.work()) };
+        let Treatment { reply_at, fails } = reference.treat();
+        let fault = || Fault::new(FaultCode::Unavailable, "a failure that was asked for");
+        (if fails { Err(fault()) } else { answer }, Some(reply_at))
+    }
+
+    /// When the first freeze of its behaviour began; `None` where it was given none.
+    pub fn origin(&self) -> Option<Mono> {
+        self.reference.as_ref().map(Reference::origin)
+    }
+
+    /// When calls came since this was last asked, the first hundred thousand of them; of a market with a behaviour.
+    pub fn take_arrivals(&self) -> Vec<Mono> {
+        self.reference.as_ref().map(Reference::take_arrivals).unwrap_or_default()
     }
 
     fn work(&self) -> Option<Mono> {

@@ -19,12 +19,19 @@ const BATCH: usize = 64;
 /// A tick, and its bytes in each format, encoded when first asked for and then shared by all.
 #[derive(Debug)]
 pub struct EncodedTick {
+    /// Its place in the order of emission: the tick's sequence, but where a reference disturbs the order on purpose.
+    place: u64,
     tick: Tick,
     json: OnceLock<Bytes>,
     protobuf: OnceLock<Bytes>,
 }
 
 impl EncodedTick {
+    /// Where to resume after it.
+    pub fn place(&self) -> u64 {
+        self.place
+    }
+
     /// The tick itself, for protocols whose library encodes it.
     pub fn tick(&self) -> &Tick {
         &self.tick
@@ -45,7 +52,7 @@ impl EncodedTick {
 pub struct Ticks {
     held_max: usize,
     ring: Mutex<VecDeque<Arc<EncodedTick>>>,
-    /// The sequence of the newest tick.
+    /// The place of the newest tick.
     head: watch::Sender<u64>,
 }
 
@@ -63,22 +70,22 @@ impl Ticks {
         Ticks { held_max: held_max.max(1), ring: Mutex::default(), head: watch::Sender::new(0) }
     }
 
-    /// The sequence of the newest tick; 0 before the first.
+    /// The place of the newest tick; 0 before the first.
     pub fn newest(&self) -> u64 {
         *self.head.borrow()
     }
 
-    /// At most `count_max` of the ticks after a sequence.
+    /// At most `count_max` of the ticks after a place.
     pub fn after(&self, sequence: u64, count_max: usize) -> TickStretch {
         let ring = self.ring();
-        let Some(oldest) = ring.front().map(|tick| tick.tick.sequence) else { return TickStretch::default() };
+        let Some(oldest) = ring.front().map(|tick| tick.place) else { return TickStretch::default() };
         let next = sequence.saturating_add(1);
         let missed = oldest.saturating_sub(next);
         let start = usize::try_from(next.saturating_sub(oldest)).unwrap_or(usize::MAX);
         TickStretch { ticks: ring.iter().skip(start).take(count_max).map(Arc::clone).collect(), missed }
     }
 
-    /// Returns when there is a tick after `sequence`.
+    /// Returns when there is a tick after a place.
     pub async fn wait_after(&self, sequence: u64) {
         let mut head = self.head.subscribe();
         // The sender is `self`, so that it cannot be gone.
@@ -87,15 +94,15 @@ impl Ticks {
 
     /// Adds a tick and wakes whoever waits.
     pub fn emit(&self, tick: Tick) {
-        let sequence = tick.sequence;
-        let encoded = EncodedTick { tick, json: OnceLock::new(), protobuf: OnceLock::new() };
+        let place = self.newest() + 1;
+        let encoded = EncodedTick { place, tick, json: OnceLock::new(), protobuf: OnceLock::new() };
         let mut ring = self.ring();
         if ring.len() >= self.held_max {
             ring.pop_front();
         }
         ring.push_back(Arc::new(encoded));
         drop(ring);
-        self.head.send_replace(sequence);
+        self.head.send_replace(place);
     }
 
     fn ring(&self) -> MutexGuard<'_, VecDeque<Arc<EncodedTick>>> {
@@ -108,7 +115,7 @@ impl Ticks {
 pub struct Subscription {
     ticks: Arc<Ticks>,
     symbols: HashSet<String>,
-    /// Sequence of the last tick taken from the ring.
+    /// Place of the last tick taken from the ring.
     at: u64,
     batch: VecDeque<Arc<EncodedTick>>,
     missed: u64,
@@ -146,7 +153,7 @@ impl Subscription {
             let stretch = self.ticks.after(self.at, BATCH);
             self.missed += stretch.missed;
             if let Some(last) = stretch.ticks.last() {
-                self.at = last.tick.sequence;
+                self.at = last.place;
             }
             self.batch = stretch.ticks.into();
         }

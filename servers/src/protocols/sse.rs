@@ -146,7 +146,7 @@ impl Events {
         let json = tick.encoded(Encoding::Json);
         let mut out = Vec::with_capacity(AROUND + json.len());
         // Writing to a Vec cannot fail.
-        let _ = write!(out, "id: {}\nevent: tick\ndata: ", tick.tick().sequence);
+        let _ = write!(out, "id: {}\nevent: tick\ndata: ", tick.place());
         // JSON has no line break in it, so that one `data` line holds it.
         out.extend_from_slice(json);
         out.extend_from_slice(b"\n\n");

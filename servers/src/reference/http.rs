@@ -1,13 +1,17 @@
 //! The reference server over HTTP/1.1: a 2-byte body to every request, keep-alive, one request at a time.
 
+use std::sync::Arc;
+
+use clock::{Clock, Delays, Precision};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
-use super::{Behaviour, Reference};
+use super::{Behaviour, Reference, Treatment};
 use crate::accept::{Watched, accept};
 use crate::{Limits, Shutdown};
 
 const REPLY: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\ncontent-length: 2\r\n\r\nok";
+const FAILURE: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\n\r\n";
 const BAD: &[u8] = b"HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
 const REFUSAL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
 const HEADERS_MAX: usize = 64;
@@ -22,11 +26,13 @@ pub async fn serve(
     limits: Limits,
     shutdown: Shutdown,
 ) -> std::io::Result<()> {
-    let reference = Reference::start(behaviour)?;
+    let reference = Arc::new(Reference::new(Clock::System, behaviour));
+    // It has a core to itself: spinning for the last microseconds buys exactness.
+    let delays = Delays::start(&Clock::System, Precision::Spin)?;
     accept(listener, limits, REFUSAL, shutdown.clone(), |stream| {
-        let (reference, shutdown) = (reference.clone(), shutdown.clone());
+        let (reference, delays, shutdown) = (Arc::clone(&reference), delays.clone(), shutdown.clone());
         async move {
-            let _ = shutdown.run_until_cancelled_owned(converse(stream, &reference, limits)).await;
+            let _ = shutdown.run_until_cancelled_owned(converse(stream, &reference, &delays, limits)).await;
         }
     })
     .await;
@@ -36,14 +42,16 @@ pub async fn serve(
 async fn converse(
     mut stream: Watched<TcpStream>,
     reference: &Reference,
+    delays: &Delays,
     limits: Limits,
 ) -> std::io::Result<()> {
     let mut inbound = Vec::with_capacity(4 << 10);
     loop {
         match request_bytes(&inbound) {
             Request::Whole(bytes) => {
-                reference.reply_time().await;
-                stream.write_all(REPLY).await?;
+                let Treatment { reply_at, fails } = reference.treat();
+                delays.sleep_until(reply_at).await;
+                stream.write_all(if fails { FAILURE } else { REPLY }).await?;
                 inbound.drain(..bytes);
             }
             Request::Partial if inbound.len() < limits.message_bytes_max => {

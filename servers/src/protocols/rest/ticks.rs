@@ -86,7 +86,7 @@ impl Batch {
         let stretch = api.market.ticks().after(self.next_after, LIMIT_MAX);
         self.missed += stretch.missed;
         if let Some(last) = stretch.ticks.last() {
-            self.next_after = last.tick().sequence;
+            self.next_after = last.place();
         }
         let wanted =
             |tick: &Arc<EncodedTick>| self.wanted.is_empty() || self.wanted.contains(&tick.tick().symbol);

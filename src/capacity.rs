@@ -1,0 +1,258 @@
+//! The search for capacity: the highest rate at which an objective is met. Doubling until it is not, then halving the bracket
+//! until that is within 5 %.
+//!
+//! A rate is decided by two trials that agree, of three at the most: one slow moment decides nothing. A trial in which the
+//! load engine itself was late, or its core saturated, says nothing about the server; where that stops the search, the result is *client-limited*,
+//! and a lower bound.
+
+use clients::load::Outcome;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::expression::{Distribution, Expression, Figure, Value};
+use crate::record::Quantiles;
+use crate::run::disturbance::SATURATED_SHARE;
+
+/// Width of the bracket, relative to its lower end, at which the search ends.
+const BRACKET_SHARE: f64 = 0.05;
+/// The lag that 99 % of arrivals must stay below to count as picked up on time, in µs.
+const ON_TIME_US: f64 = 1_000.0;
+/// The share of arrivals that may fail.
+const FAILED_SHARE_MAX: f64 = 0.01;
+/// Calls that a trial needs: twenty beyond the 99th percentile.
+pub const CALLS_MIN: f64 = 2_000.0;
+/// Rates, at most: from 1 000/s on, more than any machine reaches by doubling.
+const RATES_MAX: usize = 40;
+
+/// One stretch of load at one rate.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Trial {
+    /// Arrivals per second.
+    pub rate_per_s: f64,
+    /// Calls that succeeded per second.
+    pub ok_per_s: f64,
+    /// Calls that were due.
+    pub arrivals: u64,
+    /// The share of them that failed.
+    pub failed_share: f64,
+    /// Median response time, in µs.
+    pub response_p50_us: f64,
+    /// Its 99th percentile, in µs.
+    pub response_p99_us: f64,
+    /// 99th percentile of the load engine's own lateness, in µs.
+    pub lag_p99_us: f64,
+    /// Processor time of the client as a share of what its cores have.
+    pub client_share: f64,
+    /// Whether 99 % of the arrivals were picked up on time, by a client with processor time to spare; without it the trial says
+    /// nothing about the server.
+    pub client_kept_up: bool,
+    /// Whether the objective was met.
+    pub met: bool,
+}
+
+/// What a search came to.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Capacity {
+    /// The objective, as it was written.
+    pub objective: String,
+    /// The highest rate at which it was met; 0 where at none.
+    pub met_at_per_s: f64,
+    /// The lowest at which it was not; absent where the client gave out first.
+    pub missed_at_per_s: Option<f64>,
+    /// Why the search could not go on, where it was the client's limit: the server can do at least `met_at_per_s`.
+    pub client_limited: Option<String>,
+    /// Every trial, in the order in which they were made: the latency-against-rate curve.
+    pub trials: Vec<Trial>,
+}
+
+/// Reads an objective: a time or a share that must be kept, such as `response.p99 < 5ms`.
+///
+/// # Errors
+/// In words, where it is none.
+pub fn parse_objective(text: &str) -> Result<Expression, String> {
+    let objective = Expression::parse_absolute(text)?;
+    match objective.figure {
+        Figure::Time(Distribution::Response | Distribution::Service, _) if !objective.above => Ok(objective),
+        _ => Err("an objective is a bound on response times, such as 'response.p99 < 5ms'".to_owned()),
+    }
+}
+
+impl Trial {
+    /// Judges what a stretch of load came to.
+    pub fn of(outcome: &Outcome, rate_per_s: f64, objective: &Expression, client_share: f64) -> Trial {
+        let histograms = &outcome.histograms;
+        let (response, lag) = (Quantiles::of(&histograms.response), Quantiles::of(&histograms.lag));
+        let failed_share = outcome.failures() as f64 / outcome.arrivals.max(1) as f64;
+        let held = match objective.figure {
+            Figure::Time(Distribution::Service, point) => point.of(&Quantiles::of(&histograms.service)),
+            Figure::Time(_, point) => point.of(&response),
+            _ => f64::INFINITY,
+        };
+        let client_kept_up = lag.p99 <= ON_TIME_US && client_share <= SATURATED_SHARE;
+        Trial {
+            rate_per_s,
+            client_share,
+            client_kept_up,
+            ok_per_s: outcome.ok as f64 / outcome.elapsed.as_secs_f64().max(f64::MIN_POSITIVE),
+            arrivals: outcome.arrivals,
+            failed_share,
+            response_p50_us: response.p50,
+            response_p99_us: response.p99,
+            lag_p99_us: lag.p99,
+            met: objective.is_true_of(held) && failed_share <= FAILED_SHARE_MAX && client_kept_up,
+        }
+    }
+}
+
+/// Searches from a rate on; `attempt` loads at a rate and says what came of it.
+///
+/// # Errors
+/// What `attempt` fails with.
+pub fn search<E>(
+    objective: &Expression,
+    start_per_s: f64,
+    mut attempt: impl FnMut(f64) -> Result<Trial, E>,
+) -> Result<Capacity, E> {
+    let mut trials = Vec::new();
+    let (mut low, mut high) = (0.0_f64, None::<f64>);
+    let mut client_limited = None;
+    for _ in 0..RATES_MAX {
+        let rate = match high {
+            None if low == 0.0 => start_per_s,
+            None => low * 2.0,
+            Some(high) if high - low <= BRACKET_SHARE * low => break,
+            // Below 1 call in 100 s there is nothing left to find.
+            Some(high) if high < 0.01 => break,
+            Some(high) if low == 0.0 => high / 2.0,
+            Some(high) => f64::midpoint(low, high),
+        };
+        let (mut met, mut missed) = (0, 0);
+        while met < 2 && missed < 2 {
+            let trial = attempt(rate)?;
+            trials.push(trial);
+            if trial.met { met += 1 } else { missed += 1 }
+        }
+        if met == 2 {
+            low = rate;
+            continue;
+        }
+        high = Some(rate);
+        let here = trials.iter().rev().take(met + missed).filter(|trial| !trial.met);
+        client_limited = here.into_iter().all(|trial| !trial.client_kept_up).then(|| {
+            let share = trials.last().map_or(0.0, |trial| trial.client_share * 100.0);
+            format!(
+                "at {rate:.0}/s the load engine could not keep up itself (its cores {share:.0} % busy): the server can do at \
+                 least {low:.0}/s"
+            )
+        });
+    }
+    let missed_at_per_s = if client_limited.is_some() { None } else { high };
+    Ok(Capacity {
+        objective: objective.text.clone(),
+        met_at_per_s: low,
+        missed_at_per_s,
+        client_limited,
+        trials,
+    })
+}
+
+impl Capacity {
+    /// In a sentence.
+    pub fn in_words(&self) -> String {
+        match (&self.client_limited, self.missed_at_per_s) {
+            (Some(limited), _) => format!("client-limited, ≥ {:.0}/s: {limited}", self.met_at_per_s),
+            (None, Some(missed)) if self.met_at_per_s > 0.0 => format!(
+                "{:.0}/s meet {} and {missed:.0}/s do not ({} trials)",
+                self.met_at_per_s,
+                self.objective,
+                self.trials.len()
+            ),
+            (None, Some(_)) => format!("no rate meets {}", self.objective),
+            (None, None) => {
+                format!("{} is met up to {:.0}/s, where the search ended", self.objective, self.met_at_per_s)
+            }
+        }
+    }
+
+    /// The value that the objective holds response times to, in µs.
+    pub fn limit_us(&self) -> Option<f64> {
+        match parse_objective(&self.objective).ok()?.value {
+            Value::Absolute(limit) => Some(limit),
+            Value::Change(_) => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+
+    use super::*;
+
+    /// A server that meets the objective up to a rate, and a client that keeps time up to another.
+    fn found(server_per_s: f64, client_per_s: f64, mut flaky: impl FnMut(usize) -> bool) -> Capacity {
+        let objective = parse_objective("response.p99 < 5ms").unwrap();
+        let mut nth = 0;
+        search(&objective, 1_000.0, |rate_per_s| {
+            nth += 1;
+            let client_kept_up = rate_per_s <= client_per_s;
+            Ok::<_, Infallible>(Trial {
+                rate_per_s,
+                ok_per_s: rate_per_s,
+                arrivals: 2_000,
+                failed_share: 0.0,
+                response_p50_us: 100.0,
+                response_p99_us: 1_000.0,
+                lag_p99_us: 10.0,
+                client_share: 0.5,
+                client_kept_up,
+                met: client_kept_up && rate_per_s <= server_per_s && !flaky(nth),
+            })
+        })
+        .unwrap()
+    }
+
+    #[test]
+    fn the_bracket_holds_the_knee_and_is_within_five_percent() {
+        for knee in [333.0, 1_000.0, 23_456.0] {
+            let capacity = found(knee, f64::INFINITY, |_| false);
+            let missed = capacity.missed_at_per_s.unwrap();
+            assert!((capacity.met_at_per_s..missed).contains(&knee), "{capacity:?}");
+            assert!(missed - capacity.met_at_per_s <= 0.05 * capacity.met_at_per_s, "{capacity:?}");
+        }
+    }
+
+    #[test]
+    fn one_slow_moment_decides_nothing() {
+        let capacity = found(23_456.0, f64::INFINITY, |nth| nth % 5 == 0);
+        assert!(
+            (capacity.met_at_per_s..capacity.missed_at_per_s.unwrap()).contains(&23_456.0),
+            "{capacity:?}"
+        );
+    }
+
+    #[test]
+    fn a_client_that_gives_out_first_is_no_result_about_the_server() {
+        let capacity = found(1e9, 40_000.0, |_| false);
+        assert!(capacity.client_limited.is_some() && capacity.missed_at_per_s.is_none(), "{capacity:?}");
+        assert!((38_000.0..=40_000.0).contains(&capacity.met_at_per_s), "{capacity:?}");
+        assert!(capacity.in_words().contains("client-limited, ≥"), "{}", capacity.in_words());
+    }
+
+    #[test]
+    fn an_objective_that_no_rate_meets_ends_the_search() {
+        let capacity = found(0.0, f64::INFINITY, |_| false);
+        assert!(
+            capacity.met_at_per_s == 0.0 && capacity.in_words().starts_with("no rate meets"),
+            "{capacity:?}"
+        );
+    }
+
+    #[test]
+    fn an_objective_is_a_bound_on_response_times() {
+        assert!(parse_objective("response.p99 < 5ms").is_ok());
+        for wrong in ["response.p99 > 5ms", "failed < 1%", "cpu_per_call < 5us", "response.p99 < 5%"] {
+            assert!(parse_objective(wrong).is_err(), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,122 @@
+//! Latency against rate, up to the knee and a little beyond.
+
+use std::fmt::Write as _;
+
+use super::chart::{Axis, Size, escape, log_ticks, look, open, tick_label};
+use crate::text;
+
+/// One contender's trials.
+#[derive(Debug, Clone)]
+pub(super) struct Curve {
+    pub(super) name: String,
+    /// Its place among all contenders: gives colour and shape.
+    pub(super) nth: usize,
+    /// (rate per second, µs, whether the objective was met), rising.
+    pub(super) points: Vec<(f64, f64, bool)>,
+    /// What the search came to, in a sentence.
+    pub(super) words: String,
+}
+
+/// Draws curves, and the limit that the objective sets. A filled marker met it, a hollow one did not.
+pub(super) fn curves(curves: &[Curve], limit_us: Option<f64>, size: Size, title: &str) -> String {
+    let points = || curves.iter().flat_map(|curve| curve.points.iter());
+    let span = |values: &mut dyn Iterator<Item = f64>| {
+        values.fold((f64::MAX, 0.0_f64), |(low, high), value| (low.min(value), high.max(value)))
+    };
+    let (slow, fast) = span(&mut points().map(|point| point.0));
+    // What is far beyond the knee is cut off: how long a queue gets in a second is no property of anybody's.
+    let cut = limit_us.map_or(f64::MAX, |limit| limit * 10.0);
+    let (low, high) = span(&mut points().map(|point| point.1.min(cut)).chain(limit_us));
+    if curves.is_empty() || high <= 0.0 {
+        return String::new();
+    }
+    let (left, right, top, bottom) = (58.0, size.width - 24.0, 14.0, size.height - 38.0);
+    let across = Axis::new((slow * 0.9).ln(), (fast * 1.1).ln(), left, right);
+    let up = Axis::new((low * 0.9).ln(), (high * 1.1).ln(), bottom, top);
+    let said: Vec<String> = curves.iter().map(|curve| format!("{}: {}", curve.name, curve.words)).collect();
+    let mut svg = open(size, title, &said.join("; "));
+    for tick in log_ticks(low * 0.9, high * 1.1) {
+        let y = up.at(tick.ln());
+        let _ = write!(
+            svg,
+            r#"<path class="grid" d="M{left:.1} {y:.1}H{right:.1}"/><text class="tick" x="{:.1}" y="{:.1}" text-anchor="end">{}</text>"#,
+            left - 8.0,
+            y + 4.0,
+            tick_label(tick)
+        );
+    }
+    let mut last = f64::MIN;
+    for tick in log_ticks(slow * 0.9, fast * 1.1) {
+        let x = across.at(tick.ln());
+        if x - last < 52.0 {
+            continue;
+        }
+        last = x;
+        let _ = write!(
+            svg,
+            r#"<path class="grid" d="M{x:.1} {top:.1}V{bottom:.1}"/><text class="tick" x="{x:.1}" y="{:.1}" text-anchor="middle">{}</text>"#,
+            bottom + 18.0,
+            text::count(tick as u64)
+        );
+    }
+    if let Some(limit) = limit_us {
+        let y = up.at(limit.ln());
+        let _ = write!(svg, r#"<path class="one" stroke-dasharray="5 4" d="M{left:.1} {y:.1}H{right:.1}"/>"#);
+    }
+    for curve in curves {
+        let (shape, colour) = look(curve.nth);
+        let at = |point: &(f64, f64, bool)| (across.at(point.0.ln()), up.at(point.1.min(cut).ln()));
+        let line: Vec<String> =
+            medians(&curve.points).iter().map(at).map(|(x, y)| format!("{x:.1} {y:.1}")).collect();
+        let _ = write!(svg, r#"<path class="line" stroke="var(--c{colour})" d="M{}"/>"#, line.join("L"));
+        for point in &curve.points {
+            let (x, y) = at(point);
+            let fill = if point.2 { format!("var(--c{colour})") } else { "var(--paper)".to_owned() };
+            let _ = write!(
+                svg,
+                r#"<path transform="translate({x:.1} {y:.1}) scale(.8)" d="{shape}" fill="{fill}" stroke="var(--c{colour})"><title>{}: {:.0}/s {}</title></path>"#,
+                escape(&curve.name),
+                point.0,
+                text::micros(point.1)
+            );
+        }
+    }
+    let _ = write!(
+        svg,
+        r#"<text class="axis" x="{:.1}" y="{:.1}" text-anchor="middle">calls per second</text></svg>"#,
+        f64::midpoint(left, right),
+        size.height - 4.0
+    );
+    svg
+}
+
+/// The median of the trials at each rate: what the line goes through.
+fn medians(points: &[(f64, f64, bool)]) -> Vec<(f64, f64, bool)> {
+    let same_rate = points.chunk_by(|left, right| (left.0 - right.0).abs() < f64::EPSILON * left.0);
+    let median = |trials: &[(f64, f64, bool)]| {
+        let mut sorted = trials.to_vec();
+        sorted.sort_by(|left, right| left.1.total_cmp(&right.1));
+        sorted[(sorted.len() - 1) / 2]
+    };
+    same_rate.map(median).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::chart::WIDE;
+
+    #[test]
+    fn a_curve_says_in_words_what_it_shows_and_is_cut_off_beyond_the_knee() {
+        let points = vec![(1_000.0, 200.0, true), (2_000.0, 400.0, true), (4_000.0, 9e8, false)];
+        let curve = Curve { name: "a<b".into(), nth: 0, points, words: "2000/s".into() };
+        assert_eq!(
+            medians(&[(1.0, 3.0, true), (1.0, 1.0, true), (1.0, 2.0, true), (2.0, 5.0, false)]).len(),
+            2
+        );
+        let svg = curves(&[curve], Some(5_000.0), WIDE, "latency");
+        assert!(svg.contains(r#"aria-label="latency. a&lt;b: 2000/s""#), "{svg}");
+        assert!(svg.contains("5 ms") && !svg.contains("500 s"), "{svg}");
+        assert!(curves(&[], None, WIDE, "t").is_empty());
+    }
+}

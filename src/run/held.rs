@@ -1,0 +1,57 @@
+//! What a connection costs in memory: the slope over connections that are held and do nothing.
+
+use std::time::Duration;
+
+use clients::load::Shape;
+use lab::meter::{kernel_memory, process_memory};
+
+use super::{Pair, Place};
+
+/// Connections that are held, one number after the other. The first fills what is allocated once.
+pub(super) const HELD: [usize; 4] = [64, 256, 512, 1_024];
+/// Time for the last of them to be accepted and served.
+const SETTLING: Duration = Duration::from_millis(250);
+
+/// What a contender's two processes and the kernel held.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Held {
+    /// Who.
+    pub contender: String,
+    /// Before any connection of the load.
+    pub at_rest: Memory,
+    /// With so many connections.
+    pub points: Vec<(usize, Memory)>,
+}
+
+/// Bytes at an instant.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Memory {
+    /// Of the client's process: resident and its own.
+    pub client: u64,
+    /// Of the server's, likewise.
+    pub server: u64,
+    /// Of the kernel, for both ends and everybody else: slabs and socket buffers.
+    pub kernel: u64,
+}
+
+impl Place<'_> {
+    pub(crate) fn memory(&self, pair: &Pair) -> std::io::Result<Memory> {
+        let (client, server) = pair.pids();
+        Ok(Memory {
+            client: process_memory(client)?,
+            server: process_memory(server)?,
+            kernel: kernel_memory()?,
+        })
+    }
+
+    /// Holds more and more connections, and says what that takes.
+    pub(crate) fn hold(&self, pair: &mut Pair, at_rest: Memory) -> anyhow::Result<Held> {
+        let mut points = Vec::with_capacity(HELD.len());
+        for connections in HELD {
+            pair.connect(Shape { connections, in_flight: 1 })?;
+            clock::pause_thread(SETTLING);
+            points.push((connections, self.memory(pair)?));
+        }
+        Ok(Held { contender: pair.name.clone(), at_rest, points })
+    }
+}

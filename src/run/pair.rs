@@ -1,0 +1,310 @@
+//! A contender's two processes: started, told what to do, and metered from outside.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use clients::conformance::CaseResult;
+use clients::load::{Emission, Outcome, Round, Shape};
+use clock::{Clock, Mono};
+use lab::child::{Child, ChildError};
+use lab::cores::Layout;
+use lab::meter::{CoreShares, CoreTime, HostCount, ProcessUse};
+use servers::{Limits, MarketConfig};
+
+use super::message::{Emit, FromClient, FromServer, Open, Progress, Serve, ToClient, ToServer};
+use super::network::Network;
+use crate::scenario::{Contender, Workload};
+
+/// From the order to start a round to its start: time to read a message and arm a timer.
+const LEAD: Duration = Duration::from_millis(30);
+/// Time for a child to start, to check its server and to open its connections.
+const OPEN_TIME_MAX: Duration = Duration::from_secs(120);
+/// Time that a round may take beyond its own and its last call's time-out.
+const GRACE: Duration = Duration::from_secs(30);
+/// A measured connection is idle while the others have their turn, and must not be closed for it.
+const IDLE_TIME_MAX: Duration = Duration::from_secs(3_600);
+
+/// Where pairs run.
+pub(crate) struct Place<'a> {
+    pub(crate) layout: &'a Layout,
+    pub(crate) network: Network,
+}
+
+/// A contender's two processes.
+pub(crate) struct Pair {
+    pub(super) name: String,
+    // The client is dropped, and so ended, first: its server then has nothing to drain.
+    client: Child<ToClient, FromClient>,
+    server: Child<ToServer, FromServer>,
+    /// The connections that its client has open.
+    shape: Option<Shape>,
+    /// When the first freeze of the server's behaviour began, if it was given one.
+    pub(crate) origin: Option<Mono>,
+}
+
+/// What a pair is started with.
+pub(crate) struct Setup<'a> {
+    pub(crate) market: MarketConfig,
+    pub(crate) workload: &'a Workload,
+    /// Whether the conformance cases go through it first.
+    pub(crate) conformance: bool,
+}
+
+/// What a stretch of load came to, at both ends.
+pub(crate) struct Taken {
+    /// When its warm-up began.
+    pub(crate) start: Mono,
+    pub(crate) outcome: Outcome,
+    pub(crate) client: EndUse,
+    pub(crate) server: EndUse,
+    pub(crate) wire: Wire,
+}
+
+/// What one end used in the measured time, and what happened to its core.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct EndUse {
+    /// Processor time, waits and switches of the process.
+    pub process: ProcessUse,
+    /// Its processor time as a share of the time.
+    pub own_share: f64,
+    /// The share of the time in which its core was busy, with whatever.
+    pub busy_share: f64,
+    /// The share in which its core handled packets and timers; in `busy_share` too.
+    pub softirq_share: f64,
+    /// The share that the hypervisor took.
+    pub steal_share: f64,
+    /// The share that processes other than the two ends and the command used.
+    pub foreign_share: f64,
+}
+
+/// What crossed between the ends in the measured time.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Wire {
+    /// As the client's host counts it; on loopback that is both ways, and others' too.
+    pub client: HostCount,
+    /// As the server's host counts it, which on loopback is the same.
+    pub server: HostCount,
+}
+
+impl Place<'_> {
+    /// Starts a contender's processes; says how its conformance cases went.
+    pub(crate) fn open(
+        &self,
+        contender: &Contender,
+        setup: &Setup<'_>,
+    ) -> anyhow::Result<(Pair, Vec<CaseResult>)> {
+        let Place { layout, network } = self;
+        let name = &contender.name;
+        let mut server: Child<ToServer, FromServer> =
+            Child::start(&format!("the server of {name}"), &["agent", "server"], network.server_host())?;
+        server.send(&ToServer::Serve(Box::new(Serve {
+            core: layout.server,
+            address: network.server_address(),
+            protocol: contender.carriage.protocol(),
+            market: setup.market.clone(),
+            limits: Limits {
+                idle_time_max: IDLE_TIME_MAX,
+                header_time_max: IDLE_TIME_MAX,
+                ..Limits::default()
+            },
+        })))?;
+        let (address, origin) = match server.receive(OPEN_TIME_MAX)? {
+            FromServer::Ready { address, origin } => (address, origin),
+            other => bail!("the server of {name}: {}", unexpected_of_server(other)),
+        };
+        let mut client: Child<ToClient, FromClient> =
+            Child::start(&format!("the client of {name}"), &["agent", "client"], network.client_host())?;
+        client.send(&ToClient::Open(Open {
+            cores: layout.client.clone(),
+            carriage: contender.carriage,
+            address,
+            market_seed: setup.market.seed,
+            workload: setup.workload.clone(),
+            conformance: setup.conformance,
+        }))?;
+        match client.receive(OPEN_TIME_MAX)? {
+            FromClient::Opened { conformance } => {
+                Ok((Pair { name: name.clone(), client, server, shape: None, origin }, conformance))
+            }
+            other => bail!("the client of {name}: {}", unexpected(other)),
+        }
+    }
+
+    /// Has a pair load, and reads its meters at the ends of the measured time. The start of `round` is set here, and so is
+    /// the first sequence of its emission.
+    pub(crate) fn load(
+        &self,
+        pair: &mut Pair,
+        shape: Shape,
+        mut round: Round,
+        tell: &mut dyn FnMut(&Progress),
+    ) -> anyhow::Result<Taken> {
+        let clock = Clock::System;
+        pair.connect(shape)?;
+        round.start = clock.now() + LEAD;
+        let (start, measured_from) = (round.start, round.start + round.warm_up);
+        let end = measured_from + round.duration;
+        if let Some(emission) = round.emission {
+            let span = round.warm_up + round.duration;
+            round.emission = Some(pair.emit(Emit { start, span, seed: round.seed, emission })?);
+        }
+        pair.client.send(&ToClient::Round(round))?;
+        clock::pause_thread(measured_from.since(clock.now()));
+        let before = self.read(pair)?;
+        let mut after = None;
+        loop {
+            let now = clock.now();
+            if now >= end && after.is_none() {
+                after = Some(self.read(pair)?);
+            }
+            let last = end + round.time_out + GRACE;
+            let wait = if after.is_none() { end.since(now) } else { last.since(now) };
+            let outcome = match pair.client.receive(wait) {
+                Ok(FromClient::Progress(progress)) => {
+                    tell(&progress);
+                    pair.server.ensure_running()?;
+                    continue;
+                }
+                Ok(FromClient::Result(outcome)) => *outcome,
+                Ok(other) => bail!("the client of {}: {}", pair.name, unexpected(other)),
+                Err(ChildError::Silent { .. }) if after.is_none() => continue,
+                Err(error) => return Err(error.into()),
+            };
+            let after = match after {
+                Some(after) => after,
+                None => self.read(pair)?,
+            };
+            let wire = Wire {
+                client: after.client_host.since(&before.client_host),
+                server: after.server_host.since(&before.server_host),
+            };
+            let (client, server) = (after.client_use(&before), after.server_use(&before));
+            return Ok(Taken { start, outcome, client, server, wire });
+        }
+    }
+
+    /// Reads the meters of a pair, from outside so that it does nothing for them.
+    fn read(&self, pair: &mut Pair) -> anyhow::Result<Readings> {
+        pair.server.ensure_running()?;
+        pair.client.ensure_running()?;
+        let client_core = *self.layout.client.first().context("no core for the client")?;
+        let (server, client, interface) = (pair.server.pid(), pair.client.pid(), self.network.interface());
+        Ok(Readings {
+            at: Clock::System.now(),
+            shared_core: self.layout.shared,
+            server: ProcessUse::read(server)?,
+            client: ProcessUse::read(client)?,
+            command: ProcessUse::read(std::process::id())?,
+            server_core: CoreTime::read(self.layout.server)?,
+            client_core: CoreTime::read(client_core)?,
+            server_host: HostCount::read(server, interface)?,
+            client_host: HostCount::read(client, interface)?,
+        })
+    }
+}
+
+impl Pair {
+    /// Of the client and the server.
+    pub(super) fn pids(&self) -> (u32, u32) {
+        (self.client.pid(), self.server.pid())
+    }
+
+    /// Has the client open these connections, unless they are open.
+    pub(super) fn connect(&mut self, shape: Shape) -> anyhow::Result<()> {
+        if self.shape != Some(shape) {
+            self.client.send(&ToClient::Connect { shape })?;
+            match self.client.receive(OPEN_TIME_MAX)? {
+                FromClient::Connected => self.shape = Some(shape),
+                other => bail!("the client of {}: {}", self.name, unexpected(other)),
+            }
+        }
+        Ok(())
+    }
+
+    /// Has the server emit; says what.
+    fn emit(&mut self, emit: Emit) -> anyhow::Result<Emission> {
+        self.server.send(&ToServer::Emit(emit))?;
+        match self.server.receive(OPEN_TIME_MAX)? {
+            FromServer::Emitting { first_sequence } => Ok(Emission { first_sequence, ..emit.emission }),
+            other => bail!("the server of {}: {}", self.name, unexpected_of_server(other)),
+        }
+    }
+
+    /// Compares replies whole, outside the timing; says how many.
+    pub(super) fn audit(&mut self) -> anyhow::Result<usize> {
+        self.client.send(&ToClient::Audit)?;
+        match self.client.receive(OPEN_TIME_MAX)? {
+            FromClient::Audited { compared, wrong: None } => Ok(compared),
+            FromClient::Audited { wrong: Some(wrong), .. } => bail!("{} answers wrongly: {wrong}", self.name),
+            other => bail!("{}: {}", self.name, unexpected(other)),
+        }
+    }
+
+    /// When calls came to a server with a behaviour, since this was last asked.
+    pub(crate) fn arrivals(&mut self) -> anyhow::Result<Vec<Mono>> {
+        self.server.send(&ToServer::Arrivals)?;
+        match self.server.receive(OPEN_TIME_MAX)? {
+            FromServer::Arrivals { arrivals } => Ok(arrivals),
+            other => bail!("the server of {}: {}", self.name, unexpected_of_server(other)),
+        }
+    }
+}
+
+/// Meters of a pair at an instant.
+struct Readings {
+    at: Mono,
+    shared_core: bool,
+    server: ProcessUse,
+    client: ProcessUse,
+    command: ProcessUse,
+    server_core: CoreTime,
+    client_core: CoreTime,
+    server_host: HostCount,
+    client_host: HostCount,
+}
+
+impl Readings {
+    /// The client shares its core with the command.
+    fn client_use(&self, before: &Readings) -> EndUse {
+        let process = self.client.since(&before.client);
+        let beside = self.command.since(&before.command).cpu;
+        let server = if self.shared_core { self.server.since(&before.server).cpu } else { Duration::ZERO };
+        self.end_use(before, process, beside + server, self.client_core.shares_since(&before.client_core))
+    }
+
+    fn server_use(&self, before: &Readings) -> EndUse {
+        let process = self.server.since(&before.server);
+        let others = self.client.since(&before.client).cpu + self.command.since(&before.command).cpu;
+        let beside = if self.shared_core { others } else { Duration::ZERO };
+        self.end_use(before, process, beside, self.server_core.shares_since(&before.server_core))
+    }
+
+    /// `beside`: processor time of ours that was used on the same core.
+    fn end_use(&self, before: &Readings, process: ProcessUse, beside: Duration, core: CoreShares) -> EndUse {
+        let share = |cpu: Duration| cpu.as_secs_f64() / self.at.since(before.at).as_secs_f64();
+        // Packets that are handled while the core is otherwise idle are nobody's processor time.
+        let known = share(process.cpu) + share(beside) + core.softirq;
+        EndUse {
+            process,
+            own_share: share(process.cpu),
+            busy_share: core.busy,
+            softirq_share: core.softirq,
+            steal_share: core.steal,
+            foreign_share: (core.busy - known).max(0.0),
+        }
+    }
+}
+
+fn unexpected_of_server(message: FromServer) -> String {
+    match message {
+        FromServer::Failed { error } => error,
+        other => format!("it said {other:?} out of turn"),
+    }
+}
+
+fn unexpected(message: FromClient) -> String {
+    match message {
+        FromClient::Failed { error } => error,
+        other => format!("it said {other:?} out of turn"),
+    }
+}
