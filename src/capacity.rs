@@ -5,11 +5,13 @@
 //! load engine itself was late, or its core saturated, says nothing about the server; where that stops the search, the result is *client-limited*,
 //! and a lower bound.
 
+use std::time::Duration;
+
 use clients::load::Outcome;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::expression::{Distribution, Expression, Figure, Value};
+use crate::expression::{Distribution, Expression, Figure, Point, Value};
 use crate::record::Quantiles;
 use crate::run::disturbance::SATURATED_SHARE;
 
@@ -19,8 +21,10 @@ const BRACKET_SHARE: f64 = 0.05;
 const ON_TIME_US: f64 = 1_000.0;
 /// The share of arrivals that may fail.
 const FAILED_SHARE_MAX: f64 = 0.01;
-/// Calls that a trial needs: twenty beyond the 99th percentile.
-pub const CALLS_MIN: f64 = 2_000.0;
+/// Values that must lie beyond a percentile that is judged.
+const CALLS_BEYOND: f64 = 20.0;
+/// The longest trial: a rate that needs more for its calls is too low to be searched.
+const TRIAL_TIME_MAX: Duration = Duration::from_secs(60);
 /// Rates, at most: from 1 000/s on, more than any machine reaches by doubling.
 const RATES_MAX: usize = 40;
 
@@ -35,6 +39,8 @@ pub struct Trial {
     pub arrivals: u64,
     /// The share of them that failed.
     pub failed_share: f64,
+    /// The figure that the objective holds, in µs.
+    pub held_us: f64,
     /// Median response time, in µs.
     pub response_p50_us: f64,
     /// Its 99th percentile, in µs.
@@ -91,6 +97,7 @@ impl Trial {
         let client_kept_up = lag.p99 <= ON_TIME_US && client_share <= SATURATED_SHARE;
         Trial {
             rate_per_s,
+            held_us: held,
             client_share,
             client_kept_up,
             ok_per_s: outcome.ok as f64 / outcome.elapsed.as_secs_f64().max(f64::MIN_POSITIVE),
@@ -102,6 +109,15 @@ impl Trial {
             met: objective.is_true_of(held) && failed_share <= FAILED_SHARE_MAX && client_kept_up,
         }
     }
+}
+
+/// The time that a rate takes for enough calls to judge an objective: twenty beyond its percentile.
+pub fn calls_take(objective: &Expression, rate_per_s: f64) -> Duration {
+    let beyond = match objective.figure {
+        Figure::Time(_, Point::Percentile(share)) => 1.0 - share,
+        _ => 0.01,
+    };
+    Duration::try_from_secs_f64(CALLS_BEYOND / beyond / rate_per_s).unwrap_or(Duration::MAX)
 }
 
 /// Searches from a rate on; `attempt` loads at a rate and says what came of it.
@@ -121,8 +137,7 @@ pub fn search<E>(
             None if low == 0.0 => start_per_s,
             None => low * 2.0,
             Some(high) if high - low <= BRACKET_SHARE * low => break,
-            // Below 1 call in 100 s there is nothing left to find.
-            Some(high) if high < 0.01 => break,
+            Some(high) if low == 0.0 && calls_take(objective, high / 2.0) > TRIAL_TIME_MAX => break,
             Some(high) if low == 0.0 => high / 2.0,
             Some(high) => f64::midpoint(low, high),
         };
@@ -167,7 +182,7 @@ impl Capacity {
                 self.objective,
                 self.trials.len()
             ),
-            (None, Some(_)) => format!("no rate meets {}", self.objective),
+            (None, Some(missed)) => format!("no rate meets {}, down to {missed:.0}/s", self.objective),
             (None, None) => {
                 format!("{} is met up to {:.0}/s, where the search ended", self.objective, self.met_at_per_s)
             }
@@ -198,6 +213,7 @@ mod tests {
             let client_kept_up = rate_per_s <= client_per_s;
             Ok::<_, Infallible>(Trial {
                 rate_per_s,
+                held_us: 1_000.0,
                 ok_per_s: rate_per_s,
                 arrivals: 2_000,
                 failed_share: 0.0,
@@ -239,9 +255,14 @@ mod tests {
         assert!(capacity.in_words().contains("client-limited, ≥"), "{}", capacity.in_words());
     }
 
+    /// Within minutes, although each halving of the rate doubles the time of a trial.
     #[test]
     fn an_objective_that_no_rate_meets_ends_the_search() {
         let capacity = found(0.0, f64::INFINITY, |_| false);
+        let objective = parse_objective("response.p99 < 5ms").unwrap();
+        let time: Duration =
+            capacity.trials.iter().map(|trial| calls_take(&objective, trial.rate_per_s)).sum();
+        assert!(time < Duration::from_secs(300), "{time:?}");
         assert!(
             capacity.met_at_per_s == 0.0 && capacity.in_words().starts_with("no rate meets"),
             "{capacity:?}"

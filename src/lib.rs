@@ -3,6 +3,7 @@
 //! Data flows one way: a [`scenario`] is read, a [`plan`] is made of it, a [`run`] gives results, a [`record`] keeps
 //! them with their environment and verdicts, a [`report`] is drawn from the record and from nothing else.
 
+pub mod allocations;
 pub mod calibrate;
 pub mod capacity;
 pub mod cli;

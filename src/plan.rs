@@ -276,6 +276,15 @@ mod tests {
     }
 
     #[test]
+    fn the_hash_covers_claims_and_their_predictions() {
+        let (scenario, mut moved) = (scenario(), scenario());
+        let plan = Plan::make(&scenario, &options(Extent::Quick)).unwrap();
+        assert_eq!(plan.sha256(&scenario).len(), 64);
+        moved.claims[0].rule = crate::scenario::Rule::HoldsBelow(1.1);
+        assert_ne!(plan.sha256(&scenario), plan.sha256(&moved));
+    }
+
+    #[test]
     fn an_unknown_contender_is_refused() {
         let only = vec!["rest".to_owned()];
         assert!(Plan::make(&scenario(), &PlanOptions { only, ..options(Extent::Quick) }).is_err());

@@ -72,13 +72,19 @@ fn a_change_of_the_handler_is_a_regression_and_a_repeat_is_none() {
     assert!(json[0]["rows"].as_array().unwrap().iter().any(|row| row["figure"] == "response.p50"), "{json}");
 
     // Three repeats of a side: what differs from run to run is estimated.
-    let repeats = [first, again, first].join(",");
+    let third = run("third", "20ms");
+    let repeats = [first, again, third.to_str().unwrap()].join(",");
     let repeated = compare(&[&repeats, slower, "--force", "--format", "markdown"]);
     let text = String::from_utf8_lossy(&repeated.stdout).into_owned();
     assert!(
         text.contains("contain what differs from run to run") && text.contains("| tcp | 8x1 |"),
         "{text}"
     );
+
+    // 60 calls a round have no p99: what cannot be judged does not pass.
+    let unjudged = compare(&[first, again, "--fail-on", "response.p99 > 10%"]);
+    assert_eq!(unjudged.status.code(), Some(3));
+    assert!(said(&unjudged).contains("could be judged nowhere"), "{}", said(&unjudged));
 
     let nowhere = compare(&[first, "no-such-baseline"]);
     assert_eq!(nowhere.status.code(), Some(1));

@@ -42,13 +42,17 @@ impl Host {
     /// Makes one. A process that is not root must have called [`prepare`] before.
     ///
     /// # Errors
-    /// Where the system allows none.
+    /// Where the system allows none, or has no room for one.
     pub fn new() -> Result<Host, HostError> {
         let made = on_a_thread(|| {
             unshare(CloneFlags::CLONE_NEWNET)?;
             Ok(OwnedFd::from(File::open("/proc/thread-self/ns/net")?))
         });
-        Ok(Host { namespace: made.map_err(HostError::NotAllowed)? })
+        let namespace = made.map_err(|error| match error.kind() {
+            io::ErrorKind::PermissionDenied | io::ErrorKind::Unsupported => HostError::NotAllowed(error),
+            _ => HostError::Refused { what: "making a network namespace", source: error },
+        })?;
+        Ok(Host { namespace })
     }
 
     /// Does something on this host, on a thread that ends with it.

@@ -102,7 +102,8 @@ impl CoreTime {
         let stats = KernelStats::current().map_err(io::Error::other)?;
         let at = clock::Clock::System.now();
         let cpu = stats.cpu_time.get(core).ok_or_else(|| io::Error::other(format!("no core {core}")))?;
-        let time = |ticks: Option<u64>| TICK * u32::try_from(ticks.unwrap_or_default()).unwrap_or(u32::MAX);
+        let time =
+            |ticks: Option<u64>| Duration::from_millis(ticks.unwrap_or_default().saturating_mul(TICK_MS));
         let waiting = cpu.iowait.unwrap_or_default();
         Ok(CoreTime {
             at,
@@ -125,7 +126,7 @@ impl CoreTime {
 }
 
 /// `USER_HZ` is 100 on every Linux that Rust runs on.
-const TICK: Duration = Duration::from_millis(10);
+const TICK_MS: u64 = 10;
 
 /// Memory of a process in bytes: what is resident and its own, from `/proc/PID/statm`.
 ///

@@ -5,12 +5,11 @@ mod text;
 
 use serde::Serialize;
 
-use crate::expression::{Distribution, Expression, Figure, Point, Value};
-use crate::record::{Record, RoundPart, VerdictWord, apply};
+use crate::expression::{Expression, Figure, Value};
+use crate::record::{FAILED_SHARE_MAX, Record, VerdictWord, apply};
 use crate::scenario::Rule;
 use crate::statistics::{
-    REPEATS_FOR_VARIANCE, ROUNDS_FOR_A_VERDICT, Ratio, mean, mean_with_interval, ratio_of_rounds,
-    ratio_of_runs,
+    ROUNDS_FOR_A_VERDICT, Ratio, mean, mean_with_interval, ratio_of_rounds, ratio_of_runs,
 };
 
 pub use plans::differences;
@@ -51,6 +50,8 @@ pub struct Row {
     pub ratio: Ratio,
     /// What it has become.
     pub word: Word,
+    /// Whether the interval contains what differs from run to run.
+    pub of_runs: bool,
 }
 
 /// Two sides of one scenario.
@@ -62,8 +63,8 @@ pub struct Comparison {
     pub old_runs: usize,
     /// Of the new one.
     pub new_runs: usize,
-    /// Whether the intervals contain what differs from run to run.
-    pub between_runs: bool,
+    /// Why no word can rest on this, where a side's run is void.
+    pub void: Option<String>,
     /// How the plans differ, where they do and were compared all the same.
     pub differences: Vec<String>,
     /// Every figure of every cell that both have.
@@ -72,59 +73,108 @@ pub struct Comparison {
 
 /// Compares repeats of one plan with repeats of another; each side has at least one.
 pub fn compare(old: &[Record], new: &[Record], differences: Vec<String>) -> Comparison {
-    let between_runs = old.len().max(new.len()) >= REPEATS_FOR_VARIANCE;
+    let void = old.iter().chain(new).find_map(|record| record.void.clone());
     let mut rows = Vec::new();
-    for cell in new.iter().take(1).flat_map(|record| &record.cells) {
+    for (contender, condition) in cells(new) {
+        let failing = [old, new].into_iter().any(|records| fails_too_much(records, &contender, &condition));
         for path in COMPARED {
             let Ok(figure) = Figure::parse(path) else { continue };
-            let of = |records| figures(records, &cell.contender, &cell.condition, figure);
+            let of = |records| figures(records, &contender, &condition, figure);
             let (old, new) = (of(old), of(new));
-            if let Some(ratio) = ratio(&new, &old) {
+            if let Some((ratio, of_runs)) = ratio(&new, &old) {
+                let withheld = void.is_some() || failing;
                 rows.push(Row {
-                    contender: cell.contender.clone(),
-                    condition: cell.condition.clone(),
+                    contender: contender.clone(),
+                    condition: condition.clone(),
                     figure: path,
                     old: mean(&old.concat()),
                     new: mean(&new.concat()),
-                    word: word(&ratio, figure, between_runs),
+                    word: if withheld { Word::Undecided } else { word(&ratio, figure, of_runs) },
+                    of_runs,
                     ratio,
                 });
             }
         }
     }
     let scenario = new.first().map(|record| record.scenario.name.clone()).unwrap_or_default();
-    Comparison { scenario, old_runs: old.len(), new_runs: new.len(), between_runs, differences, rows }
+    Comparison { scenario, old_runs: old.len(), new_runs: new.len(), void, differences, rows }
 }
 
-/// The sentences of an expression that is true of the new side, in any cell: of its whole interval, not only of its middle.
-pub fn regressions(old: &[Record], new: &[Record], threshold: &Expression) -> Vec<String> {
-    let cells = new.iter().take(1).flat_map(|record| &record.cells).filter(|cell| cell.merged.is_some());
-    let regression = |cell: &crate::record::CellPart| {
-        let of = |records| figures(records, &cell.contender, &cell.condition, threshold.figure);
-        let (figure, value) = (threshold.figure, threshold.value);
-        let shown = match value {
-            Value::Change(change) => {
-                let ratio = ratio(&of(new), &of(old))?;
-                let limit = 1.0 + change;
-                let past = if threshold.above { ratio.low > limit } else { ratio.high < limit };
-                past.then(|| {
-                    format!(
-                        "{:.3} × the old (95 % interval {:.3} to {:.3})",
-                        ratio.ratio, ratio.low, ratio.high
-                    )
-                })?
+/// What a threshold came to.
+#[derive(Debug, Default, PartialEq)]
+pub struct Held {
+    /// Sentences of the cells in which it is true of the new side: of its whole interval, not only of its middle.
+    pub failed: Vec<String>,
+    /// Sentences of the cells in which there was nothing to hold to it.
+    pub unjudged: Vec<String>,
+    /// Cells in which it was judged.
+    pub judged: usize,
+}
+
+/// Holds the new side to a threshold, cell by cell. A cell that has lost the figure fails it.
+pub fn hold(old: &[Record], new: &[Record], threshold: &Expression) -> Held {
+    let mut held = Held::default();
+    let mut all = cells(old);
+    all.extend(cells(new).into_iter().filter(|cell| !cells(old).contains(cell)));
+    for (contender, condition) in all {
+        let of = |records| figures(records, &contender, &condition, threshold.figure);
+        let (old, new) = (of(old), of(new));
+        let named = format!("{} of {contender} under {condition}", threshold.text);
+        match past(&old, &new, threshold) {
+            Some(Past::No) => held.judged += 1,
+            Some(Past::Yes(how)) => {
+                held.judged += 1;
+                held.failed.push(format!("{named}: {how}"));
             }
-            Value::Absolute(_) => {
-                let (middle, half) = mean_with_interval(&of(new).concat())?;
-                let near = if threshold.above { middle - half } else { middle + half };
-                threshold
-                    .is_true_of(near)
-                    .then(|| format!("{} ± {}", figure.show(middle), figure.show(half)))?
+            None if new.concat().is_empty() && !old.concat().is_empty() => {
+                held.failed.push(format!("{named}: the new side has no such figure any more"));
             }
-        };
-        Some(format!("{} of {} under {}: {shown}", threshold.text, cell.contender, cell.condition))
+            None => {
+                held.unjudged.push(format!("{named}: too few rounds, or too few calls a round, to judge"));
+            }
+        }
+    }
+    held
+}
+
+/// Whether a side is past a threshold.
+enum Past {
+    No,
+    Yes(String),
+}
+
+fn past(old: &[Vec<f64>], new: &[Vec<f64>], threshold: &Expression) -> Option<Past> {
+    let (is_past, how) = match threshold.value {
+        Value::Change(change) => {
+            let (ratio, _) = ratio(new, old)?;
+            let limit = 1.0 + change;
+            let is_past = if threshold.above { ratio.low > limit } else { ratio.high < limit };
+            let interval = format!("95 % interval {:.3} to {:.3}", ratio.low, ratio.high);
+            (is_past, format!("{:.3} × the old ({interval})", ratio.ratio))
+        }
+        Value::Absolute(_) => {
+            let (middle, half) = mean_with_interval(&new.concat())?;
+            let near = if threshold.above { middle - half } else { middle + half };
+            let show = |value| threshold.figure.show(value);
+            (threshold.is_true_of(near), format!("{} ± {}", show(middle), show(half)))
+        }
     };
-    cells.filter_map(regression).collect()
+    Some(if is_past { Past::Yes(how) } else { Past::No })
+}
+
+/// Contender and condition of every cell that can be measured.
+fn cells(records: &[Record]) -> Vec<(String, String)> {
+    let first = records.iter().take(1).flat_map(|record| &record.cells);
+    let measured = first.filter(|cell| cell.not_offered.is_none());
+    measured.map(|cell| (cell.contender.clone(), cell.condition.clone())).collect()
+}
+
+fn fails_too_much(records: &[Record], contender: &str, condition: &str) -> bool {
+    let merged = |record: &Record| {
+        let cell = record.cell(contender, condition)?;
+        Some(record.cells[cell].merged.as_ref()?.counts.failed_share() > FAILED_SHARE_MAX)
+    };
+    records.iter().any(|record| merged(record).unwrap_or(true))
 }
 
 /// A figure of a cell: run by run, round by round; void rounds left out.
@@ -132,42 +182,18 @@ fn figures(records: &[Record], contender: &str, condition: &str, figure: Figure)
     let of_a_run = |record: &Record| {
         let cell = record.cell(contender, condition);
         let rounds = record.rounds.iter().filter(|round| Some(round.cell) == cell && round.void.is_none());
-        rounds.filter_map(|round| of_round(round, figure)).collect()
+        rounds.filter_map(|round| round.figure(figure)).collect()
     };
     records.iter().map(of_a_run).collect()
 }
 
-/// A figure of a round; `None` where there were too few calls to give it.
-fn of_round(round: &RoundPart, figure: Figure) -> Option<f64> {
-    let per_call = |total: f64| (round.counts.ok > 0).then(|| total / round.counts.ok as f64);
-    match figure {
-        Figure::Time(distribution, point) => {
-            let quantiles = match distribution {
-                Distribution::Response => &round.response_us,
-                Distribution::Lag => &round.lag_us,
-                Distribution::Wait => &round.wait_us,
-                Distribution::Service => &round.service_us,
-            };
-            match point {
-                Point::Percentile(share) => quantiles.shown(share),
-                _ => (quantiles.n > 0).then(|| point.of(quantiles)),
-            }
-        }
-        Figure::CpuPerCall => per_call(round.client.cpu_us + round.server.cpu_us),
-        Figure::ClientCpuPerCall => per_call(round.client.cpu_us),
-        Figure::ServerCpuPerCall => per_call(round.server.cpu_us),
-        Figure::BytesPerCall => per_call(round.wire.total.bytes as f64),
-        Figure::Failed => Some(round.counts.failed_share()),
-        Figure::RatePerS => Some(round.counts.ok_per_s),
-    }
-}
-
-/// New over old; of runs where there are enough to say how runs differ, else of rounds.
-fn ratio(new: &[Vec<f64>], old: &[Vec<f64>]) -> Option<Ratio> {
+/// New over old, and whether it is of runs: where there are enough to say how runs differ; else of rounds.
+fn ratio(new: &[Vec<f64>], old: &[Vec<f64>]) -> Option<(Ratio, bool)> {
     let run_means = |runs: &[Vec<f64>]| {
         runs.iter().filter(|run| !run.is_empty()).map(|run| mean(run)).collect::<Vec<_>>()
     };
-    ratio_of_runs(&run_means(new), &run_means(old)).or_else(|| ratio_of_rounds(&new.concat(), &old.concat()))
+    let of_runs = ratio_of_runs(&run_means(new), &run_means(old)).map(|ratio| (ratio, true));
+    of_runs.or_else(|| Some((ratio_of_rounds(&new.concat(), &old.concat())?, false)))
 }
 
 fn word(ratio: &Ratio, figure: Figure, of_runs: bool) -> Word {

@@ -17,7 +17,10 @@ pub fn differences(old: &Record, new: &Record) -> Vec<String> {
     let (was, is) = (&old.plan, &new.plan);
     look("operation", was.operation.clone(), is.operation.clone());
     look("market's seed", was.market_seed.to_string(), is.market_seed.to_string());
+    look("symbols", was.symbols.to_string(), is.symbols.to_string());
+    look("candles", was.candles.to_string(), is.candles.to_string());
     for (what, was, is, unit) in [
+        ("ticks", was.ticks_per_s, is.ticks_per_s, "per second"),
         ("time-out", was.time_out_us, is.time_out_us, "µs"),
         ("handler's wait", was.handler_wait_us, is.handler_wait_us, "µs"),
         ("handler's CPU", was.handler_cpu_us, is.handler_cpu_us, "µs"),

@@ -31,6 +31,7 @@ impl Comparison {
                 row.word.in_words()
             ));
         }
+        lines.extend(self.void.iter().map(|void| format!("  void: {void}")));
         lines.push(format!("  {}", self.foot()));
         lines
     }
@@ -56,6 +57,7 @@ impl Comparison {
         }
         lines.push(String::new());
         lines.extend(self.differences.iter().map(|difference| format!("- plans differ: {difference}")));
+        lines.extend(self.void.iter().map(|void| format!("- void: {void}")));
         lines.push(self.foot());
         lines.join("\n")
     }
@@ -66,7 +68,7 @@ impl Comparison {
     }
 
     fn foot(&self) -> String {
-        let between = if self.between_runs {
+        let between = if !self.rows.is_empty() && self.rows.iter().all(|row| row.of_runs) {
             "the intervals contain what differs from run to run"
         } else {
             "the intervals are of the rounds: what differs from run to run is not in them, give three repeats of a side for that"

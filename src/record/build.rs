@@ -1,6 +1,6 @@
 //! From a run's results to its record.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use clients::HttpVersion;
@@ -23,12 +23,12 @@ use crate::plan::{Cell, Plan};
 use crate::run::disturbance::client_limited;
 use crate::run::{EndUse, Held, Measurement, Memory, Results, Wire};
 use crate::scenario::{Link, Scenario};
-use crate::statistics::slope;
+use crate::statistics::{mean, slope};
 
 /// The p99 of the engine's own lateness above which a record carries a warning, in µs.
 const LAG_P99_US_MAX: f64 = 500.0;
 /// The share of a core taken by the hypervisor above which a record carries a warning.
-const STEAL_SHARE_MAX: f64 = 0.02;
+const STEAL_SHARE_TOLD: f64 = 0.02;
 /// The share of planned measurements that may be missing for being void; beyond, the run is void.
 const VOID_SHARE_MAX: f64 = 0.2;
 
@@ -133,9 +133,12 @@ impl Tool {
 /// Why a run says nothing, where too many of its measurements were void in the end.
 fn void(plan: &Plan, results: &Results) -> Option<String> {
     let reasons: Vec<&str> = results.measurements.iter().filter_map(|m| m.void.as_deref()).collect();
-    let counted = results.measurements.len() - reasons.len();
-    let ended = if results.partial { results.measurements.len() } else { plan.measurements() };
-    let missing = ended.saturating_sub(counted);
+    let places = |counted: bool| {
+        let measured = results.measurements.iter().filter(|m| !counted || m.void.is_none());
+        measured.map(|m| (m.round, m.cell)).collect::<BTreeSet<_>>().len()
+    };
+    let ended = if results.partial { places(false) } else { plan.measurements() };
+    let missing = ended.saturating_sub(places(true));
     let last = reasons.last()?;
     (missing as f64 > VOID_SHARE_MAX * ended as f64).then(|| {
         format!("{missing} of {ended} measurements were disturbed from outside, also when repeated; the last: {last}")
@@ -150,6 +153,10 @@ fn warnings(info: &RunInfo, results: &Results, pushes: bool) -> Vec<String> {
     let mut warnings = Vec::new();
     if cfg!(debug_assertions) {
         warnings.push("a debug build measured: the figures are several times too high".to_owned());
+    }
+    if crate::allocations::count().is_some() {
+        warnings
+            .push("allocations were counted, which costs time: compare no times of this build".to_owned());
     }
     if info.layout.shared {
         warnings.push("both ends shared one core: they waited for each other".to_owned());
@@ -170,7 +177,7 @@ fn warnings(info: &RunInfo, results: &Results, pushes: bool) -> Vec<String> {
         measurement.outcome.histograms.lag.value_at_quantile(0.99) as f64 / 1e3 > LAG_P99_US_MAX
     });
     let stolen = measurements.iter().filter(|measurement| {
-        measurement.server.steal_share.max(measurement.client.steal_share) > STEAL_SHARE_MAX
+        measurement.server.steal_share.max(measurement.client.steal_share) > STEAL_SHARE_TOLD
     });
     let of = measurements.len();
     match late.count() {
@@ -188,7 +195,7 @@ fn warnings(info: &RunInfo, results: &Results, pushes: bool) -> Vec<String> {
         0 => {}
         stolen => warnings.push(format!(
             "in {stolen} of {of} measurements the hypervisor took more than {} % of a core",
-            STEAL_SHARE_MAX * 100.0
+            STEAL_SHARE_TOLD * 100.0
         )),
     }
     warnings
@@ -202,6 +209,9 @@ fn plan_part(scenario: &Scenario, plan: &Plan, market_seed: u64) -> PlanPart {
         seed: plan.seed,
         market_seed,
         operation: scenario.workload.operation.name().to_owned(),
+        symbols: scenario.workload.symbols,
+        candles: scenario.workload.candles,
+        ticks_per_s: scenario.workload.ticks_per_s,
         time_out_us: micros(scenario.workload.time_out),
         handler_wait_us: micros(scenario.workload.handler_wait),
         handler_cpu_us: micros(scenario.workload.handler_cpu),
@@ -272,21 +282,25 @@ fn merge(measured: &[&Measurement], plan: &Plan, loopback: bool) -> Option<Merge
     let rounds = counted.len();
     let span = counted.iter().map(|m| m.outcome.elapsed.max(plan.duration)).sum();
     let mean_per_call = |figure: &dyn Fn(&Measurement) -> f64| {
-        let total: f64 = counted.iter().map(|m| figure(m) / m.outcome.ok.max(1) as f64).sum();
-        total / rounds as f64
+        // A round without a success has no cost per call.
+        let with_calls = counted.iter().filter(|m| m.outcome.ok > 0);
+        let figures: Vec<f64> = with_calls.map(|m| figure(m) / m.outcome.ok as f64).collect();
+        if figures.is_empty() { 0.0 } else { mean(&figures) }
     };
     let end = |of: fn(&Measurement) -> &EndUse| EndPerCall {
         cpu_us_per_call: mean_per_call(&|m| micros(of(m).process.cpu)),
-        core_busy_us_per_call: mean_per_call(&|m| of(m).busy_share * micros(plan.duration)),
+        core_busy_us_per_call: mean_per_call(&|m| of(m).busy_share * micros(of(m).window)),
         context_switches_per_call: mean_per_call(&|m| {
             (of(m).process.voluntary_switches + of(m).process.involuntary_switches) as f64
         }),
+        allocations_per_call: crate::allocations::count()
+            .map(|_| mean_per_call(&|m| of(m).allocations.unwrap_or_default())),
     };
     let wire =
         |figure: fn(&WirePart) -> u64| mean_per_call(&|m| figure(&wire_part(&m.wire, loopback)) as f64);
     let counts = counts(&all, span);
     let saturated = counted.iter().filter(|m| client_limited(&m.client)).count();
-    let client_limited = (2 * saturated > rounds).then(|| {
+    let client_limited = (saturated > 0).then(|| {
         format!(
             "the client had no processor time left in {saturated} of {rounds} rounds: the server can do at least {:.0}/s",
             counts.ok_per_s

@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Record;
-use super::verdict::{VerdictWord, apply};
+use super::verdict::{VerdictWord, apply, withheld};
 use crate::scenario::{Metric, Rule, Scenario};
 use crate::statistics::{Paired, ROUNDS_FOR_A_VERDICT, Ratio, holm};
 
@@ -77,8 +77,9 @@ pub(super) fn aa_pairs(record: &Record) -> Vec<AaPair> {
         let figures = record.paired_figures(&Scenario::again(baseline), baseline, condition, metric);
         let paired = Paired::of(&figures)?;
         let ratio = paired.ratio();
+        let withheld = withheld(record, [baseline, &Scenario::again(baseline)], condition);
         let word = match apply(Rule::SameWithin(AA_MARGIN), &ratio).0 {
-            _ if ratio.n < ROUNDS_FOR_A_VERDICT => Difference::Undecided,
+            _ if withheld.is_some() || ratio.n < ROUNDS_FOR_A_VERDICT => Difference::Undecided,
             VerdictWord::Holds => Difference::Same,
             VerdictWord::DoesNotHold => Difference::Differs,
             VerdictWord::Undecided => Difference::Undecided,
@@ -117,7 +118,8 @@ pub(super) fn comparisons(record: &Record) -> Vec<Comparison> {
     let adjusted = holm(&comparisons.iter().map(|comparison| comparison.p).collect::<Vec<_>>());
     for (comparison, p_holm) in comparisons.iter_mut().zip(adjusted) {
         comparison.p_holm = p_holm;
-        if p_holm < ALPHA && comparison.ratio.n >= ROUNDS_FOR_A_VERDICT {
+        let withheld = withheld(record, [baseline, &comparison.contender], &comparison.condition);
+        if withheld.is_none() && p_holm < ALPHA && comparison.ratio.n >= ROUNDS_FOR_A_VERDICT {
             comparison.word = Difference::Differs;
         }
     }

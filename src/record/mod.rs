@@ -21,11 +21,12 @@ pub use comparison::{AaPair, Comparison, Difference};
 pub use quantiles::Quantiles;
 pub(crate) use quantiles::printable;
 pub use store::{StoreError, read, write_atomically};
-pub(crate) use verdict::apply;
+pub(crate) use verdict::{FAILED_SHARE_MAX, apply};
 pub use verdict::{Verdict, VerdictWord};
 
 use crate::calibrate::Calibration;
 use crate::capacity::Capacity;
+use crate::expression::{Distribution, Figure, Point};
 use crate::plan::Extent;
 use crate::run::LinkUsed;
 use crate::scenario::Metric;
@@ -125,6 +126,12 @@ pub struct PlanPart {
     pub market_seed: u64,
     /// The call.
     pub operation: String,
+    /// Symbols of a `quotes` call.
+    pub symbols: usize,
+    /// Candles of a `history` call.
+    pub candles: u32,
+    /// Ticks that are emitted per second beside the orders of a session.
+    pub ticks_per_s: f64,
     /// Time after its schedule at which a call counts as failed, in µs.
     pub time_out_us: f64,
     /// Time that the handler waits, in µs.
@@ -216,6 +223,8 @@ pub struct EndPerCall {
     pub core_busy_us_per_call: f64,
     /// Times that a thread gave up its core or lost it.
     pub context_switches_per_call: f64,
+    /// Allocations, in a build that counts them.
+    pub allocations_per_call: Option<f64>,
 }
 
 /// What crossed between the ends for a call: the mean over the rounds, headers and acknowledgements included.
@@ -420,13 +429,27 @@ impl Counts {
 
 impl RoundPart {
     /// A figure of this measurement; `None` where there were too few calls to give it.
-    pub fn figure(&self, metric: Metric) -> Option<f64> {
-        match metric {
-            Metric::CpuPerCall | Metric::BytesPerCall if self.counts.ok == 0 => None,
-            Metric::CpuPerCall => Some((self.client.cpu_us + self.server.cpu_us) / self.counts.ok as f64),
-            Metric::BytesPerCall => Some(self.wire.total.bytes as f64 / self.counts.ok as f64),
-            Metric::ResponseP50 => self.response_us.shown(0.5),
-            Metric::ResponseP99 => self.response_us.shown(0.99),
+    pub fn figure(&self, figure: Figure) -> Option<f64> {
+        let per_call = |total: f64| (self.counts.ok > 0).then(|| total / self.counts.ok as f64);
+        match figure {
+            Figure::Time(distribution, point) => {
+                let quantiles = match distribution {
+                    Distribution::Response => &self.response_us,
+                    Distribution::Lag => &self.lag_us,
+                    Distribution::Wait => &self.wait_us,
+                    Distribution::Service => &self.service_us,
+                };
+                match point {
+                    Point::Percentile(share) => quantiles.shown(share),
+                    _ => (quantiles.n > 0).then(|| point.of(quantiles)),
+                }
+            }
+            Figure::CpuPerCall => per_call(self.client.cpu_us + self.server.cpu_us),
+            Figure::ClientCpuPerCall => per_call(self.client.cpu_us),
+            Figure::ServerCpuPerCall => per_call(self.server.cpu_us),
+            Figure::BytesPerCall => per_call(self.wire.total.bytes as f64),
+            Figure::Failed => Some(self.counts.failed_share()),
+            Figure::RatePerS => Some(self.counts.ok_per_s),
         }
     }
 }
@@ -445,7 +468,7 @@ impl Record {
     /// A figure of a cell, round by round; void measurements left out.
     pub fn figures(&self, cell: usize, metric: Metric) -> BTreeMap<usize, f64> {
         let rounds = self.rounds.iter().filter(|round| round.cell == cell && round.void.is_none());
-        rounds.filter_map(|round| Some((round.round, round.figure(metric)?))).collect()
+        rounds.filter_map(|round| Some((round.round, round.figure(metric.figure())?))).collect()
     }
 
     /// A figure of two contenders under a condition, in every round that has both.

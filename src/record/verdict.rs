@@ -8,7 +8,7 @@ use crate::scenario::{Claim, Rule};
 use crate::statistics::{ROUNDS_FOR_A_VERDICT, Ratio, paired_ratio};
 
 /// The share of failed calls above which a contender is not compared.
-const FAILED_SHARE_MAX: f64 = 0.01;
+pub(crate) const FAILED_SHARE_MAX: f64 = 0.01;
 
 /// A claim with its verdict.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -51,7 +51,7 @@ impl VerdictWord {
 pub(super) fn judge(record: &Record, claim: &Claim) -> Verdict {
     let pairs = record.paired_figures(&claim.contender, &claim.against, &claim.condition, claim.metric);
     let ratio = paired_ratio(&pairs);
-    let withheld = too_much_void(record).or_else(|| too_many_failures(record, claim));
+    let withheld = withheld(record, [&claim.contender, &claim.against], &claim.condition);
     let (verdict, because) = match withheld {
         Some(because) => (VerdictWord::Undecided, because),
         None => decide(claim, ratio.as_ref(), record.noun()),
@@ -59,14 +59,16 @@ pub(super) fn judge(record: &Record, claim: &Claim) -> Verdict {
     Verdict { claim: claim.clone(), ratio, verdict, because }
 }
 
-fn too_much_void(record: &Record) -> Option<String> {
-    record.void.as_ref().map(|why| format!("the run is void: {why}"))
+/// Why two contenders are not compared, where they are not.
+pub(super) fn withheld(record: &Record, contenders: [&str; 2], condition: &str) -> Option<String> {
+    let void = record.void.as_ref().map(|why| format!("the run is void: {why}"));
+    void.or_else(|| too_many_failures(record, contenders, condition))
 }
 
 /// A contender that fails calls is not compared by the cost of those that succeed.
-fn too_many_failures(record: &Record, claim: &Claim) -> Option<String> {
-    [&claim.contender, &claim.against].into_iter().find_map(|name| {
-        let merged = record.cells[record.cell(name, &claim.condition)?].merged.as_ref()?;
+fn too_many_failures(record: &Record, contenders: [&str; 2], condition: &str) -> Option<String> {
+    contenders.into_iter().find_map(|name| {
+        let merged = record.cells[record.cell(name, condition)?].merged.as_ref()?;
         let share = merged.counts.failed_share();
         let because = || format!("{:.1} % of the calls of {name} failed: that comes first", share * 100.0);
         (share > FAILED_SHARE_MAX).then(because)
@@ -77,7 +79,7 @@ fn decide(claim: &Claim, ratio: Option<&Ratio>, noun: &str) -> (VerdictWord, Str
     let what = claim.metric.in_words(noun);
     let Some(judged @ Ratio { ratio, low, high, n, .. }) = ratio else {
         let because = format!(
-            "{} and {} do not both have two rounds with enough calls for it",
+            "{} and {} do not both have two rounds with a figure above zero, of enough calls",
             claim.contender, claim.against
         );
         return (VerdictWord::Undecided, because);

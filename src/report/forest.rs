@@ -18,7 +18,7 @@ pub(super) struct Row {
     pub(super) differs: bool,
 }
 
-/// Draws rows around 1. The band is what could not have been told from 1: up to `detectable` either way.
+/// Draws rows around 1. In the band, up to `detectable` either way, a difference would be missed more than once in five.
 pub(super) fn forest(rows: &[Row], detectable: Option<f64>, size: Size, title: &str) -> String {
     if rows.is_empty() {
         return String::new();

@@ -127,13 +127,13 @@ fn capacity(record: &Record, condition: &str, order: &[&str]) -> Option<Capacity
         let name = record.cells[part.cell].contender.clone();
         let trials = part.capacity.trials.iter().filter(|trial| trial.client_kept_up);
         let mut points: Vec<(f64, f64, bool)> =
-            trials.map(|trial| (trial.rate_per_s, trial.response_p99_us, trial.met)).collect();
+            trials.map(|trial| (trial.rate_per_s, trial.held_us, trial.met)).collect();
         points.sort_by(|left, right| left.0.total_cmp(&right.0));
         let nth = order.iter().position(|other| *other == name).unwrap_or(0);
         Curve { name, nth, points, words: part.capacity.in_words() }
     };
     let all: Vec<Curve> = parts.iter().map(curve).collect();
-    let draw = |size| curves(&all, first.limit_us(), size, "Response p99 against rate");
+    let draw = |size| curves(&all, first.limit_us(), size, &format!("{} at each rate", first.objective));
     Some(CapacityView {
         objective: first.objective.clone(),
         charts: [draw(WIDE), draw(NARROW)],
@@ -168,6 +168,8 @@ struct CostRow {
     cpu: [String; 2],
     busy: [String; 2],
     switches: [String; 2],
+    /// Of a build that counts them.
+    allocations: Option<[String; 2]>,
     /// To the server and to the client; both together where they were not told apart.
     bytes: [String; 2],
     packets: String,
@@ -186,6 +188,11 @@ fn cost_row(cell: &CellPart, merged: &Merged) -> CostRow {
         cpu: ends.map(|end| text::micros(end.cpu_us_per_call)),
         busy: ends.map(|end| text::micros(end.core_busy_us_per_call)),
         switches: ends.map(|end| text::three_digits(end.context_switches_per_call)),
+        allocations: merged
+            .client
+            .allocations_per_call
+            .zip(merged.server.allocations_per_call)
+            .map(|(client, server)| [client, server].map(text::three_digits)),
         bytes,
         packets: text::three_digits(wire.packets_per_call),
         retransmitted: match wire.retransmitted_segments_per_call {
@@ -356,7 +363,7 @@ fn aa_lines(record: &Record, condition: &str) -> Vec<String> {
     let line = |pair: &AaPair| {
         format!(
             "{} of {} measured twice: {:.2} × (95 % interval {:.2} to {:.2}, n = {} rounds), {}; differences of less than \
-             {:.0} % could not have been detected",
+             {:.0} % would be missed more than once in five",
             pair.metric.in_words(record.noun()),
             record.plan.baseline,
             pair.ratio.ratio,

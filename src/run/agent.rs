@@ -19,6 +19,7 @@ use servers::{Market, Shutdown};
 
 use super::message::{Emit, FromClient, FromServer, Open, Progress, Serve, ToClient, ToServer};
 use super::workload;
+use crate::allocations;
 
 /// How often a client says how it is going.
 const PROGRESS_EVERY: Duration = Duration::from_millis(250);
@@ -86,6 +87,7 @@ fn serve() -> anyhow::Result<()> {
                         ToServer::Emit(emit) => {
                             FromServer::Emitting { first_sequence: plan_ticks(&market, &emit)? }
                         }
+                        ToServer::Allocations => FromServer::Allocations { count: allocations::count() },
                         ToServer::Arrivals => FromServer::Arrivals { arrivals: market.take_arrivals() },
                     };
                     write_message(&mut stdout(), &reply)?;
@@ -172,7 +174,10 @@ impl<I: BufRead> Visit for Client<'_, I> {
                 }
                 Ok(ToClient::Round(round)) => {
                     let engine = engine.as_ref().context("a round before its connections")?;
-                    FromClient::Result(Box::new(run(engine, &round)?))
+                    let before = allocations::count();
+                    let outcome = Box::new(run(engine, &round)?);
+                    let counts = allocations::count().zip(before);
+                    FromClient::Result { outcome, allocations: counts.map(|(after, before)| after - before) }
                 }
                 Ok(ToClient::Audit) => {
                     let (compared, wrong) = runtime.block_on(audit(&checked, &operations, &data));

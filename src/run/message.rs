@@ -23,6 +23,8 @@ pub(super) enum ToServer {
     Emit(Emit),
     /// Say when calls came.
     Arrivals,
+    /// Say how many allocations there were so far.
+    Allocations,
 }
 
 /// The ticks of a round.
@@ -60,6 +62,8 @@ pub(super) enum FromServer {
     Emitting { first_sequence: u64 },
     /// When calls came.
     Arrivals { arrivals: Vec<clock::Mono> },
+    /// So many allocations; of a build that does not count, none.
+    Allocations { count: Option<u64> },
     /// It does not, and ends.
     Failed { error: String },
 }
@@ -101,8 +105,8 @@ pub(super) enum FromClient {
     Connected,
     /// What a round has come to so far.
     Progress(Progress),
-    /// What a round came to.
-    Result(Box<Outcome>),
+    /// What a round came to, and the allocations in it, warm-up included, in a build that counts them.
+    Result { outcome: Box<Outcome>, allocations: Option<u64> },
     /// How many replies were compared whole, and the first that was wrong.
     Audited { compared: usize, wrong: Option<String> },
     /// It cannot go on, and ends.

@@ -10,7 +10,6 @@ mod pair;
 mod workload;
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use clients::conformance::CaseResult;
@@ -36,6 +35,9 @@ use crate::scenario::{Condition, Contender, Scenario};
 const TICKS_PER_S: f64 = 10.0;
 /// Void measurements that are taken again, in shares of all that are planned: a run must end on a noisy machine too.
 const REPEATS_MAX_PER_MEASUREMENT: f64 = 0.3;
+
+/// Trials of a search that are disturbed from outside are repeated so often.
+const TRIAL_REPEATS_MAX: usize = 2;
 
 /// One measurement: a cell in a round.
 #[derive(Debug, Clone)]
@@ -116,13 +118,8 @@ pub fn execute(
         link: None,
         partial: true,
     };
-    let network = match Network::build(scenario.link) {
-        Ok((network, used)) => {
-            results.link = Some(used);
-            network
-        }
-        Err(error) => return (results, Err(error.into())),
-    };
+    let (network, used) = Network::build(scenario.link);
+    results.link = Some(used);
     let run = Run { scenario, plan, market_seed, place: Place { layout, network }, stop };
     let ended = run.to_the_end(&mut results, watcher);
     (results, ended)
@@ -219,13 +216,20 @@ impl Run<'_> {
                     "capacity of {} under {}: {rate_per_s:.0}/s",
                     pair.name, cell.condition.name
                 ));
-                let calls_take = Duration::from_secs_f64(capacity::CALLS_MIN / rate_per_s);
                 let order = Round {
                     model: Model::Open { arrivals, rate_per_s },
-                    duration: wanted.trial.max(calls_take),
+                    duration: wanted.trial.max(capacity::calls_take(&wanted.objective, rate_per_s)),
                     ..self.round(&cell.condition, plan.seed)
                 };
-                let taken = self.place.load(pair, cell.condition.shape, order, &mut |_| ())?;
+                let mut taken = self.place.load(pair, cell.condition.shape, order, &mut |_| ())?;
+                for _ in 0..TRIAL_REPEATS_MAX {
+                    let Some(reason) = disturbance::void_reason(&taken, false).filter(|_| !plan.accept_noise)
+                    else {
+                        break;
+                    };
+                    watcher.void(&reason);
+                    taken = self.place.load(pair, cell.condition.shape, order, &mut |_| ())?;
+                }
                 Ok(Trial::of(&taken.outcome, rate_per_s, &wanted.objective, taken.client.own_share))
             })?;
             results.capacities.push((index, found));

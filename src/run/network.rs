@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
-use lab::hosts::{CABLE, Cable, Host, HostError};
+use lab::hosts::{CABLE, Cable, Host};
 use lab::meter::LOOPBACK;
 
 use crate::scenario::Link;
@@ -25,22 +25,18 @@ pub struct LinkUsed {
 }
 
 impl Network {
-    /// Makes the network that a scenario asks for; loopback where the machine allows no hosts.
-    ///
-    /// # Errors
-    /// Where it allows hosts and then refuses something else, which loopback would only hide.
-    pub(crate) fn build(link: Link) -> Result<(Network, LinkUsed), HostError> {
-        let used = |link, instead_because| LinkUsed { link, instead_because };
-        match link {
-            Link::Loopback => Ok((Network::Loopback, used(Link::Loopback, None))),
-            Link::Cable => match Cable::lay() {
-                Ok(cable) => Ok((Network::Cable(cable), used(Link::Cable, None))),
-                Err(error @ HostError::NotAllowed(_)) => {
-                    Ok((Network::Loopback, used(Link::Loopback, Some(error.to_string()))))
-                }
-                Err(error) => Err(error),
-            },
-        }
+    /// Makes the network that a scenario asks for; loopback where the machine does not let it, and why.
+    pub(crate) fn build(link: Link) -> (Network, LinkUsed) {
+        let cable = match link {
+            Link::Loopback => None,
+            Link::Cable => Some(Cable::lay()),
+        };
+        let (network, link, instead_because) = match cable {
+            Some(Ok(cable)) => (Network::Cable(cable), Link::Cable, None),
+            Some(Err(error)) => (Network::Loopback, Link::Loopback, Some(error.to_string())),
+            None => (Network::Loopback, Link::Loopback, None),
+        };
+        (network, LinkUsed { link, instead_because })
     }
 
     /// Where servers listen.

@@ -13,6 +13,7 @@ use servers::{Limits, MarketConfig};
 
 use super::message::{Emit, FromClient, FromServer, Open, Progress, Serve, ToClient, ToServer};
 use super::network::Network;
+use crate::allocations;
 use crate::scenario::{Contender, Workload};
 
 /// From the order to start a round to its start: time to read a message and arm a timer.
@@ -63,6 +64,8 @@ pub(crate) struct Taken {
 /// What one end used in the measured time, and what happened to its core.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct EndUse {
+    /// The time in which all this was: the measured time, as the meters were read.
+    pub window: Duration,
     /// Processor time, waits and switches of the process.
     pub process: ProcessUse,
     /// Its processor time as a share of the time.
@@ -75,6 +78,8 @@ pub struct EndUse {
     pub steal_share: f64,
     /// The share that processes other than the two ends and the command used.
     pub foreign_share: f64,
+    /// Allocations, in a build that counts them.
+    pub allocations: Option<f64>,
 }
 
 /// What crossed between the ends in the measured time.
@@ -148,6 +153,7 @@ impl Place<'_> {
             let span = round.warm_up + round.duration;
             round.emission = Some(pair.emit(Emit { start, span, seed: round.seed, emission })?);
         }
+        let allocated_before = pair.server_allocations()?;
         pair.client.send(&ToClient::Round(round))?;
         clock::pause_thread(measured_from.since(clock.now()));
         let before = self.read(pair)?;
@@ -159,13 +165,13 @@ impl Place<'_> {
             }
             let last = end + round.time_out + GRACE;
             let wait = if after.is_none() { end.since(now) } else { last.since(now) };
-            let outcome = match pair.client.receive(wait) {
+            let (outcome, allocations) = match pair.client.receive(wait) {
                 Ok(FromClient::Progress(progress)) => {
                     tell(&progress);
                     pair.server.ensure_running()?;
                     continue;
                 }
-                Ok(FromClient::Result(outcome)) => *outcome,
+                Ok(FromClient::Result { outcome, allocations }) => (*outcome, allocations),
                 Ok(other) => bail!("the client of {}: {}", pair.name, unexpected(other)),
                 Err(ChildError::Silent { .. }) if after.is_none() => continue,
                 Err(error) => return Err(error.into()),
@@ -178,7 +184,12 @@ impl Place<'_> {
                 client: after.client_host.since(&before.client_host),
                 server: after.server_host.since(&before.server_host),
             };
-            let (client, server) = (after.client_use(&before), after.server_use(&before));
+            let (mut client, mut server) = (after.client_use(&before), after.server_use(&before));
+            // Counted over warm-up and measured time; the measured time's share of them.
+            let measured = round.duration.as_secs_f64() / (round.warm_up + round.duration).as_secs_f64();
+            let of_server = pair.server_allocations()?.zip(allocated_before);
+            client.allocations = allocations.map(|count| count as f64 * measured);
+            server.allocations = of_server.map(|(after, before)| (after - before) as f64 * measured);
             return Ok(Taken { start, outcome, client, server, wire });
         }
     }
@@ -240,6 +251,18 @@ impl Pair {
         }
     }
 
+    /// Allocations of the server so far; not asked for in a build that does not count them.
+    fn server_allocations(&mut self) -> anyhow::Result<Option<u64>> {
+        if allocations::count().is_none() {
+            return Ok(None);
+        }
+        self.server.send(&ToServer::Allocations)?;
+        match self.server.receive(OPEN_TIME_MAX)? {
+            FromServer::Allocations { count } => Ok(count),
+            other => bail!("the server of {}: {}", self.name, unexpected_of_server(other)),
+        }
+    }
+
     /// When calls came to a server with a behaviour, since this was last asked.
     pub(crate) fn arrivals(&mut self) -> anyhow::Result<Vec<Mono>> {
         self.server.send(&ToServer::Arrivals)?;
@@ -285,12 +308,14 @@ impl Readings {
         // Packets that are handled while the core is otherwise idle are nobody's processor time.
         let known = share(process.cpu) + share(beside) + core.softirq;
         EndUse {
+            window: self.at.since(before.at),
             process,
             own_share: share(process.cpu),
             busy_share: core.busy,
             softirq_share: core.softirq,
             steal_share: core.steal,
             foreign_share: (core.busy - known).max(0.0),
+            allocations: None,
         }
     }
 }

@@ -16,7 +16,7 @@ use proto::Capability;
 pub use diagnose::ScenarioError;
 pub use wire::json_schema;
 
-use crate::expression::Expression;
+use crate::expression::{Distribution, Expression, Figure, Point};
 
 /// A question, and all that is needed to answer it by measuring.
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
@@ -184,6 +184,16 @@ pub enum Metric {
 impl Metric {
     /// Those in which every contender is compared with the baseline.
     pub const COMPARED: [Metric; 3] = [Metric::CpuPerCall, Metric::ResponseP50, Metric::ResponseP99];
+
+    /// The same, as thresholds name it.
+    pub fn figure(self) -> Figure {
+        match self {
+            Metric::CpuPerCall => Figure::CpuPerCall,
+            Metric::ResponseP50 => Figure::Time(Distribution::Response, Point::Percentile(0.5)),
+            Metric::ResponseP99 => Figure::Time(Distribution::Response, Point::Percentile(0.99)),
+            Metric::BytesPerCall => Figure::BytesPerCall,
+        }
+    }
 
     /// In words, where a call is called this.
     pub fn in_words(self, noun: &str) -> String {

@@ -15,7 +15,7 @@ use statrs::distribution::{ContinuousCDF as _, StudentsT};
 
 use bootstrap::Bootstrap;
 pub use holm::holm;
-pub use unpaired::{REPEATS_FOR_VARIANCE, ratio_of_rounds, ratio_of_runs};
+pub use unpaired::{ratio_of_rounds, ratio_of_runs};
 
 /// Rounds that a verdict needs.
 pub const ROUNDS_FOR_A_VERDICT: usize = 10;
@@ -95,7 +95,7 @@ impl Paired {
         self.bootstrap.as_ref().map_or(by_t, |bootstrap| bootstrap.p_value(0.0).max(by_t))
     }
 
-    /// The smallest ratio above 1 that these rounds would have told from 1, at 95 %, in four of five experiments:
+    /// The smallest ratio above 1 that Student's t would have told from 1 in so many rounds, at 95 %, in four of five experiments:
     /// exp((t(0.975) + t(0.8)) · s / √n), with s the standard deviation of the logarithms.
     pub fn detectable(&self) -> f64 {
         let quantiles = self.student().map_or(f64::INFINITY, |t| t.inverse_cdf(0.975) + t.inverse_cdf(POWER));

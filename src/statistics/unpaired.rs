@@ -5,7 +5,7 @@ use statrs::distribution::ContinuousCDF as _;
 use super::{Method, Ratio, mean, mean_and_error, student};
 
 /// Runs of one plan from which on the variance between runs is estimated.
-pub const REPEATS_FOR_VARIANCE: usize = 3;
+const REPEATS_FOR_VARIANCE: usize = 3;
 
 /// The ratio of two runs' figures, from the rounds of each: Welch's t on the logarithms. What differs from run to run and
 /// not from round to round is not in the interval. `None` for fewer than two rounds, or a figure that is not above zero.

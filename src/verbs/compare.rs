@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 
 use crate::cli::{Ending, UsageError};
-use crate::compare::{Comparison, compare, differences, regressions};
+use crate::compare::{Comparison, Held, compare, differences, hold};
 use crate::expression::Expression;
 use crate::record::Record;
 
@@ -71,7 +71,7 @@ pub fn judge(
     force: bool,
 ) -> anyhow::Result<Ending> {
     let mut comparisons: Vec<Comparison> = Vec::new();
-    let mut failed = Vec::new();
+    let mut held: Vec<Held> = thresholds.iter().map(|_| Held::default()).collect();
     for (scenario, new) in new {
         let Some(old) = old.get(scenario) else { continue };
         let all = old.iter().chain(new).skip(1);
@@ -86,7 +86,12 @@ pub fn judge(
             ))
             .into());
         }
-        failed.extend(thresholds.iter().flat_map(|threshold| regressions(old, new, threshold)));
+        for (threshold, held) in thresholds.iter().zip(&mut held) {
+            let here = hold(old, new, threshold);
+            held.failed.extend(here.failed);
+            held.unjudged.extend(here.unjudged);
+            held.judged += here.judged;
+        }
         comparisons.push(compare(old, new, found));
     }
     if comparisons.is_empty() {
@@ -99,10 +104,20 @@ pub fn judge(
         Format::Markdown => comparisons.iter().for_each(|comparison| println!("{}\n", comparison.markdown())),
         Format::Json => println!("{}", serde_json::to_string_pretty(&comparisons)?),
     }
-    for failure in &failed {
-        eprintln!("failed: {failure}");
+    let mut failed = false;
+    for (threshold, held) in thresholds.iter().zip(&held) {
+        held.unjudged.iter().for_each(|unjudged| eprintln!("not judged: {unjudged}"));
+        held.failed.iter().for_each(|failure| eprintln!("failed: {failure}"));
+        if held.judged == 0 && held.failed.is_empty() {
+            eprintln!("failed: {} could be judged nowhere", threshold.text);
+        }
+        failed |= held.judged == 0 || !held.failed.is_empty();
     }
-    Ok(if failed.is_empty() { Ending::Fine } else { Ending::Threshold })
+    Ok(match comparisons.iter().find_map(|comparison| comparison.void.as_ref()) {
+        Some(_) => Ending::Void,
+        None if failed => Ending::Threshold,
+        None => Ending::Fine,
+    })
 }
 
 /// Reads the records of one side.
@@ -124,7 +139,11 @@ pub fn side(names: &str) -> anyhow::Result<Side> {
         files.sort();
         for file in files {
             let record = crate::record::read(&file)?;
-            side.entry(record.scenario.name.clone()).or_default().push(record);
+            let repeats = side.entry(record.scenario.name.clone()).or_default();
+            // The same run under two names is one run.
+            if repeats.iter().all(|other| other.started_at_us != record.started_at_us) {
+                repeats.push(record);
+            }
         }
     }
     Ok(side)

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use clock::{Clock, Precision};
 use lab::cores::Layout;
+use lab::hosts::Cable;
 use lab::machine::Machine;
 use lab::meter::CoreTime;
 use lab::stalls::{STALL_MIN, Stalls};
@@ -42,6 +43,8 @@ pub fn doctor(options: &Options) -> anyhow::Result<Ending> {
     if !options.json {
         eprintln!("watching the timer and the cores for {} …", text::about(WATCHED * 2));
     }
+    // Before there is a second thread.
+    lab::hosts::prepare();
     let findings = look()?;
     if options.json {
         println!("{}", serde_json::to_string_pretty(&findings)?);
@@ -115,8 +118,14 @@ fn machine_findings(machine: &Machine, layout: &Layout) -> Vec<Finding> {
         Finding {
             what: "congestion control",
             found: machine.congestion_control.clone().unwrap_or_else(unknown),
-            advice: None,
+            advice: machine.congestion_control.as_ref().filter(|found| *found != "cubic").map(|found| {
+                format!(
+                    "others measure with cubic, '{found}' paces otherwise: sysctl net.ipv4.tcp_congestion_control=cubic, or \
+                     state it"
+                )
+            }),
         },
+        hosts_finding(),
         Finding {
             what: "open files",
             found: format!("{files} allowed"),
@@ -128,6 +137,18 @@ fn machine_findings(machine: &Machine, layout: &Layout) -> Vec<Finding> {
             advice: (load > 0.5).then(|| "something else runs here: stop it, or wait".to_owned()),
         },
     ]
+}
+
+/// Whether hosts can be made, for the cable.
+fn hosts_finding() -> Finding {
+    match Cable::lay() {
+        Ok(_) => Finding { what: "hosts and cable", found: "can be made".to_owned(), advice: None },
+        Err(error) => Finding {
+            what: "hosts and cable",
+            found: "loopback stands in for the cable".to_owned(),
+            advice: Some(error.to_string()),
+        },
+    }
 }
 
 /// What takes watching: timer wake-ups, and what the hypervisor takes.

@@ -102,7 +102,7 @@ pub struct Options {
     /// What must hold at that rate.
     #[arg(long, default_value = "response.p99 < 5ms", value_name = "EXPR", value_parser = parse_objective, requires = "find_capacity")]
     objective: Expression,
-    /// Measured time at each rate of a search; longer where a rate gives fewer than 2 000 calls in it.
+    /// Measured time at each rate of a search; longer where a rate gives too few calls in it for the objective.
     #[arg(long, default_value = "2s", value_parser = humantime::parse_duration, requires = "find_capacity")]
     trial: Duration,
     /// Exit with 3 where this is true, such as 'response.p99 > 20ms' or 'failed > 1%'; can be repeated.
@@ -302,8 +302,14 @@ const TRIAL_WARM_UP: Duration = Duration::from_millis(200);
 fn find_capacity(options: &Options, engine: &Engine) -> anyhow::Result<Ending> {
     let arrivals = options.arrivals.into();
     let start_per_s = options.rate.unwrap_or(START_PER_S);
+    if !(start_per_s.is_finite() && start_per_s >= 1.0) {
+        return Err(UsageError(format!(
+            "--rate {start_per_s}: a search begins at 1 call per second or more"
+        ))
+        .into());
+    }
     let found = capacity::search(&options.objective, start_per_s, |rate_per_s| {
-        let duration = options.trial.max(Duration::from_secs_f64(capacity::CALLS_MIN / rate_per_s));
+        let duration = options.trial.max(capacity::calls_take(&options.objective, rate_per_s));
         let loaded = run(options, engine, Model::Open { arrivals, rate_per_s }, TRIAL_WARM_UP, duration)?;
         let cores = duration.as_secs_f64() * f64::from(options.workers);
         let share = loaded.cpu.as_secs_f64() / cores;

@@ -155,7 +155,7 @@ pub fn run(options: &Options) -> anyhow::Result<Ending> {
     eprintln!("report: {}", index.display());
     let void = records.iter().any(|record| record.void.is_some());
     if let Some(name) = &options.save_baseline {
-        for record in &records {
+        for record in records.iter().filter(|record| record.void.is_none()) {
             eprintln!("baseline: {}", compare::save_baseline(name, record)?.display());
         }
     }
