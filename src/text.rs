@@ -18,6 +18,16 @@ pub(crate) fn three_digits(value: f64) -> String {
     }
 }
 
+/// A ratio, or a percentage of one: as many digits as it is worth, and no more than anybody reads.
+pub(crate) fn ratio(value: f64) -> String {
+    match value {
+        value if value >= 1_000.0 => "> 1000".to_owned(),
+        value if value >= 10.0 => format!("{value:.0}"),
+        value if value < 0.005 => "< 0.01".to_owned(),
+        value => format!("{value:.2}"),
+    }
+}
+
 /// A count, its thousands set apart by a thin space.
 pub(crate) fn count(value: u64) -> String {
     let digits = value.to_string();
@@ -60,5 +70,6 @@ mod tests {
         assert_eq!(micros(1.5e6), "1.50 s");
         assert_eq!(count(1_234_567), "1\u{2009}234\u{2009}567");
         assert_eq!(count(12), "12");
+        assert_eq!([0.001, 1.026, 36.4, 2e5].map(ratio), ["< 0.01", "1.03", "36", "> 1000"]);
     }
 }

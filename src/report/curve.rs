@@ -1,9 +1,12 @@
-//! Latency against rate, up to the knee and a little beyond.
+//! Lines of latency: against rate, up to the knee and a little beyond; and round by round.
 
 use std::fmt::Write as _;
 
 use super::chart::{Axis, Size, escape, log_ticks, look, open, tick_label};
 use crate::text;
+
+/// (rate per second, µs, whether the objective was met); or (round, µs, whether it counts).
+pub(super) type Dot = (f64, f64, bool);
 
 /// One contender's trials.
 #[derive(Debug, Clone)]
@@ -11,8 +14,8 @@ pub(super) struct Curve {
     pub(super) name: String,
     /// Its place among all contenders: gives colour and shape.
     pub(super) nth: usize,
-    /// (rate per second, µs, whether the objective was met), rising.
-    pub(super) points: Vec<(f64, f64, bool)>,
+    /// Rising in rate, or round by round.
+    pub(super) points: Vec<Dot>,
     /// What the search came to, in a sentence.
     pub(super) words: String,
 }
@@ -64,22 +67,8 @@ pub(super) fn curves(curves: &[Curve], limit_us: Option<f64>, size: Size, title:
         let _ = write!(svg, r#"<path class="one" stroke-dasharray="5 4" d="M{left:.1} {y:.1}H{right:.1}"/>"#);
     }
     for curve in curves {
-        let (shape, colour) = look(curve.nth);
-        let at = |point: &(f64, f64, bool)| (across.at(point.0.ln()), up.at(point.1.min(cut).ln()));
-        let line: Vec<String> =
-            medians(&curve.points).iter().map(at).map(|(x, y)| format!("{x:.1} {y:.1}")).collect();
-        let _ = write!(svg, r#"<path class="line" stroke="var(--c{colour})" d="M{}"/>"#, line.join("L"));
-        for point in &curve.points {
-            let (x, y) = at(point);
-            let fill = if point.2 { format!("var(--c{colour})") } else { "var(--paper)".to_owned() };
-            let _ = write!(
-                svg,
-                r#"<path transform="translate({x:.1} {y:.1}) scale(.8)" d="{shape}" fill="{fill}" stroke="var(--c{colour})"><title>{}: {:.0}/s {}</title></path>"#,
-                escape(&curve.name),
-                point.0,
-                text::micros(point.1)
-            );
-        }
+        let at = |point: &Dot| (across.at(point.0.ln()), up.at(point.1.min(cut).ln()));
+        draw(&mut svg, curve, &medians(&curve.points), &at);
     }
     let _ = write!(
         svg,
@@ -90,10 +79,76 @@ pub(super) fn curves(curves: &[Curve], limit_us: Option<f64>, size: Size, title:
     svg
 }
 
+/// Draws the slowest response of each measurement, round by round: what stood still for a moment shows here. A hollow marker is
+/// a void measurement.
+pub(super) fn time_line(curves: &[Curve], size: Size, title: &str) -> String {
+    let points = || curves.iter().flat_map(|curve| curve.points.iter());
+    let (low, high) =
+        points().fold((f64::MAX, 0.0_f64), |(low, high), point| (low.min(point.1), high.max(point.1)));
+    let rounds = points().fold(0.0_f64, |last, point| last.max(point.0));
+    if high <= 0.0 || rounds < 2.0 {
+        return String::new();
+    }
+    let (left, right, top, bottom) = (58.0, size.width - 24.0, 10.0, 190.0);
+    let size = Size { height: bottom + 38.0, ..size };
+    let across = Axis::new(1.0, rounds, left + 8.0, right);
+    let up = Axis::new((low * 0.9).ln(), (high * 1.1).ln(), bottom, top);
+    let said: Vec<String> = curves.iter().map(|curve| format!("{}: {}", curve.name, curve.words)).collect();
+    let mut svg = open(size, title, &said.join("; "));
+    for tick in log_ticks(low * 0.9, high * 1.1) {
+        let y = up.at(tick.ln());
+        let _ = write!(
+            svg,
+            r#"<path class="grid" d="M{left:.1} {y:.1}H{right:.1}"/><text class="tick" x="{:.1}" y="{:.1}" text-anchor="end">{}</text>"#,
+            left - 8.0,
+            y + 4.0,
+            tick_label(tick)
+        );
+    }
+    let every = (rounds / 10.0).ceil().max(1.0) as usize;
+    for round in (1..=rounds as usize).step_by(every) {
+        let _ = write!(
+            svg,
+            r#"<text class="tick" x="{:.1}" y="{:.1}" text-anchor="middle">{round}</text>"#,
+            across.at(round as f64),
+            bottom + 18.0
+        );
+    }
+    for curve in curves {
+        let counted: Vec<Dot> = curve.points.iter().copied().filter(|point| point.2).collect();
+        draw(&mut svg, curve, &counted, &|point| (across.at(point.0), up.at(point.1.ln())));
+    }
+    let _ = write!(
+        svg,
+        r#"<text class="axis" x="{:.1}" y="{:.1}" text-anchor="middle">round</text></svg>"#,
+        f64::midpoint(left, right),
+        size.height - 4.0
+    );
+    svg
+}
+
+/// A line, and a marker at every point: filled, or hollow.
+fn draw(svg: &mut String, curve: &Curve, line: &[Dot], at: &dyn Fn(&Dot) -> (f64, f64)) {
+    let (shape, colour) = look(curve.nth);
+    let path: Vec<String> = line.iter().map(at).map(|(x, y)| format!("{x:.1} {y:.1}")).collect();
+    let _ = write!(svg, r#"<path class="line" stroke="var(--c{colour})" d="M{}"/>"#, path.join("L"));
+    for point in &curve.points {
+        let (x, y) = at(point);
+        let fill = if point.2 { format!("var(--c{colour})") } else { "var(--paper)".to_owned() };
+        let _ = write!(
+            svg,
+            r#"<path transform="translate({x:.1} {y:.1}) scale(.8)" d="{shape}" fill="{fill}" stroke="var(--c{colour})"><title>{}: {:.0}: {}</title></path>"#,
+            escape(&curve.name),
+            point.0,
+            text::micros(point.1)
+        );
+    }
+}
+
 /// The median of the trials at each rate: what the line goes through.
-fn medians(points: &[(f64, f64, bool)]) -> Vec<(f64, f64, bool)> {
+fn medians(points: &[Dot]) -> Vec<Dot> {
     let same_rate = points.chunk_by(|left, right| (left.0 - right.0).abs() < f64::EPSILON * left.0);
-    let median = |trials: &[(f64, f64, bool)]| {
+    let median = |trials: &[Dot]| {
         let mut sorted = trials.to_vec();
         sorted.sort_by(|left, right| left.1.total_cmp(&right.1));
         sorted[(sorted.len() - 1) / 2]
@@ -118,5 +173,17 @@ mod tests {
         assert!(svg.contains(r#"aria-label="latency. a&lt;b: 2000/s""#), "{svg}");
         assert!(svg.contains("5 ms") && !svg.contains("500 s"), "{svg}");
         assert!(curves(&[], None, WIDE, "t").is_empty());
+    }
+
+    #[test]
+    fn a_time_line_shows_void_measurements_hollow() {
+        let points = vec![(1.0, 200.0, true), (1.0, 3e5, false), (2.0, 400.0, true)];
+        let curve = Curve { name: "a".into(), nth: 0, points, words: "slowest 400 µs".into() };
+        let svg = time_line(std::slice::from_ref(&curve), WIDE, "slowest");
+        assert_eq!(svg.matches("var(--paper)").count(), 1, "{svg}");
+        assert!(
+            svg.contains("1: 300 ms") && svg.contains(r#"aria-label="slowest. a: slowest 400 µs""#),
+            "{svg}"
+        );
     }
 }

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use super::chart::{Axis, Size, escape, look, open, ratio_ticks};
 use crate::statistics::Ratio;
+use crate::text;
 
 /// One contender against the baseline.
 #[derive(Debug, Clone)]
@@ -106,7 +107,8 @@ fn draw_row(
 }
 
 fn in_words(ratio: &Ratio) -> String {
-    format!("{:.2} × ({:.2}–{:.2})", ratio.ratio, ratio.low, ratio.high)
+    let [middle, low, high] = [ratio.ratio, ratio.low, ratio.high].map(text::ratio);
+    format!("{middle} × ({low}–{high})")
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use askama::Template;
 use hdrhistogram::Histogram;
 
 use super::chart::{self, Bar, Line, NARROW, WIDE};
-use super::curve::{Curve, curves};
+use super::curve::{Curve, curves, time_line};
 use super::forest::{self, forest};
 use crate::calibrate::{self, Calibration};
 use crate::record::{
@@ -55,6 +55,8 @@ struct ConditionView {
     words: String,
     legend: Vec<(String, String)>,
     percentiles: [String; 2],
+    /// The slowest response of each measurement, round by round.
+    time_line: [String; 2],
     bars: [String; 2],
     /// Ratios to the baseline: a metric, and its chart for each width.
     forests: Vec<(String, [String; 2])>,
@@ -306,6 +308,7 @@ fn condition(record: &Record, name: &str, order: &[&str]) -> ConditionView {
             .map(|(_, cell, _)| (chart::marker(nth(cell)), cell.contender.clone()))
             .collect(),
         percentiles: [draw(WIDE), draw(NARROW)],
+        time_line: time_lines(record, &measured, &nth),
         bars: [draw_bars(WIDE), draw_bars(NARROW)],
         forests: forests(record, name, order),
         aa: aa_lines(record, name),
@@ -324,6 +327,27 @@ fn condition(record: &Record, name: &str, order: &[&str]) -> ConditionView {
         ticks: measured.iter().filter_map(|(_, cell, merged)| ticks_row(cell, merged)).collect(),
         noun,
     }
+}
+
+/// The slowest response of each measurement of these cells.
+fn time_lines(
+    record: &Record,
+    measured: &[(usize, &CellPart, &Merged)],
+    nth: &dyn Fn(&CellPart) -> usize,
+) -> [String; 2] {
+    let curve = |(index, cell, merged): &(usize, &CellPart, &Merged)| {
+        let rounds = record.rounds.iter().filter(|round| round.cell == *index);
+        Curve {
+            name: cell.contender.clone(),
+            nth: nth(cell),
+            points: rounds
+                .map(|round| (round.round as f64 + 1.0, round.response_us.max, round.void.is_none()))
+                .collect(),
+            words: format!("slowest {}", text::micros(merged.response_us.max)),
+        }
+    };
+    let lines: Vec<Curve> = measured.iter().map(curve).collect();
+    [WIDE, NARROW].map(|size| time_line(&lines, size, "Slowest response, round by round"))
 }
 
 /// Everybody against the baseline, the baseline's twin first, in processor time and in the tail.
@@ -362,16 +386,16 @@ fn aa_lines(record: &Record, condition: &str) -> Vec<String> {
     let pairs = record.aa.iter().filter(|pair| pair.condition == condition);
     let line = |pair: &AaPair| {
         format!(
-            "{} of {} measured twice: {:.2} × (95 % interval {:.2} to {:.2}, n = {} rounds), {}; differences of less than \
-             {:.0} % would be missed more than once in five",
+            "{} of {} measured twice: {} × (95 % interval {} to {}, n = {} rounds), {}; differences of less than \
+             {} % would be missed more than once in five",
             pair.metric.in_words(record.noun()),
             record.plan.baseline,
-            pair.ratio.ratio,
-            pair.ratio.low,
-            pair.ratio.high,
+            text::ratio(pair.ratio.ratio),
+            text::ratio(pair.ratio.low),
+            text::ratio(pair.ratio.high),
             pair.ratio.n,
             pair.word.in_words(),
-            (pair.detectable_ratio - 1.0) * 100.0
+            text::ratio((pair.detectable_ratio - 1.0) * 100.0)
         )
     };
     pairs.map(line).collect()
