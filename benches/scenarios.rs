@@ -40,14 +40,7 @@ fn main() -> ExitCode {
     if given("--bench") && !given("--test") && !given("--list") {
         return run(&chosen);
     }
-    let options = PlanOptions {
-        extent: Extent::Quick,
-        rounds: None,
-        seed: 1,
-        only: Vec::new(),
-        accept_noise: false,
-        capacity: false,
-    };
+    let options = PlanOptions::of(Extent::Quick);
     for scenario in &chosen {
         if let Err(error) = Plan::make(scenario, &options) {
             eprintln!("{}: {error}", scenario.name);

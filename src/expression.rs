@@ -79,6 +79,18 @@ fn named<T: Copy>(table: &[(&str, T)], name: &str) -> Option<T> {
     table.iter().find(|(known, _)| *known == name).map(|(_, value)| *value)
 }
 
+impl Distribution {
+    /// The one of four that it is.
+    pub fn of<'a, T>(self, response: &'a T, lag: &'a T, wait: &'a T, service: &'a T) -> &'a T {
+        match self {
+            Distribution::Response => response,
+            Distribution::Lag => lag,
+            Distribution::Wait => wait,
+            Distribution::Service => service,
+        }
+    }
+}
+
 impl Figure {
     /// Reads a path.
     ///

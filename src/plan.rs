@@ -49,6 +49,13 @@ pub struct PlanOptions {
     pub capacity: bool,
 }
 
+impl PlanOptions {
+    /// What a scenario has by itself.
+    pub fn of(extent: Extent) -> PlanOptions {
+        PlanOptions { extent, rounds: None, seed: 1, only: Vec::new(), accept_noise: false, capacity: false }
+    }
+}
+
 /// A contender under a condition.
 #[derive(Debug, Clone, PartialEq, serde::Serialize)]
 pub struct Cell {
@@ -221,7 +228,7 @@ mod tests {
     use super::*;
 
     fn options(extent: Extent) -> PlanOptions {
-        PlanOptions { extent, rounds: None, seed: 1, only: Vec::new(), accept_noise: false, capacity: false }
+        PlanOptions::of(extent)
     }
 
     fn scenario() -> Scenario {

@@ -65,14 +65,7 @@ fn every_scenario_is_whole_and_can_be_planned() {
     for (path, text) in documents() {
         for block in blocks(&text, "toml") {
             let scenario = Scenario::parse(&path.display().to_string(), block, &[]).unwrap();
-            let options = PlanOptions {
-                extent: Extent::Quick,
-                rounds: None,
-                seed: 1,
-                only: Vec::new(),
-                accept_noise: false,
-                capacity: false,
-            };
+            let options = PlanOptions::of(Extent::Quick);
             Plan::make(&scenario, &options).unwrap();
             checked += 1;
         }

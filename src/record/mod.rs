@@ -26,7 +26,7 @@ pub use verdict::{Verdict, VerdictWord};
 
 use crate::calibrate::Calibration;
 use crate::capacity::Capacity;
-use crate::expression::{Distribution, Figure, Point};
+use crate::expression::{Figure, Point};
 use crate::plan::Extent;
 use crate::run::LinkUsed;
 use crate::scenario::Metric;
@@ -433,12 +433,8 @@ impl RoundPart {
         let per_call = |total: f64| (self.counts.ok > 0).then(|| total / self.counts.ok as f64);
         match figure {
             Figure::Time(distribution, point) => {
-                let quantiles = match distribution {
-                    Distribution::Response => &self.response_us,
-                    Distribution::Lag => &self.lag_us,
-                    Distribution::Wait => &self.wait_us,
-                    Distribution::Service => &self.service_us,
-                };
+                let quantiles =
+                    distribution.of(&self.response_us, &self.lag_us, &self.wait_us, &self.service_us);
                 match point {
                     Point::Percentile(share) => quantiles.shown(share),
                     _ => (quantiles.n > 0).then(|| point.of(quantiles)),

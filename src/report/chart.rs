@@ -83,18 +83,7 @@ pub(super) fn percentiles(lines: &[Line], size: Size, title: &str) -> String {
     let across = Axis::new(depth(0.5), depth(last), plot.left, plot.right);
     let up = Axis::new((low * 0.92).ln(), (high * 1.08).ln(), plot.bottom, plot.top);
     let mut svg = open(size, title, &described(lines));
-    for tick in log_ticks(low * 0.92, high * 1.08) {
-        let y = up.at(tick.ln());
-        let _ = write!(
-            svg,
-            r#"<path class="grid" d="M{:.1} {y:.1}H{:.1}"/><text class="tick" x="{:.1}" y="{:.1}" text-anchor="end">{}</text>"#,
-            plot.left,
-            plot.right,
-            plot.left - 8.0,
-            y + 4.0,
-            tick_label(tick)
-        );
-    }
+    levels(&mut svg, &up, (low * 0.92, high * 1.08), (plot.left, plot.right));
     for (share, label) in LABELLED.into_iter().filter(|(share, _)| *share <= last + 1e-9) {
         let x = across.at(depth(share));
         let _ = write!(
@@ -118,6 +107,20 @@ pub(super) fn percentiles(lines: &[Line], size: Size, title: &str) -> String {
         size.height - 4.0
     );
     svg
+}
+
+/// Lines across at round values of a logarithmic axis of times, labelled at the left.
+pub(super) fn levels(svg: &mut String, up: &Axis, (low, high): (f64, f64), (left, right): (f64, f64)) {
+    for tick in log_ticks(low, high) {
+        let y = up.at(tick.ln());
+        let _ = write!(
+            svg,
+            r#"<path class="grid" d="M{left:.1} {y:.1}H{right:.1}"/><text class="tick" x="{:.1}" y="{:.1}" text-anchor="end">{}</text>"#,
+            left - 8.0,
+            y + 4.0,
+            tick_label(tick)
+        );
+    }
 }
 
 fn draw_line(svg: &mut String, line: &Line, across: &Axis, up: &Axis) {
@@ -296,7 +299,7 @@ pub(super) fn ratio_ticks(low: f64, high: f64) -> Vec<f64> {
     }
 }
 
-pub(super) fn tick_label(micros: f64) -> String {
+fn tick_label(micros: f64) -> String {
     let (value, unit) = match micros {
         value if value >= 1e6 => (value / 1e6, "s"),
         value if value >= 1e3 => (value / 1e3, "ms"),

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::chart::{Axis, Size, escape, log_ticks, look, open, tick_label};
+use super::chart::{Axis, Size, escape, levels, log_ticks, look, open};
 use crate::text;
 
 /// (rate per second, µs, whether the objective was met); or (round, µs, whether it counts).
@@ -38,16 +38,7 @@ pub(super) fn curves(curves: &[Curve], limit_us: Option<f64>, size: Size, title:
     let up = Axis::new((low * 0.9).ln(), (high * 1.1).ln(), bottom, top);
     let said: Vec<String> = curves.iter().map(|curve| format!("{}: {}", curve.name, curve.words)).collect();
     let mut svg = open(size, title, &said.join("; "));
-    for tick in log_ticks(low * 0.9, high * 1.1) {
-        let y = up.at(tick.ln());
-        let _ = write!(
-            svg,
-            r#"<path class="grid" d="M{left:.1} {y:.1}H{right:.1}"/><text class="tick" x="{:.1}" y="{:.1}" text-anchor="end">{}</text>"#,
-            left - 8.0,
-            y + 4.0,
-            tick_label(tick)
-        );
-    }
+    levels(&mut svg, &up, (low * 0.9, high * 1.1), (left, right));
     let mut last = f64::MIN;
     for tick in log_ticks(slow * 0.9, fast * 1.1) {
         let x = across.at(tick.ln());
@@ -95,16 +86,7 @@ pub(super) fn time_line(curves: &[Curve], size: Size, title: &str) -> String {
     let up = Axis::new((low * 0.9).ln(), (high * 1.1).ln(), bottom, top);
     let said: Vec<String> = curves.iter().map(|curve| format!("{}: {}", curve.name, curve.words)).collect();
     let mut svg = open(size, title, &said.join("; "));
-    for tick in log_ticks(low * 0.9, high * 1.1) {
-        let y = up.at(tick.ln());
-        let _ = write!(
-            svg,
-            r#"<path class="grid" d="M{left:.1} {y:.1}H{right:.1}"/><text class="tick" x="{:.1}" y="{:.1}" text-anchor="end">{}</text>"#,
-            left - 8.0,
-            y + 4.0,
-            tick_label(tick)
-        );
-    }
+    levels(&mut svg, &up, (low * 0.9, high * 1.1), (left, right));
     let every = (rounds / 10.0).ceil().max(1.0) as usize;
     for round in (1..=rounds as usize).step_by(every) {
         let _ = write!(

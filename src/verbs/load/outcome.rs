@@ -6,7 +6,7 @@ use clients::load::{Arrivals, Model};
 use serde::Serialize;
 
 use super::{Loaded, Options};
-use crate::expression::{Distribution, Expression, Figure};
+use crate::expression::{Expression, Figure};
 use crate::record::Quantiles;
 use crate::text;
 
@@ -108,12 +108,8 @@ impl LoadReport {
     pub(super) fn figure(&self, figure: Figure) -> Option<f64> {
         match figure {
             Figure::Time(distribution, point) => {
-                let quantiles = match distribution {
-                    Distribution::Response => &self.response_us,
-                    Distribution::Lag => &self.lag_us,
-                    Distribution::Wait => &self.wait_us,
-                    Distribution::Service => &self.service_us,
-                };
+                let quantiles =
+                    distribution.of(&self.response_us, &self.lag_us, &self.wait_us, &self.service_us);
                 // Of nothing there is no percentile, and no threshold that it could keep.
                 (quantiles.n > 0).then(|| point.of(quantiles))
             }
