@@ -21,7 +21,7 @@ pub struct Behaviour {
     pub freeze: Option<Freeze>,
     /// If any, every n-th request is answered with an error.
     pub fails_every: Option<NonZeroU64>,
-    /// If any, of each stretch of so many ticks one is skipped, one doubled, and two swapped: see [`Behaviour::disturbed`].
+    /// If any, of each stretch of so many ticks one is skipped, one doubled, and two swapped.
     pub disturbs_ticks_every: Option<NonZeroU64>,
 }
 
