@@ -39,7 +39,8 @@ def check(path):
     counted = sum(1 for part in record["rounds"] if part["void"] is None)
     assert counted <= 10 * len(measured) <= len(record["rounds"]), len(record["rounds"])
     assert counted == 10 * len(measured) or record["warnings"], "measurements are missing and nothing says so"
-    assert len(record["aa"]) >= 3 or record["void"], record["aa"]
+    # A p99 takes 2 000 calls a round, which sessions and single subscribers do not have.
+    assert len(record["aa"]) >= 2 or record["void"], record["aa"]
     if name == "rest-vs-grpc":
         assert all(part["replies_compared_whole"] >= 50 for part in record["conformance"]), record["conformance"]
     print(f"{name}: {len(measured)} cells, {sum(c['merged']['ok'] for c in measured)} right replies or events")
