@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use clock::Clock;
+use clock::{Clock, Mono};
 
 /// A gap between two readings of the clock that is a stall: more than any interrupt takes.
 pub const STALL_MIN: Duration = Duration::from_micros(300);
@@ -23,18 +23,8 @@ impl Stalls {
             let clock = Clock::System;
             // Unpinned it is a less exact reading, and still one.
             let _ = crate::cores::pin(core);
-            let (start, mut last) = (clock.now(), clock.now());
-            let (mut lost, mut longest) = (Duration::ZERO, Duration::ZERO);
-            while last.since(start) < span {
-                let now = clock.now();
-                let gap = now.since(last);
-                if gap > STALL_MIN {
-                    lost += gap;
-                    longest = longest.max(gap);
-                }
-                last = now;
-            }
-            (lost, longest)
+            let end = clock.now() + span;
+            lost(std::iter::from_fn(|| Some(clock.now()).filter(|now| *now < end)))
         };
         let found: Vec<(Duration, Duration)> = std::thread::scope(|scope| {
             let watchers: Vec<_> = cores.iter().map(|core| scope.spawn(move || watch(*core))).collect();
@@ -48,15 +38,28 @@ impl Stalls {
     }
 }
 
+/// All that was lost between readings, and the longest gap.
+fn lost(readings: impl Iterator<Item = Mono>) -> (Duration, Duration) {
+    let (mut lost, mut longest, mut last) = (Duration::ZERO, Duration::ZERO, None);
+    for now in readings {
+        let gap = last.map_or(Duration::ZERO, |last| now.since(last));
+        if gap > STALL_MIN {
+            lost += gap;
+            longest = longest.max(gap);
+        }
+        last = Some(now);
+    }
+    (lost, longest)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn what_was_lost_is_a_share_and_no_longer_than_the_time() {
-        let cores = crate::cores::allowed().unwrap();
-        let stalls = Stalls::watch(&cores, Duration::from_millis(50));
-        assert!((0.0..=1.1).contains(&stalls.share), "{stalls:?}");
-        assert!(stalls.longest.is_zero() || stalls.longest > STALL_MIN, "{stalls:?}");
+    fn gaps_between_readings_are_stalls_where_they_are_long() {
+        let readings = [0, 100, 200, 700, 800, 1_300, 3_300].map(|us: u64| Mono(us * 1_000));
+        let (all, longest) = lost(readings.into_iter());
+        assert_eq!((all.as_micros(), longest.as_micros()), (3_000, 2_000));
     }
 }

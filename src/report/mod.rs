@@ -5,12 +5,14 @@ mod chart;
 mod curve;
 mod folder;
 mod forest;
+mod tables;
+mod terminal;
 mod view;
 
 use askama::Template as _;
 
 pub use folder::ResultsFolder;
-pub use view::summary_lines;
+pub use terminal::summary_lines;
 
 use crate::record::Record;
 

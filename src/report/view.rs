@@ -1,4 +1,4 @@
-//! From a record to what its page and its terminal lines say.
+//! From a record to what its page says.
 
 use std::collections::BTreeMap;
 
@@ -6,12 +6,13 @@ use askama::Template;
 use hdrhistogram::Histogram;
 
 use super::chart::{self, Bar, Line, NARROW, WIDE};
-use super::curve::{Curve, curves, time_line};
+use super::curve::{Curve, time_line};
 use super::forest::{self, forest};
-use crate::calibrate::{self, Calibration};
+use super::tables::{
+    CalibrationRow, CapacityView, CostRow, MemoryRow, calibration, capacity, cost_row, memory_row,
+};
 use crate::record::{
-    AaPair, CapacityPart, CellPart, Difference, MemoryPart, Merged, Quantiles, Record, RoundPart, Verdict,
-    VerdictWord, printable,
+    AaPair, CellPart, Difference, Merged, Quantiles, Record, RoundPart, Verdict, VerdictWord, printable,
 };
 use crate::scenario::{Link, Metric, Scenario};
 use crate::statistics::mean_with_interval;
@@ -111,97 +112,6 @@ struct Row {
     lag: Point,
     wait: Point,
     service: Point,
-}
-
-/// What the searches for capacity under one condition came to.
-struct CapacityView {
-    objective: String,
-    charts: [String; 2],
-    lines: Vec<(String, String)>,
-}
-
-fn capacity(record: &Record, condition: &str, order: &[&str]) -> Option<CapacityView> {
-    let here =
-        |part: &&CapacityPart| record.cells.get(part.cell).is_some_and(|cell| cell.condition == condition);
-    let parts: Vec<&CapacityPart> = record.capacities.iter().filter(here).collect();
-    let first = &parts.first()?.capacity;
-    let curve = |part: &&CapacityPart| {
-        let name = record.cells[part.cell].contender.clone();
-        let trials = part.capacity.trials.iter().filter(|trial| trial.client_kept_up);
-        let mut points: Vec<(f64, f64, bool)> =
-            trials.map(|trial| (trial.rate_per_s, trial.held_us, trial.met)).collect();
-        points.sort_by(|left, right| left.0.total_cmp(&right.0));
-        let nth = order.iter().position(|other| *other == name).unwrap_or(0);
-        Curve { name, nth, points, words: part.capacity.in_words() }
-    };
-    let all: Vec<Curve> = parts.iter().map(curve).collect();
-    let draw = |size| curves(&all, first.limit_us(), size, &format!("{} at each rate", first.objective));
-    Some(CapacityView {
-        objective: first.objective.clone(),
-        charts: [draw(WIDE), draw(NARROW)],
-        lines: all.iter().map(|curve| (curve.name.clone(), curve.words.clone())).collect(),
-    })
-}
-
-/// What a contender's connections take in memory: a line of the table.
-struct MemoryRow {
-    name: String,
-    /// Client and server.
-    at_rest: [String; 2],
-    per_connection: [String; 2],
-    kernel: String,
-}
-
-fn memory_row(part: &MemoryPart) -> MemoryRow {
-    let mebibytes = |bytes: u64| format!("{:.1} MiB", bytes as f64 / f64::from(1 << 20));
-    let kibibytes = |bytes: f64| format!("{:.1} KiB", bytes / 1024.0);
-    MemoryRow {
-        name: part.contender.clone(),
-        at_rest: [part.client_at_rest_bytes, part.server_at_rest_bytes].map(mebibytes),
-        per_connection: [part.client_bytes_per_connection, part.server_bytes_per_connection].map(kibibytes),
-        kernel: kibibytes(part.kernel_bytes_per_connection),
-    }
-}
-
-/// What a call cost, by end: a contender's line of the table of costs.
-struct CostRow {
-    name: String,
-    /// Client and server.
-    cpu: [String; 2],
-    busy: [String; 2],
-    switches: [String; 2],
-    /// Of a build that counts them.
-    allocations: Option<[String; 2]>,
-    /// To the server and to the client; both together where they were not told apart.
-    bytes: [String; 2],
-    packets: String,
-    retransmitted: String,
-}
-
-fn cost_row(cell: &CellPart, merged: &Merged) -> CostRow {
-    let ends = [&merged.client, &merged.server];
-    let wire = &merged.wire;
-    let bytes = match (wire.to_server_bytes_per_call, wire.to_client_bytes_per_call) {
-        (Some(to_server), Some(to_client)) => [format!("{to_server:.0} B →"), format!("{to_client:.0} B ←")],
-        _ => [format!("{:.0} B ⇄", wire.bytes_per_call), String::new()],
-    };
-    CostRow {
-        name: cell.contender.clone(),
-        cpu: ends.map(|end| text::micros(end.cpu_us_per_call)),
-        busy: ends.map(|end| text::micros(end.core_busy_us_per_call)),
-        switches: ends.map(|end| text::three_digits(end.context_switches_per_call)),
-        allocations: merged
-            .client
-            .allocations_per_call
-            .zip(merged.server.allocations_per_call)
-            .map(|(client, server)| [client, server].map(text::three_digits)),
-        bytes,
-        packets: text::three_digits(wire.packets_per_call),
-        retransmitted: match wire.retransmitted_segments_per_call {
-            0.0 => "0".to_owned(),
-            share => format!("{share:.1e}"),
-        },
-    }
 }
 
 /// A figure, and what stands under it: the interval of the rounds' own, or another figure.
@@ -382,7 +292,7 @@ fn forests(record: &Record, condition: &str, order: &[&str]) -> Vec<(String, [St
 }
 
 /// What the baseline against itself came to.
-fn aa_lines(record: &Record, condition: &str) -> Vec<String> {
+pub(super) fn aa_lines(record: &Record, condition: &str) -> Vec<String> {
     let pairs = record.aa.iter().filter(|pair| pair.condition == condition);
     let line = |pair: &AaPair| {
         format!(
@@ -399,37 +309,6 @@ fn aa_lines(record: &Record, condition: &str) -> Vec<String> {
         )
     };
     pairs.map(line).collect()
-}
-
-/// A line of the table of what is known.
-struct CalibrationRow {
-    protocol: String,
-    what: String,
-    truth: String,
-    measured: String,
-    tolerance: String,
-    n: String,
-    word: &'static str,
-}
-
-fn calibration(calibration: &Calibration) -> (String, Vec<CalibrationRow>) {
-    let row = |row: &calibrate::Row| {
-        let shown = |value| row.unit.show(value);
-        CalibrationRow {
-            protocol: row.protocol.clone(),
-            what: row.what.clone(),
-            truth: shown(row.truth),
-            measured: shown(row.measured),
-            tolerance: shown(row.tolerance),
-            n: text::count(row.n),
-            word: match row.outcome {
-                calibrate::Outcome::Within => "within",
-                calibrate::Outcome::Off => "off",
-                calibrate::Outcome::TooNoisy(_) => "too noisy",
-            },
-        }
-    };
-    (utc(calibration.made_at_us), calibration.rows.iter().map(row).collect())
 }
 
 fn void_measurements(record: &Record) -> Vec<String> {
@@ -641,85 +520,4 @@ pub(super) fn utc(wall_us: u64) -> String {
         Ok(time) => time.strftime("%Y-%m-%d %H:%M:%S").to_string(),
         Err(_) => "an unknown time".to_owned(),
     }
-}
-
-/// What a run came to, for the terminal.
-pub fn summary_lines(record: &Record) -> Vec<String> {
-    let mut lines = Vec::new();
-    for condition in record.conditions() {
-        lines.push(format!(
-            "{condition:<20}{:>9}{:>9}{:>8}{:>12}{:>10}{:>10}{:>10}",
-            "n",
-            "ok/s",
-            "failed",
-            format!("CPU/{}", record.noun()),
-            "p50",
-            "p99",
-            "p99.9"
-        ));
-        for cell in record.cells.iter().filter(|cell| cell.condition == condition) {
-            lines.push(match &cell.merged {
-                Some(merged) => summary_line(cell, merged),
-                None if cell.not_offered.is_none() => {
-                    format!("{:<20} every measurement was void", cell.contender)
-                }
-                None => format!(
-                    "{:<20} not measured: {}",
-                    cell.contender,
-                    cell.not_offered.as_deref().unwrap_or("–")
-                ),
-            });
-        }
-    }
-    for condition in record.conditions() {
-        lines.extend(aa_lines(record, condition).into_iter().map(|line| format!("A/A {condition}: {line}")));
-    }
-    for limited in
-        record.cells.iter().filter_map(|cell| Some((cell, cell.merged.as_ref()?.client_limited.as_ref()?)))
-    {
-        lines.push(format!(
-            "client-limited: {} under {}: {}",
-            limited.0.contender, limited.0.condition, limited.1
-        ));
-    }
-    for part in &record.capacities {
-        let cell = &record.cells[part.cell];
-        lines.push(format!(
-            "capacity {:<20}{}: {}",
-            cell.contender,
-            cell.condition,
-            part.capacity.in_words()
-        ));
-    }
-    if let Some(void) = &record.void {
-        lines.push(format!("void: {void}"));
-    }
-    for warning in &record.warnings {
-        lines.push(format!("warning: {warning}"));
-    }
-    for verdict in &record.verdicts {
-        lines.push(format!(
-            "{} {}: {}",
-            verdict.claim.card,
-            verdict.verdict.in_words(),
-            verdict.claim.sentence
-        ));
-        lines.push(format!("   {}", verdict.because));
-    }
-    lines
-}
-
-fn summary_line(cell: &CellPart, merged: &Merged) -> String {
-    let at = |share| merged.response_us.shown(share).map_or_else(|| "–".to_owned(), text::micros);
-    format!(
-        "{:<20}{:>9}{:>9}{:>8}{:>12}{:>10}{:>10}{:>10}",
-        cell.contender,
-        text::count(merged.counts.arrivals),
-        text::three_digits(merged.counts.ok_per_s),
-        text::count(merged.counts.failures()),
-        text::micros(merged.client.cpu_us_per_call + merged.server.cpu_us_per_call),
-        at(0.5),
-        at(0.99),
-        at(0.999)
-    )
 }

@@ -1,0 +1,86 @@
+//! What a run came to, in lines for a terminal.
+
+use super::view::aa_lines;
+use crate::record::{CellPart, Merged, Record};
+use crate::text;
+
+/// What a run came to, for the terminal.
+pub fn summary_lines(record: &Record) -> Vec<String> {
+    let mut lines = Vec::new();
+    for condition in record.conditions() {
+        lines.push(format!(
+            "{condition:<20}{:>9}{:>9}{:>8}{:>12}{:>10}{:>10}{:>10}",
+            "n",
+            "ok/s",
+            "failed",
+            format!("CPU/{}", record.noun()),
+            "p50",
+            "p99",
+            "p99.9"
+        ));
+        for cell in record.cells.iter().filter(|cell| cell.condition == condition) {
+            lines.push(match &cell.merged {
+                Some(merged) => summary_line(cell, merged),
+                None if cell.not_offered.is_none() => {
+                    format!("{:<20} every measurement was void", cell.contender)
+                }
+                None => format!(
+                    "{:<20} not measured: {}",
+                    cell.contender,
+                    cell.not_offered.as_deref().unwrap_or("–")
+                ),
+            });
+        }
+    }
+    for condition in record.conditions() {
+        lines.extend(aa_lines(record, condition).into_iter().map(|line| format!("A/A {condition}: {line}")));
+    }
+    for limited in
+        record.cells.iter().filter_map(|cell| Some((cell, cell.merged.as_ref()?.client_limited.as_ref()?)))
+    {
+        lines.push(format!(
+            "client-limited: {} under {}: {}",
+            limited.0.contender, limited.0.condition, limited.1
+        ));
+    }
+    for part in &record.capacities {
+        let cell = &record.cells[part.cell];
+        lines.push(format!(
+            "capacity {:<20}{}: {}",
+            cell.contender,
+            cell.condition,
+            part.capacity.in_words()
+        ));
+    }
+    if let Some(void) = &record.void {
+        lines.push(format!("void: {void}"));
+    }
+    for warning in &record.warnings {
+        lines.push(format!("warning: {warning}"));
+    }
+    for verdict in &record.verdicts {
+        lines.push(format!(
+            "{} {}: {}",
+            verdict.claim.card,
+            verdict.verdict.in_words(),
+            verdict.claim.sentence
+        ));
+        lines.push(format!("   {}", verdict.because));
+    }
+    lines
+}
+
+fn summary_line(cell: &CellPart, merged: &Merged) -> String {
+    let at = |share| merged.response_us.shown(share).map_or_else(|| "–".to_owned(), text::micros);
+    format!(
+        "{:<20}{:>9}{:>9}{:>8}{:>12}{:>10}{:>10}{:>10}",
+        cell.contender,
+        text::count(merged.counts.arrivals),
+        text::three_digits(merged.counts.ok_per_s),
+        text::count(merged.counts.failures()),
+        text::micros(merged.client.cpu_us_per_call + merged.server.cpu_us_per_call),
+        at(0.5),
+        at(0.99),
+        at(0.999)
+    )
+}
