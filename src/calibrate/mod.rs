@@ -23,7 +23,7 @@ use crate::run::disturbance::void_reason;
 use crate::run::{LinkUsed, Network, Pair, Place, Setup, Taken};
 use crate::scenario::{Contender, Link, Workload};
 use crate::text;
-use predict::{Load, percentile};
+use predict::{Load, Own, exponential_us, percentile};
 
 /// What was measured beside what is true, on one machine.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -104,6 +104,10 @@ const RATE_PER_S: f64 = 1_000.0;
 const FREEZE_RATE_PER_S: f64 = 200.0;
 const FREEZE: Freeze = Freeze { span: Duration::from_millis(300), period: Duration::from_millis(1_500) };
 const DELAY: Duration = Duration::from_millis(2);
+/// What a protocol and the machine take for themselves is read at this delay.
+const SHORT_DELAY: Duration = Duration::from_micros(500);
+/// Calls per second under a delay: one in 1.25 ms, so that neither delay ends while the next call is being sent.
+const DELAYED_RATE_PER_S: f64 = 800.0;
 const FAILS_EVERY: u64 = 20;
 const DISTURBED_EVERY: u64 = 50;
 /// How long calls go as fast as they can.
@@ -233,42 +237,49 @@ impl Bench<'_> {
         let steady = open_round(RATE_PER_S, Duration::from_secs(2));
         let at_once = Behaviour::fixed(Duration::ZERO);
 
-        let mut floor = self.load_calls(at_once, steady)?;
-        let apart = spacings_ns(&floor.pair.arrivals()?, Duration::from_secs_f64(1.0 / RATE_PER_S));
+        let mut prompt = self.load_calls(at_once, steady)?;
+        let apart = spacings_ns(&prompt.pair.arrivals()?, Duration::from_secs_f64(1.0 / RATE_PER_S));
         let spacing = |share| (0.0, percentile(&apart, share) / 1e3, apart.len() as u64);
         let what = "arrivals 1 ms apart, off at the server";
         rows.push(
-            self.time(&floor, format!("{what}, p50"), spacing(0.5), SPACING_P50_US, |c| c.spacing_p50_us),
+            self.time(&prompt, format!("{what}, p50"), spacing(0.5), SPACING_P50_US, |c| c.spacing_p50_us),
         );
         rows.push(
-            self.tail(&floor, format!("{what}, p99"), spacing(0.99), SPACING_P99_US, |c| c.spacing_p99_us),
+            self.tail(&prompt, format!("{what}, p99"), spacing(0.99), SPACING_P99_US, |c| c.spacing_p99_us),
         );
 
-        let delayed = self.load_calls(Behaviour::fixed(DELAY), steady)?;
-        // A call without a delay, before and after: what the protocol and the machine take for themselves.
-        let after = self.load_calls(at_once, steady)?;
-        let floor_us = f64::midpoint(floor.response().p50, after.response().p50);
-        let found = delayed.response();
+        // A short known delay, before and after, takes the timers and wakes the cores as the long ones do.
+        let known = open_round(DELAYED_RATE_PER_S, Duration::from_millis(2_500));
+        let before = self.load_calls(Behaviour::fixed(SHORT_DELAY), known)?.taken.outcome.histograms.response;
+        let delayed = self.load_calls(Behaviour::fixed(DELAY), known)?;
+        let spread = self.load_calls(Behaviour { delay: Delay::Exponential(DELAY), ..at_once }, known)?;
+        let after = self.load_calls(Behaviour::fixed(SHORT_DELAY), known)?.taken.outcome.histograms.response;
+        let own = Own::beyond(SHORT_DELAY, &before, &after);
+
         let delay_us = DELAY.as_secs_f64() * 1e6;
-        let beyond_floor = |truth: f64, value: f64| (truth, value - floor_us, found.n);
+        let found = delayed.response();
+        let beyond_own = |value: f64| (delay_us, value - own.median_us(), found.n);
         let what = "a delay of 2 ms";
-        let (p50, p99) = (beyond_floor(delay_us, found.p50), beyond_floor(delay_us, found.p99));
+        let (p50, p99) = (beyond_own(found.p50), beyond_own(found.p99));
         rows.push(self.time(&delayed, format!("{what}, p50"), p50, P50_US, |c| c.late_p75_us));
         rows.push(self.tail(&delayed, format!("{what}, p99"), p99, P99_US, |c| c.late_p99_us));
 
-        let spread = self.load_calls(Behaviour { delay: Delay::Exponential(DELAY), ..at_once }, steady)?;
         let found = spread.response();
         let what = "exponential delays of mean 2 ms";
-        // The quantile of the exponential distribution; the draws are spread evenly to within one in n.
-        let truth = |share: f64| -(1.0 - share).ln() * delay_us;
+        // The draws are spread evenly to within one in n.
         for (share, name, value) in [(0.5, "p50", found.p50), (0.9, "p90", found.p90)] {
-            let (pair, tolerance) = (beyond_floor(truth(share), value), P50_US + DRAWS_SHARE * truth(share));
-            rows.push(self.time(&spread, format!("{what}, {name}"), pair, tolerance, |c| c.late_p90_us));
+            let truth = exponential_us(delay_us, share);
+            let measured = value - own.adds_to_exponential_us(delay_us, share);
+            let tolerance = P50_US + DRAWS_SHARE * truth;
+            let found = (truth, measured, found.n);
+            rows.push(self.time(&spread, format!("{what}, {name}"), found, tolerance, |c| c.late_p90_us));
         }
-        let (pair, tolerance) = (beyond_floor(truth(0.99), found.p99), P99_US + DRAWS_SHARE * truth(0.99));
-        rows.push(self.tail(&spread, format!("{what}, p99"), pair, tolerance, |c| c.late_p99_us));
+        let truth = exponential_us(delay_us, 0.99);
+        let found = (truth, found.p99 - own.adds_to_exponential_us(delay_us, 0.99), found.n);
+        let tolerance = P99_US + DRAWS_SHARE * truth;
+        rows.push(self.tail(&spread, format!("{what}, p99"), found, tolerance, |c| c.late_p99_us));
 
-        let frozen = self.freeze(rows, floor_us)?;
+        let frozen = self.freeze(rows, prompt.response().p50)?;
 
         let behaviour = Behaviour { fails_every: NonZeroU64::new(FAILS_EVERY), ..at_once };
         let failing = self.load_calls(behaviour, steady)?;
@@ -291,7 +302,7 @@ impl Bench<'_> {
     }
 
     /// A server that stands still now and then, and its backlog.
-    fn freeze(&self, rows: &mut Vec<Row>, floor_us: f64) -> anyhow::Result<Measured> {
+    fn freeze(&self, rows: &mut Vec<Row>, prompt_us: f64) -> anyhow::Result<Measured> {
         let at_once = Behaviour::fixed(Duration::ZERO);
         // Poisson, so that no two freezes fall together with the same calls: the responses are then spread evenly.
         let model = Model::Open { arrivals: Arrivals::Poisson, rate_per_s: FREEZE_RATE_PER_S };
@@ -305,7 +316,7 @@ impl Bench<'_> {
         let predicted = predicted(&frozen, &behaviour, &round, cost)?;
         let found = frozen.response();
         for (share, name, value) in [(0.9, "p90", found.p90), (0.95, "p95", found.p95)] {
-            let truth = percentile(&predicted, share) / 1e3 + floor_us;
+            let truth = percentile(&predicted, share) / 1e3 + prompt_us;
             let what = format!("a freeze of 300 ms every 1.5 s, {name}");
             let tolerance = FREEZE_SHARE * truth;
             rows.push(self.tail(&frozen, what, (truth, value, found.n), tolerance, |c| c.late_p99_us));

@@ -5,6 +5,7 @@ use std::collections::BinaryHeap;
 use std::time::Duration;
 
 use clock::Mono;
+use hdrhistogram::Histogram;
 use servers::reference::Behaviour;
 
 /// A load as arithmetic sees it.
@@ -42,6 +43,54 @@ impl Load<'_> {
         }
         responses.sort_unstable();
         responses
+    }
+}
+
+/// The quantile of an exponential distribution of this mean: −ln(1 − q) times it.
+pub(super) fn exponential_us(mean_us: f64, share: f64) -> f64 {
+    -(1.0 - share).ln() * mean_us
+}
+
+/// The time that a protocol and the machine take for themselves: what a response took beyond a known delay.
+pub(super) struct Own {
+    delay_us: f64,
+    responses: Histogram<u64>,
+}
+
+impl Own {
+    /// From two loads of that delay, one before and one after what is to be read.
+    pub(super) fn beyond(delay: Duration, before: &Histogram<u64>, after: &Histogram<u64>) -> Own {
+        let mut responses = before.clone();
+        // Both have the recorder's bounds, so that nothing is out of them.
+        let _ = responses.add(after);
+        Own { delay_us: delay.as_secs_f64() * 1e6, responses }
+    }
+
+    pub(super) fn median_us(&self) -> f64 {
+        self.responses.value_at_quantile(0.5) as f64 / 1e3 - self.delay_us
+    }
+
+    /// How much further out than an exponential delay's own quantile that of its sum with this time lies. A quantile of a
+    /// sum is not the sum of the quantiles: P(X + Y ≤ t) = E[F_X(t − Y)], here over the histogram of Y, solved for t.
+    pub(super) fn adds_to_exponential_us(&self, mean_us: f64, share: f64) -> f64 {
+        let below = |time_us: f64| {
+            let (mut sum, mut n) = (0.0, 0.0);
+            for value in self.responses.iter_recorded() {
+                let own_us = value.value_iterated_to() as f64 / 1e3 - self.delay_us;
+                let count = value.count_at_value() as f64;
+                sum += count * (1.0 - (-(time_us - own_us).max(0.0) / mean_us).exp());
+                n += count;
+            }
+            sum / f64::max(n, 1.0)
+        };
+        let quantile_us = exponential_us(mean_us, share);
+        let (mut low, mut high) = (0.0, quantile_us + self.responses.max() as f64 / 1e3);
+        // Sixty halvings of less than an hour come to less than a nanosecond.
+        for _ in 0..60 {
+            let middle = f64::midpoint(low, high);
+            if below(middle) < share { low = middle } else { high = middle }
+        }
+        high - quantile_us
     }
 }
 
@@ -92,5 +141,24 @@ mod tests {
             cost: Duration::ZERO,
         };
         assert_eq!(load.responses_ns(&behaviour, Mono(0)), [20 * MS, 30 * MS, 40 * MS]);
+    }
+
+    /// Y at 0.1 ms shifts every quantile by that; with one call in ten at 2 ms, the mean of X, the quantile moves by
+    /// mean · ln E[exp(Y / mean)] = 2 ms · ln(0.9 · e^0.05 + 0.1 · e) = 0.398 ms, where every Y is below the quantile.
+    #[test]
+    fn what_a_protocol_takes_is_added_as_a_distribution() {
+        let own = |slow_in_ten| {
+            let mut histogram = Histogram::<u64>::new(3).unwrap();
+            histogram.record_n(600_000, 10 - slow_in_ten).unwrap();
+            histogram.record_n(2_500_000, slow_in_ten).unwrap();
+            Own::beyond(Duration::from_micros(500), &histogram, &histogram)
+        };
+        assert!((own(0).median_us() - 100.0).abs() < 1.0);
+        for share in [0.5, 0.9, 0.99] {
+            assert!((own(0).adds_to_exponential_us(2_000.0, share) - 100.0).abs() < 2.0);
+        }
+        let shift_us = 2_000.0 * (0.9 * 0.05_f64.exp() + 0.1 * 1_f64.exp()).ln();
+        let found_us = own(1).adds_to_exponential_us(2_000.0, 0.9);
+        assert!((found_us - shift_us).abs() < 5.0, "{found_us}, not {shift_us}");
     }
 }
