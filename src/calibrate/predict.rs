@@ -54,28 +54,28 @@ pub(super) fn exponential_us(mean_us: f64, share: f64) -> f64 {
 /// The time that a protocol and the machine take for themselves: what a response took beyond a known delay.
 pub(super) struct Own {
     delay_us: f64,
-    responses: Histogram<u64>,
+    /// `None` of no loads.
+    responses: Option<Histogram<u64>>,
 }
 
 impl Own {
-    /// From two loads of that delay, one before and one after what is to be read.
-    pub(super) fn beyond(delay: Duration, before: &Histogram<u64>, after: &Histogram<u64>) -> Own {
-        let mut responses = before.clone();
-        // Both have the recorder's bounds, so that nothing is out of them.
-        let _ = responses.add(after);
+    /// From loads of that delay.
+    pub(super) fn beyond<'a>(delay: Duration, loads: impl Iterator<Item = &'a Histogram<u64>>) -> Own {
+        let responses = loads.cloned().reduce(|sum, next| sum + next);
         Own { delay_us: delay.as_secs_f64() * 1e6, responses }
     }
 
     pub(super) fn median_us(&self) -> f64 {
-        self.responses.value_at_quantile(0.5) as f64 / 1e3 - self.delay_us
+        self.responses.as_ref().map_or(0.0, |all| all.value_at_quantile(0.5) as f64 / 1e3 - self.delay_us)
     }
 
     /// How much further out than an exponential delay's own quantile that of its sum with this time lies. A quantile of a
     /// sum is not the sum of the quantiles: P(X + Y ≤ t) = E[F_X(t − Y)], here over the histogram of Y, solved for t.
     pub(super) fn adds_to_exponential_us(&self, mean_us: f64, share: f64) -> f64 {
+        let Some(responses) = &self.responses else { return 0.0 };
         let below = |time_us: f64| {
             let (mut sum, mut n) = (0.0, 0.0);
-            for value in self.responses.iter_recorded() {
+            for value in responses.iter_recorded() {
                 let own_us = value.value_iterated_to() as f64 / 1e3 - self.delay_us;
                 let count = value.count_at_value() as f64;
                 sum += count * (1.0 - (-(time_us - own_us).max(0.0) / mean_us).exp());
@@ -84,7 +84,7 @@ impl Own {
             sum / f64::max(n, 1.0)
         };
         let quantile_us = exponential_us(mean_us, share);
-        let (mut low, mut high) = (0.0, quantile_us + self.responses.max() as f64 / 1e3);
+        let (mut low, mut high) = (0.0, quantile_us + responses.max() as f64 / 1e3);
         // Sixty halvings of less than an hour come to less than a nanosecond.
         for _ in 0..60 {
             let middle = f64::midpoint(low, high);
@@ -151,7 +151,7 @@ mod tests {
             let mut histogram = Histogram::<u64>::new(3).unwrap();
             histogram.record_n(600_000, 10 - slow_in_ten).unwrap();
             histogram.record_n(2_500_000, slow_in_ten).unwrap();
-            Own::beyond(Duration::from_micros(500), &histogram, &histogram)
+            Own::beyond(Duration::from_micros(500), std::iter::once(&histogram))
         };
         assert!((own(0).median_us() - 100.0).abs() < 1.0);
         for share in [0.5, 0.9, 0.99] {

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 /// Percentiles of a distribution, in µs. A percentile q means something where n(1 − q) ≥ 20; whoever shows one
 /// to people asks [`Quantiles::shown`].
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Quantiles {
     /// Values.
     pub n: u64,

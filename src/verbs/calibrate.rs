@@ -31,7 +31,7 @@ pub struct Options {
 }
 
 /// For the estimate.
-const SECONDS_A_PROTOCOL: u32 = 30;
+const SECONDS_A_PROTOCOL: u32 = 40;
 /// Where the machine's own table is kept, for the footers of reports.
 const KEPT: &str = "results/calibration.json";
 
@@ -117,13 +117,14 @@ fn ending(calibration: &Calibration) -> Ending {
 fn line(row: &Row) -> String {
     let [truth, measured, tolerance] =
         [row.truth, row.measured, row.tolerance].map(|value| row.unit.show(value));
+    let uncertainty = row.uncertainty.map_or_else(String::new, |half| format!("(± {})", row.unit.show(half)));
     let outcome = match &row.outcome {
         Outcome::Within => "ok".to_owned(),
         Outcome::Off => "OFF".to_owned(),
         Outcome::TooNoisy(why) => format!("too noisy: {why}"),
     };
     format!(
-        "{:<10}{:<56} true {truth:>9}  measured {measured:>9}  ± {tolerance:<9} n = {:<7} {outcome}",
+        "{:<10}{:<48} true {truth:>9}  measured {measured:>9} {uncertainty:<13} allowed ± {tolerance:<9} n = {:<6} {outcome}",
         row.protocol,
         row.what,
         text::count(row.n)

@@ -1,0 +1,243 @@
+//! A protocol on the bench: pairs with behaviours, loaded in turns, and what disturbed them meanwhile.
+
+use std::time::Duration;
+
+use clients::load::{Round, Shape};
+use clients::protocols::Carriage;
+use lab::cores::Layout;
+use lab::probe::Control;
+use lab::stalls::Stalls;
+use proto::{Capability, Protocol};
+use servers::MarketConfig;
+use servers::reference::Behaviour;
+
+use super::{Outcome, Row, Unit};
+use crate::record::Quantiles;
+use crate::run::disturbance::void_reason;
+use crate::run::{Pair, Place, Setup, Taken};
+use crate::scenario::{Contender, Workload};
+use crate::statistics::mean_with_interval;
+use crate::text;
+
+/// Loads that are disturbed from outside are repeated so often.
+const ATTEMPTS: usize = 3;
+/// Bytes through a bare pipe before each group of loads, and after.
+const CONTROLS: u32 = 400;
+/// The share of the time in stalls from which on a tail says nothing.
+const STALL_SHARE_MAX: f64 = 0.001;
+
+/// One protocol on the bench.
+pub(super) struct Bench<'a> {
+    pub(super) place: &'a Place<'a>,
+    pub(super) protocol: Protocol,
+    pub(super) stalls: Stalls,
+    /// The bare pipe at the beginning.
+    pub(super) base: Control,
+}
+
+/// What a pair is loaded with, a round at a time.
+#[derive(Clone, Copy)]
+pub(super) struct Turn {
+    pub(super) operation: Capability,
+    pub(super) behaviour: Behaviour,
+    pub(super) shape: Shape,
+    pub(super) round: Round,
+}
+
+/// A pair and its rounds.
+pub(super) struct Loaded {
+    pub(super) pair: Pair,
+    pub(super) rounds: Vec<Taken>,
+}
+
+impl Loaded {
+    /// The responses of all rounds.
+    pub(super) fn response(&self) -> Quantiles {
+        let all = self.rounds.iter().map(|taken| taken.outcome.histograms.response.clone());
+        all.reduce(|sum, next| sum + next).map_or_else(Quantiles::default, |all| Quantiles::of(&all))
+    }
+
+    /// A figure of each round's responses.
+    pub(super) fn each(&self, read: impl Fn(&Quantiles) -> f64) -> Vec<f64> {
+        self.rounds.iter().map(|taken| read(&Quantiles::of(&taken.outcome.histograms.response))).collect()
+    }
+}
+
+/// What disturbed a group of loads from outside.
+pub(super) struct Surroundings {
+    disturbed: Option<String>,
+    /// What a bare pipe between the two cores was off by, before or after.
+    control: Control,
+    /// How much later its median was than when this protocol's turn began, in µs.
+    drift_us: f64,
+    /// A loop that does nothing was stalled: tails say nothing then.
+    stalled: Option<String>,
+}
+
+/// In what respect a bare pipe stands for a figure, and whether single events move it.
+#[derive(Clone, Copy)]
+pub(super) struct Respect {
+    pub(super) control_us: fn(&Control) -> f64,
+    pub(super) tail: bool,
+}
+
+/// A figure that was read, beside what it should be.
+pub(super) struct Found {
+    pub(super) truth: f64,
+    pub(super) measured: f64,
+    pub(super) tolerance: f64,
+    pub(super) n: u64,
+    /// How far off it was in each round.
+    pub(super) off_by_round: Vec<f64>,
+}
+
+impl Bench<'_> {
+    /// Loads a pair a turn, one after the other and so many rounds: what changes on the machine meanwhile hurts all alike.
+    pub(super) fn load<const N: usize>(
+        &self,
+        turns: [Turn; N],
+        rounds: usize,
+    ) -> anyhow::Result<([Loaded; N], Surroundings)> {
+        let before = control(self.place.layout)?;
+        let mut loaded = Vec::with_capacity(N);
+        for turn in &turns {
+            loaded.push(Loaded { pair: self.open(turn)?, rounds: Vec::with_capacity(rounds) });
+        }
+        let mut disturbed = None;
+        for nth in 0..rounds {
+            for (turn, loaded) in turns.iter().zip(&mut loaded) {
+                let taken = self.one_round(turn, loaded, nth as u64, &mut disturbed)?;
+                loaded.rounds.push(taken);
+            }
+        }
+        let control = before.worse(control(self.place.layout)?);
+        let drift_us = control.late_p50_us - self.base.late_p50_us;
+        let loaded = <[Loaded; N]>::try_from(loaded).map_err(|_| anyhow::anyhow!("a turn was lost"))?;
+        Ok((loaded, Surroundings { disturbed, control, drift_us, stalled: self.stalled() }))
+    }
+
+    /// Again where it was disturbed from outside, up to a point.
+    fn one_round(
+        &self,
+        turn: &Turn,
+        loaded: &mut Loaded,
+        nth: u64,
+        disturbed: &mut Option<String>,
+    ) -> anyhow::Result<Taken> {
+        let round = Round { seed: turn.round.seed + nth, ..turn.round };
+        let pushes = turn.operation == Capability::Subscribe;
+        let mut attempt = 1;
+        loop {
+            let taken = self.place.load(&mut loaded.pair, turn.shape, round, &mut |_| ())?;
+            let reason = void_reason(&taken, pushes);
+            if reason.is_none() || attempt == ATTEMPTS {
+                *disturbed = disturbed.take().or(reason);
+                return Ok(taken);
+            }
+            attempt += 1;
+        }
+    }
+
+    fn open(&self, turn: &Turn) -> anyhow::Result<Pair> {
+        let workload = Workload {
+            operation: turn.operation,
+            symbols: 1,
+            candles: 1,
+            model: turn.round.model,
+            ticks_per_s: 0.0,
+            time_out: turn.round.time_out,
+            handler_wait: Duration::ZERO,
+            handler_cpu: Duration::ZERO,
+        };
+        let name = self.protocol.name().to_owned();
+        let contender = Contender { name, carriage: carriage(self.protocol) };
+        let market = MarketConfig { behaviour: Some(turn.behaviour), ..MarketConfig::default() };
+        let setup = Setup { market, workload: &workload, conformance: false };
+        Ok(self.place.open(&contender, &setup)?.0)
+    }
+
+    fn stalled(&self) -> Option<String> {
+        (self.stalls.share > STALL_SHARE_MAX).then(|| {
+            format!(
+                "a loop that does nothing lost {:.2} % of the time in gaps of up to {:.1} ms",
+                self.stalls.share * 100.0,
+                self.stalls.longest.as_secs_f64() * 1e3
+            )
+        })
+    }
+
+    /// A time in µs, judged.
+    pub(super) fn time(&self, among: &Surroundings, what: String, found: &Found, respect: Respect) -> Row {
+        let uncertainty = mean_with_interval(&found.off_by_round).map(|(_, half)| half);
+        let noise = among.noise(respect, found.tolerance).or_else(|| {
+            let half = uncertainty?;
+            let off = (found.measured - found.truth).abs();
+            (off - half <= found.tolerance).then(|| {
+                let (half, rounds) = (text::micros(half), found.off_by_round.len());
+                format!("its {rounds} rounds leave ± {half} (95 %)")
+            })
+        });
+        self.row(what, Unit::Micros, found, uncertainty, noise)
+    }
+
+    /// A count or a share, which noise does not move unless it makes calls fail.
+    pub(super) fn exact(&self, among: &Surroundings, what: &str, unit: Unit, found: &Found) -> Row {
+        self.row(what.to_owned(), unit, found, None, among.disturbed.clone())
+    }
+
+    fn row(
+        &self,
+        what: String,
+        unit: Unit,
+        found: &Found,
+        uncertainty: Option<f64>,
+        noise: Option<String>,
+    ) -> Row {
+        let Found { truth, measured, tolerance, n, .. } = *found;
+        let within = (measured - truth).abs() <= tolerance + 1e-9;
+        let outcome = match noise {
+            _ if within => Outcome::Within,
+            Some(noise) => Outcome::TooNoisy(noise),
+            None => Outcome::Off,
+        };
+        let protocol = self.protocol.name().to_owned();
+        Row { protocol, what, unit, truth, measured, tolerance, uncertainty, n, outcome }
+    }
+}
+
+impl Surroundings {
+    /// Why a figure cannot be read to within a tolerance here: what a bare pipe is off by in the same respect takes half of it.
+    fn noise(&self, respect: Respect, tolerance_us: f64) -> Option<String> {
+        let pipe = |is: &str, us: f64| {
+            let said = || format!("a bare pipe between the two cores {is} {}", text::micros(us));
+            (us > tolerance_us / 2.0).then(said)
+        };
+        let stalled = self.stalled.clone().filter(|_| respect.tail);
+        self.disturbed
+            .clone()
+            .or_else(|| pipe("is itself off by", (respect.control_us)(&self.control)))
+            .or_else(|| pipe("became later meanwhile, by", self.drift_us))
+            .or(stalled)
+    }
+}
+
+/// A bare pipe from the client's core to the server's.
+pub(super) fn control(layout: &Layout) -> std::io::Result<Control> {
+    let client = layout.client.first().copied().unwrap_or(layout.server);
+    Control::watch(client, layout.server, Duration::from_millis(1), CONTROLS)
+}
+
+/// The way of carrying that stands for a protocol.
+fn carriage(protocol: Protocol) -> Carriage {
+    use clients::HttpVersion::Http1;
+    use proto::encoding::Encoding::Json;
+    match protocol {
+        Protocol::Rest => Carriage::Rest { http: Http1, encoding: Json },
+        Protocol::GraphQl => Carriage::GraphQl { http: Http1, persisted: false },
+        Protocol::Grpc => Carriage::Grpc,
+        Protocol::Sse => Carriage::Sse { http: Http1 },
+        Protocol::WebSocket => Carriage::WebSocket { encoding: Json },
+        Protocol::Tcp => Carriage::Tcp,
+        Protocol::Udp => Carriage::Udp,
+    }
+}
