@@ -10,21 +10,30 @@ use crate::verbs;
 /// How a verb ended, as a process says it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ending {
-    /// Fine, whatever the verdicts.
-    Fine = 0,
-    /// Something failed.
-    Error = 1,
-    /// What was typed makes no sense.
-    Usage = 2,
-    /// A threshold failed.
-    Threshold = 3,
-    /// The machine was too noisy: what was measured says nothing.
-    Void = 4,
+    /// Fine, whatever the verdicts: 0.
+    Fine,
+    /// Something failed: 1.
+    Error,
+    /// What was typed makes no sense: 2.
+    Usage,
+    /// A threshold failed: 3.
+    Threshold,
+    /// The machine was too noisy, and what was measured says nothing: 4.
+    Void,
+    /// As a command that was run ended.
+    OfCommand(u8),
 }
 
 impl From<Ending> for ExitCode {
     fn from(ending: Ending) -> ExitCode {
-        ExitCode::from(ending as u8)
+        ExitCode::from(match ending {
+            Ending::Fine => 0,
+            Ending::Error => 1,
+            Ending::Usage => 2,
+            Ending::Threshold => 3,
+            Ending::Void => 4,
+            Ending::OfCommand(code) => code,
+        })
     }
 }
 
@@ -55,10 +64,19 @@ enum Verb {
     Compare(verbs::compare::Options),
     /// Draw the HTML again from records, or export them.
     Report(verbs::report::Options),
+    /// Run any program between two hosts, over a link with delay, loss and a rate.
+    Lab(verbs::lab::Options),
     /// Measure servers whose answers are known, and print what was measured beside what is true.
     Calibrate(verbs::calibrate::Options),
     /// Say what this machine can measure, what spoils it, and what to do.
     Doctor(verbs::doctor::Options),
+    /// The first process of a guest of `lab`.
+    #[command(hide = true, name = lab::guest::INIT)]
+    Init {
+        /// What it starts.
+        #[arg(last = true)]
+        words: Vec<String>,
+    },
     /// A child of `run`.
     #[command(hide = true)]
     Agent {
@@ -78,6 +96,8 @@ pub fn main() -> ExitCode {
         Verb::Serve(options) => verbs::serve::serve(&options),
         Verb::Compare(options) => verbs::compare::compare_records(&options),
         Verb::Report(options) => verbs::report::report(&options),
+        Verb::Lab(options) => verbs::lab::lab(&options),
+        Verb::Init { words } => return lab::guest::init(&words).into(),
         Verb::Calibrate(options) => verbs::calibrate::calibrate_machine(&options),
         Verb::Doctor(options) => verbs::doctor::doctor(&options),
         Verb::Agent { agent } => return agent_ending(agent),

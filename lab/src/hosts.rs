@@ -18,6 +18,12 @@ pub enum HostError {
          (sysctl kernel.unprivileged_userns_clone=1; on Ubuntu also kernel.apparmor_restrict_unprivileged_userns=0)"
     )]
     NotAllowed(io::Error),
+    /// Links need a device that this process may not open.
+    #[error(
+        "this process may open no TUN device ({0}): load the module (modprobe tun), and let this user open /dev/net/tun \
+         (mknod /dev/net/tun c 10 200; chmod 666 /dev/net/tun; in a container: --device /dev/net/tun)"
+    )]
+    NoTun(io::Error),
     /// A namespace was made, and something in it was refused.
     #[error("{what}: {source}")]
     Refused {
@@ -46,6 +52,7 @@ impl Host {
     pub fn new() -> Result<Host, HostError> {
         let made = on_a_thread(|| {
             unshare(CloneFlags::CLONE_NEWNET)?;
+            choose_congestion_control()?;
             Ok(OwnedFd::from(File::open("/proc/thread-self/ns/net")?))
         });
         let namespace = made.map_err(|error| match error.kind() {
@@ -53,6 +60,14 @@ impl Host {
             _ => HostError::Refused { what: "making a network namespace", source: error },
         })?;
         Ok(Host { namespace })
+    }
+
+    /// The congestion control of its TCP sockets, read back.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn congestion_control(&self) -> io::Result<String> {
+        self.on(|| Ok(fs::read_to_string(CONGESTION_CONTROL)?.trim().to_owned()))
     }
 
     /// Does something on this host, on a thread that ends with it.
@@ -65,6 +80,15 @@ impl Host {
             act()
         })
     }
+}
+
+/// Of the host that the reading or writing thread is on.
+const CONGESTION_CONTROL: &str = "/proc/sys/net/ipv4/tcp_congestion_control";
+
+/// Cubic for every TCP socket of a host; a new one may come with something else. Where it is refused, reno, which every kernel
+/// has: what it came to is read back.
+fn choose_congestion_control() -> io::Result<()> {
+    fs::write(CONGESTION_CONTROL, "cubic").or_else(|_| fs::write(CONGESTION_CONTROL, "reno"))
 }
 
 impl AsFd for Host {
@@ -135,13 +159,13 @@ async fn plug_in(handle: Handle, name: &str, address: Ipv4Addr) -> Result<(), rt
     Ok(())
 }
 
-fn index_of(name: &str) -> Result<u32, rtnetlink::Error> {
+pub(crate) fn index_of(name: &str) -> Result<u32, rtnetlink::Error> {
     nix::net::if_::if_nametoindex(name)
         .map_err(|error| rtnetlink::Error::NamespaceError(format!("no interface {name}: {error}")))
 }
 
 /// Asks the kernel something about the network of the calling thread's host.
-fn netlink<F, A>(ask: F) -> io::Result<()>
+pub(crate) fn netlink<F, A>(ask: F) -> io::Result<()>
 where
     F: FnOnce(Handle) -> A,
     A: Future<Output = Result<(), rtnetlink::Error>>,
@@ -252,6 +276,13 @@ mod tests {
         assert!((packets..packets + 40).contains(&sent.sent_packets), "{sent:?}");
         assert!(sent.sent_bytes >= (1 << 20) + 66 * packets, "{sent:?}");
         assert_eq!((sent.sent_bytes, sent.sent_packets), (far.received_bytes, far.received_packets));
+    }
+
+    #[test]
+    fn hosts_have_one_congestion_control() {
+        let Some(cable) = cable() else { return };
+        let [client, server] = [&cable.client, &cable.server].map(|host| host.congestion_control().unwrap());
+        assert!(client == server && ["cubic", "reno"].contains(&client.as_str()), "{client} {server}");
     }
 
     #[test]

@@ -1,12 +1,14 @@
-//! The laboratory: child processes that never outlive the command, pinning, meters, hosts and the cable between
+//! The laboratory: child processes that never outlive the command, pinning, meters, hosts, the cable and the links between
 //! them, and what this machine is.
 //!
 //! It knows nothing of protocols, scenarios or statistics.
 
 pub mod child;
 pub mod cores;
+pub mod guest;
 pub mod hosts;
 pub mod machine;
 pub mod meter;
 pub mod probe;
 pub mod stalls;
+pub mod wan;

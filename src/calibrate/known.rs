@@ -86,6 +86,7 @@ const P90: Percentile = Percentile {
     tolerance_us: P50_US,
     respect: middle(|control| control.late_p90_us),
 };
+const P95: Percentile = Percentile { name: "p95", share: 0.95, read: |quantiles| quantiles.p95, ..P90 };
 const P99: Percentile = Percentile {
     name: "p99",
     share: 0.99,
@@ -207,9 +208,9 @@ fn freeze(bench: &Bench<'_>, rows: &mut Vec<Row>, prompt_us: f64) -> anyhow::Res
     let mut all = predicted.concat();
     all.sort_unstable();
     let response = loaded.response();
-    let percentiles: [(_, _, fn(&Quantiles) -> f64); 2] =
-        [("p90", 0.9, |quantiles| quantiles.p90), ("p95", 0.95, |quantiles| quantiles.p95)];
-    for (name, share, read) in percentiles {
+    for Percentile { name, share, read, respect, .. } in
+        [P90, P95].map(|of| Percentile { respect: P99.respect, ..of })
+    {
         let truth = |predicted: &[u64]| percentile(predicted, share) / 1e3 + prompt_us;
         let by_round = loaded.each(read).into_iter().zip(&predicted);
         let found = Found {
@@ -220,7 +221,7 @@ fn freeze(bench: &Bench<'_>, rows: &mut Vec<Row>, prompt_us: f64) -> anyhow::Res
             off_by_round: by_round.map(|(value, predicted)| value - truth(predicted)).collect(),
         };
         let what = format!("a freeze of 300 ms every 1.5 s, {name}");
-        rows.push(bench.time(&among, what, &found, P99.respect));
+        rows.push(bench.time(&among, what, &found, respect));
     }
     if bench.protocol == Protocol::Udp {
         let drops = |taken: &Taken| taken.wire.client.udp_drops + taken.wire.server.udp_drops;

