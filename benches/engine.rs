@@ -68,7 +68,7 @@ fn one_round(model: Model) -> (Duration, u64) {
     let runtime = clients::local_runtime().expect("a runtime");
     runtime.block_on(async {
         let clock = Clock::System;
-        let shape = Shape { connections: 8, in_flight: 4 };
+        let shape = Shape { connections: 8, in_flight: 4, cold: false };
         let driver = Driver::open(clock.clone(), Nothing, shape, &[()], Arc::new(Live::default())).await;
         let driver = driver.expect("nothing to fail");
         let schedule = match model {

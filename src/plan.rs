@@ -170,7 +170,7 @@ impl Plan {
         #[derive(serde::Serialize)]
         struct Decided<'a> {
             scenario: &'a str,
-            link: Link,
+            link: &'a Link,
             capacity: &'a Option<CapacitySearch>,
             workload: &'a Workload,
             claims: &'a [Claim],
@@ -179,7 +179,7 @@ impl Plan {
         }
         let decided = Decided {
             scenario: &scenario.name,
-            link: scenario.link,
+            link: &scenario.link,
             capacity: &scenario.capacity,
             workload: &scenario.workload,
             claims: &scenario.claims,

@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd};
 use std::os::unix::process::CommandExt as _;
-use std::process::{Child, Command, ExitStatus};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
 use nix::sched::{CloneFlags, setns, unshare};
@@ -43,7 +43,8 @@ impl Guest {
         command.arg0("wirebench").arg(INIT).arg("--").args(words);
         command.envs(environment.iter().map(|(name, value)| (name, value)));
         if !foreground {
-            command.process_group(0);
+            // What it says is for people: the other's output is data.
+            command.process_group(0).stdin(Stdio::null()).stdout(io::stderr());
         }
         let namespace = host.as_fd().as_raw_fd();
         // SAFETY: prctl and setns are system calls, async-signal-safe, and touch no memory of the parent's; the namespace's

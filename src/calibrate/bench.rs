@@ -150,7 +150,7 @@ impl Bench<'_> {
             handler_cpu: Duration::ZERO,
         };
         let name = self.protocol.name().to_owned();
-        let contender = Contender { name, carriage: carriage(self.protocol) };
+        let contender = Contender { name, carriage: carriage(self.protocol), cold_round_trips: None };
         let market = MarketConfig { behaviour: Some(turn.behaviour), ..MarketConfig::default() };
         let setup = Setup { market, workload: &workload, conformance: false };
         Ok(self.place.open(&contender, &setup)?.0)

@@ -30,8 +30,8 @@ const FAILS_EVERY: u64 = 20;
 const DISTURBED_EVERY: u64 = 50;
 /// How long calls go as fast as they can.
 const SATURATED: Duration = Duration::from_millis(300);
-const SHAPE: Shape = Shape { connections: 64, in_flight: 1 };
-const SUBSCRIBERS: Shape = Shape { connections: 4, in_flight: 1 };
+const SHAPE: Shape = Shape { connections: 64, in_flight: 1, cold: false };
+const SUBSCRIBERS: Shape = Shape { connections: 4, in_flight: 1, cold: false };
 const WARM_UP: Duration = Duration::from_millis(100);
 const TIME_OUT: Duration = Duration::from_secs(2);
 /// Rounds of a delay, and how long each is.

@@ -101,10 +101,10 @@ pub fn calibrate(
     protocols: &[Protocol],
     layout: &Layout,
     machine: String,
-    link: Link,
+    link: &Link,
     tell: &mut dyn FnMut(Told<'_>),
 ) -> anyhow::Result<Calibration> {
-    let (network, link) = Network::build(link);
+    let (network, link) = Network::build(link, 1)?;
     let mut calibration = Calibration {
         made_at_us: clock::wall_time_us(),
         machine,

@@ -14,16 +14,16 @@ use proto::encoding::Encoding;
 use super::comparison::{aa_pairs, comparisons};
 use super::verdict::judge;
 use super::{
-    CapacityPart, CellPart, ConformancePart, Counts, EndPart, EndPerCall, MemoryPart, MemoryPoint, Merged,
-    PlanPart, Quantiles, Record, RoundPart, SCHEMA, ScenarioPart, TicksPart, Tool, TrafficPart, WirePart,
-    WirePerCall,
+    CapacityPart, CellPart, ConformancePart, Counts, Distance, EndPart, EndPerCall, MemoryPart, MemoryPoint,
+    Merged, PlanPart, Quantiles, Record, RoundPart, SCHEMA, ScenarioPart, TicksPart, Tool, TrafficPart,
+    WirePart, WirePerCall,
 };
 use crate::calibrate::Calibration;
 use crate::plan::{Cell, Plan};
 use crate::run::disturbance::client_limited;
 use crate::run::{EndUse, Held, Measurement, Memory, Results, Wire};
 use crate::scenario::{Link, Scenario};
-use crate::statistics::{mean, slope};
+use crate::statistics::{mean, mean_with_interval, slope};
 
 /// The p99 of the engine's own lateness above which a record carries a warning, in µs.
 const LAG_P99_US_MAX: f64 = 500.0;
@@ -243,9 +243,30 @@ fn cell_part(index: usize, cell: &Cell, plan: &Plan, results: &Results) -> CellP
         in_flight: cell.condition.shape.in_flight,
         rate_per_s,
         arrivals: arrivals.to_owned(),
+        cold: cell.condition.shape.cold,
+        distance: distance(cell, &measured, results),
         not_offered: cell.not_offered.clone(),
         merged: merge(&measured, plan, loopback),
     }
+}
+
+/// A warm call crosses the distance once; of a cold one the scenario predicts how often.
+fn distance(cell: &Cell, measured: &[&Measurement], results: &Results) -> Option<Distance> {
+    let link = cell.condition.link.as_ref().or(results.link.as_ref().map(|used| &used.link))?;
+    let round_trip_us = micros(link.round_trip()?);
+    let counted = measured.iter().filter(|measurement| measurement.void.is_none());
+    let trips = |measurement: &&Measurement| {
+        let median_ns = measurement.outcome.histograms.response.value_at_quantile(0.5);
+        median_ns as f64 / 1e3 / round_trip_us
+    };
+    let trips: Vec<f64> = counted.map(trips).collect();
+    Some(Distance {
+        link: link.name().to_owned(),
+        round_trip_us,
+        predicted: if cell.condition.shape.cold { cell.contender.cold_round_trips } else { Some(1) },
+        round_trips: (!trips.is_empty()).then(|| mean(&trips)),
+        uncertainty: mean_with_interval(&trips).map(|(_, half)| half),
+    })
 }
 
 fn in_words(carriage: Carriage) -> String {

@@ -176,10 +176,42 @@ pub struct CellPart {
     pub rate_per_s: Option<f64>,
     /// `constant`, `poisson` or `closed`.
     pub arrivals: String,
+    /// Each call opened a connection of its own.
+    #[serde(default)]
+    pub cold: bool,
+    /// What the two ends talked over here, and its delay there and back in µs; absent where it has none.
+    #[serde(default)]
+    pub distance: Option<Distance>,
     /// Why it was not measured, if it was not.
     pub not_offered: Option<String>,
     /// All its rounds that count together; absent where there is none.
     pub merged: Option<Merged>,
+}
+
+/// A delay between the two ends, and how often a call crossed it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Distance {
+    /// The link, in words.
+    pub link: String,
+    /// Its delay there and back, in µs.
+    pub round_trip_us: f64,
+    /// Round trips that a call takes by arithmetic.
+    pub predicted: Option<u32>,
+    /// Median response time over that delay, mean of the rounds; absent where nothing counts.
+    pub round_trips: Option<f64>,
+    /// Half of its 95 % interval over rounds (Student's t).
+    pub uncertainty: Option<f64>,
+}
+
+impl Distance {
+    /// How far off a prediction of round trips may be.
+    pub const TOLERANCE: f64 = 0.15;
+
+    /// Whether what was measured is what arithmetic says; `None` where one of them is missing.
+    pub fn as_predicted(&self) -> Option<bool> {
+        let off = self.round_trips? - f64::from(self.predicted?);
+        Some(off.abs() <= Distance::TOLERANCE)
+    }
 }
 
 /// All rounds of a cell together.

@@ -4,7 +4,7 @@ use super::chart::{NARROW, WIDE};
 use super::curve::{Curve, curves};
 use super::view::utc;
 use crate::calibrate::{self, Calibration};
-use crate::record::{CapacityPart, CellPart, MemoryPart, Merged, Record};
+use crate::record::{CapacityPart, CellPart, Distance, MemoryPart, Merged, Record};
 use crate::text;
 
 /// What the searches for capacity under one condition came to.
@@ -34,6 +34,41 @@ pub(super) fn capacity(record: &Record, condition: &str, order: &[&str]) -> Opti
         objective: first.objective.clone(),
         charts: [draw(WIDE), draw(NARROW)],
         lines: all.iter().map(|curve| (curve.name.clone(), curve.words.clone())).collect(),
+    })
+}
+
+/// How often a contender's calls crossed the distance: a line of the table.
+pub(super) struct DistanceRow {
+    pub(super) name: String,
+    pub(super) predicted: String,
+    /// With half of its interval.
+    pub(super) measured: String,
+    pub(super) response: String,
+    /// In a word, and its class.
+    pub(super) outcome: (&'static str, &'static str),
+}
+
+pub(super) fn distance_row(cell: &CellPart) -> Option<DistanceRow> {
+    let distance = cell.distance.as_ref()?;
+    Some(DistanceRow {
+        name: cell.contender.clone(),
+        predicted: distance.predicted.map_or_else(|| "–".to_owned(), |trips| trips.to_string()),
+        measured: round_trips(distance)?,
+        response: text::micros(distance.round_trips? * distance.round_trip_us),
+        outcome: match distance.as_predicted() {
+            Some(true) => ("as predicted", "holds"),
+            Some(false) => ("not as predicted", "fails"),
+            None => ("not predicted", "open"),
+        },
+    })
+}
+
+/// Round trips with half of their interval.
+pub(super) fn round_trips(distance: &Distance) -> Option<String> {
+    let trips = distance.round_trips?;
+    Some(match distance.uncertainty {
+        Some(half) => format!("{trips:.2} ± {half:.2}"),
+        None => format!("{trips:.2}"),
     })
 }
 

@@ -1,5 +1,6 @@
 //! What a run came to, in lines for a terminal.
 
+use super::tables::round_trips;
 use super::view::aa_lines;
 use crate::record::{CellPart, Merged, Record};
 use crate::text;
@@ -31,6 +32,15 @@ pub fn summary_lines(record: &Record) -> Vec<String> {
                 ),
             });
         }
+    }
+    for cell in &record.cells {
+        let Some((distance, measured)) =
+            cell.distance.as_ref().and_then(|distance| Some((distance, round_trips(distance)?)))
+        else {
+            continue;
+        };
+        let predicted = distance.predicted.map_or_else(String::new, |trips| format!(", predicted {trips}"));
+        lines.push(format!("round trips {}: {} {measured}{predicted}", cell.condition, cell.contender));
     }
     for condition in record.conditions() {
         lines.extend(aa_lines(record, condition).into_iter().map(|line| format!("A/A {condition}: {line}")));

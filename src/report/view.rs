@@ -9,7 +9,8 @@ use super::chart::{self, Bar, Line, NARROW, WIDE};
 use super::curve::{Curve, time_line};
 use super::forest::{self, forest};
 use super::tables::{
-    CalibrationRow, CapacityView, CostRow, MemoryRow, calibration, capacity, cost_row, memory_row,
+    CalibrationRow, CapacityView, CostRow, DistanceRow, MemoryRow, calibration, capacity, cost_row,
+    distance_row, memory_row,
 };
 use crate::record::{
     AaPair, CellPart, Difference, Merged, Quantiles, Record, RoundPart, Verdict, VerdictWord, printable,
@@ -65,6 +66,8 @@ struct ConditionView {
     aa: Vec<String>,
     /// Latency against rate, where capacity was searched for: the objective, the chart, a sentence a contender.
     capacity: Option<CapacityView>,
+    /// Where the two ends lie apart: the link and its round trip, and a line a contender.
+    distance: Option<(String, Vec<DistanceRow>)>,
     rows: Vec<Row>,
     costs: Vec<CostRow>,
     not_offered: Vec<(String, String)>,
@@ -224,6 +227,11 @@ fn condition(record: &Record, name: &str, order: &[&str]) -> ConditionView {
         aa: aa_lines(record, name),
         capacity: capacity(record, name, order),
         costs: measured.iter().map(|(_, cell, merged)| cost_row(cell, merged)).collect(),
+        distance: cells.iter().find_map(|(_, cell)| cell.distance.as_ref()).map(|distance| {
+            let link =
+                format!("'{}', {} there and back", distance.link, text::micros(distance.round_trip_us));
+            (link, cells.iter().filter_map(|(_, cell)| distance_row(cell)).collect())
+        }),
         rows: measured
             .iter()
             .map(|(index, cell, merged)| row(record, *index, cell, merged, chart::marker(nth(cell))))
@@ -330,6 +338,9 @@ fn condition_in_words(cell: &CellPart, operation: &str) -> String {
         Some(rate) => format!("{} arrivals per second ({})", text::three_digits(rate), cell.arrivals),
         None => "closed loop: each slot calls again when its call is done".to_owned(),
     };
+    if cell.cold {
+        return format!("{} callers, each call on a connection of its own, {load}", cell.connections);
+    }
     format!("{} {connections} × {} in flight, {load}", cell.connections, cell.in_flight)
 }
 
@@ -462,11 +473,20 @@ fn facts(record: &Record) -> Vec<(&'static str, String)> {
     ]
 }
 
-fn link_in_words(record: &Record) -> &'static str {
-    match record.link.as_ref().map(|used| used.link) {
-        Some(Link::Cable) => "a cable between two hosts: a veth pair of MTU 1500 between network namespaces",
-        Some(Link::Loopback) => "loopback",
-        None => "nothing",
+fn link_in_words(record: &Record) -> String {
+    let Some(used) = &record.link else { return "nothing".to_owned() };
+    let link = match &used.link {
+        Link::Cable => {
+            "a cable between two hosts: a veth pair of MTU 1500 between network namespaces".to_owned()
+        }
+        Link::Loopback => "loopback".to_owned(),
+        Link::Wan(link) => {
+            format!("the link '{}' between two hosts, by a router in user space", link.words())
+        }
+    };
+    match &used.congestion_control {
+        Some(control) => format!("{link}; TCP with {control}"),
+        None => link,
     }
 }
 

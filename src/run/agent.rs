@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
+use clients::cold::Cold;
 use clients::conformance;
 use clients::load::{Calls, Engine, Job, Outcome, Pushes, Round, Sessions, Shape};
 use clients::market::Checked;
@@ -156,10 +157,15 @@ impl<I: BufRead> Visit for Client<'_, I> {
         let operations = workload::operations(&open.workload, &data);
         let checked = Checked(connector.clone());
         let (market_seed, orders) = (open.market_seed, operations.clone());
-        let start: Box<dyn Fn(Shape) -> anyhow::Result<Engine> + '_> = match open.workload.operation {
+        let start: Starter<'_> = match open.workload.operation {
             Capability::Subscribe => starter(open, Pushes { connector, market_seed }),
             Capability::Session => starter(open, Sessions { connector, orders, market_seed }),
-            _ => starter(open, Calls { connector: checked.clone(), requests: orders }),
+            _ => {
+                let cold = Calls { connector: Cold(checked.clone()), requests: orders.clone() };
+                let warm = Calls { connector: checked.clone(), requests: orders };
+                let (cold, warm) = (starter(open, cold), starter(open, warm));
+                Box::new(move |shape| if shape.cold { cold(shape) } else { warm(shape) })
+            }
         };
         let mut engine = None;
         write_message(&mut stdout(), &FromClient::Opened { conformance })?;
@@ -191,8 +197,10 @@ impl<I: BufRead> Visit for Client<'_, I> {
     }
 }
 
+type Starter<'a> = Box<dyn Fn(Shape) -> anyhow::Result<Engine> + 'a>;
+
 /// Starts engines of one job.
-fn starter<J: Job>(open: &Open, job: J) -> Box<dyn Fn(Shape) -> anyhow::Result<Engine> + '_> {
+fn starter<J: Job>(open: &Open, job: J) -> Starter<'_> {
     Box::new(move |shape| Ok(Engine::start(&open.cores, &job, shape, lab::cores::pin)?))
 }
 

@@ -5,6 +5,8 @@
 
 use std::time::Duration;
 
+use lab::wan::RouterCount;
+
 use super::{EndUse, Taken};
 
 /// The p99 of the engine's own lateness above which a measurement is void: ten times what a waking core takes here.
@@ -13,6 +15,10 @@ pub(super) const LAG_P99_MAX: Duration = Duration::from_millis(2);
 pub(super) const STEAL_SHARE_MAX: f64 = 0.05;
 /// The share of a core that others may use.
 pub(super) const FOREIGN_SHARE_MAX: f64 = 0.1;
+/// The share of packets that a router may release more than 0.5 ms late: one in a hundred, so that its p99 is below that.
+const ROUTER_LATE_SHARE_MAX: f64 = 0.01;
+/// As many late packets are a few stalls, and not a late router: a hundred packets have no p99.
+const ROUTER_LATE_STALLS: u64 = 20;
 /// The share of its core from which on a client is saturated: then it is late for reasons of its own.
 pub(crate) const SATURATED_SHARE: f64 = 0.9;
 
@@ -36,7 +42,7 @@ pub(crate) fn void_reason(taken: &Taken, pushes: bool) -> Option<String> {
             )
         })
     };
-    ends.into_iter().find_map(of_an_end).or_else(|| {
+    ends.into_iter().find_map(of_an_end).or_else(|| taken.router.as_ref().and_then(router_late)).or_else(|| {
         late.then(|| {
             format!(
                 "the load engine picked calls up late (lag p99 {:.1} ms, at most {} ms): something kept the client's core \
@@ -45,6 +51,18 @@ pub(crate) fn void_reason(taken: &Taken, pushes: bool) -> Option<String> {
                 LAG_P99_MAX.as_millis()
             )
         })
+    })
+}
+
+fn router_late(router: &RouterCount) -> Option<String> {
+    let share = router.late_500_us as f64 / router.released.max(1) as f64;
+    (share > ROUTER_LATE_SHARE_MAX && router.late_500_us > ROUTER_LATE_STALLS).then(|| {
+        format!(
+            "the router released {:.1} % of {} packets more than 0.5 ms late: load the link less, or measure when the machine \
+             is quieter",
+            share * 100.0,
+            router.released
+        )
     })
 }
 
@@ -62,7 +80,14 @@ mod tests {
     fn taken(lag: Duration, client: EndUse, server: EndUse) -> Taken {
         let mut outcome = Outcome::new().unwrap();
         outcome.histograms.lag.record_n(u64::try_from(lag.as_nanos()).unwrap(), 100).unwrap();
-        Taken { start: clock::Mono(0), outcome, client, server, wire: crate::run::Wire::default() }
+        Taken {
+            start: clock::Mono(0),
+            outcome,
+            client,
+            server,
+            wire: crate::run::Wire::default(),
+            router: None,
+        }
     }
 
     #[test]
@@ -83,6 +108,17 @@ mod tests {
         assert!(
             reason(100, EndUse { foreign_share: 0.5, ..quiet }, quiet).contains("50 % of the client's core")
         );
+    }
+
+    #[test]
+    fn a_late_router_makes_a_measurement_void() {
+        let with = |late_500_us| {
+            let quiet = EndUse::default();
+            let router = Some(RouterCount { released: 3_000, late_500_us, ..RouterCount::default() });
+            void_reason(&Taken { router, ..taken(Duration::ZERO, quiet, quiet) }, false)
+        };
+        assert_eq!(with(30), None);
+        assert!(with(33).unwrap().contains("1.1 % of 3000 packets"));
     }
 
     #[test]

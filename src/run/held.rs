@@ -48,7 +48,7 @@ impl Place<'_> {
     pub(crate) fn hold(&self, pair: &mut Pair, at_rest: Memory) -> anyhow::Result<Held> {
         let mut points = Vec::with_capacity(HELD.len());
         for connections in HELD {
-            pair.connect(Shape { connections, in_flight: 1 })?;
+            pair.connect(Shape { connections, in_flight: 1, cold: false })?;
             clock::pause_thread(SETTLING);
             points.push((connections, self.memory(pair)?));
         }

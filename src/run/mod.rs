@@ -29,7 +29,7 @@ pub(crate) use workload::largest_reply_bytes;
 
 use crate::capacity::{self, Capacity, Trial};
 use crate::plan::{Extent, Plan};
-use crate::scenario::{Condition, Contender, Scenario};
+use crate::scenario::{Condition, Contender, Link, Scenario};
 
 /// Ticks that a measured market emits: enough for the conformance cases, too few to cost anything.
 const TICKS_PER_S: f64 = 10.0;
@@ -118,7 +118,10 @@ pub fn execute(
         link: None,
         partial: true,
     };
-    let (network, used) = Network::build(scenario.link);
+    let (network, used) = match Network::build(&scenario.link, plan.seed) {
+        Ok(built) => built,
+        Err(error) => return (results, Err(error)),
+    };
     results.link = Some(used);
     let run = Run { scenario, plan, market_seed, place: Place { layout, network }, stop };
     let ended = run.to_the_end(&mut results, watcher);
@@ -273,6 +276,9 @@ impl Run<'_> {
         let condition = &plan.cells[cell].condition;
         // The same schedule for every contender of a round, another in each round.
         let order = self.round(condition, plan.seed.wrapping_add(round as u64));
+        if let Link::Wan(link) = condition.link.as_ref().unwrap_or(&scenario.link) {
+            self.place.network.change(*link.ways);
+        }
         let taken =
             self.place.load(pair, condition.shape, order, &mut |progress| watcher.progress(progress))?;
         let pushes = scenario.workload.operation == Capability::Subscribe;

@@ -1,11 +1,13 @@
-//! What the contenders talk over: the cable where it can be laid, loopback where not.
+//! What the contenders talk over: the cable where it can be laid, loopback where not; a link, or nothing.
 
 use std::net::{IpAddr, Ipv4Addr};
 
+use anyhow::Context as _;
 use lab::hosts::{CABLE, Cable, Host};
 use lab::meter::LOOPBACK;
+use lab::wan::{self, Join, RouterCount, WAN, Wan};
 
-use crate::scenario::Link;
+use crate::scenario::{Link, WanLink};
 
 /// The network of a run.
 pub(crate) enum Network {
@@ -13,7 +15,13 @@ pub(crate) enum Network {
     Loopback,
     /// Each end is a host of its own.
     Cable(Cable),
+    /// So, with a router between them.
+    Wan(Wan),
 }
+
+/// Clients are on the first host of a wan, servers on the second.
+const CLIENT: usize = 0;
+const SERVER: usize = 1;
 
 /// What a run talked over, and why not over what was asked for.
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
@@ -22,21 +30,53 @@ pub struct LinkUsed {
     pub link: Link,
     /// Why it is not what the scenario asks for.
     pub instead_because: Option<String>,
+    /// The congestion control of TCP on both hosts, read back; `None` on loopback, which has the machine's.
+    #[serde(default)]
+    pub congestion_control: Option<String>,
 }
 
 impl Network {
-    /// Makes the network that a scenario asks for; loopback where the machine does not let it, and why.
-    pub(crate) fn build(link: Link) -> (Network, LinkUsed) {
+    /// Makes the network that a scenario asks for. Loopback stands in for the cable where the machine does not let it, and
+    /// says why; nothing stands in for a link.
+    ///
+    /// # Errors
+    /// Where there can be no link here, with what is missing and how to get it.
+    pub(crate) fn build(link: &Link, seed: u64) -> anyhow::Result<(Network, LinkUsed)> {
         let cable = match link {
-            Link::Loopback => None,
-            Link::Cable => Some(Cable::lay()),
+            Link::Wan(WanLink { ways, .. }) => {
+                let joins = [Join { from: CLIENT, to: SERVER, link: **ways }];
+                let wan = Wan::build(2, &joins, seed)
+                    .with_context(|| format!("'{}' is a link between two hosts", link.name()))?;
+                return Ok(Network::Wan(wan).used(link.clone(), None));
+            }
+            Link::Loopback => return Ok(Network::Loopback.used(Link::Loopback, None)),
+            Link::Cable => Cable::lay(),
         };
-        let (network, link, instead_because) = match cable {
-            Some(Ok(cable)) => (Network::Cable(cable), Link::Cable, None),
-            Some(Err(error)) => (Network::Loopback, Link::Loopback, Some(error.to_string())),
-            None => (Network::Loopback, Link::Loopback, None),
-        };
-        (network, LinkUsed { link, instead_because })
+        Ok(match cable {
+            Ok(cable) => Network::Cable(cable).used(Link::Cable, None),
+            Err(error) => Network::Loopback.used(Link::Loopback, Some(error.to_string())),
+        })
+    }
+
+    fn used(self, link: Link, instead_because: Option<String>) -> (Network, LinkUsed) {
+        let host = self.client_host();
+        let congestion_control = host.and_then(|host| host.congestion_control().ok());
+        (self, LinkUsed { link, instead_because, congestion_control })
+    }
+
+    /// Has the link do this from now on; without effect on a network that has no router.
+    pub(super) fn change(&self, ways: wan::Link) {
+        if let Network::Wan(wan) = self {
+            wan.change([(clock::Mono::default(), 0, ways)]);
+        }
+    }
+
+    /// How late the router was since this was last asked; `None` of a network that has none.
+    pub(super) fn take_router_count(&self) -> Option<RouterCount> {
+        match self {
+            Network::Wan(wan) => Some(wan.take_router_count()),
+            Network::Loopback | Network::Cable(_) => None,
+        }
     }
 
     /// Where servers listen.
@@ -44,6 +84,7 @@ impl Network {
         match self {
             Network::Loopback => Ipv4Addr::LOCALHOST.into(),
             Network::Cable(_) => Cable::SERVER.into(),
+            Network::Wan(_) => Wan::address(SERVER).into(),
         }
     }
 
@@ -52,6 +93,7 @@ impl Network {
         match self {
             Network::Loopback => None,
             Network::Cable(cable) => Some(&cable.server),
+            Network::Wan(wan) => wan.host(SERVER),
         }
     }
 
@@ -60,6 +102,7 @@ impl Network {
         match self {
             Network::Loopback => None,
             Network::Cable(cable) => Some(&cable.client),
+            Network::Wan(wan) => wan.host(CLIENT),
         }
     }
 
@@ -68,6 +111,7 @@ impl Network {
         match self {
             Network::Loopback => LOOPBACK,
             Network::Cable(_) => CABLE,
+            Network::Wan(_) => WAN,
         }
     }
 }

@@ -9,6 +9,7 @@ use clock::{Clock, Mono};
 use lab::child::{Child, ChildError};
 use lab::cores::Layout;
 use lab::meter::{CoreShares, CoreTime, HostCount, ProcessUse};
+use lab::wan::RouterCount;
 use servers::{Limits, MarketConfig};
 
 use super::message::{Emit, FromClient, FromServer, Open, Progress, Serve, ToClient, ToServer};
@@ -59,6 +60,8 @@ pub(crate) struct Taken {
     pub(crate) client: EndUse,
     pub(crate) server: EndUse,
     pub(crate) wire: Wire,
+    /// How late the router was, where the link has one.
+    pub(crate) router: Option<RouterCount>,
 }
 
 /// What one end used in the measured time, and what happened to its core.
@@ -145,7 +148,9 @@ impl Place<'_> {
         tell: &mut dyn FnMut(&Progress),
     ) -> anyhow::Result<Taken> {
         let clock = Clock::System;
+        let network = &self.network;
         pair.connect(shape)?;
+        let _ = network.take_router_count();
         round.start = clock.now() + LEAD;
         let (start, measured_from) = (round.start, round.start + round.warm_up);
         let end = measured_from + round.duration;
@@ -190,7 +195,8 @@ impl Place<'_> {
             let of_server = pair.server_allocations()?.zip(allocated_before);
             client.allocations = allocations.map(|count| count as f64 * measured);
             server.allocations = of_server.map(|(after, before)| (after - before) as f64 * measured);
-            return Ok(Taken { start, outcome, client, server, wire });
+            let router = network.take_router_count();
+            return Ok(Taken { start, outcome, client, server, wire, router });
         }
     }
 

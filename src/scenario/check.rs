@@ -10,7 +10,8 @@ use toml::Spanned;
 use super::diagnose::nearest;
 use super::wire::{Call, WireCapacity, WireClaim, WireContender, WireProfile, WireScenario, WireWorkload};
 use super::{
-    CapacitySearch, Claim, Condition, Contender, Profile, Profiles, Rule, Scenario, ScenarioError, Workload,
+    CapacitySearch, Claim, Condition, Contender, Link, Profile, Profiles, Rule, Scenario, ScenarioError,
+    Workload,
 };
 use crate::capacity::parse_objective;
 
@@ -45,7 +46,7 @@ impl Check<'_> {
         let conditions = self.conditions(&wire, &workload)?;
         let mut contenders = self.contenders(&wire.contender)?;
         let baseline = self.baseline(&wire, &contenders)?;
-        let twin = Contender { name: Scenario::again(&baseline.name), carriage: baseline.carriage };
+        let twin = Contender { name: Scenario::again(&baseline.name), ..baseline.clone() };
         let place = contenders.iter().position(|contender| *contender == baseline).map_or(0, |nth| nth + 1);
         contenders.insert(place, twin);
         let condition_names: Vec<String> = conditions.iter().map(|c| c.name.clone()).collect();
@@ -218,13 +219,30 @@ impl Check<'_> {
                 let in_flight = condition.in_flight.as_ref().map_or(1, |in_flight| *in_flight.get_ref());
                 self.rate(condition.rate_per_s.as_ref())?;
                 let own = condition.rate_per_s.as_ref().map(|rate| *rate.get_ref());
+                if let Some(cold) = &condition.cold {
+                    let calls = !matches!(workload.operation, Capability::Subscribe | Capability::Session);
+                    self.require(cold, calls, "only calls can be cold")?;
+                }
+                let cold = condition.cold.as_ref().is_some_and(|cold| *cold.get_ref());
                 Ok(Condition {
                     name: condition.name.get_ref().clone(),
-                    shape: Shape { connections: *connections.get_ref(), in_flight },
+                    shape: Shape { connections: *connections.get_ref(), in_flight, cold },
                     model: own.map_or(workload.model, |rate| Workload::model(Some(rate), arrivals)),
+                    link: condition.link.as_ref().map(|words| self.changed(&wire.link, words)).transpose()?,
                 })
             })
             .collect()
+    }
+
+    /// What a condition makes of the scenario's link.
+    fn changed(&self, link: &Link, words: &Spanned<String>) -> Result<Link, ScenarioError> {
+        let at = |message: &str| ScenarioError::at(self.file, self.text, words.span(), message, None);
+        let Link::Wan(link) = link else {
+            return Err(at(
+                "a condition changes a link with delay: give the scenario one, such as link = \"rtt=1ms\"",
+            ));
+        };
+        link.changed(words.get_ref()).map(Link::Wan).map_err(|error| at(&error.to_string()))
     }
 
     fn contenders(&self, wire: &Spanned<Vec<WireContender>>) -> Result<Vec<Contender>, ScenarioError> {
@@ -233,7 +251,11 @@ impl Check<'_> {
         self.unique("contender", list.iter().map(|contender| &contender.name))?;
         list.iter()
             .map(|contender| {
-                Ok(Contender { name: contender.name.get_ref().clone(), carriage: self.carriage(contender)? })
+                Ok(Contender {
+                    name: contender.name.get_ref().clone(),
+                    carriage: self.carriage(contender)?,
+                    cold_round_trips: contender.cold_round_trips,
+                })
             })
             .collect()
     }

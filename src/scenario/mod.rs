@@ -3,6 +3,7 @@
 
 mod check;
 mod diagnose;
+mod link;
 mod settings;
 mod wire;
 
@@ -14,6 +15,7 @@ use clients::protocols::Carriage;
 use proto::Capability;
 
 pub use diagnose::ScenarioError;
+pub use link::{Link, WanLink};
 pub use wire::json_schema;
 
 use crate::expression::{Distribution, Expression, Figure, Point};
@@ -59,26 +61,6 @@ pub struct CapacitySearch {
     pub trial: Duration,
 }
 
-/// What lies between clients and servers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Link {
-    /// This machine's own loopback interface: no privileges, packets up to 64 KiB, both ways counted together.
-    Loopback,
-    /// Two hosts (network namespaces) and a cable between them of MTU 1500: packets as on a wire, each way counted.
-    Cable,
-}
-
-impl Link {
-    /// Its name in files.
-    pub fn name(self) -> &'static str {
-        match self {
-            Link::Loopback => "loopback",
-            Link::Cable => "cable",
-        }
-    }
-}
-
 /// What the clients do, in every condition.
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Workload {
@@ -110,6 +92,8 @@ pub struct Condition {
     pub shape: Shape,
     /// When calls are made.
     pub model: Model,
+    /// What the contenders talk over, where it is not the scenario's: the same hosts, and other ways between them.
+    pub link: Option<Link>,
 }
 
 /// One way to reach the market.
@@ -119,6 +103,8 @@ pub struct Contender {
     pub name: String,
     /// How the market is called.
     pub carriage: Carriage,
+    /// Round trips that a cold call takes by arithmetic, where it is predicted.
+    pub cold_round_trips: Option<u32>,
 }
 
 /// A sentence of the card, as a comparison that can be judged.
@@ -231,10 +217,11 @@ pub struct Profile {
 }
 
 /// The scenarios that are built in, by name.
-const BUILT_IN: [(&str, &str); 4] = [
+const BUILT_IN: [(&str, &str); 5] = [
     ("rest-vs-grpc", include_str!("../../scenarios/rest-vs-grpc.toml")),
     ("push", include_str!("../../scenarios/push.toml")),
     ("session", include_str!("../../scenarios/session.toml")),
+    ("ny-london", include_str!("../../scenarios/ny-london.toml")),
     ("aa", include_str!("../../scenarios/aa.toml")),
 ];
 

@@ -31,7 +31,7 @@ pub(super) struct WireScenario {
     /// What surprised, what the numbers depend on, what they do not show.
     pub(super) analysis: String,
     /// What the contenders talk over; `cable` by default, which becomes loopback (and says so) where the machine allows no
-    /// network namespaces.
+    /// network namespaces. A link with delay and loss is refused there.
     #[serde(default = "cable")]
     pub(super) link: Link,
     pub(super) workload: WireWorkload,
@@ -154,6 +154,14 @@ pub(super) struct WireCondition {
     #[serde(default)]
     #[schemars(with = "Option<f64>")]
     pub(super) rate_per_s: Option<Spanned<f64>>,
+    /// Each call opens a connection of its own and closes it; `connections` are then as many callers.
+    #[serde(default)]
+    #[schemars(with = "Option<bool>")]
+    pub(super) cold: Option<Spanned<bool>>,
+    /// What is changed of the scenario's link in this condition, such as `loss=1%`.
+    #[serde(default)]
+    #[schemars(with = "Option<String>")]
+    pub(super) link: Option<Spanned<String>>,
 }
 
 /// One way to reach the market.
@@ -176,6 +184,9 @@ pub(super) struct WireContender {
     #[serde(default)]
     #[schemars(with = "Option<bool>")]
     pub(super) persisted: Option<Spanned<bool>>,
+    /// Round trips that a cold call takes by arithmetic, to stand beside what is measured.
+    #[serde(default)]
+    pub(super) cold_round_trips: Option<u32>,
 }
 
 /// The names that stand in files, for the schema.

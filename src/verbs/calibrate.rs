@@ -62,7 +62,7 @@ pub fn calibrate_machine(options: &Options) -> anyhow::Result<Ending> {
         Told::Row(row) if !options.json => println!("{}", line(row)),
         Told::Row(_) => {}
     };
-    let calibration = calibrate(&protocols, &layout, name(&machine), link, &mut tell)?;
+    let calibration = calibrate(&protocols, &layout, name(&machine), &link, &mut tell)?;
     if options.json {
         println!("{}", serde_json::to_string_pretty(&calibration)?);
     }

@@ -250,8 +250,11 @@ where
     }
     // The last cores: what listens on this machine is more often on the first.
     let cores: Vec<usize> = allowed.into_iter().rev().take(usize::from(options.workers)).collect();
-    let shape =
-        Shape { connections: usize::from(options.connections), in_flight: usize::from(options.in_flight) };
+    let shape = Shape {
+        connections: usize::from(options.connections),
+        in_flight: usize::from(options.in_flight),
+        cold: false,
+    };
     let job = Calls { connector: connector.clone(), requests: requests.to_vec() };
     Ok(Engine::start(&cores, &job, shape, lab::cores::pin)?)
 }

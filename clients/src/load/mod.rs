@@ -33,6 +33,9 @@ pub struct Shape {
     pub connections: usize,
     /// Calls in flight on each.
     pub in_flight: usize,
+    /// Whether each call opens a connection of its own and closes it: the connections above are then as many callers.
+    #[serde(default)]
+    pub cold: bool,
 }
 
 /// When calls are made.

@@ -156,8 +156,12 @@ fn close_to(nanos: u64, expected: Duration) -> bool {
 
 #[test]
 fn an_unhurried_server_is_read_exactly() {
-    let outcome =
-        run(behaviour(2 * MS), Shape { connections: 4, in_flight: 1 }, 1_000.0, Duration::from_secs(1));
+    let outcome = run(
+        behaviour(2 * MS),
+        Shape { connections: 4, in_flight: 1, cold: false },
+        1_000.0,
+        Duration::from_secs(1),
+    );
     assert_eq!((outcome.arrivals, outcome.sent, outcome.ok, outcome.failures()), (1_000, 1_000, 1_000, 0));
     let histograms = &outcome.histograms;
     assert!(close_to(histograms.response.max(), 2 * MS) && close_to(histograms.response.min(), 2 * MS));
@@ -169,8 +173,12 @@ fn an_unhurried_server_is_read_exactly() {
 /// service time does not.
 #[test]
 fn a_server_that_cannot_keep_up_shows_in_wait_and_response_and_not_in_service() {
-    let outcome =
-        run(behaviour(2 * MS), Shape { connections: 1, in_flight: 1 }, 1_000.0, Duration::from_secs(10));
+    let outcome = run(
+        behaviour(2 * MS),
+        Shape { connections: 1, in_flight: 1, cold: false },
+        1_000.0,
+        Duration::from_secs(10),
+    );
     assert_eq!((outcome.ok, outcome.failures()), (1_000, 0));
     assert!(close_to(outcome.histograms.service.max(), 2 * MS));
     assert!(close_to(outcome.histograms.wait.max(), 999 * MS));
@@ -180,8 +188,12 @@ fn a_server_that_cannot_keep_up_shows_in_wait_and_response_and_not_in_service() 
 
 #[test]
 fn in_flight_calls_share_a_connection() {
-    let outcome =
-        run(behaviour(2 * MS), Shape { connections: 1, in_flight: 2 }, 1_000.0, Duration::from_secs(1));
+    let outcome = run(
+        behaviour(2 * MS),
+        Shape { connections: 1, in_flight: 2, cold: false },
+        1_000.0,
+        Duration::from_secs(1),
+    );
     assert!(close_to(outcome.histograms.response.max(), 2 * MS) && outcome.histograms.wait.max() <= 1);
 }
 
@@ -190,7 +202,7 @@ fn in_flight_calls_share_a_connection() {
 #[test]
 fn silence_times_out_and_what_cannot_be_answered_in_time_is_dropped() {
     let silent = Behaviour { silent_from: Some(1), ..behaviour(MS) };
-    let outcome = run(silent, Shape { connections: 2, in_flight: 1 }, 10_000.0, 100 * MS);
+    let outcome = run(silent, Shape { connections: 2, in_flight: 1, cold: false }, 10_000.0, 100 * MS);
     let failed = |kind| outcome.failed.get(&kind).copied().unwrap_or(0);
     let (timed_out, dropped) = (failed(Failure::TimedOut), failed(Failure::Dropped));
     assert_eq!((outcome.arrivals, outcome.ok, timed_out + dropped), (10_000, 0, 10_000));
@@ -203,7 +215,8 @@ fn silence_times_out_and_what_cannot_be_answered_in_time_is_dropped() {
 #[test]
 fn a_broken_connection_is_replaced_and_counted() {
     let breaking = Behaviour { breaks_every: Some(10), ..behaviour(MS) };
-    let outcome = run(breaking, Shape { connections: 1, in_flight: 1 }, 100.0, Duration::from_secs(1));
+    let outcome =
+        run(breaking, Shape { connections: 1, in_flight: 1, cold: false }, 100.0, Duration::from_secs(1));
     // Every tenth call of each connection fails, and the next opens another.
     assert_eq!(outcome.failed, BTreeMap::from([(Failure::Reset, 10)]));
     assert_eq!((outcome.ok, outcome.reconnections), (90, 9));
@@ -213,7 +226,7 @@ fn a_broken_connection_is_replaced_and_counted() {
 #[test]
 fn the_warm_up_is_made_and_not_recorded() {
     let model = Model::Open { arrivals: Arrivals::Constant, rate_per_s: 100.0 };
-    let shape = Shape { connections: 1, in_flight: 1 };
+    let shape = Shape { connections: 1, in_flight: 1, cold: false };
     let outcome = run_round(behaviour(MS), shape, model, Duration::from_secs(1), Duration::from_millis(500));
     assert_eq!(outcome.arrivals, 100);
     assert_eq!(CALLS.get(), 150, "the warm-up's 50 calls were not made");
@@ -221,7 +234,7 @@ fn the_warm_up_is_made_and_not_recorded() {
 
 #[test]
 fn the_closed_model_calls_as_soon_as_it_can() {
-    let shape = Shape { connections: 3, in_flight: 2 };
+    let shape = Shape { connections: 3, in_flight: 2, cold: false };
     let outcome = run_round(behaviour(10 * MS), shape, Model::Closed, Duration::from_secs(1), Duration::ZERO);
     assert_eq!((outcome.ok, outcome.failures()), (600, 0));
     assert!(close_to(outcome.histograms.response.max(), 10 * MS));

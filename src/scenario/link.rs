@@ -1,0 +1,102 @@
+//! What lies between clients and servers.
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+use lab::wan;
+
+/// A kind of network between clients and servers, the cheapest first.
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub enum Link {
+    /// This machine's own loopback interface: no privileges, packets up to 64 KiB, both ways counted together.
+    Loopback,
+    /// Two hosts (network namespaces) and a cable between them of MTU 1500: packets as on a wire, each way counted.
+    Cable,
+    /// Two hosts and a router between them that delays, drops and counts packets.
+    Wan(WanLink),
+}
+
+/// A link in words, and what they mean.
+#[derive(Debug, Clone, PartialEq)]
+pub struct WanLink {
+    words: String,
+    /// What befalls packets.
+    pub ways: Box<wan::Link>,
+}
+
+impl WanLink {
+    /// Reads words that change a link.
+    ///
+    /// # Errors
+    /// Where they say nothing that a link does.
+    pub fn changed(&self, words: &str) -> Result<WanLink, wan::LinkError> {
+        let ways = wan::parse(words, Some(*self.ways))?;
+        Ok(WanLink { words: format!("{} {words}", self.words), ways: Box::new(ways) })
+    }
+
+    /// What it is called, or what it does.
+    pub fn words(&self) -> &str {
+        &self.words
+    }
+
+    /// Its delay there and back.
+    pub fn round_trip(&self) -> Duration {
+        self.ways.up.delay + self.ways.down.delay
+    }
+}
+
+impl Link {
+    /// Its name in files.
+    pub fn name(&self) -> &str {
+        match self {
+            Link::Loopback => "loopback",
+            Link::Cable => "cable",
+            Link::Wan(link) => link.words(),
+        }
+    }
+
+    /// The delay there and back that it was given, if it was.
+    pub fn round_trip(&self) -> Option<Duration> {
+        match self {
+            Link::Wan(link) => Some(link.round_trip()).filter(|delay| !delay.is_zero()),
+            Link::Loopback | Link::Cable => None,
+        }
+    }
+}
+
+impl TryFrom<String> for Link {
+    type Error = String;
+
+    fn try_from(words: String) -> Result<Link, String> {
+        match words.as_str() {
+            "loopback" => Ok(Link::Loopback),
+            "cable" => Ok(Link::Cable),
+            _ => match wan::parse(&words, None) {
+                Ok(ways) => Ok(Link::Wan(WanLink { words, ways: Box::new(ways) })),
+                Err(error) => Err(format!("loopback, cable, or {error}")),
+            },
+        }
+    }
+}
+
+impl From<Link> for String {
+    fn from(link: Link) -> String {
+        link.name().to_owned()
+    }
+}
+
+impl schemars::JsonSchema for Link {
+    fn schema_name() -> Cow<'static, str> {
+        "Link".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({
+            "type": "string",
+            "description": "`loopback`; `cable`: two hosts (network namespaces) and a veth pair of MTU 1500; or a link with delay, \
+                            loss and a rate: a name (`wirebench lab --links`), and what is changed of it",
+            "examples": ["loopback", "cable", "ny-london loss=1%"]
+        })
+    }
+}

@@ -1,0 +1,204 @@
+//! `lab`: any program between two hosts over a link; and what becomes of it when something dies or is not allowed.
+
+#![allow(clippy::unwrap_used, reason = "a test may stop at what it did not expect")]
+
+use std::fs;
+use std::process::{Command, Output, Stdio};
+use std::time::Duration;
+
+const WIREBENCH: &str = env!("CARGO_BIN_EXE_wirebench");
+
+fn lab(arguments: &[&str]) -> Output {
+    Command::new(WIREBENCH).arg("lab").args(arguments).output().unwrap()
+}
+
+fn said(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+/// Whether this machine allows links; where it does not, the refusal is what is tested.
+fn allowed() -> bool {
+    let output = lab(&["same-zone", "--", "true"]);
+    if !output.status.success() {
+        eprintln!("skipped: {}", said(&output));
+    }
+    output.status.success()
+}
+
+/// A stock tool's output over a link; `None` where it is not installed and need not be.
+fn stock(tool: &str, arguments: &[&str]) -> Option<String> {
+    if !allowed() {
+        return None;
+    }
+    if Command::new(tool).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status().is_err() {
+        assert!(std::env::var_os("WIREBENCH_REQUIRE_STOCK_CLIENTS").is_none(), "{tool} is not installed");
+        eprintln!("skipped: {tool} is not installed");
+        return None;
+    }
+    let output = lab(arguments);
+    assert!(output.status.success(), "{}", said(&output));
+    Some(String::from_utf8(output.stdout).unwrap())
+}
+
+#[test]
+fn a_command_finds_the_addresses_and_its_code_is_passed_on() {
+    if !allowed() {
+        return;
+    }
+    let script = "echo {server} $WIREBENCH_SERVER $WIREBENCH_CLIENT; exit 7";
+    let output = lab(&["ny-london loss=1%", "--", "sh", "-c", script]);
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "198.18.1.2 198.18.1.2 198.18.1.1\n");
+    assert_eq!(output.status.code(), Some(7), "{}", said(&output));
+    assert!(said(&output).contains("to the server: 0 packets sent"), "{}", said(&output));
+    let output = lab(&["same-zone", "--", "/no/such/program"]);
+    assert_eq!(output.status.code(), Some(127));
+    assert!(said(&output).contains("/no/such/program: No such file"), "{}", said(&output));
+}
+
+#[test]
+fn a_link_that_is_none_is_the_users_to_mend() {
+    for (link, at, says) in [
+        ("mars", None, "'mars': no link and no setting of one; links: same-zone"),
+        ("dsl loss=2", None, "'loss=2': a number and one of %"),
+        ("dsl", Some("soon cut"), "--at 'soon cut': write TIME CHANGES"),
+        ("dsl", Some("5s"), "--at '5s': a link is a name"),
+    ] {
+        let mut arguments = vec![link];
+        arguments.extend(at.iter().flat_map(|at| ["--at", at]));
+        let output = lab(&[&arguments[..], &["--", "true"]].concat());
+        assert_eq!(output.status.code(), Some(2), "{link}: {}", said(&output));
+        assert!(said(&output).contains(says), "{link}: {}", said(&output));
+    }
+}
+
+#[test]
+fn links_are_listed() {
+    let output = lab(&["--links"]);
+    let listed = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success() && listed.contains("ny-london-ideal"), "{listed}");
+    assert_eq!(listed.lines().count(), lab::wan::PROFILES.len());
+}
+
+/// Processes whose command line has a word.
+fn running(word: &str) -> usize {
+    let processes = fs::read_dir("/proc").unwrap().filter_map(Result::ok);
+    let has = |path: std::path::PathBuf| {
+        let line = fs::read(path.join("cmdline")).unwrap_or_default();
+        String::from_utf8_lossy(&line).split('\0').any(|found| found == word)
+    };
+    processes.filter(|entry| has(entry.path())).count()
+}
+
+/// A process that does not outlive its test.
+struct Killed(std::process::Child);
+
+impl Killed {
+    fn kill(&mut self) {
+        // SIGKILL; already dead is as good.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+impl Drop for Killed {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+fn eventually(what: &str, is: impl Fn() -> bool) {
+    for _ in 0..200 {
+        if is() {
+            return;
+        }
+        clock::pause_thread(Duration::from_millis(50));
+    }
+    panic!("never {what}");
+}
+
+/// Killed without a chance to clean up: no process of either host is left, and with the last one the hosts are gone.
+#[test]
+fn nothing_is_left_of_a_lab_that_is_killed() {
+    if !allowed() {
+        return;
+    }
+    // A number that nobody else sleeps for.
+    let long = format!("{}.0625", 100_000 + std::process::id());
+    let server = format!("sleep {long} & {WIREBENCH} serve tcp --bind {{server}} --port 7001 & sleep {long}");
+    let client = format!("sleep {long} & sleep {long}");
+    let arguments = ["lab", "rtt=1ms", "--server", &server, "--", "sh", "-c", &client];
+    let mut lab = Killed(Command::new(WIREBENCH).args(arguments).stdout(Stdio::null()).spawn().unwrap());
+    eventually("all four asleep", || running(&long) == 4);
+    lab.kill();
+    eventually("all gone", || running(&long) == 0);
+}
+
+/// Root without its capabilities: what is missing is said, and how to get it; what needs no link still runs.
+#[test]
+fn without_privileges_a_link_is_refused_and_loopback_is_not() {
+    let run = |scenario: &[&str]| {
+        let folder = tempfile::tempdir().unwrap();
+        let mut command = Command::new("setpriv");
+        command
+            .args(["--inh-caps=-all", "--bounding-set=-all", WIREBENCH])
+            .args(scenario)
+            .current_dir(folder.path());
+        command.output().unwrap()
+    };
+    let bare = run(&["list"]);
+    if !bare.status.success() {
+        eprintln!("skipped: only root can lay down capabilities: {}", said(&bare));
+        return;
+    }
+    for refused in
+        [&["lab", "ny-london", "--", "true"][..], &["run", "ny-london", "--quick", "--allow-debug"]]
+    {
+        let output = run(refused);
+        let said = said(&output);
+        assert_eq!(output.status.code(), Some(1), "{said}");
+        assert!(said.contains("may make no network namespace"), "{said}");
+        assert!(said.contains("run as root, or allow user namespaces"), "{said}");
+    }
+    let loopback = ["run", "aa", "--quick", "--allow-debug", "--accept-noise", "--rounds", "2"];
+    let output = run(&[&loopback[..], &["--set", "quick.duration=200ms"]].concat());
+    assert!(output.status.success() && said(&output).contains("loopback stood in"), "{}", said(&output));
+}
+
+/// The least of ten is what the link takes; ping's own wake-up and a busy machine add to the others.
+#[test]
+fn ping_reads_the_delay() {
+    let Some(text) = stock("ping", &["rtt=40ms", "--", "ping", "-c", "10", "-i", "0.05", "{server}"]) else {
+        return;
+    };
+    let summary = text.lines().find(|line| line.starts_with("rtt ")).unwrap();
+    let least: f64 = summary.split(['=', '/']).nth(4).unwrap().trim().parse().unwrap();
+    assert!((39.5..42.0).contains(&least), "{summary}");
+}
+
+fn iperf3(link: &str, options: &[&str]) -> Option<serde_json::Value> {
+    let client = ["--", "iperf3", "-c", "{server}", "-J"];
+    let text = stock("iperf3", &[&[link, "--server", "iperf3 -s -1"], &client[..], options].concat())?;
+    Some(serde_json::from_str(&text).unwrap())
+}
+
+/// 10 Mbit/s of IP are 9.65 of TCP's payload: 1 448 of 1 500 bytes.
+#[test]
+fn iperf3_reads_the_rate() {
+    let options = ["-t", "4", "-O", "1"];
+    let Some(read) = iperf3("rtt=10ms rate=10Mbit/s queue=64KB", &options) else { return };
+    let bits_per_s = read["end"]["sum_received"]["bits_per_second"].as_f64().unwrap();
+    assert!((9.65e6 * 0.95..9.65e6 * 1.05).contains(&bits_per_s), "{bits_per_s}");
+}
+
+/// 3 000 datagrams at 5 %: 150 ± 4 standard deviations of 11.9.
+#[test]
+fn iperf3_reads_the_loss() {
+    let options = ["-u", "-b", "6M", "-l", "1000", "-t", "4"];
+    let Some(read) = iperf3("rtt=10ms up.loss=5%", &options) else { return };
+    let (sent, lost) = (
+        read["end"]["sum"]["packets"].as_f64().unwrap(),
+        read["end"]["sum"]["lost_packets"].as_f64().unwrap(),
+    );
+    let deviation = (sent * 0.05 * 0.95).sqrt();
+    assert!(sent > 2_000.0 && (lost - sent * 0.05).abs() < 4.0 * deviation, "{lost} of {sent}");
+}
