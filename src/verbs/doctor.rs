@@ -8,6 +8,7 @@ use lab::hosts::Cable;
 use lab::machine::Machine;
 use lab::meter::CoreTime;
 use lab::stalls::{STALL_MIN, Stalls};
+use lab::wan::Wan;
 
 use crate::cli::Ending;
 use crate::text;
@@ -120,12 +121,13 @@ fn machine_findings(machine: &Machine, layout: &Layout) -> Vec<Finding> {
             found: machine.congestion_control.clone().unwrap_or_else(unknown),
             advice: machine.congestion_control.as_ref().filter(|found| *found != "cubic").map(|found| {
                 format!(
-                    "others measure with cubic, '{found}' paces otherwise: sysctl net.ipv4.tcp_congestion_control=cubic, or \
-                     state it"
+                    "that is loopback's, and hosts of wirebench's own have cubic; for loopback too: sysctl \
+                     net.ipv4.tcp_congestion_control=cubic ('{found}' paces otherwise)"
                 )
             }),
         },
         hosts_finding(),
+        links_finding(),
         Finding {
             what: "open files",
             found: format!("{files} allowed"),
@@ -146,6 +148,18 @@ fn hosts_finding() -> Finding {
         Err(error) => Finding {
             what: "hosts and cable",
             found: "loopback stands in for the cable".to_owned(),
+            advice: Some(error.to_string()),
+        },
+    }
+}
+
+/// Whether there can be links with delay and loss.
+fn links_finding() -> Finding {
+    match Wan::build(1, &[], 1) {
+        Ok(_) => Finding { what: "links with distance", found: "can be made".to_owned(), advice: None },
+        Err(error) => Finding {
+            what: "links with distance",
+            found: "scenarios over a link are refused".to_owned(),
             advice: Some(error.to_string()),
         },
     }

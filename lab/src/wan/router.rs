@@ -263,6 +263,14 @@ impl State {
     }
 }
 
+/// Has the scheduler prefer the calling thread to the clients on its core: what is due leaves before they go on. Where that
+/// is not allowed it waits its turn, and what is late for it is counted.
+fn hurry() {
+    const NICE_MIN: i32 = -20;
+    // SAFETY: setpriority has no memory arguments; 0 is the calling thread, to which alone it applies on Linux.
+    let _ = unsafe { nix::libc::setpriority(nix::libc::PRIO_PROCESS, 0, NICE_MIN) };
+}
+
 /// How long this machine takes to wake a thread: what the router's own timers are late, as a moving average.
 struct Waking(Duration);
 
@@ -287,6 +295,7 @@ impl Rounds<'_> {
     fn run(&mut self) {
         // Timers of this thread fire when they are due, and not up to 50 µs later.
         let _ = nix::sys::prctl::set_timerslack(1);
+        hurry();
         let clock = Clock::System;
         let mut scratch = vec![0; PACKET_MAX];
         loop {
