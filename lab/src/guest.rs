@@ -58,9 +58,9 @@ impl Guest {
         // The namespace is for this thread's next child, and for it alone.
         let ours = File::open("/proc/thread-self/ns/pid")?;
         unshare(CloneFlags::CLONE_NEWPID)?;
-        let started = command.spawn();
+        let started = command.spawn().map(|process| Guest { process, own_group: !foreground });
         setns(ours, CloneFlags::CLONE_NEWPID)?;
-        Ok(Guest { process: started?, own_group: !foreground })
+        started
     }
 
     /// The process id of its init.

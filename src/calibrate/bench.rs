@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use clients::load::{Round, Shape};
 use clients::protocols::Carriage;
+use clock::Mono;
 use lab::cores::Layout;
 use lab::probe::Control;
 use lab::stalls::Stalls;
@@ -48,6 +49,8 @@ pub(super) struct Turn {
 pub(super) struct Loaded {
     pub(super) pair: Pair,
     pub(super) rounds: Vec<Taken>,
+    /// When calls came to the server, round by round.
+    pub(super) arrivals: Vec<Vec<Mono>>,
 }
 
 impl Loaded {
@@ -65,6 +68,8 @@ impl Loaded {
 
 /// What disturbed a group of loads from outside.
 pub(super) struct Surroundings {
+    /// Whose loads: a protocol's, or the link's.
+    of: &'static str,
     disturbed: Option<String>,
     /// What a bare pipe between the two cores was off by, before or after.
     control: Control,
@@ -77,8 +82,18 @@ pub(super) struct Surroundings {
 /// In what respect a bare pipe stands for a figure, and whether single events move it.
 #[derive(Clone, Copy)]
 pub(super) struct Respect {
-    pub(super) control_us: fn(&Control) -> f64,
-    pub(super) tail: bool,
+    control_us: fn(&Control) -> f64,
+    tail: bool,
+}
+
+/// A middle of a distribution, which a few late wake-ups do not move.
+pub(super) const fn middle(control_us: fn(&Control) -> f64) -> Respect {
+    Respect { control_us, tail: false }
+}
+
+/// A tail, which they make.
+pub(super) const fn tail(control_us: fn(&Control) -> f64) -> Respect {
+    Respect { control_us, tail: true }
 }
 
 /// A figure that was read, beside what it should be.
@@ -101,7 +116,11 @@ impl Bench<'_> {
         let before = control(self.place.layout)?;
         let mut loaded = Vec::with_capacity(N);
         for turn in &turns {
-            loaded.push(Loaded { pair: self.open(turn)?, rounds: Vec::with_capacity(rounds) });
+            loaded.push(Loaded {
+                pair: self.open(turn)?,
+                rounds: Vec::with_capacity(rounds),
+                arrivals: Vec::new(),
+            });
         }
         let mut disturbed = None;
         for nth in 0..rounds {
@@ -111,9 +130,9 @@ impl Bench<'_> {
             }
         }
         let control = before.worse(control(self.place.layout)?);
-        let drift_us = control.late_p50_us - self.base.late_p50_us;
+        let among = Surroundings::of(self.protocol.name(), disturbed, control, &self.base, &self.stalls);
         let loaded = <[Loaded; N]>::try_from(loaded).map_err(|_| anyhow::anyhow!("a turn was lost"))?;
-        Ok((loaded, Surroundings { disturbed, control, drift_us, stalled: self.stalled() }))
+        Ok((loaded, among))
     }
 
     /// Again where it was disturbed from outside, up to a point.
@@ -129,9 +148,12 @@ impl Bench<'_> {
         let mut attempt = 1;
         loop {
             let taken = self.place.load(&mut loaded.pair, turn.shape, round, &mut |_| ())?;
+            // Those of an attempt that does not count go with it.
+            let arrivals = loaded.pair.arrivals()?;
             let reason = void_reason(&taken, pushes);
             if reason.is_none() || attempt == ATTEMPTS {
                 *disturbed = disturbed.take().or(reason);
+                loaded.arrivals.push(arrivals);
                 return Ok(taken);
             }
             attempt += 1;
@@ -155,21 +177,31 @@ impl Bench<'_> {
         let setup = Setup { market, workload: &workload, conformance: false };
         Ok(self.place.open(&contender, &setup)?.0)
     }
+}
 
-    fn stalled(&self) -> Option<String> {
-        (self.stalls.share > STALL_SHARE_MAX).then(|| {
+impl Surroundings {
+    /// From what made loads void, and from what a bare pipe and a loop that does nothing showed, `base` before everything.
+    pub(super) fn of(
+        of: &'static str,
+        disturbed: Option<String>,
+        control: Control,
+        base: &Control,
+        stalls: &Stalls,
+    ) -> Surroundings {
+        let stalled = (stalls.share > STALL_SHARE_MAX).then(|| {
             format!(
                 "a loop that does nothing lost {:.2} % of the time in gaps of up to {:.1} ms",
-                self.stalls.share * 100.0,
-                self.stalls.longest.as_secs_f64() * 1e3
+                stalls.share * 100.0,
+                stalls.longest.as_secs_f64() * 1e3
             )
-        })
+        });
+        Surroundings { of, disturbed, control, drift_us: control.late_p50_us - base.late_p50_us, stalled }
     }
 
     /// A time in µs, judged.
-    pub(super) fn time(&self, among: &Surroundings, what: String, found: &Found, respect: Respect) -> Row {
+    pub(super) fn time(&self, what: String, found: &Found, respect: Respect) -> Row {
         let uncertainty = mean_with_interval(&found.off_by_round).map(|(_, half)| half);
-        let noise = among.noise(respect, found.tolerance).or_else(|| {
+        let noise = self.noise(respect, found.tolerance).or_else(|| {
             let half = uncertainty?;
             let off = (found.measured - found.truth).abs();
             (off - half <= found.tolerance).then(|| {
@@ -181,8 +213,8 @@ impl Bench<'_> {
     }
 
     /// A count or a share, which noise does not move unless it makes calls fail.
-    pub(super) fn exact(&self, among: &Surroundings, what: &str, unit: Unit, found: &Found) -> Row {
-        self.row(what.to_owned(), unit, found, None, among.disturbed.clone())
+    pub(super) fn exact(&self, what: &str, unit: Unit, found: &Found) -> Row {
+        self.row(what.to_owned(), unit, found, None, self.disturbed.clone())
     }
 
     fn row(
@@ -200,12 +232,10 @@ impl Bench<'_> {
             Some(noise) => Outcome::TooNoisy(noise),
             None => Outcome::Off,
         };
-        let protocol = self.protocol.name().to_owned();
+        let protocol = self.of.to_owned();
         Row { protocol, what, unit, truth, measured, tolerance, uncertainty, n, outcome }
     }
-}
 
-impl Surroundings {
     /// Why a figure cannot be read to within a tolerance here: what a bare pipe is off by in the same respect takes half of it.
     fn noise(&self, respect: Respect, tolerance_us: f64) -> Option<String> {
         let pipe = |is: &str, us: f64| {

@@ -6,11 +6,10 @@ use std::time::Duration;
 use clients::Failure;
 use clients::load::{Arrivals, Emission, Model, Round, Schedule, Shape};
 use clock::{Mono, Precision};
-use lab::probe::Control;
 use proto::{Capability, Protocol};
 use servers::reference::{Behaviour, Delay, Freeze};
 
-use super::bench::{Bench, Found, Loaded, Respect, Surroundings, Turn};
+use super::bench::{Bench, Found, Loaded, Respect, Surroundings, Turn, middle, tail};
 use super::predict::{Load, Own, exponential_us, percentile};
 use super::{Row, Unit};
 use crate::record::Quantiles;
@@ -51,16 +50,6 @@ const FREEZE_SHARE: f64 = 0.01;
 const DRAWS_SHARE: f64 = 0.02;
 /// Of the share of failures.
 const FAILURES_SHARE: f64 = 0.001;
-
-/// A middle of a distribution, which a few late wake-ups do not move.
-const fn middle(control_us: fn(&Control) -> f64) -> Respect {
-    Respect { control_us, tail: false }
-}
-
-/// A tail, which they make.
-const fn tail(control_us: fn(&Control) -> f64) -> Respect {
-    Respect { control_us, tail: true }
-}
 
 /// A percentile of response times: how far off it may be, and how a bare pipe stands for it.
 #[derive(Clone, Copy)]
@@ -116,8 +105,8 @@ fn delays(bench: &Bench<'_>, rows: &mut Vec<Row>) -> anyhow::Result<f64> {
     // A short known delay takes the timers and wakes the cores as the long ones do.
     let short = delayed(Delay::Fixed(SHORT_DELAY));
     let (fixed, spread) = (delayed(Delay::Fixed(DELAY)), delayed(Delay::Exponential(DELAY)));
-    let ([mut prompt, short, fixed, spread], among) = bench.load([prompt, short, fixed, spread], ROUNDS)?;
-    spacing(bench, rows, &mut prompt, &among)?;
+    let ([prompt, short, fixed, spread], among) = bench.load([prompt, short, fixed, spread], ROUNDS)?;
+    spacing(rows, &prompt, &among);
 
     let own_of = |taken: &[Taken]| {
         Own::beyond(SHORT_DELAY, taken.iter().map(|taken| &taken.outcome.histograms.response))
@@ -139,7 +128,7 @@ fn delays(bench: &Bench<'_>, rows: &mut Vec<Row>) -> anyhow::Result<f64> {
             n: response.n,
             off_by_round: by_round.map(|(value, own)| value - takes(own) - truth).collect(),
         };
-        bench.time(&among, format!("{what}, {}", percentile.name), &found, percentile.respect)
+        among.time(format!("{what}, {}", percentile.name), &found, percentile.respect)
     };
     for percentile in [P50, P99] {
         rows.push(row(&fixed, "a delay of 2 ms", percentile, delay_us, 0.0, &Own::median_us));
@@ -153,19 +142,9 @@ fn delays(bench: &Bench<'_>, rows: &mut Vec<Row>) -> anyhow::Result<f64> {
 }
 
 /// How far apart arrivals are at the server.
-fn spacing(
-    bench: &Bench<'_>,
-    rows: &mut Vec<Row>,
-    prompt: &mut Loaded,
-    among: &Surroundings,
-) -> anyhow::Result<()> {
+fn spacing(rows: &mut Vec<Row>, prompt: &Loaded, among: &Surroundings) {
     let gap = Duration::from_secs_f64(1.0 / RATE_PER_S);
-    let arrivals = prompt.pair.arrivals()?;
-    // The others' turns lie between two rounds.
-    let rounds: Vec<Vec<u64>> = arrivals
-        .chunk_by(|before, after| after.since(*before) < ROUND)
-        .map(|arrivals| spacings_ns(arrivals, gap))
-        .collect();
+    let rounds: Vec<Vec<u64>> = prompt.arrivals.iter().map(|arrivals| spacings_ns(arrivals, gap)).collect();
     let mut all = rounds.concat();
     all.sort_unstable();
     for (name, share, tolerance, respect) in [
@@ -181,9 +160,8 @@ fn spacing(
             off_by_round: rounds.iter().map(|round| off(round)).collect(),
         };
         let what = format!("arrivals 1 ms apart, off at the server, {name}");
-        rows.push(bench.time(among, what, &found, respect));
+        rows.push(among.time(what, &found, respect));
     }
-    Ok(())
 }
 
 /// A server that stands still now and then, and its backlog.
@@ -221,13 +199,13 @@ fn freeze(bench: &Bench<'_>, rows: &mut Vec<Row>, prompt_us: f64) -> anyhow::Res
             off_by_round: by_round.map(|(value, predicted)| value - truth(predicted)).collect(),
         };
         let what = format!("a freeze of 300 ms every 1.5 s, {name}");
-        rows.push(bench.time(&among, what, &found, respect));
+        rows.push(among.time(what, &found, respect));
     }
     if bench.protocol == Protocol::Udp {
         let drops = |taken: &Taken| taken.wire.client.udp_drops + taken.wire.server.udp_drops;
         let drops = loaded.rounds.iter().map(drops).sum::<u64>();
         let found = counted(0.0, drops as f64, response.n);
-        rows.push(bench.exact(&among, "datagrams dropped by the kernel in a freeze", Unit::Count, &found));
+        rows.push(among.exact("datagrams dropped by the kernel in a freeze", Unit::Count, &found));
     }
     Ok(())
 }
@@ -241,7 +219,7 @@ fn failures(bench: &Bench<'_>, rows: &mut Vec<Row>) -> anyhow::Result<()> {
         let share = outcome.failures() as f64 / outcome.arrivals.max(1) as f64;
         let found = counted(1.0 / FAILS_EVERY as f64, share, outcome.arrivals);
         let found = Found { tolerance: FAILURES_SHARE, ..found };
-        rows.push(bench.exact(&among, "every 20th call fails, share", Unit::Share, &found));
+        rows.push(among.exact("every 20th call fails, share", Unit::Share, &found));
     }
     Ok(())
 }
@@ -265,13 +243,13 @@ fn ticks(bench: &Bench<'_>, rows: &mut Vec<Row>) -> anyhow::Result<()> {
             ("ticks behind a later one", outcome.out_of_order),
         ] {
             let found = counted(ticks / DISTURBED_EVERY as f64, found as f64, outcome.arrivals);
-            rows.push(bench.exact(&among, what, Unit::Count, &found));
+            rows.push(among.exact(what, Unit::Count, &found));
         }
         // A swapped tick waits for its successor: one in fifty, far above the median.
         let lag = Quantiles::of(&outcome.histograms.lag);
         let found = counted(DELAY.as_secs_f64() * 1e6, lag.p50, lag.n);
         let found = Found { tolerance: P50_US, ..found };
-        rows.push(bench.time(&among, "ticks emitted 2 ms late, p50".to_owned(), &found, P50.respect));
+        rows.push(among.time("ticks emitted 2 ms late, p50".to_owned(), &found, P50.respect));
     }
     Ok(())
 }

@@ -3,6 +3,7 @@
 
 mod bench;
 mod known;
+mod links;
 mod predict;
 
 use std::time::Duration;
@@ -16,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use crate::run::{LinkUsed, Network, Place};
 use crate::scenario::Link;
 use crate::text;
-use bench::{Bench, control};
+use bench::{Bench, Surroundings, control};
 
 /// What was measured beside what is true, on one machine.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -38,7 +39,7 @@ pub struct Calibration {
 /// One comparison.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Row {
-    /// The protocol.
+    /// The protocol, or `link` for what is read with plain sockets over the lab's own.
     pub protocol: String,
     /// What is known, and in what it is read.
     pub what: String,
@@ -93,7 +94,7 @@ pub enum Outcome {
     TooNoisy(String),
 }
 
-/// Calibrates protocols, each as one contender; `tell` hears of every row and of what begins.
+/// Calibrates protocols, each as one contender, and the lab's links if asked; `tell` hears of every row and of what begins.
 ///
 /// # Errors
 /// Where a process or the network fails.
@@ -102,6 +103,7 @@ pub fn calibrate(
     layout: &Layout,
     machine: String,
     link: &Link,
+    with_links: bool,
     tell: &mut dyn FnMut(Told<'_>),
 ) -> anyhow::Result<Calibration> {
     let (network, link) = Network::build(link, 1)?;
@@ -123,6 +125,14 @@ pub fn calibrate(
         calibration.stall_share += (stalls.share - calibration.stall_share) / watched;
         let bench = Bench { place: &place, protocol: *protocol, stalls, base: control(layout)? };
         let rows = known::rows(&bench)?;
+        rows.iter().for_each(|row| tell(Told::Row(row)));
+        calibration.rows.extend(rows);
+    }
+    if with_links {
+        tell(Told::Begins(links::NAME));
+        let (stalls, base) = (Stalls::watch(&cores, Duration::from_secs(1)), control(layout)?);
+        let among = || Ok(Surroundings::of(links::NAME, None, base.worse(control(layout)?), &base, &stalls));
+        let rows = links::rows(layout, among)?;
         rows.iter().for_each(|row| tell(Told::Row(row)));
         calibration.rows.extend(rows);
     }

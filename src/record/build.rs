@@ -250,6 +250,9 @@ fn cell_part(index: usize, cell: &Cell, plan: &Plan, results: &Results) -> CellP
     }
 }
 
+/// What a call takes without any distance, at most.
+const OWN_TIME_US: f64 = 1_000.0;
+
 /// A warm call crosses the distance once; of a cold one the scenario predicts how often.
 fn distance(cell: &Cell, measured: &[&Measurement], results: &Results) -> Option<Distance> {
     let link = cell.condition.link.as_ref().or(results.link.as_ref().map(|used| &used.link))?;
@@ -263,7 +266,9 @@ fn distance(cell: &Cell, measured: &[&Measurement], results: &Results) -> Option
     Some(Distance {
         link: link.name().to_owned(),
         round_trip_us,
-        predicted: if cell.condition.shape.cold { cell.contender.cold_round_trips } else { Some(1) },
+        // Where that takes no longer than a protocol and the machine do themselves, nothing is to be seen of it.
+        predicted: if cell.condition.shape.cold { cell.contender.cold_round_trips } else { Some(1) }
+            .filter(|_| round_trip_us * Distance::TOLERANCE >= OWN_TIME_US),
         round_trips: (!trips.is_empty()).then(|| mean(&trips)),
         uncertainty: mean_with_interval(&trips).map(|(_, half)| half),
     })

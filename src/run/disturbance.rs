@@ -55,6 +55,12 @@ pub(crate) fn void_reason(taken: &Taken, pushes: bool) -> Option<String> {
 }
 
 fn router_late(router: &RouterCount) -> Option<String> {
+    if router.too_many > 0 {
+        return Some(format!(
+            "the router itself dropped {} packets, more being on their way than it holds: load the link less",
+            router.too_many
+        ));
+    }
     let share = router.late_500_us as f64 / router.released.max(1) as f64;
     (share > ROUTER_LATE_SHARE_MAX && router.late_500_us > ROUTER_LATE_STALLS).then(|| {
         format!(

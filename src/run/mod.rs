@@ -140,6 +140,7 @@ struct Run<'a> {
 impl Run<'_> {
     fn to_the_end(&self, results: &mut Results, watcher: &mut dyn Watcher) -> anyhow::Result<()> {
         let (mut pairs, mut at_rest) = (Vec::new(), Vec::new());
+        self.lay_lossless_link();
         for contender in self.plan.contenders() {
             if self.stop.load(Ordering::Relaxed) {
                 return Ok(());
@@ -190,6 +191,7 @@ impl Run<'_> {
                 results.held.push(self.place.hold(pair, at_rest)?);
             }
         }
+        self.lay_lossless_link();
         for (pair, conformance) in pairs.iter_mut().zip(&mut results.conformance) {
             watcher.stage(&format!("comparing replies of {} whole", pair.name));
             conformance.compared_whole = Some(pair.audit()?);
@@ -212,6 +214,7 @@ impl Run<'_> {
         for (index, cell) in cells {
             let Model::Open { arrivals, rate_per_s } = cell.condition.model else { continue };
             let Some(pair) = pairs.iter_mut().find(|pair| pair.name == cell.contender.name) else { continue };
+            self.lay_link(&cell.condition);
             let found = capacity::search(&wanted.objective, rate_per_s, |rate_per_s| {
                 if self.stop.load(Ordering::Relaxed) {
                     bail!("stopped while searching for capacity");
@@ -239,6 +242,20 @@ impl Run<'_> {
             results.capacities.push((index, found));
         }
         Ok(())
+    }
+
+    /// Has the link do what it does under a condition.
+    fn lay_link(&self, condition: &Condition) {
+        if let Link::Wan(link) = condition.link.as_ref().unwrap_or(&self.scenario.link) {
+            self.place.network.change(*link.ways);
+        }
+    }
+
+    /// Has it lose nothing, so that answers can be compared: what a protocol does about loss is measured, and not asked for.
+    fn lay_lossless_link(&self) {
+        if let Link::Wan(link) = &self.scenario.link {
+            self.place.network.change(link.ways.lossless());
+        }
     }
 
     fn round(&self, condition: &Condition, seed: u64) -> Round {
@@ -277,9 +294,7 @@ impl Run<'_> {
         let condition = &plan.cells[cell].condition;
         // The same schedule for every contender of a round, another in each round.
         let order = self.round(condition, plan.seed.wrapping_add(round as u64));
-        if let Link::Wan(link) = condition.link.as_ref().unwrap_or(&scenario.link) {
-            self.place.network.change(*link.ways);
-        }
+        self.lay_link(condition);
         let taken =
             self.place.load(pair, condition.shape, order, &mut |progress| watcher.progress(progress))?;
         let pushes = scenario.workload.operation == Capability::Subscribe;

@@ -5,6 +5,7 @@ use std::path::Path;
 use anyhow::Context as _;
 use lab::cores::Layout;
 use lab::machine::Machine;
+use lab::wan::Wan;
 use proto::Protocol;
 
 use crate::calibrate::{Calibration, Outcome, Row, Told, calibrate};
@@ -16,9 +17,9 @@ use crate::text;
 /// What `calibrate` takes.
 #[derive(Debug, clap::Args)]
 pub struct Options {
-    /// Protocols (`wirebench list`), all if none is named.
-    #[arg(value_name = "PROTOCOL", value_parser = parse_protocol)]
-    protocols: Vec<Protocol>,
+    /// Protocols (`wirebench list`) and `link`, for the lab's own; everything if nothing is named.
+    #[arg(value_name = "PROTOCOL", value_parser = parse_subject)]
+    subjects: Vec<Subject>,
     /// Keep to this machine's own loopback interface, instead of a cable between two hosts.
     #[arg(long)]
     loopback: bool,
@@ -30,8 +31,16 @@ pub struct Options {
     allow_debug: bool,
 }
 
+/// What can be calibrated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Subject {
+    Protocol(Protocol),
+    Link,
+}
+
 /// For the estimate.
-const SECONDS_A_PROTOCOL: u32 = 40;
+const SECONDS_A_PROTOCOL: usize = 40;
+const SECONDS_OF_LINKS: usize = 12;
 /// Where the machine's own table is kept, for the footers of reports.
 const KEPT: &str = "results/calibration.json";
 
@@ -48,26 +57,34 @@ pub fn calibrate_machine(options: &Options) -> anyhow::Result<Ending> {
             "a debug build would be calibrated, which is not what measures: use --release, or --allow-debug";
         return Err(UsageError(message.to_owned()).into());
     }
+    let whole = options.subjects.is_empty();
     let protocols =
-        if options.protocols.is_empty() { Protocol::ALL.to_vec() } else { options.protocols.clone() };
+        Protocol::ALL.into_iter().filter(|of| whole || options.subjects.contains(&Subject::Protocol(*of)));
+    let protocols: Vec<Protocol> = protocols.collect();
     let machine = Machine::read();
     let layout = Layout::of(&machine.cores)?;
     for core in &layout.client {
         lab::cores::pin(*core).context("pinning the command to the clients' core")?;
     }
+    // Of everything, what the machine does not allow is left out, and `doctor` says why.
+    let with_links = match Wan::build(1, &[], 1) {
+        Ok(_) => whole && !options.loopback || options.subjects.contains(&Subject::Link),
+        Err(error) if options.subjects.contains(&Subject::Link) => return Err(error.into()),
+        Err(_) => false,
+    };
     let link = if options.loopback { Link::Loopback } else { Link::Cable };
-    eprintln!("calibrating {} protocols, about {} s each", protocols.len(), SECONDS_A_PROTOCOL);
+    let seconds = protocols.len() * SECONDS_A_PROTOCOL + usize::from(with_links) * SECONDS_OF_LINKS;
+    eprintln!("calibrating, about {seconds} s in all");
     let mut tell = |told: Told<'_>| match told {
         Told::Begins(protocol) => eprintln!("measuring what is known over {protocol} …"),
         Told::Row(row) if !options.json => println!("{}", line(row)),
         Told::Row(_) => {}
     };
-    let calibration = calibrate(&protocols, &layout, name(&machine), &link, &mut tell)?;
+    let calibration = calibrate(&protocols, &layout, name(&machine), &link, with_links, &mut tell)?;
     if options.json {
         println!("{}", serde_json::to_string_pretty(&calibration)?);
     }
-    let whole = options.protocols.is_empty() && !cfg!(debug_assertions);
-    if whole {
+    if whole && !cfg!(debug_assertions) {
         std::fs::create_dir_all("results")?;
         write_atomically(Path::new(KEPT), &serde_json::to_vec_pretty(&calibration)?)?;
         eprintln!("kept in {KEPT}, and shown in the footers of reports from this machine");
@@ -131,8 +148,15 @@ fn line(row: &Row) -> String {
     )
 }
 
-fn parse_protocol(name: &str) -> Result<Protocol, String> {
-    Protocol::ALL.into_iter().find(|protocol| protocol.name() == name).ok_or_else(|| {
-        format!("'{name}' is no protocol: there is {}", Protocol::ALL.map(Protocol::name).join(", "))
+fn parse_subject(name: &str) -> Result<Subject, String> {
+    if name == "link" {
+        return Ok(Subject::Link);
+    }
+    let known = Protocol::ALL.into_iter().find(|protocol| protocol.name() == name);
+    known.map(Subject::Protocol).ok_or_else(|| {
+        format!(
+            "'{name}' is no protocol: there is {}, and link",
+            Protocol::ALL.map(Protocol::name).join(", ")
+        )
     })
 }

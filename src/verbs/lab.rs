@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 use std::process::ExitStatus;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
@@ -67,8 +69,8 @@ pub fn lab(options: &Options) -> anyhow::Result<Ending> {
         wan.capture(0, file).with_context(|| format!("writing {}", file.display()))?;
     }
     // Ctrl-C is the command's, whose end is waited for.
-    let interrupted = std::sync::Arc::default();
-    signal_hook::flag::register(signal_hook::consts::SIGINT, std::sync::Arc::clone(&interrupted))?;
+    let interrupted = Arc::new(AtomicBool::new(false));
+    signal_hook::flag::register(signal_hook::consts::SIGINT, Arc::clone(&interrupted))?;
     let environment = [
         ("WIREBENCH_SERVER", Wan::address(SERVER).to_string()),
         ("WIREBENCH_CLIENT", Wan::address(CLIENT).to_string()),
@@ -76,7 +78,7 @@ pub fn lab(options: &Options) -> anyhow::Result<Ending> {
     let server = options
         .server
         .as_ref()
-        .map(|command| start_server(host(SERVER)?, command, &environment))
+        .map(|command| start_server(host(SERVER)?, command, &environment, &interrupted))
         .transpose()?;
     let start = Clock::System.now();
     wan.change(changes.into_iter().map(|(after, link)| (start + after, 0, link)));
@@ -100,7 +102,12 @@ fn fill_in(word: &str) -> String {
         .replace("{client}", &Wan::address(CLIENT).to_string())
 }
 
-fn start_server(host: &Host, command: &str, environment: &[(&str, String)]) -> anyhow::Result<Guest> {
+fn start_server(
+    host: &Host,
+    command: &str,
+    environment: &[(&str, String)],
+    interrupted: &AtomicBool,
+) -> anyhow::Result<Guest> {
     let words = ["sh", "-c", &fill_in(command)].map(str::to_owned);
     let mut server = Guest::start(host, &words, environment, false)?;
     let clock = Clock::System;
@@ -108,6 +115,9 @@ fn start_server(host: &Host, command: &str, environment: &[(&str, String)]) -> a
     while !server.listens() {
         if let Some(status) = server.ended()? {
             bail!("the server ended before it listened: {status}");
+        }
+        if interrupted.load(Ordering::Relaxed) {
+            bail!("stopped before the server listened");
         }
         if clock.now() > end {
             bail!("the server does not listen after {} s", LISTEN_TIME_MAX.as_secs());

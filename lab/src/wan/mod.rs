@@ -40,6 +40,21 @@ pub struct Link {
     pub down: Way,
 }
 
+impl Link {
+    /// The same, without loss, doubles, packets held back or a cut.
+    #[must_use]
+    pub fn lossless(self) -> Link {
+        let [up, down] = [self.up, self.down].map(|way| Way {
+            loss: Loss::Independent(0.0),
+            duplicates: 0.0,
+            reordered: 0.0,
+            down: false,
+            ..way
+        });
+        Link { up, down }
+    }
+}
+
 /// Two hosts that a link joins.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Join {

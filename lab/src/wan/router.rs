@@ -277,9 +277,16 @@ struct Waking(Duration);
 impl Waking {
     /// A new reading counts for an eighth.
     fn add(&mut self, late: Duration) {
-        self.0 = (self.0 * 7 + late) / 8;
-        self.0 = self.0.clamp(WAKING_MIN, WAKING_MAX);
+        self.0 = (self.0 * 7 + late.clamp(WAKING_MIN, WAKING_MAX)) / 8;
     }
+}
+
+/// What ended the router's sleep.
+struct Woken {
+    /// Hosts that have sent something.
+    readable: Vec<usize>,
+    /// Nothing: its time was over.
+    in_vain: bool,
 }
 
 /// The thread's own.
@@ -311,14 +318,12 @@ impl Rounds<'_> {
             };
             // Woken a little before a packet is due, it polls: late wake-ups then do not make late packets.
             let asleep = clock.now();
-            let wait = next.map(|due| due.since(asleep).saturating_sub(self.waking.0 * 2));
-            let readable = self.readable(wait);
+            let wait = next.map(|due| due.since(asleep).saturating_sub(self.waking.0 + EARLY));
+            let Woken { readable, in_vain } = self.readable(wait);
             let slept = clock.now().since(asleep);
-            match wait {
-                Some(wait) if readable.is_empty() && !wait.is_zero() => {
-                    self.waking.add(slept.saturating_sub(wait));
-                }
-                _ => {}
+            // A time-out that it slept for says how late it woke; anything else does not.
+            if let Some(wait) = wait.filter(|wait| in_vain && !wait.is_zero()) {
+                self.waking.add(slept.saturating_sub(wait));
             }
             // What woke it was sent as long ago as waking takes.
             let ago = self.waking.0.min(slept);
@@ -330,14 +335,15 @@ impl Rounds<'_> {
     }
 
     /// Waits until hosts have sent something, or for that long; says which.
-    fn readable(&mut self, wait: Option<Duration>) -> Vec<usize> {
+    fn readable(&mut self, wait: Option<Duration>) -> Woken {
         let hosts: Vec<usize> =
             (0..self.devices.len()).filter(|host| self.devices[*host].is_some()).collect();
         let mut fds: Vec<PollFd<'_>> = vec![PollFd::new(self.shared.wake.as_fd(), PollFlags::POLLIN)];
         let devices = self.devices.iter().flatten();
         fds.extend(devices.map(|device| PollFd::new(device.as_fd(), PollFlags::POLLIN)));
         // Interrupted, it looks again.
-        let _ = ppoll(&mut fds, wait.map(TimeSpec::from_duration), None);
+        let woken = ppoll(&mut fds, wait.map(TimeSpec::from_duration), None);
+        let in_vain = woken == Ok(0);
         let woken: Vec<PollFlags> = fds.iter().map(|fd| fd.revents().unwrap_or(PollFlags::empty())).collect();
         if woken[0].contains(PollFlags::POLLIN) {
             // Read to be woken again; it never blocks.
@@ -352,7 +358,7 @@ impl Rounds<'_> {
                 self.devices[host] = None;
             }
         }
-        readable
+        Woken { readable, in_vain }
     }
 
     fn read(&self, state: &mut State, clock: &Clock, host: usize, ago: Duration, scratch: &mut [u8]) {

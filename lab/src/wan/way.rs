@@ -14,7 +14,8 @@ pub(super) const MTU: u32 = 1_500;
 pub struct Way {
     /// From the end of its transmission to a packet's arrival.
     pub delay: Duration,
-    /// What varies of it. Order is kept: a packet that would overtake arrives with the one before it.
+    /// What varies of it. Order is kept: a packet that would overtake arrives with the one before it, so that packets which
+    /// follow each other closely wait for the slowest of them, and longer on average than the distribution says.
     pub jitter: Option<Jitter>,
     /// Packets that never arrive, after they were transmitted.
     pub loss: Loss,
@@ -28,7 +29,8 @@ pub struct Way {
     pub bits_per_s: Option<f64>,
     /// Bytes that wait for transmission at most; a packet that does not fit is dropped (drop tail).
     pub queue_bytes: u64,
-    /// The largest packet; one that may be split elsewhere is refused with ICMP's "fragmentation needed".
+    /// The largest packet. The sender of a larger one is told so by ICMP where it forbade splitting it, as TCP does; others are
+    /// dropped in silence, since this router splits nothing.
     pub mtu: u32,
     /// Nothing arrives.
     pub down: bool,
@@ -140,7 +142,7 @@ pub(super) enum Verdict {
     Arrives { at: Mono, again: bool },
     /// It never does.
     Gone,
-    /// It is refused, and the sender told so.
+    /// It is too large.
     TooBig,
 }
 
