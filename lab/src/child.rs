@@ -79,20 +79,7 @@ impl<I: Serialize, O: DeserializeOwned + Send + 'static> Child<I, O> {
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .process_group(0);
-        let namespace = host.map(|host| host.as_fd().as_raw_fd());
-        // SAFETY: prctl and setns are system calls, async-signal-safe, and touch no memory of the parent's; the namespace's
-        // descriptor is open until after the spawn.
-        unsafe {
-            command.pre_exec(move || {
-                if let Some(namespace) = namespace {
-                    let namespace = BorrowedFd::borrow_raw(namespace);
-                    nix::sched::setns(namespace, nix::sched::CloneFlags::CLONE_NEWNET)?;
-                }
-                // The end of its input ends a child that can still read; this ends one that cannot.
-                nix::sys::prctl::set_pdeathsig(nix::sys::signal::Signal::SIGKILL).map_err(io::Error::from)
-            });
-        }
-        let mut process = command.spawn().map_err(failed)?;
+        let mut process = spawn_on(host, &mut command).map_err(failed)?;
         let input = process.stdin.take();
         let Some(stdout) = process.stdout.take() else {
             return Err(failed(io::Error::other("no pipe for its output")));
@@ -174,7 +161,25 @@ impl<I, O> Drop for Child<I, O> {
     }
 }
 
-fn wait(process: &mut std::process::Child, at_most: Duration) -> Option<ExitStatus> {
+/// Starts a command on a host, or on this one; it is killed when this process dies. (The end of its input ends a child that
+/// can still read; this ends one that cannot.)
+pub(crate) fn spawn_on(host: Option<&Host>, command: &mut Command) -> io::Result<std::process::Child> {
+    let namespace = host.map(|host| host.as_fd().as_raw_fd());
+    // SAFETY: prctl and setns are system calls, async-signal-safe, and touch no memory of the parent's; the namespace's
+    // descriptor is open until after the spawn.
+    unsafe {
+        command.pre_exec(move || {
+            if let Some(namespace) = namespace {
+                let namespace = BorrowedFd::borrow_raw(namespace);
+                nix::sched::setns(namespace, nix::sched::CloneFlags::CLONE_NEWNET)?;
+            }
+            nix::sys::prctl::set_pdeathsig(nix::sys::signal::Signal::SIGKILL).map_err(io::Error::from)
+        });
+    }
+    command.spawn()
+}
+
+pub(crate) fn wait(process: &mut std::process::Child, at_most: Duration) -> Option<ExitStatus> {
     let clock = clock::Clock::System;
     let end = clock.now() + at_most;
     loop {

@@ -3,7 +3,6 @@
 
 use std::fs::File;
 use std::io;
-use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd};
 use std::os::unix::process::CommandExt as _;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
@@ -12,6 +11,7 @@ use nix::sched::{CloneFlags, setns, unshare};
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 
+use crate::child::{spawn_on, wait};
 use crate::hosts::Host;
 
 /// The hidden verb of this program that [`init`] is.
@@ -46,26 +46,13 @@ impl Guest {
             // What it says is for people: the other's output is data.
             command.process_group(0).stdin(Stdio::null()).stdout(io::stderr());
         }
-        let namespace = host.as_fd().as_raw_fd();
-        // SAFETY: prctl and setns are system calls, async-signal-safe, and touch no memory of the parent's; the namespace's
-        // descriptor is open until after the spawn.
-        unsafe {
-            command.pre_exec(move || {
-                setns(BorrowedFd::borrow_raw(namespace), CloneFlags::CLONE_NEWNET)?;
-                nix::sys::prctl::set_pdeathsig(Signal::SIGKILL).map_err(io::Error::from)
-            });
-        }
         // The namespace is for this thread's next child, and for it alone.
         let ours = File::open("/proc/thread-self/ns/pid")?;
         unshare(CloneFlags::CLONE_NEWPID)?;
-        let started = command.spawn().map(|process| Guest { process, own_group: !foreground });
+        let started =
+            spawn_on(Some(host), &mut command).map(|process| Guest { process, own_group: !foreground });
         setns(ours, CloneFlags::CLONE_NEWPID)?;
         started
-    }
-
-    /// The process id of its init.
-    pub fn pid(&self) -> u32 {
-        self.process.id()
     }
 
     /// Waits for its end.
@@ -102,11 +89,7 @@ impl Drop for Guest {
         if self.own_group && matches!(self.process.try_wait(), Ok(None)) {
             // An init does not hear it, and ends with what it started.
             let _ = killpg(Pid::from_raw(self.process.id().cast_signed()), Signal::SIGTERM);
-            let clock = clock::Clock::System;
-            let end = clock.now() + END_TIME_MAX;
-            while matches!(self.process.try_wait(), Ok(None)) && clock.now() < end {
-                clock::pause_thread(Duration::from_millis(5));
-            }
+            let _ = wait(&mut self.process, END_TIME_MAX);
         }
         // Ended already is as good; what is left of its processes ends with it.
         let _ = self.process.kill();

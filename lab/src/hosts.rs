@@ -202,14 +202,20 @@ nix::ioctl_write_ptr_bad!(
     nix::libc::ifreq
 );
 
+/// A request about an interface, to be filled in.
+pub(crate) fn interface_request(name: &str) -> nix::libc::ifreq {
+    // SAFETY: an ifreq of zeros is a valid one.
+    let mut request: nix::libc::ifreq = unsafe { std::mem::zeroed() };
+    for (place, byte) in request.ifr_name.iter_mut().zip(name.bytes()) {
+        *place = byte.cast_signed();
+    }
+    request
+}
+
 /// Switches a feature of the cable's end off, on the calling thread's host.
 fn switch_off(command: u32) -> io::Result<()> {
     let mut value = EthtoolValue { command, data: 0 };
-    // SAFETY: an ifreq of zeros is a valid one.
-    let mut request: nix::libc::ifreq = unsafe { std::mem::zeroed() };
-    for (place, byte) in request.ifr_name.iter_mut().zip(CABLE.bytes()) {
-        *place = byte.cast_signed();
-    }
+    let mut request = interface_request(CABLE);
     request.ifr_ifru.ifru_data = (&raw mut value).cast();
     let socket = std::net::UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0))?;
     // SAFETY: the request names an interface and points to a value that lives until the call returns.
@@ -287,6 +293,10 @@ mod tests {
         let Some(cable) = cable() else { return };
         let [client, server] = [&cable.client, &cable.server].map(|host| host.congestion_control().unwrap());
         assert_eq!(client, server);
+        let allowed =
+            fs::read_to_string("/proc/sys/net/ipv4/tcp_allowed_congestion_control").unwrap_or_default();
+        let writable = cable.client.on(|| fs::write(CONGESTION_CONTROL, &client)).is_ok();
+        assert!(!(writable && allowed.contains("cubic")) || client == "cubic", "{client}");
     }
 
     #[test]

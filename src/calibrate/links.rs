@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use clock::Clock;
 use lab::cores::{Layout, pin};
-use lab::wan::{self, Join, Wan};
+use lab::wan::{self, Wan};
 
 use super::bench::{Found, Surroundings, middle, tail};
 use super::predict::percentile;
@@ -15,8 +15,6 @@ use super::{Row, Unit};
 /// What is read of links stands under this name.
 pub(super) const NAME: &str = "link";
 
-const CLIENT: usize = 0;
-const SERVER: usize = 1;
 const ROUNDS: usize = 5;
 /// Round trips of a round, one a millisecond after the other: two thousand in all, so that there is a p99.
 const ECHOES: usize = 400;
@@ -60,8 +58,7 @@ pub(super) fn rows(
 }
 
 fn link(words: &str) -> anyhow::Result<Wan> {
-    let link = wan::parse(words, None)?;
-    Ok(Wan::build(2, &[Join { from: CLIENT, to: SERVER, link }], 1)?)
+    Ok(Wan::between(wan::parse(words, None)?, 1)?)
 }
 
 /// A socket on a host of a link.
@@ -78,7 +75,7 @@ fn datagrams(wan: &Wan, host: usize) -> io::Result<UdpSocket> {
 /// The round trip of single datagrams.
 fn delay(layout: &Layout) -> anyhow::Result<[Found; 2]> {
     let wan = link("rtt=1ms")?;
-    let (client, server) = (datagrams(&wan, CLIENT)?, datagrams(&wan, SERVER)?);
+    let (client, server) = (datagrams(&wan, Wan::CLIENT)?, datagrams(&wan, Wan::SERVER)?);
     client.connect(server.local_addr()?)?;
     let (server_core, client_core) = (layout.server, layout.client.first().copied());
     let echo = std::thread::spawn(move || {
@@ -130,7 +127,7 @@ fn delay(layout: &Layout) -> anyhow::Result<[Found; 2]> {
 fn loss() -> anyhow::Result<Found> {
     const TRUTH: f64 = 0.05;
     let wan = link("rtt=1ms up.loss=5%")?;
-    let (client, server) = (datagrams(&wan, CLIENT)?, datagrams(&wan, SERVER)?);
+    let (client, server) = (datagrams(&wan, Wan::CLIENT)?, datagrams(&wan, Wan::SERVER)?);
     let to = server.local_addr()?;
     server.set_read_timeout(Some(Duration::from_millis(500)))?;
     let count = std::thread::spawn(move || {
@@ -161,9 +158,9 @@ fn loss() -> anyhow::Result<Found> {
 fn rate(layout: &Layout) -> anyhow::Result<Found> {
     const BITS_PER_S: f64 = 100e6;
     let wan = link("rtt=2ms rate=100Mbit/s queue=128KB")?;
-    let listener = on(&wan, SERVER, || TcpListener::bind((Wan::address(SERVER), 0)))?;
+    let listener = on(&wan, Wan::SERVER, || TcpListener::bind((Wan::address(Wan::SERVER), 0)))?;
     let to = listener.local_addr()?;
-    let mut client = on(&wan, CLIENT, || TcpStream::connect(to))?;
+    let mut client = on(&wan, Wan::CLIENT, || TcpStream::connect(to))?;
     let (mut server, _) = listener.accept()?;
     let core = layout.client.first().copied();
     let sender = std::thread::spawn(move || {

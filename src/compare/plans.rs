@@ -37,8 +37,13 @@ pub fn differences(old: &Record, new: &Record) -> Vec<String> {
         };
         let words = |cell: &crate::record::CellPart| {
             let rate = cell.rate_per_s.map_or("as fast as it goes".to_owned(), |rate| format!("{rate}/s"));
+            let cold = if cell.cold { "cold " } else { "" };
+            let over = cell
+                .distance
+                .as_ref()
+                .map_or_else(String::new, |distance| format!(", over '{}'", distance.link));
             format!(
-                "{}, {} connections × {} in flight, {rate} ({})",
+                "{}, {} {cold}connections × {} in flight, {rate} ({}){over}",
                 cell.carriage, cell.connections, cell.in_flight, cell.arrivals
             )
         };

@@ -3,6 +3,7 @@
 
 mod chart;
 mod curve;
+mod facts;
 mod folder;
 mod forest;
 mod tables;

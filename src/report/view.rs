@@ -1,12 +1,11 @@
 //! From a record to what its page says.
 
-use std::collections::BTreeMap;
-
 use askama::Template;
 use hdrhistogram::Histogram;
 
 use super::chart::{self, Bar, Line, NARROW, WIDE};
 use super::curve::{Curve, time_line};
+use super::facts::{environment, facts};
 use super::forest::{self, forest};
 use super::tables::{
     CalibrationRow, CapacityView, CostRow, DistanceRow, MemoryRow, calibration, capacity, cost_row,
@@ -15,7 +14,7 @@ use super::tables::{
 use crate::record::{
     AaPair, CellPart, Difference, Merged, Quantiles, Record, RoundPart, Verdict, VerdictWord, printable,
 };
-use crate::scenario::{Link, Metric, Scenario};
+use crate::scenario::{Metric, Scenario};
 use crate::statistics::mean_with_interval;
 use crate::text;
 
@@ -422,115 +421,6 @@ fn row(record: &Record, index: usize, cell: &CellPart, merged: &Merged, marker: 
 
 fn interval(record: &Record, cell: usize, metric: Metric) -> Option<(f64, f64)> {
     mean_with_interval(&record.figures(cell, metric).into_values().collect::<Vec<_>>())
-}
-
-fn facts(record: &Record) -> Vec<(&'static str, String)> {
-    let plan = &record.plan;
-    let conformance = record.conformance.iter().map(|part| part.cases).min().unwrap_or(0);
-    let compared: usize = record.conformance.iter().filter_map(|part| part.replies_compared_whole).sum();
-    let compared = match compared {
-        0 => String::new(),
-        compared => format!(", {compared} were compared whole after"),
-    };
-    let handler = match (plan.handler_wait_us, plan.handler_cpu_us) {
-        (0.0, 0.0) => "answers at once".to_owned(),
-        (wait, cpu) => format!("waits {} and burns {}", text::micros(wait), text::micros(cpu)),
-    };
-    let cores = if record.layout.shared {
-        format!("client and server on core {}", record.layout.server)
-    } else {
-        format!("servers on core {}, clients on {:?}", record.layout.server, record.layout.client)
-    };
-    vec![
-        ("operation", plan.operation.clone()),
-        ("handler", handler),
-        (
-            "rounds",
-            format!(
-                "{}, every contender once in each, in an order shuffled by seed {}",
-                plan.rounds.len(),
-                plan.seed
-            ),
-        ),
-        ("each measurement", format!("{} ms warm-up, {} ms measured", plan.warm_up_ms, plan.duration_ms)),
-        (
-            "time-out",
-            format!(
-                "{} after the schedule; a failed call stays in the response at that or more",
-                text::micros(plan.time_out_us)
-            ),
-        ),
-        (
-            "answers",
-            format!(
-                "each contender passed {conformance} conformance cases or more before, every {} was decoded and \
-             checked{compared}",
-                if record.noun() == "event" { "event" } else { "reply" }
-            ),
-        ),
-        ("where", format!("{cores}, over {}", link_in_words(record))),
-        ("plan", format!("{} (SHA-256 of what was decided before any data)", plan.sha256)),
-    ]
-}
-
-fn link_in_words(record: &Record) -> String {
-    let Some(used) = &record.link else { return "nothing".to_owned() };
-    let link = match &used.link {
-        Link::Cable => {
-            "a cable between two hosts: a veth pair of MTU 1500 between network namespaces".to_owned()
-        }
-        Link::Loopback => "loopback".to_owned(),
-        Link::Wan(link) => {
-            format!("the link '{}' between two hosts, by a router in user space", link.words())
-        }
-    };
-    match &used.congestion_control {
-        Some(control) => format!("{link}; TCP with {control}"),
-        None => link,
-    }
-}
-
-fn environment(record: &Record) -> Vec<(&'static str, String)> {
-    let machine = &record.environment;
-    let unknown = |value: &Option<String>| value.clone().unwrap_or_else(|| "unknown".to_owned());
-    let libraries = join(&record.tool.libraries);
-    let virtual_machine = if machine.virtual_machine { ", in a virtual machine" } else { "" };
-    vec![
-        (
-            "wirebench",
-            format!(
-                "{} ({}, {} build, {})",
-                record.tool.version,
-                unknown(&record.tool.commit),
-                record.tool.build,
-                unknown(&record.tool.rustc)
-            ),
-        ),
-        (
-            "processor",
-            format!("{}, {} cores{virtual_machine}", unknown(&machine.cpu_model), machine.cores.len()),
-        ),
-        (
-            "memory",
-            machine.memory_bytes.map_or_else(
-                || "unknown".to_owned(),
-                |bytes| format!("{:.1} GiB", bytes as f64 / f64::from(1 << 30)),
-            ),
-        ),
-        ("kernel", unknown(&machine.kernel)),
-        ("governor", machine.governor.clone().unwrap_or_else(|| "none to be seen".to_owned())),
-        ("clock source", unknown(&machine.clock_source)),
-        ("congestion control", unknown(&machine.congestion_control)),
-        (
-            "load average before",
-            machine.load_average_1m.map_or_else(|| "unknown".to_owned(), |l| format!("{l:.2}")),
-        ),
-        ("libraries", libraries),
-    ]
-}
-
-fn join(libraries: &BTreeMap<String, String>) -> String {
-    libraries.iter().map(|(name, version)| format!("{name} {version}")).collect::<Vec<_>>().join(", ")
 }
 
 /// `2026-11-24 09:41:07`, in UTC.

@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use anyhow::Context as _;
 use lab::hosts::{CABLE, Cable, Host};
 use lab::meter::LOOPBACK;
-use lab::wan::{self, Join, RouterCount, WAN, Wan};
+use lab::wan::{self, RouterCount, WAN, Wan};
 
 use crate::scenario::{Link, WanLink};
 
@@ -19,10 +19,6 @@ pub(crate) enum Network {
     Wan(Wan),
 }
 
-/// Clients are on the first host of a wan, servers on the second.
-const CLIENT: usize = 0;
-const SERVER: usize = 1;
-
 /// What a run talked over, and why not over what was asked for.
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
 pub struct LinkUsed {
@@ -30,7 +26,8 @@ pub struct LinkUsed {
     pub link: Link,
     /// Why it is not what the scenario asks for.
     pub instead_because: Option<String>,
-    /// The congestion control of TCP on both hosts, read back; `None` on loopback, which has the machine's.
+    /// The congestion control of TCP on the clients' host, read back (the servers' is made alike); `None` on loopback, which
+    /// has the machine's.
     #[serde(default)]
     pub congestion_control: Option<String>,
 }
@@ -44,8 +41,7 @@ impl Network {
     pub(crate) fn build(link: &Link, seed: u64) -> anyhow::Result<(Network, LinkUsed)> {
         let cable = match link {
             Link::Wan(WanLink { ways, .. }) => {
-                let joins = [Join { from: CLIENT, to: SERVER, link: **ways }];
-                let wan = Wan::build(2, &joins, seed)
+                let wan = Wan::between(**ways, seed)
                     .with_context(|| format!("'{}' is a link between two hosts", link.name()))?;
                 return Ok(Network::Wan(wan).used(link.clone(), None));
             }
@@ -84,7 +80,7 @@ impl Network {
         match self {
             Network::Loopback => Ipv4Addr::LOCALHOST.into(),
             Network::Cable(_) => Cable::SERVER.into(),
-            Network::Wan(_) => Wan::address(SERVER).into(),
+            Network::Wan(_) => Wan::address(Wan::SERVER).into(),
         }
     }
 
@@ -93,7 +89,7 @@ impl Network {
         match self {
             Network::Loopback => None,
             Network::Cable(cable) => Some(&cable.server),
-            Network::Wan(wan) => wan.host(SERVER),
+            Network::Wan(wan) => wan.host(Wan::SERVER),
         }
     }
 
@@ -102,7 +98,7 @@ impl Network {
         match self {
             Network::Loopback => None,
             Network::Cable(cable) => Some(&cable.client),
-            Network::Wan(wan) => wan.host(CLIENT),
+            Network::Wan(wan) => wan.host(Wan::CLIENT),
         }
     }
 

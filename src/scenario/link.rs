@@ -32,7 +32,10 @@ impl WanLink {
     /// Where they say nothing that a link does.
     pub fn changed(&self, words: &str) -> Result<WanLink, wan::LinkError> {
         let ways = wan::parse(words, Some(*self.ways))?;
-        Ok(WanLink { words: format!("{} {words}", self.words), ways: Box::new(ways) })
+        let first = words.split_whitespace().next();
+        let anew = wan::PROFILES.iter().any(|profile| Some(profile.name) == first);
+        let words = if anew { words.to_owned() } else { format!("{} {words}", self.words) };
+        Ok(WanLink { words, ways: Box::new(ways) })
     }
 
     /// What it is called, or what it does.

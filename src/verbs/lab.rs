@@ -10,7 +10,7 @@ use anyhow::{Context as _, bail};
 use clock::Clock;
 use lab::guest::Guest;
 use lab::hosts::Host;
-use lab::wan::{self, Join, Link, Wan, WayCount, Which};
+use lab::wan::{self, Link, RouterCount, Wan, WayCount, Which};
 
 use crate::cli::{Ending, UsageError};
 use crate::text;
@@ -42,9 +42,6 @@ pub struct Options {
     command: Vec<String>,
 }
 
-/// Clients on the first host, servers on the second.
-const CLIENT: usize = 0;
-const SERVER: usize = 1;
 /// Time for a server to listen.
 const LISTEN_TIME_MAX: Duration = Duration::from_secs(10);
 
@@ -62,8 +59,7 @@ pub fn lab(options: &Options) -> anyhow::Result<Ending> {
     let text = options.link.as_deref().unwrap_or_default();
     let link = wan::parse(text, None).map_err(|error| UsageError(error.to_string()))?;
     let changes = timeline(&options.at, link)?;
-    let joins = [Join { from: CLIENT, to: SERVER, link }];
-    let wan = Wan::build(2, &joins, options.seed).context("a link takes two hosts")?;
+    let wan = Wan::between(link, options.seed).context("a link takes two hosts")?;
     let host = |place| wan.host(place).context("a host is missing");
     if let Some(file) = &options.pcap {
         wan.capture(0, file).with_context(|| format!("writing {}", file.display()))?;
@@ -72,18 +68,18 @@ pub fn lab(options: &Options) -> anyhow::Result<Ending> {
     let interrupted = Arc::new(AtomicBool::new(false));
     signal_hook::flag::register(signal_hook::consts::SIGINT, Arc::clone(&interrupted))?;
     let environment = [
-        ("WIREBENCH_SERVER", Wan::address(SERVER).to_string()),
-        ("WIREBENCH_CLIENT", Wan::address(CLIENT).to_string()),
+        ("WIREBENCH_SERVER", Wan::address(Wan::SERVER).to_string()),
+        ("WIREBENCH_CLIENT", Wan::address(Wan::CLIENT).to_string()),
     ];
     let server = options
         .server
         .as_ref()
-        .map(|command| start_server(host(SERVER)?, command, &environment, &interrupted))
+        .map(|command| start_server(host(Wan::SERVER)?, command, &environment, &interrupted))
         .transpose()?;
     let start = Clock::System.now();
     wan.change(changes.into_iter().map(|(after, link)| (start + after, 0, link)));
     let words: Vec<String> = options.command.iter().map(|word| fill_in(word)).collect();
-    let status = Guest::start(host(CLIENT)?, &words, &environment, true)?.wait()?;
+    let status = Guest::start(host(Wan::CLIENT)?, &words, &environment, true)?.wait()?;
     drop(server);
     say_counts(&wan);
     Ok(ending(status))
@@ -98,8 +94,8 @@ fn ending(status: ExitStatus) -> Ending {
 }
 
 fn fill_in(word: &str) -> String {
-    word.replace("{server}", &Wan::address(SERVER).to_string())
-        .replace("{client}", &Wan::address(CLIENT).to_string())
+    word.replace("{server}", &Wan::address(Wan::SERVER).to_string())
+        .replace("{client}", &Wan::address(Wan::CLIENT).to_string())
 }
 
 fn start_server(
@@ -182,13 +178,23 @@ fn say_counts(wan: &Wan) {
         }
         eprintln!("{said}");
     }
-    let router = wan.take_router_count();
-    if router.late_500_us > 0 {
+    let RouterCount { released, late_500_us, latest_us, no_link, refused, too_many, .. } =
+        wan.take_router_count();
+    if late_500_us > 0 {
         eprintln!(
             "the router was more than 0.5 ms late with {} of {} packets, {} at most: this machine is busy",
-            text::count(router.late_500_us),
-            text::count(router.released),
-            text::micros(router.latest_us as f64)
+            text::count(late_500_us),
+            text::count(released),
+            text::micros(latest_us as f64)
         );
+    }
+    for (count, what) in [
+        (no_link, "were for an address that the link does not lead to"),
+        (refused, "were refused by a host"),
+        (too_many, "were dropped by the router, more being on their way than it holds"),
+    ] {
+        if count > 0 {
+            eprintln!("{} packets {what}", text::count(count));
+        }
     }
 }

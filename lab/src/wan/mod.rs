@@ -21,7 +21,7 @@ use clock::Mono;
 
 use crate::hosts::{Host, HostError};
 pub use grammar::{LinkError, parse};
-pub use profiles::{NEW_YORK_LONDON_KM, PROFILES, Profile, fibre_round_trip};
+pub use profiles::{PROFILES, Profile};
 use router::Router;
 pub use router::RouterCount;
 pub use way::{Jitter, JitterShape, Loss, Way, WayCount};
@@ -92,6 +92,19 @@ pub struct Wan {
 }
 
 impl Wan {
+    /// The host of the clients, where there are two.
+    pub const CLIENT: usize = 0;
+    /// The host of the servers.
+    pub const SERVER: usize = 1;
+
+    /// Two hosts and a link between them.
+    ///
+    /// # Errors
+    /// As [`Wan::build`].
+    pub fn between(link: Link, seed: u64) -> Result<Wan, HostError> {
+        Wan::build(2, &[Join { from: Wan::CLIENT, to: Wan::SERVER, link }], seed)
+    }
+
     /// Makes hosts and joins them; the same seed gives the n-th packet of a way the same fate.
     ///
     /// # Errors

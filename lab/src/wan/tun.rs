@@ -49,11 +49,7 @@ pub(super) fn plug_in(host: &Host, address: Ipv4Addr, mtu: u32) -> Result<OwnedF
 fn open() -> io::Result<OwnedFd> {
     let file: File =
         OpenOptions::new().read(true).write(true).custom_flags(libc::O_NONBLOCK).open("/dev/net/tun")?;
-    // SAFETY: an ifreq of zeros is a valid one.
-    let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
-    for (place, byte) in request.ifr_name.iter_mut().zip(WAN.bytes()) {
-        *place = byte.cast_signed();
-    }
+    let mut request = hosts::interface_request(WAN);
     // No header before a packet, and no packet that is larger than the MTU.
     request.ifr_ifru.ifru_flags = libc::IFF_TUN as libc::c_short | libc::IFF_NO_PI as libc::c_short;
     // SAFETY: the ioctl reads the request, which lives until it returns.

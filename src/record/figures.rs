@@ -1,0 +1,97 @@
+//! What is read out of a record: figures round by round, pairs of them, shares.
+
+use std::collections::BTreeMap;
+
+use proto::Capability;
+
+use super::{Counts, Distance, Record, RoundPart};
+use crate::expression::{Figure, Point};
+use crate::scenario::Metric;
+
+impl Distance {
+    /// How far off a prediction of round trips may be.
+    pub const TOLERANCE: f64 = 0.15;
+
+    /// Whether what was measured is what arithmetic says; `None` where one of them is missing.
+    pub fn as_predicted(&self) -> Option<bool> {
+        let off = self.round_trips? - f64::from(self.predicted?);
+        Some(off.abs() <= Distance::TOLERANCE)
+    }
+}
+
+impl Counts {
+    /// All failures.
+    pub fn failures(&self) -> u64 {
+        self.failed.values().sum()
+    }
+
+    /// The share of arrivals that failed.
+    pub fn failed_share(&self) -> f64 {
+        self.failures() as f64 / self.arrivals.max(1) as f64
+    }
+}
+
+impl RoundPart {
+    /// A figure of this measurement; `None` where there were too few calls to give it.
+    pub fn figure(&self, figure: Figure) -> Option<f64> {
+        let per_call = |total: f64| (self.counts.ok > 0).then(|| total / self.counts.ok as f64);
+        match figure {
+            Figure::Time(distribution, point) => {
+                let quantiles =
+                    distribution.of(&self.response_us, &self.lag_us, &self.wait_us, &self.service_us);
+                match point {
+                    Point::Percentile(share) => quantiles.shown(share),
+                    _ => (quantiles.n > 0).then(|| point.of(quantiles)),
+                }
+            }
+            Figure::CpuPerCall => per_call(self.client.cpu_us + self.server.cpu_us),
+            Figure::ClientCpuPerCall => per_call(self.client.cpu_us),
+            Figure::ServerCpuPerCall => per_call(self.server.cpu_us),
+            Figure::BytesPerCall => per_call(self.wire.total.bytes as f64),
+            Figure::Failed => Some(self.counts.failed_share()),
+            Figure::RatePerS => Some(self.counts.ok_per_s),
+        }
+    }
+}
+
+impl Record {
+    /// What is counted: a call, or an event that was pushed.
+    pub fn noun(&self) -> &'static str {
+        if self.plan.operation == Capability::Subscribe.name() { "event" } else { "call" }
+    }
+
+    /// A cell by contender and condition.
+    pub fn cell(&self, contender: &str, condition: &str) -> Option<usize> {
+        self.cells.iter().position(|cell| cell.contender == contender && cell.condition == condition)
+    }
+
+    /// A figure of a cell, round by round; void measurements left out.
+    pub fn figures(&self, cell: usize, metric: Metric) -> BTreeMap<usize, f64> {
+        let rounds = self.rounds.iter().filter(|round| round.cell == cell && round.void.is_none());
+        rounds.filter_map(|round| Some((round.round, round.figure(metric.figure())?))).collect()
+    }
+
+    /// A figure of two contenders under a condition, in every round that has both.
+    pub fn paired_figures(
+        &self,
+        left: &str,
+        right: &str,
+        condition: &str,
+        metric: Metric,
+    ) -> Vec<(f64, f64)> {
+        let figures = |contender| self.cell(contender, condition).map(|cell| self.figures(cell, metric));
+        let (Some(left), Some(right)) = (figures(left), figures(right)) else { return Vec::new() };
+        left.iter().filter_map(|(round, figure)| Some((*figure, *right.get(round)?))).collect()
+    }
+
+    /// Conditions in which something was measured, in the plan's order.
+    pub fn conditions(&self) -> Vec<&str> {
+        let mut conditions: Vec<&str> = Vec::new();
+        for cell in &self.cells {
+            if !conditions.contains(&cell.condition.as_str()) {
+                conditions.push(&cell.condition);
+            }
+        }
+        conditions
+    }
+}
