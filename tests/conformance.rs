@@ -4,11 +4,13 @@
 
 use clients::conformance::{self, CaseResult};
 use clients::protocols::{Carriage, Visit};
-use clients::{Connector, HttpVersion, MarketConnection};
+use clients::{Connector, Endpoint, HttpVersion, MarketConnection, Tls, TlsOptions, TlsVersion};
 use proto::data::DataSet;
 use proto::encoding::Encoding;
-use proto::{Capability, Protocol};
+use proto::{Capability, Protocol, Transport};
 use servers::background::Background;
+use servers::protocols::{Carrier, Settings};
+use servers::tls::Identity;
 use servers::{Limits, MarketConfig};
 
 fn serve(config: MarketConfig) -> Background {
@@ -52,19 +54,45 @@ fn every_carriage() -> Vec<Carriage> {
 fn assert_conformance(config: &MarketConfig) {
     let servers = serve(MarketConfig { ticks_per_s: 200.0, ..config.clone() });
     for carriage in every_carriage() {
-        let protocol = carriage.protocol();
-        let results = carriage.visit(servers.address(protocol).unwrap(), Check(protocol));
-        // 15 calls and what each of the others comes to; SSE carries no calls.
-        let calls = if protocol.offers().contains(&Capability::Quote) { 15 } else { 0 };
-        assert!(results.len() >= calls + 2, "{carriage:?} went through only {} cases", results.len());
-        let failed: Vec<_> = results.iter().filter(|result| result.failure.is_some()).collect();
-        assert!(failed.is_empty(), "{carriage:?}: {failed:#?}");
+        assert_cases(carriage, servers.address(carriage.protocol()).unwrap());
     }
+}
+
+fn assert_cases(carriage: Carriage, endpoint: impl Into<Endpoint>) {
+    let protocol = carriage.protocol();
+    let results = carriage.visit(endpoint, Check(protocol));
+    // 15 calls and what each of the others comes to; SSE carries no calls.
+    let calls = if protocol.offers().contains(&Capability::Quote) { 15 } else { 0 };
+    assert!(results.len() >= calls + 2, "{carriage:?} went through only {} cases", results.len());
+    let failed: Vec<_> = results.iter().filter(|result| result.failure.is_some()).collect();
+    assert!(failed.is_empty(), "{carriage:?}: {failed:#?}");
 }
 
 #[test]
 fn every_protocol_gives_the_same_answers() {
     assert_conformance(&MarketConfig::default());
+}
+
+/// Early data makes the second connection of each the first that uses it: the cases open several.
+#[test]
+fn also_over_tls() {
+    let identity = Identity::generate(&[]).map(std::sync::Arc::new).unwrap();
+    let settings = Settings { carrier: Carrier::new(Transport::Tls, &identity), ..Settings::default() };
+    let carried = |protocol: &Protocol| protocol.transports().contains(&Transport::Tls);
+    let protocols: Vec<Protocol> = Protocol::ALL.into_iter().filter(carried).collect();
+    let config = MarketConfig { ticks_per_s: 200.0, ..MarketConfig::default() };
+    let servers = Background::start(&protocols, config, settings).unwrap();
+    let full = |version| TlsOptions { version, ..TlsOptions::default() };
+    let resumed = |version| TlsOptions { resume: true, ..full(version) };
+    let early = TlsOptions { early_data: true, ..resumed(TlsVersion::Tls13) };
+    let all = [full(TlsVersion::Tls13), full(TlsVersion::Tls12), resumed(TlsVersion::Tls12), early];
+    for carriage in every_carriage().into_iter().filter(|carriage| carried(&carriage.protocol())) {
+        for options in all {
+            let tls = Tls::to_market(options, identity.root()).unwrap();
+            let address = servers.address(carriage.protocol()).unwrap();
+            assert_cases(carriage, Endpoint { address, tls: Some(tls) });
+        }
+    }
 }
 
 #[test]

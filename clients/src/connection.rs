@@ -170,10 +170,3 @@ impl CallError {
         }
     }
 }
-
-/// Opens a TCP connection as every client of wirebench does: `TCP_NODELAY`, nothing else changed.
-pub(crate) async fn connect_tcp(address: std::net::SocketAddr) -> Result<tokio::net::TcpStream, CallError> {
-    let stream = tokio::net::TcpStream::connect(address).await.map_err(|error| CallError::from_io(&error))?;
-    stream.set_nodelay(true).map_err(|error| CallError::from_io(&error))?;
-    Ok(stream)
-}

@@ -2,7 +2,6 @@
 //! connection, and nothing reconnects behind the engine's back.
 
 use std::cell::{Cell, RefCell};
-use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 
@@ -14,9 +13,8 @@ use hyper::body::Incoming;
 use hyper::client::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 
-use tokio::net::TcpStream;
-
-use crate::connection::{CallError, Unsupported, connect_tcp};
+use crate::connection::{CallError, Unsupported};
+use crate::endpoint::{Endpoint, Stream};
 
 /// Which HTTP a connection speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
@@ -37,6 +35,14 @@ impl HttpVersion {
             HttpVersion::Http2 => None,
         }
     }
+
+    /// Its name in TLS (RFC 7301).
+    fn alpn(self) -> &'static [u8] {
+        match self {
+            HttpVersion::Http1 => b"http/1.1",
+            HttpVersion::Http2 => b"h2",
+        }
+    }
 }
 
 /// Bytes of a reply's body, at most: above the largest reply of the market, below what hurts.
@@ -55,7 +61,7 @@ where
 }
 
 /// hyper's half of an HTTP/1.1 connection: reads and writes when it is polled.
-type Http1Driver<B> = Pin<Box<http1::Connection<TokioIo<TcpStream>, B>>>;
+type Http1Driver<B> = Pin<Box<http1::Connection<TokioIo<Stream>, B>>>;
 
 /// An HTTP/1.1 connection, driven by the one call that it can carry: no task of its own to wake and be woken by.
 pub(crate) struct Http1<B>
@@ -77,10 +83,10 @@ where
 {
     /// Opens a connection.
     pub(crate) async fn open(
-        address: SocketAddr,
+        endpoint: &Endpoint,
         version: HttpVersion,
     ) -> Result<HttpConnection<B>, CallError> {
-        let stream = TokioIo::new(connect_tcp(address).await?);
+        let stream = TokioIo::new(endpoint.connect(Some(version.alpn())).await?);
         match version {
             HttpVersion::Http1 => {
                 let (sender, driver) = http1::Builder::new()
@@ -220,20 +226,23 @@ impl<B: Body + 'static> Drop for Unfinished<'_, B> {
 /// Whom requests go to, as each HTTP version says it.
 #[derive(Debug, Clone)]
 pub(crate) struct Origin {
+    scheme: &'static str,
     authority: String,
     version: HttpVersion,
 }
 
 impl Origin {
-    pub(crate) fn new(address: SocketAddr, version: HttpVersion) -> Origin {
-        Origin { authority: address.to_string(), version }
+    pub(crate) fn new(endpoint: &Endpoint, version: HttpVersion) -> Origin {
+        Origin { scheme: endpoint.http_scheme(), authority: endpoint.address.to_string(), version }
     }
 
     /// HTTP/1.1 names the authority in a header, HTTP/2 in the URI.
     fn uri(&self, path: &str) -> Result<Uri, Unsupported> {
         match self.version {
             HttpVersion::Http1 => path.parse().map_err(unsupported),
-            HttpVersion::Http2 => format!("http://{}{path}", self.authority).parse().map_err(unsupported),
+            HttpVersion::Http2 => {
+                format!("{}://{}{path}", self.scheme, self.authority).parse().map_err(unsupported)
+            }
         }
     }
 

@@ -7,6 +7,7 @@
 pub mod cold;
 pub mod conformance;
 pub mod connection;
+pub mod endpoint;
 pub mod foreign;
 mod http_client;
 pub mod load;
@@ -14,12 +15,15 @@ pub mod market;
 pub mod multiplex;
 pub mod protocols;
 mod session_calls;
+pub mod tls;
 mod websocket_client;
 
 pub use connection::{CallError, Connection, Connector, Failure, Unsupported};
+pub use endpoint::Endpoint;
 pub use http_client::HttpVersion;
 pub use load::Engine;
 pub use market::MarketConnection;
+pub use tls::{Tls, TlsOptions, TlsVersion, Trust};
 
 /// Builds the runtime that clients run on: one thread, tasks that stay on it.
 ///

@@ -1,34 +1,36 @@
 //! The WebSocket of every client that speaks it: the handshake with its subprotocol, and what its errors mean.
 
-use std::net::SocketAddr;
-
 use http::HeaderValue;
 use http::header::SEC_WEBSOCKET_PROTOCOL;
-use tokio::net::TcpStream;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::{Error, Message};
 
-use crate::connection::{CallError, connect_tcp};
+use crate::connection::CallError;
+use crate::endpoint::{Endpoint, Stream};
 use crate::http_client::BODY_BYTES_MAX;
 
 /// Bytes read at a time, as over TCP. The library's default of 128 KiB is zeroed before each read.
 const READ_BYTES: usize = 16 << 10;
 
 /// An open WebSocket.
-pub(crate) type WebSocket = WebSocketStream<TcpStream>;
+pub(crate) type WebSocket = WebSocketStream<Stream>;
 
-/// Connects to `ws://address/path` and agrees on a subprotocol; none where `subprotocol` is `None`.
+/// What an upgrade begins with, as it is named in TLS.
+const ALPN: &[u8] = b"http/1.1";
+
+/// Connects to a path of an endpoint and agrees on a subprotocol; none where `subprotocol` is `None`.
 pub(crate) async fn connect(
-    address: SocketAddr,
+    endpoint: &Endpoint,
     path: &str,
     headers: &http::HeaderMap,
     subprotocol: Option<&'static str>,
 ) -> Result<WebSocket, CallError> {
-    let stream = connect_tcp(address).await?;
+    let stream = endpoint.connect(Some(ALPN)).await?;
+    let (scheme, address) = (if endpoint.tls.is_some() { "wss" } else { "ws" }, endpoint.address);
     let mut request =
-        format!("ws://{address}{path}").into_client_request().map_err(|error| failure(&error))?;
+        format!("{scheme}://{address}{path}").into_client_request().map_err(|error| failure(&error))?;
     for (name, value) in headers {
         request.headers_mut().append(name, value.clone());
     }

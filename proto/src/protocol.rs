@@ -51,13 +51,35 @@ impl Protocol {
     }
 
     /// The scheme that its printed addresses carry.
-    pub fn scheme(self) -> &'static str {
+    pub fn scheme(self, transport: Transport) -> &'static str {
+        match (self, transport) {
+            (Protocol::Rest | Protocol::GraphQl | Protocol::Sse, Transport::Plain) => "http",
+            (Protocol::Rest | Protocol::GraphQl | Protocol::Sse, Transport::Tls) => "https",
+            (Protocol::Grpc, Transport::Plain) => "grpc",
+            (Protocol::Grpc, Transport::Tls) => "grpcs",
+            (Protocol::WebSocket, Transport::Plain) => "ws",
+            (Protocol::WebSocket, Transport::Tls) => "wss",
+            (Protocol::Tcp, Transport::Plain) => "tcp",
+            (Protocol::Tcp, Transport::Tls) => "tls",
+            (Protocol::Udp, _) => "udp",
+        }
+    }
+
+    /// What it is carried over.
+    pub fn transports(self) -> &'static [Transport] {
         match self {
-            Protocol::Rest | Protocol::GraphQl | Protocol::Sse => "http",
-            Protocol::Grpc => "grpc",
-            Protocol::WebSocket => "ws",
-            Protocol::Tcp => "tcp",
-            Protocol::Udp => "udp",
+            Protocol::Udp => &[Transport::Plain],
+            _ => &[Transport::Plain, Transport::Tls],
+        }
+    }
+
+    /// What a server says in TLS that it speaks (RFC 7301), in the order in which it prefers it.
+    pub fn alpn(self) -> &'static [&'static [u8]] {
+        match self {
+            Protocol::Rest | Protocol::GraphQl | Protocol::Sse => &[b"h2", b"http/1.1"],
+            Protocol::Grpc => &[b"h2"],
+            Protocol::WebSocket => &[b"http/1.1"],
+            Protocol::Tcp | Protocol::Udp => &[b"wirebench"],
         }
     }
 
@@ -110,4 +132,14 @@ impl Protocol {
             _ => None,
         }
     }
+}
+
+/// What carries a protocol between two hosts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Transport {
+    /// TCP, or UDP, in plain text.
+    Plain,
+    /// TLS over TCP.
+    Tls,
 }

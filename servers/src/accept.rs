@@ -1,31 +1,49 @@
-//! The accept loop of every server: a bound on connections, an idle time-out, a graceful stop.
+//! The accept loop of every server on TCP: a bound on connections, TLS where it is asked for, an idle time-out, a graceful stop.
 
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use rustls::ServerConfig;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 
+use crate::tls::TlsStream;
 use crate::{Limits, Shutdown};
+
+/// Where a server listens, and whether connections are TLS.
+#[derive(Debug)]
+pub struct Listener {
+    /// The socket.
+    pub socket: TcpListener,
+    /// What TLS is told; `None` for plain text.
+    pub tls: Option<Arc<ServerConfig>>,
+}
+
+impl From<TcpListener> for Listener {
+    fn from(socket: TcpListener) -> Listener {
+        Listener { socket, tls: None }
+    }
+}
 
 /// Accepts until `shutdown`, gives each connection to `serve`, and then waits for them at most the drain time.
 ///
-/// `refusal` is what a connection over the limit is told before it is closed. `serve` must end soon after
-/// `shutdown` fires; what has not ended after the drain time is dropped.
+/// `refusal` is what a connection over the limit is told before it is closed, in plain text: over TLS it is closed untold, for a
+/// handshake is what the limit is there to save. `serve` must end soon after `shutdown` fires; what has not ended after the
+/// drain time is dropped.
 pub(crate) async fn accept<S, F>(
-    listener: TcpListener,
+    listener: Listener,
     limits: Limits,
     refusal: &'static [u8],
     shutdown: Shutdown,
     serve: S,
 ) where
-    S: Fn(Watched<TcpStream>) -> F,
+    S: Fn(Stream) -> F,
     F: Future<Output = ()> + Send + 'static,
 {
     let places = Arc::new(Semaphore::new(limits.connections_max));
@@ -34,7 +52,7 @@ pub(crate) async fn accept<S, F>(
     loop {
         let accepted = tokio::select! {
             () = shutdown.cancelled() => break,
-            accepted = listener.accept() => accepted,
+            accepted = listener.socket.accept() => accepted,
         };
         let stream = match accepted {
             Ok((stream, _peer)) => stream,
@@ -46,14 +64,23 @@ pub(crate) async fn accept<S, F>(
             }
         };
         let Ok(place) = Arc::clone(&places).try_acquire_owned() else {
-            connections.spawn(refuse(stream, refusal));
+            if listener.tls.is_none() {
+                connections.spawn(refuse(stream, refusal));
+            }
             continue;
         };
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!("TCP_NODELAY refused: {error}");
         }
         let (watched, progress) = Watched::new(stream);
-        let served = serve(watched);
+        let stream = match Stream::new(watched, listener.tls.as_ref(), &progress) {
+            Ok(stream) => stream,
+            Err(error) => {
+                tracing::warn!("no TLS for a connection: {error}");
+                continue;
+            }
+        };
+        let served = serve(stream);
         let (first_max, idle_max) = (limits.header_time_max, limits.idle_time_max);
         let abandon = abandon.clone();
         connections.spawn(async move {
@@ -78,17 +105,26 @@ async fn refuse(mut stream: TcpStream, refusal: &'static [u8]) {
     let _ = clock::limit(Duration::from_millis(100), stream.write_all(refusal)).await;
 }
 
-/// Returns once no first byte has come within `first`, or a whole `span` has passed without one later. Looks every
-/// half span, so that the bytes themselves cost no reading of a clock.
-async fn stalled(progress: Arc<AtomicU64>, first: Duration, span: Duration) {
+/// What a connection has come to, as it is watched.
+#[derive(Debug, Default)]
+struct Progress {
+    /// Bytes moved, both ways.
+    moved: AtomicU64,
+    /// TLS, where it is asked for, has shaken hands.
+    shaken: Arc<AtomicBool>,
+}
+
+/// Returns once no first byte has come within `first`, or no whole handshake, or a whole `span` has passed without a byte later.
+/// Looks every half span, so that the bytes themselves cost no reading of a clock.
+async fn stalled(progress: Arc<Progress>, first: Duration, span: Duration) {
     clock::pause(first).await;
     let (mut last, mut quiet_looks) = (0, 0);
-    if progress.load(Ordering::Relaxed) == 0 {
+    if progress.moved.load(Ordering::Relaxed) == 0 || !progress.shaken.load(Ordering::Relaxed) {
         return;
     }
     while quiet_looks < 2 {
         clock::pause(span / 2).await;
-        let now = progress.load(Ordering::Relaxed);
+        let now = progress.moved.load(Ordering::Relaxed);
         quiet_looks = if now == last { quiet_looks + 1 } else { 0 };
         last = now;
     }
@@ -98,18 +134,19 @@ async fn stalled(progress: Arc<AtomicU64>, first: Duration, span: Duration) {
 #[derive(Debug)]
 pub(crate) struct Watched<S> {
     stream: S,
-    moved: Arc<AtomicU64>,
+    progress: Arc<Progress>,
 }
 
 impl<S> Watched<S> {
-    fn new(stream: S) -> (Watched<S>, Arc<AtomicU64>) {
-        let moved = Arc::new(AtomicU64::new(0));
-        (Watched { stream, moved: Arc::clone(&moved) }, moved)
+    fn new(stream: S) -> (Watched<S>, Arc<Progress>) {
+        let progress = Arc::new(Progress::default());
+        (Watched { stream, progress: Arc::clone(&progress) }, progress)
     }
 
     /// One writer at a time: a load and a store are enough, and cheaper than an atomic addition.
     fn count(&self, bytes: usize) {
-        self.moved.store(self.moved.load(Ordering::Relaxed).wrapping_add(bytes as u64), Ordering::Relaxed);
+        let moved = &self.progress.moved;
+        moved.store(moved.load(Ordering::Relaxed).wrapping_add(bytes as u64), Ordering::Relaxed);
     }
 }
 
@@ -164,27 +201,113 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
     }
 }
 
+/// A connection as protocols read and write it.
+#[derive(Debug)]
+pub(crate) enum Stream {
+    /// In plain text.
+    Plain(Watched<TcpStream>),
+    /// Over TLS.
+    Secure(Box<TlsStream<Watched<TcpStream>>>),
+}
+
+impl Stream {
+    fn new(
+        watched: Watched<TcpStream>,
+        tls: Option<&Arc<ServerConfig>>,
+        progress: &Progress,
+    ) -> io::Result<Stream> {
+        let Some(config) = tls else {
+            progress.shaken.store(true, Ordering::Relaxed);
+            return Ok(Stream::Plain(watched));
+        };
+        let stream = TlsStream::new(watched, config, Arc::clone(&progress.shaken))?;
+        Ok(Stream::Secure(Box::new(stream)))
+    }
+}
+
+impl AsyncRead for Stream {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        match &mut *self {
+            Stream::Plain(stream) => Pin::new(stream).poll_read(context, buffer),
+            Stream::Secure(stream) => Pin::new(stream).poll_read(context, buffer),
+        }
+    }
+}
+
+impl AsyncWrite for Stream {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        match &mut *self {
+            Stream::Plain(stream) => Pin::new(stream).poll_write(context, bytes),
+            Stream::Secure(stream) => Pin::new(stream).poll_write(context, bytes),
+        }
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        match &mut *self {
+            Stream::Plain(stream) => Pin::new(stream).poll_write_vectored(context, slices),
+            Stream::Secure(stream) => Pin::new(stream).poll_write_vectored(context, slices),
+        }
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        match self {
+            Stream::Plain(stream) => stream.is_write_vectored(),
+            Stream::Secure(stream) => stream.is_write_vectored(),
+        }
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &mut *self {
+            Stream::Plain(stream) => Pin::new(stream).poll_flush(context),
+            Stream::Secure(stream) => Pin::new(stream).poll_flush(context),
+        }
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &mut *self {
+            Stream::Plain(stream) => Pin::new(stream).poll_shutdown(context),
+            Stream::Secure(stream) => Pin::new(stream).poll_shutdown(context),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     const SPAN: Duration = Duration::from_millis(60);
 
-    async fn stalls_within(progress: &Arc<AtomicU64>, within: Duration) -> bool {
+    async fn stalls_within(progress: &Arc<Progress>, within: Duration) -> bool {
         clock::limit(within, stalled(Arc::clone(progress), SPAN, SPAN)).await.is_ok()
     }
 
     #[tokio::test]
     async fn silence_is_a_stall_and_a_byte_now_and_then_is_none() {
+        let moved = |shaken| {
+            Arc::new(Progress { moved: AtomicU64::new(1), shaken: Arc::new(AtomicBool::new(shaken)) })
+        };
         assert!(stalls_within(&Arc::default(), SPAN * 20).await, "no first byte");
-        let once = Arc::new(AtomicU64::new(1));
+        assert!(stalls_within(&moved(false), SPAN * 2).await, "no handshake");
+        let once = moved(true);
         assert!(stalls_within(&once, SPAN * 20).await, "nothing after the first");
-        let busy = Arc::new(AtomicU64::new(1));
+        let busy = moved(true);
         let mover = Arc::clone(&busy);
         let moving = tokio::spawn(async move {
             loop {
                 clock::pause(SPAN / 6).await;
-                mover.fetch_add(1, Ordering::Relaxed);
+                mover.moved.fetch_add(1, Ordering::Relaxed);
             }
         });
         assert!(!stalls_within(&busy, SPAN * 10).await, "closed although bytes moved");

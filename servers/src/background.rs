@@ -8,7 +8,8 @@ use std::thread::JoinHandle;
 use clock::Clock;
 use proto::Protocol;
 
-use crate::{Limits, Market, MarketConfig, Shutdown, protocols};
+use crate::protocols::Settings;
+use crate::{Market, MarketConfig, Shutdown, protocols};
 
 /// One market behind some protocols, on a loopback port each.
 #[derive(Debug)]
@@ -23,12 +24,17 @@ impl Background {
     ///
     /// # Errors
     /// The system's, where it refuses a thread, a timer or a port.
-    pub fn start(protocols: &[Protocol], config: MarketConfig, limits: Limits) -> io::Result<Background> {
+    pub fn start(
+        protocols: &[Protocol],
+        config: MarketConfig,
+        settings: impl Into<Settings>,
+    ) -> io::Result<Background> {
+        let settings = settings.into();
         let shutdown = Shutdown::new();
         let (stop, wanted) = (shutdown.clone(), protocols.to_vec());
         let (ready, addresses) = channel();
         let thread = std::thread::Builder::new().name("servers".to_owned()).spawn(move || {
-            if let Err(error) = serve(&wanted, &config, limits, &stop, &ready) {
+            if let Err(error) = serve(&wanted, &config, &settings, &stop, &ready) {
                 // Whoever would read it may be gone.
                 let _ = ready.send(Err(error));
             }
@@ -58,7 +64,7 @@ type Ready = Sender<io::Result<Vec<(Protocol, SocketAddr)>>>;
 fn serve(
     wanted: &[Protocol],
     config: &MarketConfig,
-    limits: Limits,
+    settings: &Settings,
     stop: &Shutdown,
     ready: &Ready,
 ) -> io::Result<()> {
@@ -68,7 +74,9 @@ fn serve(
         let (mut addresses, mut tasks) = (Vec::new(), Vec::new());
         for protocol in wanted {
             let any_port = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-            let running = protocols::start(*protocol, any_port, market.clone(), limits, stop.clone()).await?;
+            let started =
+                protocols::start(*protocol, any_port, market.clone(), settings.clone(), stop.clone());
+            let running = started.await?;
             addresses.push((*protocol, running.address));
             tasks.push(running.task);
         }

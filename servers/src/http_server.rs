@@ -5,10 +5,9 @@ use axum::{Extension, Router};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::service::TowerToHyperService;
-use tokio::net::TcpListener;
 use tower::Layer as _;
 
-use crate::accept::accept;
+use crate::accept::{Listener, accept};
 use crate::upgrades::Upgrades;
 use crate::{Limits, Shutdown};
 
@@ -29,7 +28,7 @@ pub(crate) enum Versions {
 
 /// Serves a router until `shutdown`, then drains.
 pub(crate) async fn serve(
-    listener: TcpListener,
+    listener: Listener,
     router: Router,
     versions: Versions,
     limits: Limits,

@@ -3,7 +3,7 @@
 //! A protocol file holds carriage and nothing else: no timing, no statistics, no business logic. What every
 //! public server needs (limits, idle time-outs, a graceful stop) stands once, in [`limits`] and `accept`.
 
-mod accept;
+pub mod accept;
 pub mod background;
 mod conversation;
 mod http_server;
@@ -11,6 +11,7 @@ pub mod limits;
 pub mod market;
 pub mod protocols;
 pub mod reference;
+pub mod tls;
 mod upgrades;
 
 pub use limits::Limits;

@@ -172,12 +172,12 @@ pub fn load(options: &Options) -> anyhow::Result<Ending> {
         Scheme::Http => {
             let version = if options.http2 { HttpVersion::Http2 } else { HttpVersion::Http1 };
             let request = http_request(options, &target)?;
-            start(options, &HttpConnector { address: target.address, version }, &[request])
+            start(options, &HttpConnector { endpoint: target.address.into(), version }, &[request])
         }
         Scheme::WebSocket => {
             let path = target.uri.path_and_query().map_or("/", |path| path.as_str()).to_owned();
             let connector =
-                RawWebSocketConnector { address: target.address, path, headers: headers(options)? };
+                RawWebSocketConnector { endpoint: target.address.into(), path, headers: headers(options)? };
             let message = options.body.clone().unwrap_or_default();
             start(options, &connector, &[message])
         }
@@ -189,14 +189,16 @@ pub fn load(options: &Options) -> anyhow::Result<Ending> {
             start(options, &RawUdpConnector { address: target.address }, &[request])
         }
         Scheme::Tcp if options.frame.is_some() => {
-            start(options, &Checked(TcpConnector { address: target.address }), &quotes())
+            start(options, &Checked(TcpConnector { endpoint: target.address.into() }), &quotes())
         }
         Scheme::Tcp => {
             let end = reply_end(options)?;
             let request = Bytes::from(unescape(options.body.as_deref().unwrap_or("\\n"))?);
-            start(options, &RawTcpConnector { address: target.address, end }, &[request])
+            start(options, &RawTcpConnector { endpoint: target.address.into(), end }, &[request])
         }
-        Scheme::Grpc => start(options, &Checked(GrpcConnector { address: target.address }), &quotes()),
+        Scheme::Grpc => {
+            start(options, &Checked(GrpcConnector { endpoint: target.address.into() }), &quotes())
+        }
     }?;
     if options.find_capacity {
         return find_capacity(options, &engine);

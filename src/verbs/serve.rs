@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use anyhow::Context as _;
-use proto::Protocol;
+use proto::{Protocol, Transport};
 use servers::protocols::Settings;
 use servers::reference::{self, Behaviour, Freeze};
 use servers::{Limits, Market, MarketConfig, Shutdown};
@@ -124,11 +124,11 @@ async fn start_market(
             *protocol,
             address,
             market.clone(),
-            Settings { limits: Limits::default(), graphiql: options.graphiql },
+            Settings { graphiql: options.graphiql, ..Settings::default() },
             shutdown.clone(),
         );
         let running = started.await.with_context(|| format!("listening on {address}"))?;
-        print_address(protocol.name(), protocol.scheme(), running.address, protocol.path());
+        print_address(protocol.name(), protocol.scheme(Transport::Plain), running.address, protocol.path());
         tasks.push(running.task);
     }
     Ok(tasks)

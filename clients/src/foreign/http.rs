@@ -1,20 +1,19 @@
 //! Any HTTP/1.1 or HTTP/2 server: one request, again and again; a status below 400 is a success.
 
-use std::net::SocketAddr;
-
 use bytes::Bytes;
 use http::{HeaderValue, header};
 use http_body_util::Full;
 
 use crate::connection::{CallError, Connection, Connector, Unsupported};
+use crate::endpoint::Endpoint;
 pub use crate::http_client::HttpRequest;
 use crate::http_client::{HttpConnection, HttpVersion};
 
 /// Opens connections to an HTTP server.
 #[derive(Debug, Clone)]
 pub struct HttpConnector {
-    /// Where it listens.
-    pub address: SocketAddr,
+    /// The server.
+    pub endpoint: Endpoint,
     /// Which HTTP.
     pub version: HttpVersion,
 }
@@ -30,7 +29,7 @@ impl Connector for HttpConnector {
 
     async fn connect(&self) -> Result<ForeignHttp, CallError> {
         Ok(ForeignHttp {
-            http: HttpConnection::open(self.address, self.version).await?,
+            http: HttpConnection::open(&self.endpoint, self.version).await?,
             version: self.version,
         })
     }

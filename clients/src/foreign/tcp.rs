@@ -1,13 +1,12 @@
 //! Any TCP server that answers a fixed request with bytes that end in a known way; one call in flight.
 
 use std::cell::{Cell, RefCell};
-use std::net::SocketAddr;
 
 use bytes::{Bytes, BytesMut};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
 
-use crate::connection::{CallError, Connection, Connector, Unsupported, connect_tcp};
+use crate::connection::{CallError, Connection, Connector, Unsupported};
+use crate::endpoint::{Endpoint, Stream};
 use crate::http_client::BODY_BYTES_MAX;
 
 /// How a reply ends.
@@ -22,15 +21,15 @@ pub enum ReplyEnd {
 /// Opens connections to a TCP server.
 #[derive(Debug, Clone)]
 pub struct RawTcpConnector {
-    /// Where it listens.
-    pub address: SocketAddr,
+    /// The server.
+    pub endpoint: Endpoint,
     /// How its replies end.
     pub end: ReplyEnd,
 }
 
 /// An open connection.
 pub struct RawTcp {
-    stream: RefCell<Option<TcpStream>>,
+    stream: RefCell<Option<Stream>>,
     inbound: RefCell<BytesMut>,
     end: ReplyEnd,
     broken: Cell<bool>,
@@ -41,7 +40,7 @@ impl Connector for RawTcpConnector {
 
     async fn connect(&self) -> Result<RawTcp, CallError> {
         Ok(RawTcp {
-            stream: RefCell::new(Some(connect_tcp(self.address).await?)),
+            stream: RefCell::new(Some(self.endpoint.connect(None).await?)),
             inbound: RefCell::default(),
             end: self.end.clone(),
             broken: Cell::new(false),
@@ -71,6 +70,7 @@ impl Connection for RawTcp {
         self.broken.set(true);
         let mut inbound = self.inbound.take();
         stream.write_all(request).await.map_err(|error| CallError::from_io(&error))?;
+        stream.flush().await.map_err(|error| CallError::from_io(&error))?;
         let bytes = loop {
             if let Some(bytes) = self.end.find(&inbound) {
                 break bytes;

@@ -1,20 +1,20 @@
 //! Any WebSocket server that answers a text message with a message; one call in flight.
 
 use std::cell::{Cell, RefCell};
-use std::net::SocketAddr;
 
 use futures::{SinkExt as _, StreamExt as _};
 use http::HeaderMap;
 use tokio_tungstenite::tungstenite::Message;
 
 use crate::connection::{CallError, Connection, Connector, Unsupported};
+use crate::endpoint::Endpoint;
 use crate::websocket_client::{WebSocket, closed, connect, failure};
 
 /// Opens WebSockets to a server.
 #[derive(Debug, Clone)]
 pub struct RawWebSocketConnector {
-    /// Where it listens.
-    pub address: SocketAddr,
+    /// The server.
+    pub endpoint: Endpoint,
     /// Path and query of the handshake.
     pub path: String,
     /// Headers of the handshake, a subprotocol among them.
@@ -32,7 +32,7 @@ impl Connector for RawWebSocketConnector {
     type Connection = RawWebSocket;
 
     async fn connect(&self) -> Result<RawWebSocket, CallError> {
-        let socket = connect(self.address, &self.path, &self.headers, None).await?;
+        let socket = connect(&self.endpoint, &self.path, &self.headers, None).await?;
         Ok(RawWebSocket { socket: RefCell::new(Some(socket)), broken: Cell::new(false) })
     }
 

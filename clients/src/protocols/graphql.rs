@@ -3,8 +3,6 @@
 
 mod documents;
 
-use std::net::SocketAddr;
-
 use bytes::Bytes;
 use futures::stream;
 use futures::{SinkExt as _, StreamExt as _};
@@ -19,6 +17,7 @@ use tokio_tungstenite::tungstenite::Message;
 
 use super::rest;
 use crate::connection::{CallError, Connection, Connector, Unsupported};
+use crate::endpoint::Endpoint;
 use crate::http_client::{HttpConnection, HttpRequest, HttpVersion, Origin, escape};
 use crate::market::{OpenSession, Session, Subscribe, TickStream};
 use crate::websocket_client::{self, WebSocket, closed};
@@ -28,8 +27,8 @@ const MEDIA_TYPE: &str = "application/json";
 /// Opens GraphQL connections.
 #[derive(Debug, Clone)]
 pub struct GraphQlConnector {
-    /// Where the server listens.
-    pub address: SocketAddr,
+    /// The server.
+    pub endpoint: Endpoint,
     /// Which HTTP.
     pub http: HttpVersion,
     /// Ask by the hash of the query: reads by GET, so that a cache can keep them.
@@ -41,9 +40,9 @@ impl Connector for GraphQlConnector {
 
     async fn connect(&self) -> Result<GraphQlConnection, CallError> {
         Ok(GraphQlConnection {
-            http: HttpConnection::open(self.address, self.http).await?,
-            origin: Origin::new(self.address, self.http),
-            address: self.address,
+            http: HttpConnection::open(&self.endpoint, self.http).await?,
+            origin: Origin::new(&self.endpoint, self.http),
+            endpoint: self.endpoint.clone(),
             persisted: self.persisted,
         })
     }
@@ -57,7 +56,7 @@ impl Connector for GraphQlConnector {
 pub struct GraphQlConnection {
     http: HttpConnection<Full<Bytes>>,
     origin: Origin,
-    address: SocketAddr,
+    endpoint: Endpoint,
     persisted: bool,
 }
 
@@ -216,7 +215,7 @@ impl Subscribe for GraphQlConnection {
         let path = format!("{}/ws", Protocol::GraphQl.path());
         let subprotocol = Some("graphql-transport-ws");
         let mut socket =
-            websocket_client::connect(self.address, &path, &HeaderMap::new(), subprotocol).await?;
+            websocket_client::connect(&self.endpoint, &path, &HeaderMap::new(), subprotocol).await?;
         send(&mut socket, &json!({ "type": "connection_init" })).await?;
         match receive(&mut socket).await? {
             Received { kind, .. } if kind == "connection_ack" => {}

@@ -3,7 +3,6 @@
 
 use std::future::Future;
 use std::marker::PhantomData;
-use std::net::SocketAddr;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
@@ -26,6 +25,7 @@ use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
 use tonic::{Code, Status};
 
 use crate::connection::{CallError, Connection, Connector, Unsupported};
+use crate::endpoint::Endpoint;
 use crate::http_client::{self, BODY_BYTES_MAX, HttpConnection, HttpVersion};
 use crate::market::{OpenSession, Session, Subscribe, TickStream};
 
@@ -42,16 +42,16 @@ const SESSION_QUEUE: usize = 64;
 /// Opens gRPC connections.
 #[derive(Debug, Clone)]
 pub struct GrpcConnector {
-    /// Where the server listens.
-    pub address: SocketAddr,
+    /// The server.
+    pub endpoint: Endpoint,
 }
 
 impl Connector for GrpcConnector {
     type Connection = GrpcConnection;
 
     async fn connect(&self) -> Result<GrpcConnection, CallError> {
-        let http = Rc::new(HttpConnection::open(self.address, HttpVersion::Http2).await?);
-        let origin: Uri = format!("http://{}", self.address)
+        let http = Rc::new(HttpConnection::open(&self.endpoint, HttpVersion::Http2).await?);
+        let origin: Uri = format!("{}://{}", self.endpoint.http_scheme(), self.endpoint.address)
             .parse()
             .map_err(|error: http::uri::InvalidUri| CallError::Protocol(error.to_string()))?;
         let grpc = Grpc::with_origin(Transport(http.clone()), origin.clone())

@@ -8,12 +8,11 @@ pub mod tcp;
 pub mod udp;
 pub mod websocket;
 
-use std::net::SocketAddr;
-
 use proto::Protocol;
 use proto::encoding::Encoding;
 
 use crate::connection::Connector;
+use crate::endpoint::Endpoint;
 use crate::http_client::HttpVersion;
 use crate::market::MarketConnection;
 
@@ -80,19 +79,20 @@ impl Carriage {
     }
 
     /// Calls `visit` with the connector of this carriage: the one place where a protocol's name becomes its type.
-    pub fn visit<V: Visit>(self, address: SocketAddr, visit: V) -> V::Output {
+    pub fn visit<V: Visit>(self, endpoint: impl Into<Endpoint>, visit: V) -> V::Output {
+        let endpoint = endpoint.into();
         match self {
-            Carriage::Rest { http, encoding } => visit.with(rest::RestConnector { address, http, encoding }),
+            Carriage::Rest { http, encoding } => visit.with(rest::RestConnector { endpoint, http, encoding }),
             Carriage::GraphQl { http, persisted } => {
-                visit.with(graphql::GraphQlConnector { address, http, persisted })
+                visit.with(graphql::GraphQlConnector { endpoint, http, persisted })
             }
-            Carriage::Grpc => visit.with(grpc::GrpcConnector { address }),
-            Carriage::Sse { http } => visit.with(sse::SseConnector { address, http }),
+            Carriage::Grpc => visit.with(grpc::GrpcConnector { endpoint }),
+            Carriage::Sse { http } => visit.with(sse::SseConnector { endpoint, http }),
             Carriage::WebSocket { encoding } => {
-                visit.with(websocket::WebSocketConnector { address, encoding })
+                visit.with(websocket::WebSocketConnector { endpoint, encoding })
             }
-            Carriage::Tcp => visit.with(tcp::TcpConnector { address }),
-            Carriage::Udp => visit.with(udp::UdpConnector::new(address)),
+            Carriage::Tcp => visit.with(tcp::TcpConnector { endpoint }),
+            Carriage::Udp => visit.with(udp::UdpConnector::new(endpoint.address)),
         }
     }
 }

@@ -1,7 +1,6 @@
 //! REST: requests to the market's resources, over HTTP/1.1 or HTTP/2, in JSON or protobuf.
 
 use std::collections::VecDeque;
-use std::net::SocketAddr;
 use std::rc::Rc;
 
 use bytes::Bytes;
@@ -16,6 +15,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::connection::{CallError, Connection, Connector, Unsupported};
+use crate::endpoint::Endpoint;
 use crate::http_client::{HttpConnection, HttpRequest, HttpVersion, Origin, escape, escape_all, unsupported};
 use crate::market::{OpenSession, Session, Subscribe, TickStream};
 
@@ -26,8 +26,8 @@ const LONG_POLL_MS: u64 = 20_000;
 /// Opens REST connections.
 #[derive(Debug, Clone)]
 pub struct RestConnector {
-    /// Where the server listens.
-    pub address: SocketAddr,
+    /// The server.
+    pub endpoint: Endpoint,
     /// Which HTTP.
     pub http: HttpVersion,
     /// The encoding of bodies, both ways.
@@ -39,8 +39,8 @@ impl Connector for RestConnector {
 
     async fn connect(&self) -> Result<RestConnection, CallError> {
         Ok(RestConnection {
-            http: Rc::new(HttpConnection::open(self.address, self.http).await?),
-            origin: Origin::new(self.address, self.http),
+            http: Rc::new(HttpConnection::open(&self.endpoint, self.http).await?),
+            origin: Origin::new(&self.endpoint, self.http),
             encoding: self.encoding,
         })
     }

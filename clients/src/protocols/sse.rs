@@ -3,7 +3,6 @@
 
 use std::cell::RefCell;
 use std::convert::Infallible;
-use std::net::SocketAddr;
 use std::pin::Pin;
 use std::time::Duration;
 
@@ -21,6 +20,7 @@ use tokio::sync::mpsc;
 
 use super::rest::{self, RestConnection, RestConnector};
 use crate::connection::{CallError, Connection, Connector, Unsupported};
+use crate::endpoint::Endpoint;
 use crate::http_client::{HttpConnection, HttpVersion, Origin, escape_all, failure};
 use crate::market::{OpenSession, Session, Subscribe, TickStream};
 
@@ -36,8 +36,8 @@ type Http = HttpConnection<Full<Bytes>>;
 /// Opens connections to a server of events.
 #[derive(Debug, Clone)]
 pub struct SseConnector {
-    /// Where the server listens.
-    pub address: SocketAddr,
+    /// The server.
+    pub endpoint: Endpoint,
     /// Which HTTP.
     pub http: HttpVersion,
 }
@@ -46,7 +46,7 @@ impl Connector for SseConnector {
     type Connection = SseConnection;
 
     async fn connect(&self) -> Result<SseConnection, CallError> {
-        let first = Http::open(self.address, self.http).await?;
+        let first = Http::open(&self.endpoint, self.http).await?;
         Ok(SseConnection { connector: self.clone(), first: RefCell::new(Some(first)) })
     }
 
@@ -201,12 +201,12 @@ impl EventSource {
 
     /// Opens a connection, or takes this one, and asks for what comes after the last event seen.
     async fn open(&mut self, connection: Option<Http>) -> Result<(), CallError> {
-        let SseConnector { address, http: version } = self.connector;
+        let SseConnector { endpoint, http: version } = &self.connector;
         let http = match connection {
             Some(http) => http,
-            None => Http::open(address, version).await?,
+            None => Http::open(endpoint, *version).await?,
         };
-        let mut request = Origin::new(address, version).get(&self.path, "text/event-stream")?;
+        let mut request = Origin::new(endpoint, *version).get(&self.path, "text/event-stream")?;
         if !self.last_event_id.is_empty() {
             let id = HeaderValue::from_str(&self.last_event_id)
                 .map_err(|error| CallError::Protocol(format!("the last event's id: {error}")))?;
@@ -258,8 +258,8 @@ impl Session for SseConnection {
     /// Events on one connection, a call for each message on another, one after the other.
     async fn session(&self) -> Result<OpenSession, Unsupported> {
         let unsupported = |error: CallError| Unsupported(error.to_string());
-        let SseConnector { address, http } = self.connector;
-        let calls = RestConnector { address, http, encoding: Encoding::Json };
+        let SseConnector { endpoint, http } = self.connector.clone();
+        let calls = RestConnector { endpoint, http, encoding: Encoding::Json };
         let calls = calls.connect().await.map_err(unsupported)?;
         let (requests, inbox) = mpsc::channel(SESSION_QUEUE);
         let (events_in, events) = mpsc::channel(SESSION_QUEUE);
@@ -367,7 +367,9 @@ mod tests {
     }
 
     /// A server that hangs up after each answer; gives back the requests that it got.
-    fn cut_off_after(answers: Vec<&'static str>) -> (SocketAddr, std::thread::JoinHandle<Vec<String>>) {
+    fn cut_off_after(
+        answers: Vec<&'static str>,
+    ) -> (std::net::SocketAddr, std::thread::JoinHandle<Vec<String>>) {
         use std::io::{Read as _, Write as _};
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
@@ -397,7 +399,8 @@ mod tests {
         ]);
         let runtime = crate::local_runtime().unwrap();
         let (sequences, reconnections, missed) = runtime.block_on(async {
-            let connection = SseConnector { address, http: HttpVersion::Http1 }.connect().await.unwrap();
+            let connection =
+                SseConnector { endpoint: address.into(), http: HttpVersion::Http1 }.connect().await.unwrap();
             let mut source = connection.event_source(&SubscribeRequest::default()).await.unwrap();
             let mut sequences = Vec::new();
             for _ in 0..3 {

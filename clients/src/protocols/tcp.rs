@@ -1,18 +1,18 @@
 //! TCP: frames with correlation ids, any number of calls in flight on a connection. What is ready to be sent goes out
 //! in one write.
 
-use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::{Buf as _, BytesMut};
+use proto::Protocol;
 use proto::encoding::Encoding;
 use proto::frame::{self, Frame, Kind};
 use tokio::io::AsyncWrite as _;
-use tokio::net::TcpStream;
 
-use crate::connection::{CallError, Connector, connect_tcp};
+use crate::connection::{CallError, Connector};
+use crate::endpoint::{Endpoint, Stream};
 use crate::http_client::BODY_BYTES_MAX;
 use crate::multiplex::{Multiplexed, Wire};
 
@@ -22,15 +22,15 @@ const READ_BYTES: usize = 16 << 10;
 /// Opens TCP connections.
 #[derive(Debug, Clone)]
 pub struct TcpConnector {
-    /// Where the server listens.
-    pub address: SocketAddr,
+    /// The server.
+    pub endpoint: Endpoint,
 }
 
 impl Connector for TcpConnector {
     type Connection = Multiplexed<TcpWire>;
 
     async fn connect(&self) -> Result<Self::Connection, CallError> {
-        let stream = connect_tcp(self.address).await?;
+        let stream = self.endpoint.connect(Protocol::Tcp.alpn().first().copied()).await?;
         Ok(Multiplexed::new(TcpWire { stream, inbound: BytesMut::new(), outbound: BytesMut::new() }))
     }
 
@@ -42,7 +42,7 @@ impl Connector for TcpConnector {
 /// Frames on a TCP stream.
 #[derive(Debug)]
 pub struct TcpWire {
-    stream: TcpStream,
+    stream: Stream,
     inbound: BytesMut,
     outbound: BytesMut,
 }
@@ -71,7 +71,10 @@ impl Wire for TcpWire {
                 Poll::Ready(Err(error)) => return Err(CallError::from_io(&error)),
             }
         }
-        Ok(())
+        match Pin::new(&mut self.stream).poll_flush(context) {
+            Poll::Ready(Err(error)) => Err(CallError::from_io(&error)),
+            _ => Ok(()),
+        }
     }
 
     fn poll_receive(&mut self, context: &mut Context<'_>) -> Poll<Result<Frame, CallError>> {

@@ -2,7 +2,6 @@
 //! flight on a connection.
 
 use std::collections::VecDeque;
-use std::net::SocketAddr;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -15,6 +14,7 @@ use proto::frame::{self, Frame, Kind};
 use tokio_tungstenite::tungstenite::{Message, Utf8Bytes};
 
 use crate::connection::{CallError, Connector};
+use crate::endpoint::Endpoint;
 use crate::http_client::BODY_BYTES_MAX;
 use crate::multiplex::{Multiplexed, Wire};
 use crate::websocket_client::{WebSocket, closed, connect, failure};
@@ -22,8 +22,8 @@ use crate::websocket_client::{WebSocket, closed, connect, failure};
 /// Opens WebSockets.
 #[derive(Debug, Clone)]
 pub struct WebSocketConnector {
-    /// Where the server listens.
-    pub address: SocketAddr,
+    /// The server.
+    pub endpoint: Endpoint,
     /// How messages are written.
     pub encoding: Encoding,
 }
@@ -37,7 +37,7 @@ impl Connector for WebSocketConnector {
             Encoding::Protobuf => "wirebench.proto.v1",
         };
         let path = Protocol::WebSocket.path();
-        let socket = connect(self.address, path, &HeaderMap::new(), Some(subprotocol)).await?;
+        let socket = connect(&self.endpoint, path, &HeaderMap::new(), Some(subprotocol)).await?;
         let encoding = self.encoding;
         Ok(Multiplexed::new(WebSocketWire { socket, encoding, outbound: VecDeque::new(), waiting: 0 }))
     }

@@ -18,9 +18,9 @@ use axum::response::{Html, IntoResponse as _, Response};
 use axum::routing::get;
 use axum::{Extension, Router};
 use proto::Protocol;
-use tokio::net::TcpListener;
 
 use super::rest::read_body;
+use crate::accept::Listener;
 use crate::http_server::{self, Versions};
 use crate::upgrades::{self, Upgrades};
 use crate::{Limits, Market, Shutdown};
@@ -32,7 +32,7 @@ const SOCKET_PATH: &str = "/graphql/ws";
 
 /// Serves until `shutdown`, then drains.
 pub async fn serve(
-    listener: TcpListener,
+    listener: Listener,
     market: Arc<Market>,
     limits: Limits,
     graphiql: bool,

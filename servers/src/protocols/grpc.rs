@@ -11,9 +11,9 @@ use proto::v1::{
     FaultCode, History, HistoryRequest, OrderReceipt, OrderRequest, Portfolio, PortfolioRequest, Quote,
     QuoteRequest, Quotes, QuotesRequest, SessionEvent, SessionRequest, SubscribeRequest, Tick,
 };
-use tokio::net::TcpListener;
 use tonic::{Code, Request, Response, Status, Streaming};
 
+use crate::accept::Listener;
 use crate::http_server::{self, Versions};
 use crate::{Limits, Market, Shutdown};
 
@@ -25,7 +25,7 @@ mod stub {
 use stub::market_server::{Market as MarketRpc, MarketServer};
 
 /// Serves until `shutdown`, then drains.
-pub async fn serve(listener: TcpListener, market: Arc<Market>, limits: Limits, shutdown: Shutdown) {
+pub async fn serve(listener: Listener, market: Arc<Market>, limits: Limits, shutdown: Shutdown) {
     let service = MarketServer::new(Carrier { market })
         .max_decoding_message_size(limits.message_bytes_max)
         .max_encoding_message_size(usize::MAX);

@@ -12,10 +12,12 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use proto::Protocol;
+use proto::{Protocol, Transport};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
+use crate::accept::Listener;
+use crate::tls::Identity;
 use crate::{Limits, Market, Shutdown};
 
 /// A server that is listening.
@@ -28,13 +30,34 @@ pub struct Running {
 }
 
 /// How servers are to serve.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[derive(Debug, Clone, Default)]
 pub struct Settings {
     /// The bounds.
     pub limits: Limits,
     /// GraphQL: show the GraphiQL page, whose scripts the browser fetches from unpkg.com. Default false.
     pub graphiql: bool,
+    /// What carries the protocol. Default plain text.
+    pub carrier: Carrier,
+}
+
+/// What carries a protocol, and who the server is where that is proven.
+#[derive(Debug, Clone, Default)]
+pub enum Carrier {
+    /// TCP or UDP, in plain text.
+    #[default]
+    Plain,
+    /// TLS over TCP.
+    Tls(Arc<Identity>),
+}
+
+impl Carrier {
+    /// Of a transport, for a server who can prove to be this one.
+    pub fn new(transport: Transport, identity: &Arc<Identity>) -> Carrier {
+        match transport {
+            Transport::Plain => Carrier::Plain,
+            Transport::Tls => Carrier::Tls(Arc::clone(identity)),
+        }
+    }
 }
 
 impl From<Limits> for Settings {
@@ -46,7 +69,7 @@ impl From<Limits> for Settings {
 /// Binds and serves the market behind a protocol, on the current tokio runtime.
 ///
 /// # Errors
-/// The system's, where it refuses the address.
+/// The system's, where it refuses the address; also where the protocol is not carried so.
 pub async fn start(
     protocol: Protocol,
     address: SocketAddr,
@@ -54,29 +77,33 @@ pub async fn start(
     settings: impl Into<Settings>,
     shutdown: Shutdown,
 ) -> io::Result<Running> {
-    let Settings { limits, graphiql } = settings.into();
-    match protocol {
-        Protocol::Rest => over_tcp(address, |on| rest::serve(on, market, limits, shutdown)).await,
-        Protocol::GraphQl => {
-            over_tcp(address, |on| graphql::serve(on, market, limits, graphiql, shutdown)).await
-        }
-        Protocol::Grpc => over_tcp(address, |on| grpc::serve(on, market, limits, shutdown)).await,
-        Protocol::Sse => over_tcp(address, |on| sse::serve(on, market, limits, shutdown)).await,
-        Protocol::WebSocket => over_tcp(address, |on| websocket::serve(on, market, limits, shutdown)).await,
-        Protocol::Tcp => over_tcp(address, |on| tcp::serve(on, market, limits, shutdown)).await,
-        Protocol::Udp => {
-            let socket = udp::bind(address)?;
-            let address = socket.local_addr()?;
-            Ok(Running { address, task: tokio::spawn(udp::serve(socket, market, limits, shutdown)) })
-        }
+    let Settings { limits, graphiql, carrier } = settings.into();
+    if protocol == Protocol::Udp {
+        let Carrier::Plain = carrier else {
+            let message = "UDP has no TLS here: QUIC is what TLS is over UDP";
+            return Err(io::Error::new(io::ErrorKind::Unsupported, message));
+        };
+        let socket = udp::bind(address)?;
+        let address = socket.local_addr()?;
+        return Ok(Running { address, task: tokio::spawn(udp::serve(socket, market, limits, shutdown)) });
     }
+    let listener = listen(protocol, address, &carrier).await?;
+    let address = listener.socket.local_addr()?;
+    let task = match protocol {
+        Protocol::Rest => tokio::spawn(rest::serve(listener, market, limits, shutdown)),
+        Protocol::GraphQl => tokio::spawn(graphql::serve(listener, market, limits, graphiql, shutdown)),
+        Protocol::Grpc => tokio::spawn(grpc::serve(listener, market, limits, shutdown)),
+        Protocol::Sse => tokio::spawn(sse::serve(listener, market, limits, shutdown)),
+        Protocol::WebSocket => tokio::spawn(websocket::serve(listener, market, limits, shutdown)),
+        Protocol::Tcp | Protocol::Udp => tokio::spawn(tcp::serve(listener, market, limits, shutdown)),
+    };
+    Ok(Running { address, task })
 }
 
-async fn over_tcp<F>(address: SocketAddr, serve: impl FnOnce(TcpListener) -> F) -> io::Result<Running>
-where
-    F: Future<Output = ()> + Send + 'static,
-{
-    let listener = TcpListener::bind(address).await?;
-    let address = listener.local_addr()?;
-    Ok(Running { address, task: tokio::spawn(serve(listener)) })
+async fn listen(protocol: Protocol, address: SocketAddr, carrier: &Carrier) -> io::Result<Listener> {
+    let tls = match carrier {
+        Carrier::Plain => None,
+        Carrier::Tls(identity) => Some(identity.over_tcp(protocol.alpn())?),
+    };
+    Ok(Listener { socket: TcpListener::bind(address).await?, tls })
 }

@@ -22,12 +22,12 @@ use proto::v1::{
     QuoteRequest, Quotes, QuotesRequest,
 };
 use serde::{Deserialize, Serialize};
-use tokio::net::TcpListener;
 use utoipa::openapi::OpenApi as OpenApiDocument;
 use utoipa::{IntoParams, OpenApi};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use crate::accept::Listener;
 use crate::http_server::{self, Versions};
 use crate::{Limits, Market, Shutdown};
 use negotiation::{accepted, content_encoding};
@@ -37,7 +37,7 @@ use problem::{Problem, ProblemDocument};
 pub const IDEMPOTENCY_KEY: &str = "idempotency-key";
 
 /// Serves until `shutdown`, then drains.
-pub async fn serve(listener: TcpListener, market: Arc<Market>, limits: Limits, shutdown: Shutdown) {
+pub async fn serve(listener: Listener, market: Arc<Market>, limits: Limits, shutdown: Shutdown) {
     http_server::serve(listener, router(market, limits), Versions::Both, limits, shutdown).await;
 }
 

@@ -18,10 +18,10 @@ use proto::Protocol;
 use proto::encoding::Encoding;
 use proto::v1::{Heartbeat, SubscribeRequest};
 use serde::Deserialize;
-use tokio::net::TcpListener;
 
 use super::rest::problem::Problem;
 use super::rest::{self, read_body, split};
+use crate::accept::Listener;
 use crate::http_server::{self, Versions};
 use crate::market::{EncodedTick, Subscription};
 use crate::{Limits, Market, Shutdown};
@@ -31,7 +31,7 @@ use crate::{Limits, Market, Shutdown};
 const RETRY_MS: u64 = 1_000;
 
 /// Serves until `shutdown`, then drains: a stream ends where its last whole event does.
-pub async fn serve(listener: TcpListener, market: Arc<Market>, limits: Limits, shutdown: Shutdown) {
+pub async fn serve(listener: Listener, market: Arc<Market>, limits: Limits, shutdown: Shutdown) {
     let state = Stream { market: Arc::clone(&market), limits, shutdown: shutdown.clone() };
     let streams = axum::Router::new()
         .route(Protocol::Sse.path(), axum::routing::get(ticks))

@@ -12,9 +12,8 @@ use proto::encoding::Encoding;
 use proto::frame::Frame;
 use proto::v1::FaultCode;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
-use tokio::net::TcpListener;
 
-use crate::accept::accept;
+use crate::accept::{Listener, accept};
 use crate::conversation::Conversation;
 use crate::{Limits, Market, Shutdown};
 
@@ -24,7 +23,7 @@ const REFUSAL: &[u8] = b"\x00\x00\x00\x1d\x00\x00\x00\x00\xff\x08\x04\x12\x14too
 const READ_BYTES: usize = 16 << 10;
 
 /// Serves until `shutdown`, then drains.
-pub async fn serve(listener: TcpListener, market: Arc<Market>, limits: Limits, shutdown: Shutdown) {
+pub async fn serve(listener: Listener, market: Arc<Market>, limits: Limits, shutdown: Shutdown) {
     accept(listener, limits, REFUSAL, shutdown.clone(), |stream| {
         let connection = Connection::new(Arc::clone(&market), limits);
         let shutdown = shutdown.clone();

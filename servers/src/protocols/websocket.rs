@@ -22,9 +22,9 @@ use proto::frame::{self, Frame, Kind};
 use proto::v1::FaultCode;
 use proto::{Fault, Protocol};
 use serde::Serialize;
-use tokio::net::TcpListener;
 use tokio_tungstenite::tungstenite;
 
+use crate::accept::Listener;
 use crate::conversation::{Conversation, Outbound};
 use crate::http_server::{self, Versions};
 use crate::upgrades::{self, Upgrades};
@@ -35,7 +35,7 @@ const SUBPROTOCOLS: [(&str, Encoding); 2] =
     [("wirebench.json.v1", Encoding::Json), ("wirebench.proto.v1", Encoding::Protobuf)];
 
 /// Serves until `shutdown`, then drains.
-pub async fn serve(listener: TcpListener, market: Arc<Market>, limits: Limits, shutdown: Shutdown) {
+pub async fn serve(listener: Listener, market: Arc<Market>, limits: Limits, shutdown: Shutdown) {
     let router = Router::new()
         .route(Protocol::WebSocket.path(), axum::routing::any(upgrade))
         .fallback(async || {

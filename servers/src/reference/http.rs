@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use clock::{Clock, Delays, Precision};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 
 use super::{Behaviour, Reference, Treatment};
-use crate::accept::{Watched, accept};
+use crate::accept::{Stream, accept};
 use crate::{Limits, Shutdown};
 
 const REPLY: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\ncontent-length: 2\r\n\r\nok";
@@ -29,7 +29,7 @@ pub async fn serve(
     let reference = Arc::new(Reference::new(Clock::System, behaviour));
     // It has a core to itself: spinning for the last microseconds buys exactness.
     let delays = Delays::start(&Clock::System, Precision::Spin)?;
-    accept(listener, limits, REFUSAL, shutdown.clone(), |stream| {
+    accept(listener.into(), limits, REFUSAL, shutdown.clone(), |stream| {
         let (reference, delays, shutdown) = (Arc::clone(&reference), delays.clone(), shutdown.clone());
         async move {
             let _ = shutdown.run_until_cancelled_owned(converse(stream, &reference, &delays, limits)).await;
@@ -40,7 +40,7 @@ pub async fn serve(
 }
 
 async fn converse(
-    mut stream: Watched<TcpStream>,
+    mut stream: Stream,
     reference: &Reference,
     delays: &Delays,
     limits: Limits,

@@ -10,10 +10,10 @@ use prost::Message as _;
 use proto::frame::{self, Frame, FrameError, Kind};
 use proto::v1::{Quote, QuoteRequest};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 
 use super::{Behaviour, Reference, Treatment};
-use crate::accept::{Watched, accept};
+use crate::accept::{Stream, accept};
 use crate::{Limits, Shutdown};
 
 /// Serves until `shutdown`.
@@ -29,7 +29,7 @@ pub async fn serve(
     let reference = Arc::new(Reference::new(Clock::System, behaviour));
     // It has a core to itself: spinning for the last microseconds buys exactness.
     let delays = Delays::start(&Clock::System, Precision::Spin)?;
-    accept(listener, limits, b"", shutdown.clone(), |stream| {
+    accept(listener.into(), limits, b"", shutdown.clone(), |stream| {
         let (reference, delays, shutdown) = (Arc::clone(&reference), delays.clone(), shutdown.clone());
         async move {
             let _ = shutdown.run_until_cancelled_owned(converse(stream, &reference, &delays, limits)).await;
@@ -40,7 +40,7 @@ pub async fn serve(
 }
 
 async fn converse(
-    stream: Watched<TcpStream>,
+    stream: Stream,
     reference: &Reference,
     delays: &Delays,
     limits: Limits,

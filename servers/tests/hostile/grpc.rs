@@ -31,7 +31,7 @@ fn call_over_grpc(address: SocketAddr) {
     use proto::v1::{Order, OrderRequest};
     let runtime = clients::local_runtime().unwrap();
     runtime.block_on(async {
-        let connection = GrpcConnector { address }.connect().await.unwrap();
+        let connection = GrpcConnector { endpoint: address.into() }.connect().await.unwrap();
         let order = Order { account: "A".repeat(200_000), ..Order::default() };
         let oversized = Operation::PlaceOrder(OrderRequest { order: Some(order), ..OrderRequest::default() });
         let prepared = connection.prepare(&oversized).unwrap();

@@ -1,0 +1,150 @@
+//! TLS for everything that calls: which version, whether sessions are resumed, whom to trust.
+
+use std::sync::Arc;
+
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::{ClientSessionMemoryCache, Resumption};
+use rustls::crypto::{CryptoProvider, aws_lc_rs, verify_tls12_signature, verify_tls13_signature};
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+
+use crate::connection::CallError;
+
+/// The name that the market's servers prove to have.
+const MARKET_NAME: &str = "localhost";
+/// Servers whose sessions are kept for resumption: one is called at a time.
+const SERVERS_MAX: usize = 8;
+
+/// How connections are secured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+pub struct TlsOptions {
+    /// Which TLS.
+    pub version: TlsVersion,
+    /// Resume the session of an earlier connection, where there is one.
+    pub resume: bool,
+    /// Send the first request with the first flight of a resumed handshake; of TLS 1.3.
+    pub early_data: bool,
+}
+
+impl Default for TlsOptions {
+    fn default() -> TlsOptions {
+        TlsOptions { version: TlsVersion::Tls13, resume: false, early_data: false }
+    }
+}
+
+/// A version of TLS.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
+pub enum TlsVersion {
+    /// RFC 5246.
+    #[serde(rename = "1.2")]
+    Tls12,
+    /// RFC 8446.
+    #[serde(rename = "1.3")]
+    Tls13,
+}
+
+/// Whose certificates are believed.
+#[derive(Debug, Clone)]
+pub enum Trust {
+    /// Those under these roots, in DER.
+    Roots(Vec<Vec<u8>>),
+    /// Anybody's: the connection is encrypted, and it is not known to whom.
+    Anybody,
+}
+
+/// What connections to one server need. Clones share its sessions.
+#[derive(Debug, Clone)]
+pub struct Tls {
+    pub(crate) config: Arc<ClientConfig>,
+    pub(crate) server_name: ServerName<'static>,
+    pub(crate) early_data: bool,
+}
+
+impl Tls {
+    /// To a server of this name.
+    ///
+    /// # Errors
+    /// Where the name is none, a root is no certificate, or early data is asked for where there is none.
+    pub fn new(options: TlsOptions, server_name: &str, trust: &Trust) -> Result<Tls, CallError> {
+        let wrong = |error: &dyn std::error::Error| CallError::Protocol(format!("TLS: {error}"));
+        if options.early_data && !(options.resume && options.version == TlsVersion::Tls13) {
+            return Err(CallError::Protocol("TLS: early data needs a resumed session of TLS 1.3".to_owned()));
+        }
+        let server_name = ServerName::try_from(server_name.to_owned()).map_err(|error| wrong(&error))?;
+        let version = match options.version {
+            TlsVersion::Tls12 => &rustls::version::TLS12,
+            TlsVersion::Tls13 => &rustls::version::TLS13,
+        };
+        let provider = Arc::new(aws_lc_rs::default_provider());
+        let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
+            .with_protocol_versions(&[version])
+            .map_err(|error| wrong(&error))?;
+        let mut config = match trust {
+            Trust::Roots(roots) => {
+                let mut store = RootCertStore::empty();
+                for root in roots {
+                    store.add(CertificateDer::from(root.clone())).map_err(|error| wrong(&error))?;
+                }
+                builder.with_root_certificates(store).with_no_client_auth()
+            }
+            Trust::Anybody => builder
+                .dangerous()
+                .with_custom_certificate_verifier(Arc::new(BelievesAnybody(provider)))
+                .with_no_client_auth(),
+        };
+        config.resumption = if options.resume {
+            Resumption::store(Arc::new(ClientSessionMemoryCache::new(SERVERS_MAX)))
+        } else {
+            Resumption::disabled()
+        };
+        config.enable_early_data = options.early_data;
+        Ok(Tls { config: Arc::new(config), server_name, early_data: options.early_data })
+    }
+
+    /// To a server of the market, who told its root certificate (DER).
+    ///
+    /// # Errors
+    /// Where that is no certificate, or early data is asked for where there is none.
+    pub fn to_market(options: TlsOptions, root: &[u8]) -> Result<Tls, CallError> {
+        Tls::new(options, MARKET_NAME, &Trust::Roots(vec![root.to_vec()]))
+    }
+}
+
+/// Checks that the server has the key of its certificate, and not whose certificate it is.
+#[derive(Debug)]
+struct BelievesAnybody(Arc<CryptoProvider>);
+
+impl ServerCertVerifier for BelievesAnybody {
+    fn verify_server_cert(
+        &self,
+        _end_entity: &CertificateDer<'_>,
+        _intermediates: &[CertificateDer<'_>],
+        _server_name: &ServerName<'_>,
+        _ocsp_response: &[u8],
+        _now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls12_signature(message, cert, signed, &self.0.signature_verification_algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls13_signature(message, cert, signed, &self.0.signature_verification_algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.signature_verification_algorithms.supported_schemes()
+    }
+}
