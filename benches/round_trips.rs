@@ -2,25 +2,30 @@
 
 #![allow(clippy::expect_used, reason = "a benchmark may stop at what it did not expect")]
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use clients::market::Checked;
+use clients::protocols::quic::Streams;
 use clients::protocols::{Carriage, Visit};
-use clients::{Connection as _, Connector, HttpVersion, MarketConnection};
+use clients::{Connection as _, Connector, Endpoint, HttpVersion, MarketConnection, Tls, TlsOptions};
 use criterion::Criterion;
 use proto::encoding::Encoding;
 use proto::v1::QuoteRequest;
-use proto::{Operation, Protocol};
+use proto::{Operation, Transport};
+use servers::MarketConfig;
 use servers::background::Background;
-use servers::{Limits, MarketConfig};
+use servers::tls::Identity;
 
 fn main() {
     let mut criterion = Criterion::default()
         .warm_up_time(Duration::from_millis(300))
         .measurement_time(Duration::from_secs(1))
         .configure_from_args();
-    let servers = Background::start(&Protocol::ALL, MarketConfig::default(), Limits::default())
-        .expect("the servers start");
+    let identity = Identity::generate(&[]).map(Arc::new).expect("a certificate");
+    let [plain, secure, quic] = [Transport::Plain, Transport::Tls, Transport::Quic].map(|transport| {
+        Background::over(transport, &identity, MarketConfig::default()).expect("the servers start")
+    });
     let rest = |http, encoding| Carriage::Rest { http, encoding };
     for (name, carriage) in [
         ("rest-h1-json", rest(HttpVersion::Http1, Encoding::Json)),
@@ -34,16 +39,31 @@ fn main() {
         ("websocket-protobuf", Carriage::WebSocket { encoding: Encoding::Protobuf }),
         ("tcp", Carriage::Tcp),
         ("udp", Carriage::Udp),
+        ("rest-h3-json", rest(HttpVersion::Http3, Encoding::Json)),
+        ("quic", Carriage::Quic { streams: Streams::PerCall }),
+        ("quic-one-stream", Carriage::Quic { streams: Streams::One }),
+        ("quic-datagram", Carriage::QuicDatagram),
     ] {
-        let address = servers.address(carriage.protocol()).expect("every protocol is served");
-        carriage.visit(address, RoundTrip { criterion: &mut criterion, name });
+        for tls in [false, true] {
+            let (servers, suffix) = match carriage.transport(tls) {
+                Some(Transport::Plain) => (&plain, ""),
+                Some(Transport::Tls) => (&secure, "-tls"),
+                // Over QUIC it is TLS either way.
+                Some(Transport::Quic) if tls => (&quic, ""),
+                Some(Transport::Quic) | None => continue,
+            };
+            let address = servers.address(carriage.protocol()).expect("every protocol is served");
+            let tls = tls.then(|| Tls::to_market(TlsOptions::default(), identity.root()).expect("TLS"));
+            let name = format!("{name}{suffix}");
+            carriage.visit(Endpoint { address, tls }, RoundTrip { criterion: &mut criterion, name });
+        }
     }
     criterion.final_summary();
 }
 
 struct RoundTrip<'a> {
     criterion: &'a mut Criterion,
-    name: &'a str,
+    name: String,
 }
 
 impl Visit for RoundTrip<'_> {

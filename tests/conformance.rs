@@ -2,19 +2,26 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may stop at what it did not expect")]
 
+use std::sync::Arc;
+
 use clients::conformance::{self, CaseResult};
+use clients::protocols::quic::Streams;
 use clients::protocols::{Carriage, Visit};
 use clients::{Connector, Endpoint, HttpVersion, MarketConnection, Tls, TlsOptions, TlsVersion};
 use proto::data::DataSet;
 use proto::encoding::Encoding;
 use proto::{Capability, Protocol, Transport};
+use servers::MarketConfig;
 use servers::background::Background;
-use servers::protocols::{Carrier, Settings};
 use servers::tls::Identity;
-use servers::{Limits, MarketConfig};
 
-fn serve(config: MarketConfig) -> Background {
-    Background::start(&Protocol::ALL, config, Limits::default()).unwrap()
+fn serve(transport: Transport, identity: &Arc<Identity>, config: MarketConfig) -> Background {
+    Background::over(transport, identity, MarketConfig { ticks_per_s: 200.0, ..config }).unwrap()
+}
+
+/// Every carriage that goes over a transport.
+fn carriages(tls: bool, transport: Transport) -> impl Iterator<Item = Carriage> {
+    every_carriage().into_iter().filter(move |carriage| carriage.transport(tls) == Some(transport))
 }
 
 struct Check(Protocol);
@@ -32,13 +39,17 @@ impl Visit for Check {
     }
 }
 
+const ENCODINGS: [Encoding; 2] = [Encoding::Json, Encoding::Protobuf];
+
 fn every_carriage() -> Vec<Carriage> {
-    let mut all = vec![Carriage::Grpc, Carriage::Tcp, Carriage::Udp];
-    for encoding in [Encoding::Json, Encoding::Protobuf] {
+    let mut all = vec![Carriage::Grpc, Carriage::Tcp, Carriage::Udp, Carriage::QuicDatagram];
+    all.extend([Streams::PerCall, Streams::One].map(|streams| Carriage::Quic { streams }));
+    all.extend(ENCODINGS.map(|encoding| Carriage::Rest { http: HttpVersion::Http3, encoding }));
+    for encoding in ENCODINGS {
         all.push(Carriage::WebSocket { encoding });
     }
     for http in [HttpVersion::Http1, HttpVersion::Http2] {
-        for encoding in [Encoding::Json, Encoding::Protobuf] {
+        for encoding in ENCODINGS {
             all.push(Carriage::Rest { http, encoding });
         }
         for persisted in [false, true] {
@@ -51,9 +62,13 @@ fn every_carriage() -> Vec<Carriage> {
     all
 }
 
+fn serve_plain(config: MarketConfig) -> Background {
+    serve(Transport::Plain, &Identity::generate(&[]).map(Arc::new).unwrap(), config)
+}
+
 fn assert_conformance(config: &MarketConfig) {
-    let servers = serve(MarketConfig { ticks_per_s: 200.0, ..config.clone() });
-    for carriage in every_carriage() {
+    let servers = serve_plain(config.clone());
+    for carriage in carriages(false, Transport::Plain) {
         assert_cases(carriage, servers.address(carriage.protocol()).unwrap());
     }
 }
@@ -73,24 +88,24 @@ fn every_protocol_gives_the_same_answers() {
     assert_conformance(&MarketConfig::default());
 }
 
-/// Early data makes the second connection of each the first that uses it: the cases open several.
+/// With early data the first connection of each carriage is a full handshake, and those that the cases open after it resume.
 #[test]
-fn also_over_tls() {
-    let identity = Identity::generate(&[]).map(std::sync::Arc::new).unwrap();
-    let settings = Settings { carrier: Carrier::new(Transport::Tls, &identity), ..Settings::default() };
-    let carried = |protocol: &Protocol| protocol.transports().contains(&Transport::Tls);
-    let protocols: Vec<Protocol> = Protocol::ALL.into_iter().filter(carried).collect();
-    let config = MarketConfig { ticks_per_s: 200.0, ..MarketConfig::default() };
-    let servers = Background::start(&protocols, config, settings).unwrap();
+fn also_over_tls_and_quic() {
+    let identity = Identity::generate(&[]).map(Arc::new).unwrap();
     let full = |version| TlsOptions { version, ..TlsOptions::default() };
     let resumed = |version| TlsOptions { resume: true, ..full(version) };
     let early = TlsOptions { early_data: true, ..resumed(TlsVersion::Tls13) };
-    let all = [full(TlsVersion::Tls13), full(TlsVersion::Tls12), resumed(TlsVersion::Tls12), early];
-    for carriage in every_carriage().into_iter().filter(|carriage| carried(&carriage.protocol())) {
-        for options in all {
-            let tls = Tls::to_market(options, identity.root()).unwrap();
-            let address = servers.address(carriage.protocol()).unwrap();
-            assert_cases(carriage, Endpoint { address, tls: Some(tls) });
+    let over_tls = [full(TlsVersion::Tls13), full(TlsVersion::Tls12), resumed(TlsVersion::Tls12), early];
+    for (transport, all) in
+        [(Transport::Tls, &over_tls[..]), (Transport::Quic, &[full(TlsVersion::Tls13), early])]
+    {
+        let servers = serve(transport, &identity, MarketConfig::default());
+        for carriage in carriages(true, transport) {
+            for options in all {
+                let tls = Tls::to_market(*options, identity.root()).unwrap();
+                let address = servers.address(carriage.protocol()).unwrap();
+                assert_cases(carriage, Endpoint { address, tls: Some(tls) });
+            }
         }
     }
 }
@@ -105,7 +120,7 @@ fn also_when_the_handler_waits() {
 
 #[test]
 fn another_data_set_fails_the_cases() {
-    let servers = serve(MarketConfig { seed: 43, ticks_per_s: 200.0, ..MarketConfig::default() });
+    let servers = serve_plain(MarketConfig { seed: 43, ..MarketConfig::default() });
     let results = Carriage::Tcp.visit(servers.address(Protocol::Tcp).unwrap(), Check(Protocol::Tcp));
     assert!(results.iter().any(|result| result.failure.is_some()), "a wrong reply was taken for a right one");
 }

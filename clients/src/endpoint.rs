@@ -53,7 +53,7 @@ impl Endpoint {
 
 /// A connection as protocols read and write it. What is written over TLS must be flushed.
 #[derive(Debug)]
-pub(crate) enum Stream {
+pub enum Stream {
     /// In plain text.
     Plain(TcpStream),
     /// Over TLS.

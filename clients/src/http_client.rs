@@ -22,9 +22,12 @@ pub enum HttpVersion {
     /// HTTP/1.1 with keep-alive; one call in flight.
     #[serde(rename = "1.1")]
     Http1,
-    /// HTTP/2 by prior knowledge; many calls in flight.
+    /// HTTP/2 by prior knowledge, or agreed on in TLS; many calls in flight.
     #[serde(rename = "2")]
     Http2,
+    /// HTTP/3, over QUIC; many calls in flight.
+    #[serde(rename = "3")]
+    Http3,
 }
 
 impl HttpVersion {
@@ -32,7 +35,7 @@ impl HttpVersion {
     pub(crate) fn in_flight_max(self) -> Option<usize> {
         match self {
             HttpVersion::Http1 => Some(1),
-            HttpVersion::Http2 => None,
+            HttpVersion::Http2 | HttpVersion::Http3 => None,
         }
     }
 
@@ -41,6 +44,7 @@ impl HttpVersion {
         match self {
             HttpVersion::Http1 => b"http/1.1",
             HttpVersion::Http2 => b"h2",
+            HttpVersion::Http3 => b"h3",
         }
     }
 }
@@ -48,8 +52,8 @@ impl HttpVersion {
 /// Bytes of a reply's body, at most: above the largest reply of the market, below what hurts.
 pub(crate) const BODY_BYTES_MAX: usize = 16 << 20;
 /// Flow-control windows, equal to the servers': `servers::Limits` says why.
-const STREAM_WINDOW_BYTES: u32 = 1 << 20;
-const CONNECTION_WINDOW_BYTES: u32 = 4 << 20;
+pub(crate) const STREAM_WINDOW_BYTES: u32 = 1 << 20;
+pub(crate) const CONNECTION_WINDOW_BYTES: u32 = 4 << 20;
 
 /// One HTTP connection.
 pub(crate) enum HttpConnection<B>
@@ -111,6 +115,7 @@ where
                 tokio::task::spawn_local(driver);
                 Ok(HttpConnection::Http2(sender))
             }
+            HttpVersion::Http3 => Err(CallError::Protocol("HTTP/3 is not spoken over TCP".to_owned())),
         }
     }
 
@@ -240,7 +245,7 @@ impl Origin {
     fn uri(&self, path: &str) -> Result<Uri, Unsupported> {
         match self.version {
             HttpVersion::Http1 => path.parse().map_err(unsupported),
-            HttpVersion::Http2 => {
+            HttpVersion::Http2 | HttpVersion::Http3 => {
                 format!("{}://{}{path}", self.scheme, self.authority).parse().map_err(unsupported)
             }
         }
@@ -364,7 +369,7 @@ pub(crate) fn failure(error: &hyper::Error) -> CallError {
 }
 
 /// An error with its causes.
-fn in_full(error: &dyn std::error::Error) -> String {
+pub(crate) fn in_full(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(inner) = cause {

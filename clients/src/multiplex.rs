@@ -1,5 +1,5 @@
 //! Many calls, subscriptions and sessions on one connection of frames: a slab of slots with generations gives each its
-//! correlation id, and one task a connection sends and receives. TCP, WebSocket and UDP each bring a [`Wire`].
+//! correlation id, and one task a connection sends and receives. Each protocol of frames brings a [`Wire`].
 
 use std::cell::{Cell, RefCell};
 use std::pin::Pin;
@@ -74,6 +74,32 @@ pub struct Prepared {
     payload: Bytes,
 }
 
+impl Prepared {
+    /// Encodes a request that may have so many bytes.
+    pub(crate) fn new(
+        operation: &Operation,
+        encoding: Encoding,
+        max: usize,
+    ) -> Result<Prepared, Unsupported> {
+        let payload = operation.encode(encoding);
+        if payload.len() > max {
+            let bytes = payload.len();
+            return Err(Unsupported(format!("a request of {bytes} bytes, of {max} that it may have")));
+        }
+        Ok(Prepared { kind: operation.kind(), payload })
+    }
+
+    /// What its frame is.
+    pub(crate) fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// What its frame holds.
+    pub(crate) fn payload(&self) -> &[u8] {
+        &self.payload
+    }
+}
+
 impl<W: Wire> Multiplexed<W> {
     /// Begins to send and receive; must be on a local runtime.
     pub(crate) fn new(wire: W) -> Multiplexed<W> {
@@ -125,24 +151,14 @@ impl<W: Wire> Connection for Multiplexed<W> {
     type Reply = Reply;
 
     fn prepare(&self, operation: &Operation) -> Result<Prepared, Unsupported> {
-        let payload = operation.encode(self.encoding);
-        if payload.len() > W::PAYLOAD_BYTES_MAX {
-            let (bytes, max) = (payload.len(), W::PAYLOAD_BYTES_MAX);
-            return Err(Unsupported(format!("a request of {bytes} bytes, of {max} that it may have")));
-        }
-        Ok(Prepared { kind: operation.kind(), payload })
+        Prepared::new(operation, self.encoding, W::PAYLOAD_BYTES_MAX)
     }
 
     async fn call(&self, prepared: &Prepared) -> Result<Reply, CallError> {
         let slot = Slot::open(&self.handle, Waiting::Call(CallState::default()))?;
         self.shared().send(slot.id(), prepared.kind, &prepared.payload);
         let frame = std::future::poll_fn(|context| self.shared().poll_call(&slot, context)).await?;
-        if frame.kind == Kind::Fault {
-            return Err(fault(self.encoding, &frame.payload));
-        }
-        let reply = Reply::decode(frame.kind, self.encoding, &frame.payload)
-            .map_err(|error| CallError::Protocol(error.to_string()))?;
-        reply.ok_or_else(|| CallError::Protocol(format!("{} is no reply to a call", frame.kind.name())))
+        decode_reply(&frame, self.encoding)
     }
 
     fn is_open(&self) -> bool {
@@ -196,6 +212,16 @@ fn decode<M: Message + Default + DeserializeOwned>(
     payload: &[u8],
 ) -> Result<M, CallError> {
     encoding.decode(payload).map_err(|error| CallError::Protocol(error.to_string()))
+}
+
+/// What a frame answers to a call.
+pub(crate) fn decode_reply(frame: &Frame, encoding: Encoding) -> Result<Reply, CallError> {
+    if frame.kind == Kind::Fault {
+        return Err(fault(encoding, &frame.payload));
+    }
+    let reply = Reply::decode(frame.kind, encoding, &frame.payload)
+        .map_err(|error| CallError::Protocol(error.to_string()))?;
+    reply.ok_or_else(|| CallError::Protocol(format!("{} is no reply to a call", frame.kind.name())))
 }
 
 /// The market's refusal as a call's error.

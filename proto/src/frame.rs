@@ -24,6 +24,10 @@ pub const HEADER_BYTES: usize = 9;
 const PREFIX_BYTES: usize = 4;
 /// Bytes of a UDP datagram, header and all, at most: passes every path that carries QUIC (RFC 9000, section 14).
 pub const DATAGRAM_BYTES_MAX: usize = 1_200;
+
+/// Bytes of the largest frame in a QUIC datagram: a packet of 1 200 bytes (the smallest that every path carries, RFC 9000,
+/// section 14), without its header of at most 25 bytes, its tag of 16 and the datagram's own 3.
+pub const QUIC_DATAGRAM_BYTES_MAX: usize = 1_156;
 /// Correlation id and kind: the least that a length prefix may say.
 const LENGTH_MIN: usize = HEADER_BYTES - PREFIX_BYTES;
 

@@ -1,7 +1,7 @@
 //! The list of protocols: which there are, and what each offers. The one list to enter a new protocol in.
 
 use crate::Capability;
-use crate::frame::{DATAGRAM_BYTES_MAX, HEADER_BYTES};
+use crate::frame::{DATAGRAM_BYTES_MAX, HEADER_BYTES, QUIC_DATAGRAM_BYTES_MAX};
 
 /// A protocol that the market is served behind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
@@ -23,11 +23,15 @@ pub enum Protocol {
     Tcp,
     /// The same frames, one a datagram.
     Udp,
+    /// The frames of TCP on QUIC streams.
+    Quic,
+    /// The same frames, one a QUIC datagram.
+    QuicDatagram,
 }
 
 impl Protocol {
     /// Every protocol, in the order of lists and reports.
-    pub const ALL: [Protocol; 7] = [
+    pub const ALL: [Protocol; 9] = [
         Protocol::Rest,
         Protocol::GraphQl,
         Protocol::Grpc,
@@ -35,6 +39,8 @@ impl Protocol {
         Protocol::WebSocket,
         Protocol::Tcp,
         Protocol::Udp,
+        Protocol::Quic,
+        Protocol::QuicDatagram,
     ];
 
     /// Its name in scenarios, commands and records.
@@ -47,6 +53,8 @@ impl Protocol {
             Protocol::WebSocket => "websocket",
             Protocol::Tcp => "tcp",
             Protocol::Udp => "udp",
+            Protocol::Quic => "quic",
+            Protocol::QuicDatagram => "quic_datagram",
         }
     }
 
@@ -54,32 +62,37 @@ impl Protocol {
     pub fn scheme(self, transport: Transport) -> &'static str {
         match (self, transport) {
             (Protocol::Rest | Protocol::GraphQl | Protocol::Sse, Transport::Plain) => "http",
-            (Protocol::Rest | Protocol::GraphQl | Protocol::Sse, Transport::Tls) => "https",
+            (Protocol::Rest | Protocol::GraphQl | Protocol::Sse, _) => "https",
             (Protocol::Grpc, Transport::Plain) => "grpc",
-            (Protocol::Grpc, Transport::Tls) => "grpcs",
+            (Protocol::Grpc, _) => "grpcs",
             (Protocol::WebSocket, Transport::Plain) => "ws",
-            (Protocol::WebSocket, Transport::Tls) => "wss",
+            (Protocol::WebSocket, _) => "wss",
             (Protocol::Tcp, Transport::Plain) => "tcp",
-            (Protocol::Tcp, Transport::Tls) => "tls",
+            (Protocol::Tcp, _) => "tls",
             (Protocol::Udp, _) => "udp",
+            (Protocol::Quic | Protocol::QuicDatagram, _) => "quic",
         }
     }
 
     /// What it is carried over.
     pub fn transports(self) -> &'static [Transport] {
         match self {
+            Protocol::Rest => &[Transport::Plain, Transport::Tls, Transport::Quic],
             Protocol::Udp => &[Transport::Plain],
+            Protocol::Quic | Protocol::QuicDatagram => &[Transport::Quic],
             _ => &[Transport::Plain, Transport::Tls],
         }
     }
 
     /// What a server says in TLS that it speaks (RFC 7301), in the order in which it prefers it.
-    pub fn alpn(self) -> &'static [&'static [u8]] {
+    pub fn alpn(self, transport: Transport) -> &'static [&'static [u8]] {
         match self {
+            Protocol::Rest if transport == Transport::Quic => &[b"h3"],
             Protocol::Rest | Protocol::GraphQl | Protocol::Sse => &[b"h2", b"http/1.1"],
             Protocol::Grpc => &[b"h2"],
             Protocol::WebSocket => &[b"http/1.1"],
-            Protocol::Tcp | Protocol::Udp => &[b"wirebench"],
+            Protocol::Tcp | Protocol::Udp | Protocol::Quic => &[b"wirebench"],
+            Protocol::QuicDatagram => &[b"wirebench-datagram"],
         }
     }
 
@@ -89,7 +102,12 @@ impl Protocol {
             Protocol::GraphQl => "/graphql",
             Protocol::Sse => "/v1/ticks/stream",
             Protocol::WebSocket => "/v1/socket",
-            Protocol::Rest | Protocol::Grpc | Protocol::Tcp | Protocol::Udp => "",
+            Protocol::Rest
+            | Protocol::Grpc
+            | Protocol::Tcp
+            | Protocol::Udp
+            | Protocol::Quic
+            | Protocol::QuicDatagram => "",
         }
     }
 
@@ -107,7 +125,12 @@ impl Protocol {
             // A session would need two requests with a state between them: see R3 of the card.
             Protocol::Rest | Protocol::GraphQl => &CALLS_AND_PUSH,
             Protocol::Sse => &[Capability::Subscribe, Capability::Session],
-            Protocol::Grpc | Protocol::WebSocket | Protocol::Tcp | Protocol::Udp => &Capability::ALL,
+            Protocol::Grpc
+            | Protocol::WebSocket
+            | Protocol::Tcp
+            | Protocol::Udp
+            | Protocol::Quic
+            | Protocol::QuicDatagram => &Capability::ALL,
         }
     }
 
@@ -116,6 +139,7 @@ impl Protocol {
     pub fn message_bytes_max(self) -> Option<usize> {
         match self {
             Protocol::Udp => Some(DATAGRAM_BYTES_MAX - HEADER_BYTES),
+            Protocol::QuicDatagram => Some(QUIC_DATAGRAM_BYTES_MAX - HEADER_BYTES),
             _ => None,
         }
     }
@@ -128,6 +152,9 @@ impl Protocol {
             }
             Protocol::Udp => {
                 Some("a message is one datagram of at most 1 200 bytes: what does not fit is refused")
+            }
+            Protocol::QuicDatagram => {
+                Some("a message is one datagram of at most 1 156 bytes: what does not fit is refused")
             }
             _ => None,
         }
@@ -142,4 +169,17 @@ pub enum Transport {
     Plain,
     /// TLS over TCP.
     Tls,
+    /// QUIC, which has TLS 1.3 within.
+    Quic,
+}
+
+impl Transport {
+    /// In words.
+    pub fn in_words(self) -> &'static str {
+        match self {
+            Transport::Plain => "plain text",
+            Transport::Tls => "TLS",
+            Transport::Quic => "QUIC",
+        }
+    }
 }

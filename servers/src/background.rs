@@ -2,13 +2,15 @@
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
 use std::sync::mpsc::{Sender, channel};
 use std::thread::JoinHandle;
 
 use clock::Clock;
-use proto::Protocol;
+use proto::{Protocol, Transport};
 
-use crate::protocols::Settings;
+use crate::protocols::{Carrier, Settings};
+use crate::tls::Identity;
 use crate::{Market, MarketConfig, Shutdown, protocols};
 
 /// One market behind some protocols, on a loopback port each.
@@ -41,6 +43,21 @@ impl Background {
         })?;
         let addresses = addresses.recv().map_err(io::Error::other)??;
         Ok(Background { addresses, shutdown, thread: Some(thread) })
+    }
+
+    /// Every protocol that a transport carries, with the bounds that a server has unless told.
+    ///
+    /// # Errors
+    /// As `start`.
+    pub fn over(
+        transport: Transport,
+        identity: &Arc<Identity>,
+        config: MarketConfig,
+    ) -> io::Result<Background> {
+        let carried = |protocol: &Protocol| protocol.transports().contains(&transport);
+        let protocols: Vec<Protocol> = Protocol::ALL.into_iter().filter(carried).collect();
+        let settings = Settings { carrier: Carrier::new(transport, identity), ..Settings::default() };
+        Background::start(&protocols, config, settings)
     }
 
     /// Where a protocol listens; `None` where it was not asked for.

@@ -6,10 +6,13 @@
 pub mod accept;
 pub mod background;
 mod conversation;
+mod framed;
+mod http3_server;
 mod http_server;
 pub mod limits;
 pub mod market;
 pub mod protocols;
+mod quic_server;
 pub mod reference;
 pub mod tls;
 mod upgrades;

@@ -2,13 +2,15 @@
 
 use std::time::Duration;
 
+use clients::TlsOptions;
 use clients::load::{Round, Shape};
 use clients::protocols::Carriage;
+use clients::protocols::quic::Streams;
 use clock::Mono;
 use lab::cores::Layout;
 use lab::probe::Control;
 use lab::stalls::Stalls;
-use proto::{Capability, Protocol};
+use proto::{Capability, Protocol, Transport};
 use servers::MarketConfig;
 use servers::reference::Behaviour;
 
@@ -172,7 +174,9 @@ impl Bench<'_> {
             handler_cpu: Duration::ZERO,
         };
         let name = self.protocol.name().to_owned();
-        let contender = Contender { name, carriage: carriage(self.protocol), cold_round_trips: None };
+        let carriage = carriage(self.protocol);
+        let tls = (carriage.transport(false) == Some(Transport::Quic)).then(TlsOptions::default);
+        let contender = Contender { name, carriage, tls, cold_round_trips: None };
         let market = MarketConfig { behaviour: Some(turn.behaviour), ..MarketConfig::default() };
         let setup = Setup { market, workload: &workload, conformance: false };
         Ok(self.place.open(&contender, &setup)?.0)
@@ -269,5 +273,7 @@ fn carriage(protocol: Protocol) -> Carriage {
         Protocol::WebSocket => Carriage::WebSocket { encoding: Json },
         Protocol::Tcp => Carriage::Tcp,
         Protocol::Udp => Carriage::Udp,
+        Protocol::Quic => Carriage::Quic { streams: Streams::PerCall },
+        Protocol::QuicDatagram => Carriage::QuicDatagram,
     }
 }

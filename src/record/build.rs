@@ -3,13 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use clients::HttpVersion;
 use clients::load::{Arrivals, Model, Outcome};
-use clients::protocols::Carriage;
 use lab::cores::Layout;
 use lab::machine::Machine;
 use proto::Capability;
-use proto::encoding::Encoding;
 
 use super::comparison::{aa_pairs, comparisons};
 use super::verdict::judge;
@@ -238,7 +235,7 @@ fn cell_part(index: usize, cell: &Cell, plan: &Plan, results: &Results) -> CellP
         contender: cell.contender.name.clone(),
         condition: cell.condition.name.clone(),
         protocol: cell.contender.carriage.protocol().name().to_owned(),
-        carriage: in_words(cell.contender.carriage),
+        carriage: cell.contender.in_words(),
         connections: cell.condition.shape.connections,
         in_flight: cell.condition.shape.in_flight,
         rate_per_s,
@@ -272,31 +269,6 @@ fn distance(cell: &Cell, measured: &[&Measurement], results: &Results) -> Option
         round_trips: (!trips.is_empty()).then(|| mean(&trips)),
         uncertainty: mean_with_interval(&trips).map(|(_, half)| half),
     })
-}
-
-fn in_words(carriage: Carriage) -> String {
-    let http = |http| match http {
-        HttpVersion::Http1 => "HTTP/1.1",
-        HttpVersion::Http2 => "HTTP/2",
-    };
-    let encoding = |encoding| match encoding {
-        Encoding::Json => "JSON",
-        Encoding::Protobuf => "protobuf",
-    };
-    match carriage {
-        Carriage::Rest { http: version, encoding: of } => {
-            format!("REST, {}, {}", http(version), encoding(of))
-        }
-        Carriage::GraphQl { http: version, persisted: false } => format!("GraphQL, {}, JSON", http(version)),
-        Carriage::GraphQl { http: version, persisted: true } => {
-            format!("GraphQL, {}, JSON, persisted queries", http(version))
-        }
-        Carriage::Grpc => "gRPC, HTTP/2, protobuf".to_owned(),
-        Carriage::Sse { http: version } => format!("SSE, {}, JSON", http(version)),
-        Carriage::WebSocket { encoding: of } => format!("WebSocket, {}", encoding(of)),
-        Carriage::Tcp => "TCP frames, protobuf".to_owned(),
-        Carriage::Udp => "UDP datagrams, protobuf".to_owned(),
-    }
 }
 
 fn merge(measured: &[&Measurement], plan: &Plan, loopback: bool) -> Option<Merged> {

@@ -3,6 +3,7 @@
 
 use std::io::{BufRead, stdin, stdout};
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -12,10 +13,12 @@ use clients::conformance;
 use clients::load::{Calls, Engine, Job, Outcome, Pushes, Round, Sessions, Shape};
 use clients::market::Checked;
 use clients::protocols::Visit;
-use clients::{Connection as _, Connector, MarketConnection};
+use clients::{Connection as _, Connector, Endpoint, MarketConnection, Tls};
 use lab::child::{read_message, write_message};
 use proto::data::DataSet;
-use proto::{Capability, Operation};
+use proto::{Capability, Operation, Transport};
+use servers::protocols::{Carrier, Settings};
+use servers::tls::Identity;
 use servers::{Market, Shutdown};
 
 use super::message::{Emit, FromClient, FromServer, Open, Progress, Serve, ToClient, ToServer};
@@ -67,16 +70,24 @@ fn serve() -> anyhow::Result<()> {
     let ToServer::Serve(serve) = read_message(&mut stdin().lock())? else {
         bail!("the first message must serve")
     };
-    let Serve { core, address, protocol, market, limits } = *serve;
+    let Serve { core, address, protocol, transport, market, limits } = *serve;
     lab::cores::pin(core).context("pinning the server")?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let shutdown = Shutdown::new();
         let market = Market::open(&market, clock::Clock::System)?;
         let any_port = SocketAddr::new(address, 0);
-        let mut running =
-            servers::protocols::start(protocol, any_port, market.clone(), limits, shutdown.clone()).await?;
-        let ready = FromServer::Ready { address: running.address, origin: market.origin() };
+        let identity = match transport {
+            Transport::Plain => None,
+            Transport::Tls | Transport::Quic => Some(Arc::new(Identity::generate(&[address])?)),
+        };
+        let carrier = identity.as_ref().map_or(Carrier::Plain, |identity| Carrier::new(transport, identity));
+        let settings = Settings { limits, carrier, ..Settings::default() };
+        let started =
+            servers::protocols::start(protocol, any_port, market.clone(), settings, shutdown.clone());
+        let mut running = started.await?;
+        let root = identity.map(|identity| identity.root().to_vec());
+        let ready = FromServer::Ready { address: running.address, root, origin: market.origin() };
         write_message(&mut stdout(), &ready)?;
         let mut orders = orders(shutdown);
         loop {
@@ -127,8 +138,9 @@ fn call() -> anyhow::Result<()> {
     // This thread only passes messages; it shares a core with the work rather than disturb the servers'.
     let core = *open.cores.first().context("no core for the client")?;
     lab::cores::pin(core).context("pinning the client")?;
-    let (carriage, address) = (open.carriage, open.address);
-    carriage.visit(address, Client { open: &open, input: &mut input })
+    let tls = open.tls.as_ref().map(|(options, root)| Tls::to_market(*options, root)).transpose()?;
+    let endpoint = Endpoint { address: open.address, tls };
+    open.carriage.visit(endpoint, Client { open: &open, input: &mut input })
 }
 
 /// A client, once its protocol is known.

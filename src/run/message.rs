@@ -4,10 +4,11 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
+use clients::TlsOptions;
 use clients::conformance::CaseResult;
 use clients::load::{Emission, Outcome, Round, Shape};
 use clients::protocols::Carriage;
-use proto::Protocol;
+use proto::{Protocol, Transport};
 use serde::{Deserialize, Serialize};
 use servers::{Limits, MarketConfig};
 
@@ -48,6 +49,8 @@ pub(super) struct Serve {
     /// Where it listens, on any port.
     pub(super) address: IpAddr,
     pub(super) protocol: Protocol,
+    /// What carries it.
+    pub(super) transport: Transport,
     pub(super) market: MarketConfig,
     pub(super) limits: Limits,
 }
@@ -56,8 +59,9 @@ pub(super) struct Serve {
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum FromServer {
-    /// It listens; with when the first freeze of its behaviour began, if it has one.
-    Ready { address: SocketAddr, origin: Option<clock::Mono> },
+    /// It listens; with the certificate to trust (DER), where it is not in plain text, and when the first freeze of its
+    /// behaviour began, if it has one.
+    Ready { address: SocketAddr, root: Option<Vec<u8>>, origin: Option<clock::Mono> },
     /// It will emit, beginning with this sequence.
     Emitting { first_sequence: u64 },
     /// When calls came.
@@ -89,6 +93,8 @@ pub(super) struct Open {
     pub(super) cores: Vec<usize>,
     pub(super) carriage: Carriage,
     pub(super) address: SocketAddr,
+    /// How connections are secured, and the certificate to trust (DER).
+    pub(super) tls: Option<(TlsOptions, Vec<u8>)>,
     pub(super) market_seed: u64,
     pub(super) workload: Workload,
     /// Whether the conformance cases come first.

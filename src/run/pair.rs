@@ -109,6 +109,7 @@ impl Place<'_> {
             core: layout.server,
             address: network.server_address(),
             protocol: contender.carriage.protocol(),
+            transport: contender.transport(),
             market: setup.market.clone(),
             limits: Limits {
                 idle_time_max: IDLE_TIME_MAX,
@@ -116,8 +117,8 @@ impl Place<'_> {
                 ..Limits::default()
             },
         })))?;
-        let (address, origin) = match server.receive(OPEN_TIME_MAX)? {
-            FromServer::Ready { address, origin } => (address, origin),
+        let (address, root, origin) = match server.receive(OPEN_TIME_MAX)? {
+            FromServer::Ready { address, root, origin } => (address, root, origin),
             other => bail!("the server of {name}: {}", unexpected_of_server(other)),
         };
         let mut client: Child<ToClient, FromClient> =
@@ -126,6 +127,7 @@ impl Place<'_> {
             cores: layout.client.clone(),
             carriage: contender.carriage,
             address,
+            tls: contender.tls.zip(root),
             market_seed: setup.market.seed,
             workload: setup.workload.clone(),
             conformance: setup.conformance,

@@ -1,10 +1,11 @@
 //! The check that the parts of a scenario file fit together: from what is written to what is used.
 
-use clients::HttpVersion;
 use clients::load::Shape;
 use clients::protocols::Carriage;
+use clients::protocols::quic::Streams;
+use clients::{HttpVersion, TlsOptions, TlsVersion};
 use proto::encoding::Encoding;
-use proto::{Capability, Protocol};
+use proto::{Capability, Protocol, Transport};
 use toml::Spanned;
 
 use super::diagnose::nearest;
@@ -251,9 +252,11 @@ impl Check<'_> {
         self.unique("contender", list.iter().map(|contender| &contender.name))?;
         list.iter()
             .map(|contender| {
+                let carriage = self.carriage(contender)?;
                 Ok(Contender {
                     name: contender.name.get_ref().clone(),
-                    carriage: self.carriage(contender)?,
+                    carriage,
+                    tls: self.tls(contender, carriage)?,
                     cold_round_trips: contender.cold_round_trips,
                 })
             })
@@ -261,12 +264,17 @@ impl Check<'_> {
     }
 
     fn carriage(&self, contender: &WireContender) -> Result<Carriage, ScenarioError> {
-        use Protocol::{GraphQl, Grpc, Rest, Sse, Tcp, Udp, WebSocket};
-        let WireContender { protocol, http, encoding, persisted, .. } = contender;
+        use Protocol::{GraphQl, Grpc, Quic, QuicDatagram, Rest, Sse, Tcp, Udp, WebSocket};
+        let WireContender { protocol, http, encoding, persisted, streams, .. } = contender;
         let protocol = *protocol.get_ref();
         self.option(protocol, "http", http.as_ref(), &[Rest, GraphQl, Sse])?;
         self.option(protocol, "encoding", encoding.as_ref(), &[Rest, WebSocket])?;
         self.option(protocol, "persisted", persisted.as_ref(), &[GraphQl])?;
+        self.option(protocol, "streams", streams.as_ref(), &[Quic])?;
+        if let Some(http) = http {
+            let right = *http.get_ref() != HttpVersion::Http3 || protocol == Rest;
+            self.require(http, right, "HTTP/3 is an option of rest")?;
+        }
         let http = http.as_ref().map_or(HttpVersion::Http1, |http| *http.get_ref());
         let encoding = encoding.as_ref().map_or(Encoding::Json, |encoding| *encoding.get_ref());
         let persisted = persisted.as_ref().is_some_and(|persisted| *persisted.get_ref());
@@ -278,7 +286,40 @@ impl Check<'_> {
             WebSocket => Carriage::WebSocket { encoding },
             Tcp => Carriage::Tcp,
             Udp => Carriage::Udp,
+            Quic => Carriage::Quic {
+                streams: streams.as_ref().map_or(Streams::PerCall, |streams| *streams.get_ref()),
+            },
+            QuicDatagram => Carriage::QuicDatagram,
         })
+    }
+
+    /// What is asked for, and over QUIC what it has within.
+    fn tls(&self, wire: &WireContender, carriage: Carriage) -> Result<Option<TlsOptions>, ScenarioError> {
+        let WireContender { protocol, tls, resume, early_data, .. } = wire;
+        let over_quic = carriage.transport(false) == Some(Transport::Quic);
+        let version = match tls {
+            Some(tls) => {
+                let carried = carriage.transport(true).is_some();
+                let message = format!("{} is not carried over TLS", protocol.get_ref().name());
+                self.require(tls, carried, &message)?;
+                let right = !over_quic || *tls.get_ref() == TlsVersion::Tls13;
+                self.require(tls, right, "QUIC has TLS 1.3 within (RFC 9001)")?;
+                Some(*tls.get_ref())
+            }
+            None => over_quic.then_some(TlsVersion::Tls13),
+        };
+        for option in [resume, early_data].into_iter().flatten() {
+            let message = "this is an option of TLS: give tls = \"1.3\" too";
+            self.require(option, version.is_some(), message)?;
+        }
+        let Some(version) = version else { return Ok(None) };
+        let asked = |option: &Option<Spanned<bool>>| option.as_ref().is_some_and(|option| *option.get_ref());
+        let options = TlsOptions { version, resume: asked(resume), early_data: asked(early_data) };
+        if let Some(early_data) = early_data {
+            let right = !options.early_data || (options.resume && version == TlsVersion::Tls13);
+            self.require(early_data, right, "early data needs tls = \"1.3\" and resume = true")?;
+        }
+        Ok(Some(options))
     }
 
     /// Refuses an option where the protocol has no such choice.

@@ -12,7 +12,10 @@ use std::time::Duration;
 
 use clients::load::{Arrivals, Emission, Model, Shape};
 use clients::protocols::Carriage;
-use proto::Capability;
+use clients::protocols::quic::Streams;
+use clients::{HttpVersion, TlsOptions, TlsVersion};
+use proto::encoding::Encoding;
+use proto::{Capability, Transport};
 
 pub use diagnose::ScenarioError;
 pub use link::{Link, WanLink};
@@ -103,8 +106,62 @@ pub struct Contender {
     pub name: String,
     /// How the market is called.
     pub carriage: Carriage,
+    /// How connections are secured; always given over QUIC.
+    pub tls: Option<TlsOptions>,
     /// Round trips that a cold call takes by arithmetic, where it is predicted.
     pub cold_round_trips: Option<u32>,
+}
+
+impl Contender {
+    /// What carries it.
+    pub fn transport(&self) -> Transport {
+        // A scenario with another does not pass its check.
+        self.carriage.transport(self.tls.is_some()).unwrap_or(Transport::Plain)
+    }
+
+    /// How the market is called, with every option that was chosen.
+    pub fn in_words(&self) -> String {
+        let http = |http| match http {
+            HttpVersion::Http1 => "HTTP/1.1",
+            HttpVersion::Http2 => "HTTP/2",
+            HttpVersion::Http3 => "HTTP/3",
+        };
+        let encoding = |encoding| match encoding {
+            Encoding::Json => "JSON",
+            Encoding::Protobuf => "protobuf",
+        };
+        let mut words = match self.carriage {
+            Carriage::Rest { http: version, encoding: of } => {
+                format!("REST, {}, {}", http(version), encoding(of))
+            }
+            Carriage::GraphQl { http: version, persisted: false } => {
+                format!("GraphQL, {}, JSON", http(version))
+            }
+            Carriage::GraphQl { http: version, persisted: true } => {
+                format!("GraphQL, {}, JSON, persisted queries", http(version))
+            }
+            Carriage::Grpc => "gRPC, HTTP/2, protobuf".to_owned(),
+            Carriage::Sse { http: version } => format!("SSE, {}, JSON", http(version)),
+            Carriage::WebSocket { encoding: of } => format!("WebSocket, {}", encoding(of)),
+            Carriage::Tcp => "TCP frames, protobuf".to_owned(),
+            Carriage::Udp => "UDP datagrams, protobuf".to_owned(),
+            Carriage::Quic { streams: Streams::PerCall } => "QUIC, a stream a call, protobuf".to_owned(),
+            Carriage::Quic { streams: Streams::One } => "QUIC, one stream, protobuf".to_owned(),
+            Carriage::QuicDatagram => "QUIC datagrams, protobuf".to_owned(),
+        };
+        if let Some(tls) = self.tls {
+            words += match tls.version {
+                TlsVersion::Tls12 => ", TLS 1.2",
+                TlsVersion::Tls13 => ", TLS 1.3",
+            };
+            words += match (tls.resume, tls.early_data) {
+                (false, _) => "",
+                (true, false) => ", resumed",
+                (true, true) => ", resumed with early data",
+            };
+        }
+        words
+    }
 }
 
 /// A sentence of the card, as a comparison that can be judged.

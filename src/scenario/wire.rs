@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use clients::HttpVersion;
 use clients::load::Arrivals;
+use clients::protocols::quic::Streams;
+use clients::{HttpVersion, TlsVersion};
 use proto::Protocol;
 use proto::encoding::Encoding;
 use schemars::JsonSchema;
@@ -172,7 +173,7 @@ pub(super) struct WireContender {
     pub(super) name: Spanned<String>,
     #[schemars(with = "ProtocolName")]
     pub(super) protocol: Spanned<Protocol>,
-    /// `1.1` or `2`; for `rest`, `graphql` and `sse`.
+    /// `1.1` or `2`; for `rest`, `graphql` and `sse`. Also `3` for `rest`.
     #[serde(default)]
     #[schemars(with = "Option<HttpName>")]
     pub(super) http: Option<Spanned<HttpVersion>>,
@@ -184,6 +185,22 @@ pub(super) struct WireContender {
     #[serde(default)]
     #[schemars(with = "Option<bool>")]
     pub(super) persisted: Option<Spanned<bool>>,
+    /// `per_call` or `one`: which calls share a stream; for `quic`.
+    #[serde(default)]
+    #[schemars(with = "Option<StreamsName>")]
+    pub(super) streams: Option<Spanned<Streams>>,
+    /// Over TLS: `1.2` or `1.3`. Over QUIC it is 1.3 without being asked for.
+    #[serde(default)]
+    #[schemars(with = "Option<TlsName>")]
+    pub(super) tls: Option<Spanned<TlsVersion>>,
+    /// Resume the TLS session of an earlier connection.
+    #[serde(default)]
+    #[schemars(with = "Option<bool>")]
+    pub(super) resume: Option<Spanned<bool>>,
+    /// Send the first request with the first flight of a resumed handshake; of TLS 1.3.
+    #[serde(default)]
+    #[schemars(with = "Option<bool>")]
+    pub(super) early_data: Option<Spanned<bool>>,
     /// Round trips that a cold call takes by arithmetic, to stand beside what is measured.
     #[serde(default)]
     pub(super) cold_round_trips: Option<u32>,
@@ -201,6 +218,8 @@ enum ProtocolName {
     Websocket,
     Tcp,
     Udp,
+    Quic,
+    QuicDatagram,
 }
 
 #[derive(JsonSchema)]
@@ -210,6 +229,25 @@ enum HttpName {
     Http1,
     #[serde(rename = "2")]
     Http2,
+    #[serde(rename = "3")]
+    Http3,
+}
+
+#[derive(JsonSchema)]
+#[allow(dead_code, reason = "the schema is made from it")]
+enum TlsName {
+    #[serde(rename = "1.2")]
+    Tls12,
+    #[serde(rename = "1.3")]
+    Tls13,
+}
+
+#[derive(JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[allow(dead_code, reason = "the schema is made from it")]
+enum StreamsName {
+    PerCall,
+    One,
 }
 
 #[derive(JsonSchema)]

@@ -29,13 +29,13 @@ pub fn list(options: &Options) -> anyhow::Result<Ending> {
         println!("  {:<16} {:<4} {}", scenario.name, scenario.card.join(" "), scenario.question);
     }
     println!("\nProtocols, and what each offers (wirebench serve PROTOCOL):");
-    println!("  {:<9}  {}", "", Capability::ALL.map(Capability::name).join("  "));
+    println!("  {:<13}  {}", "", Capability::ALL.map(Capability::name).join("  "));
     for protocol in Protocol::ALL {
         let offers = Capability::ALL.map(|capability| {
             let mark = if protocol.offers().contains(&capability) { "yes" } else { "–" };
             format!("{mark:<width$}", width = capability.name().len())
         });
-        println!("  {:<9}  {}", protocol.name(), offers.join("  ").trim_end());
+        println!("  {:<13}  {}", protocol.name(), offers.join("  ").trim_end());
     }
     for (protocol, note) in
         Protocol::ALL.into_iter().filter_map(|protocol| Some((protocol, protocol.note()?)))

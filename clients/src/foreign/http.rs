@@ -1,13 +1,12 @@
-//! Any HTTP/1.1 or HTTP/2 server: one request, again and again; a status below 400 is a success.
+//! Any HTTP server: one request, again and again; a status below 400 is a success.
 
-use bytes::Bytes;
 use http::{HeaderValue, header};
-use http_body_util::Full;
 
 use crate::connection::{CallError, Connection, Connector, Unsupported};
 use crate::endpoint::Endpoint;
+use crate::exchanger::Exchanger;
 pub use crate::http_client::HttpRequest;
-use crate::http_client::{HttpConnection, HttpVersion};
+use crate::http_client::HttpVersion;
 
 /// Opens connections to an HTTP server.
 #[derive(Debug, Clone)]
@@ -20,7 +19,7 @@ pub struct HttpConnector {
 
 /// An open connection.
 pub struct ForeignHttp {
-    http: HttpConnection<Full<Bytes>>,
+    http: Exchanger,
     version: HttpVersion,
 }
 
@@ -28,10 +27,7 @@ impl Connector for HttpConnector {
     type Connection = ForeignHttp;
 
     async fn connect(&self) -> Result<ForeignHttp, CallError> {
-        Ok(ForeignHttp {
-            http: HttpConnection::open(&self.endpoint, self.version).await?,
-            version: self.version,
-        })
+        Ok(ForeignHttp { http: Exchanger::open(&self.endpoint, self.version).await?, version: self.version })
     }
 
     fn in_flight_max(&self) -> Option<usize> {
@@ -61,7 +57,7 @@ impl Connection for ForeignHttp {
     }
 
     async fn call(&self, prepared: &HttpRequest) -> Result<usize, CallError> {
-        let response = self.http.exchange(prepared.build()).await?;
+        let response = self.http.exchange(prepared).await?;
         let status = response.status();
         if status.is_client_error() || status.is_server_error() {
             return Err(CallError::Protocol(format!("status {status}")));

@@ -2,14 +2,17 @@
 
 pub mod graphql;
 pub mod grpc;
+pub mod quic;
+pub mod quic_datagram;
 pub mod rest;
 pub mod sse;
 pub mod tcp;
 pub mod udp;
 pub mod websocket;
 
-use proto::Protocol;
 use proto::encoding::Encoding;
+use proto::{Protocol, Transport};
+use quic::Streams;
 
 use crate::connection::Connector;
 use crate::endpoint::Endpoint;
@@ -52,6 +55,13 @@ pub enum Carriage {
     Tcp,
     /// The same frames in datagrams.
     Udp,
+    /// The frames of TCP on QUIC streams.
+    Quic {
+        /// Which calls share a stream.
+        streams: Streams,
+    },
+    /// The same frames in QUIC datagrams.
+    QuicDatagram,
 }
 
 impl Carriage {
@@ -65,7 +75,20 @@ impl Carriage {
             Carriage::WebSocket { .. } => Protocol::WebSocket,
             Carriage::Tcp => Protocol::Tcp,
             Carriage::Udp => Protocol::Udp,
+            Carriage::Quic { .. } => Protocol::Quic,
+            Carriage::QuicDatagram => Protocol::QuicDatagram,
         }
+    }
+
+    /// What carries it, with TLS or without; `None` where it is not carried so.
+    pub fn transport(self, tls: bool) -> Option<Transport> {
+        let transport = match (self, tls) {
+            (Carriage::Rest { http: HttpVersion::Http3, .. }, _) => Transport::Quic,
+            (Carriage::Quic { .. } | Carriage::QuicDatagram, _) => Transport::Quic,
+            (_, true) => Transport::Tls,
+            (_, false) => Transport::Plain,
+        };
+        self.protocol().transports().contains(&transport).then_some(transport)
     }
 
     /// How many calls a connection can have in flight; `None` where the protocol sets no small bound.
@@ -74,7 +97,7 @@ impl Carriage {
             Carriage::Rest { http, .. } | Carriage::GraphQl { http, .. } | Carriage::Sse { http } => {
                 http.in_flight_max()
             }
-            Carriage::Grpc | Carriage::WebSocket { .. } | Carriage::Tcp | Carriage::Udp => None,
+            _ => None,
         }
     }
 
@@ -93,6 +116,8 @@ impl Carriage {
             }
             Carriage::Tcp => visit.with(tcp::TcpConnector { endpoint }),
             Carriage::Udp => visit.with(udp::UdpConnector::new(endpoint.address)),
+            Carriage::Quic { streams } => visit.with(quic::QuicConnector { endpoint, streams }),
+            Carriage::QuicDatagram => visit.with(quic_datagram::QuicDatagramConnector { endpoint }),
         }
     }
 }

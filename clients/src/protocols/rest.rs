@@ -1,4 +1,4 @@
-//! REST: requests to the market's resources, over HTTP/1.1 or HTTP/2, in JSON or protobuf.
+//! REST: requests to the market's resources, over HTTP/1.1, HTTP/2 or HTTP/3, in JSON or protobuf.
 
 use std::collections::VecDeque;
 use std::rc::Rc;
@@ -6,7 +6,6 @@ use std::rc::Rc;
 use bytes::Bytes;
 use futures::stream;
 use http::{HeaderName, HeaderValue, Response, StatusCode};
-use http_body_util::Full;
 use prost::Message;
 use proto::encoding::{DecodeError, Encoding};
 use proto::v1::{FaultCode, SubscribeRequest, TickBatch};
@@ -16,7 +15,8 @@ use serde::de::DeserializeOwned;
 
 use crate::connection::{CallError, Connection, Connector, Unsupported};
 use crate::endpoint::Endpoint;
-use crate::http_client::{HttpConnection, HttpRequest, HttpVersion, Origin, escape, escape_all, unsupported};
+use crate::exchanger::Exchanger;
+use crate::http_client::{HttpRequest, HttpVersion, Origin, escape, escape_all, unsupported};
 use crate::market::{OpenSession, Session, Subscribe, TickStream};
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
@@ -39,7 +39,7 @@ impl Connector for RestConnector {
 
     async fn connect(&self) -> Result<RestConnection, CallError> {
         Ok(RestConnection {
-            http: Rc::new(HttpConnection::open(&self.endpoint, self.http).await?),
+            http: Rc::new(Exchanger::open(&self.endpoint, self.http).await?),
             origin: Origin::new(&self.endpoint, self.http),
             encoding: self.encoding,
         })
@@ -52,7 +52,7 @@ impl Connector for RestConnector {
 
 /// An open REST connection.
 pub struct RestConnection {
-    http: Rc<HttpConnection<Full<Bytes>>>,
+    http: Rc<Exchanger>,
     origin: Origin,
     encoding: Encoding,
 }
@@ -97,7 +97,7 @@ impl Connection for RestConnection {
     }
 
     async fn call(&self, prepared: &Prepared) -> Result<Reply, CallError> {
-        let response = self.http.exchange(prepared.request.build()).await?;
+        let response = self.http.exchange(&prepared.request).await?;
         decode_reply(prepared.capability, self.encoding, &response)
     }
 
@@ -114,7 +114,7 @@ impl RestConnection {
     {
         let body = self.encoding.encode(message);
         let request = self.origin.post(path, self.encoding.media_type(), body)?;
-        let response = self.http.exchange(request.build()).await?;
+        let response = self.http.exchange(&request).await?;
         if !response.status().is_success() {
             return Err(refusal(&response));
         }
@@ -206,7 +206,7 @@ impl Subscribe for RestConnection {
 
 /// Where a long-polling subscriber stands.
 struct Poll {
-    http: Rc<HttpConnection<Full<Bytes>>>,
+    http: Rc<Exchanger>,
     origin: Origin,
     encoding: Encoding,
     filter: String,
@@ -219,7 +219,7 @@ impl Poll {
         let after = self.after.map(|after| format!("&after={after}")).unwrap_or_default();
         let path = format!("/v1/ticks?wait_ms={wait_ms}{after}{}", self.filter);
         let request = self.origin.get(&path, self.encoding.media_type())?;
-        let response = self.http.exchange(request.build()).await?;
+        let response = self.http.exchange(&request).await?;
         if !response.status().is_success() {
             return Err(refusal(&response));
         }

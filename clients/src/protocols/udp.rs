@@ -58,20 +58,28 @@ impl Connector for UdpConnector {
     }
 }
 
-/// Opens a socket that hears this server only, with a buffer that holds what comes while the client is busy.
-pub(crate) async fn connect_udp(address: SocketAddr) -> Result<UdpSocket, CallError> {
-    let any = match address {
+/// Any address of ours, to reach this one from.
+pub(crate) fn any_to(address: SocketAddr) -> SocketAddr {
+    match address {
         SocketAddr::V4(_) => SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)),
         SocketAddr::V6(_) => SocketAddr::from((Ipv6Addr::UNSPECIFIED, 0)),
-    };
-    let open = || {
-        let socket = Socket::new(Domain::for_address(address), Type::DGRAM, None)?;
-        socket.set_recv_buffer_size(RECEIVE_BUFFER_BYTES)?;
-        socket.set_nonblocking(true)?;
-        socket.bind(&any.into())?;
-        UdpSocket::from_std(socket.into())
-    };
-    let socket = open().map_err(|error: std::io::Error| CallError::from_io(&error))?;
+    }
+}
+
+/// Opens a socket with a buffer that holds what comes while the client is busy.
+pub(crate) fn bind_udp(address: SocketAddr) -> std::io::Result<std::net::UdpSocket> {
+    let socket = Socket::new(Domain::for_address(address), Type::DGRAM, None)?;
+    socket.set_recv_buffer_size(RECEIVE_BUFFER_BYTES)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    Ok(socket.into())
+}
+
+/// Opens such a socket that hears this server only.
+pub(crate) async fn connect_udp(address: SocketAddr) -> Result<UdpSocket, CallError> {
+    let socket = bind_udp(any_to(address))
+        .and_then(UdpSocket::from_std)
+        .map_err(|error| CallError::from_io(&error))?;
     socket.connect(address).await.map_err(|error| CallError::from_io(&error))?;
     Ok(socket)
 }

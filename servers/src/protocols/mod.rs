@@ -2,6 +2,8 @@
 
 pub mod graphql;
 pub mod grpc;
+pub mod quic;
+pub mod quic_datagram;
 pub mod rest;
 pub mod sse;
 pub mod tcp;
@@ -18,7 +20,7 @@ use tokio::task::JoinHandle;
 
 use crate::accept::Listener;
 use crate::tls::Identity;
-use crate::{Limits, Market, Shutdown};
+use crate::{Limits, Market, Shutdown, quic_server};
 
 /// A server that is listening.
 #[derive(Debug)]
@@ -48,6 +50,8 @@ pub enum Carrier {
     Plain,
     /// TLS over TCP.
     Tls(Arc<Identity>),
+    /// QUIC, which has TLS within.
+    Quic(Arc<Identity>),
 }
 
 impl Carrier {
@@ -56,6 +60,7 @@ impl Carrier {
         match transport {
             Transport::Plain => Carrier::Plain,
             Transport::Tls => Carrier::Tls(Arc::clone(identity)),
+            Transport::Quic => Carrier::Quic(Arc::clone(identity)),
         }
     }
 }
@@ -78,16 +83,31 @@ pub async fn start(
     shutdown: Shutdown,
 ) -> io::Result<Running> {
     let Settings { limits, graphiql, carrier } = settings.into();
-    if protocol == Protocol::Udp {
-        let Carrier::Plain = carrier else {
-            let message = "UDP has no TLS here: QUIC is what TLS is over UDP";
-            return Err(io::Error::new(io::ErrorKind::Unsupported, message));
-        };
-        let socket = udp::bind(address)?;
-        let address = socket.local_addr()?;
-        return Ok(Running { address, task: tokio::spawn(udp::serve(socket, market, limits, shutdown)) });
-    }
-    let listener = listen(protocol, address, &carrier).await?;
+    let tls = match carrier {
+        Carrier::Plain if protocol == Protocol::Udp => {
+            let socket = udp::bind(address)?;
+            let address = socket.local_addr()?;
+            return Ok(Running { address, task: tokio::spawn(udp::serve(socket, market, limits, shutdown)) });
+        }
+        Carrier::Quic(identity) => {
+            let alpn = protocol.alpn(Transport::Quic);
+            let endpoint = quic_server::bind(address, &identity, alpn, &limits)?;
+            let address = endpoint.local_addr()?;
+            let task = match protocol {
+                Protocol::Rest => tokio::spawn(rest::serve_http3(endpoint, market, limits, shutdown)),
+                Protocol::Quic => tokio::spawn(quic::serve(endpoint, market, limits, shutdown)),
+                Protocol::QuicDatagram => {
+                    tokio::spawn(quic_datagram::serve(endpoint, market, limits, shutdown))
+                }
+                _ => return Err(not_carried(protocol, Transport::Quic)),
+            };
+            return Ok(Running { address, task });
+        }
+        Carrier::Plain => None,
+        Carrier::Tls(identity) => Some(identity.over_tcp(protocol.alpn(Transport::Tls))?),
+    };
+    let transport = if tls.is_some() { Transport::Tls } else { Transport::Plain };
+    let listener = Listener { socket: TcpListener::bind(address).await?, tls };
     let address = listener.socket.local_addr()?;
     let task = match protocol {
         Protocol::Rest => tokio::spawn(rest::serve(listener, market, limits, shutdown)),
@@ -95,15 +115,15 @@ pub async fn start(
         Protocol::Grpc => tokio::spawn(grpc::serve(listener, market, limits, shutdown)),
         Protocol::Sse => tokio::spawn(sse::serve(listener, market, limits, shutdown)),
         Protocol::WebSocket => tokio::spawn(websocket::serve(listener, market, limits, shutdown)),
-        Protocol::Tcp | Protocol::Udp => tokio::spawn(tcp::serve(listener, market, limits, shutdown)),
+        Protocol::Tcp => tokio::spawn(tcp::serve(listener, market, limits, shutdown)),
+        Protocol::Udp | Protocol::Quic | Protocol::QuicDatagram => {
+            return Err(not_carried(protocol, transport));
+        }
     };
     Ok(Running { address, task })
 }
 
-async fn listen(protocol: Protocol, address: SocketAddr, carrier: &Carrier) -> io::Result<Listener> {
-    let tls = match carrier {
-        Carrier::Plain => None,
-        Carrier::Tls(identity) => Some(identity.over_tcp(protocol.alpn())?),
-    };
-    Ok(Listener { socket: TcpListener::bind(address).await?, tls })
+fn not_carried(protocol: Protocol, transport: Transport) -> io::Error {
+    let message = format!("{} is not carried over {}", protocol.name(), transport.in_words());
+    io::Error::new(io::ErrorKind::Unsupported, message)
 }

@@ -21,6 +21,7 @@ use proto::v1::{
     History, HistoryRequest, Order, OrderReceipt, OrderRequest, Portfolio, PortfolioRequest, Quote,
     QuoteRequest, Quotes, QuotesRequest,
 };
+use quinn::Endpoint;
 use serde::{Deserialize, Serialize};
 use utoipa::openapi::OpenApi as OpenApiDocument;
 use utoipa::{IntoParams, OpenApi};
@@ -29,7 +30,7 @@ use utoipa_axum::routes;
 
 use crate::accept::Listener;
 use crate::http_server::{self, Versions};
-use crate::{Limits, Market, Shutdown};
+use crate::{Limits, Market, Shutdown, http3_server};
 use negotiation::{accepted, content_encoding};
 use problem::{Problem, ProblemDocument};
 
@@ -39,6 +40,11 @@ pub const IDEMPOTENCY_KEY: &str = "idempotency-key";
 /// Serves until `shutdown`, then drains.
 pub async fn serve(listener: Listener, market: Arc<Market>, limits: Limits, shutdown: Shutdown) {
     http_server::serve(listener, router(market, limits), Versions::Both, limits, shutdown).await;
+}
+
+/// The same over HTTP/3.
+pub async fn serve_http3(endpoint: Endpoint, market: Arc<Market>, limits: Limits, shutdown: Shutdown) {
+    http3_server::serve(endpoint, router(market, limits), limits, shutdown).await;
 }
 
 /// The whole API, with its description at `/openapi.json`.

@@ -33,16 +33,21 @@ const SWEEPS_A_LEASE: u8 = 4;
 /// Bytes of a cookie.
 const COOKIE_BYTES: usize = 8;
 
-/// Binds a socket with a buffer that holds what comes while the server is busy.
+/// Binds a socket as `bind_std` does, for this runtime.
 ///
 /// # Errors
 /// The system's.
 pub fn bind(address: SocketAddr) -> io::Result<UdpSocket> {
+    UdpSocket::from_std(bind_std(address)?)
+}
+
+/// Binds a socket with a buffer that holds what comes while the server is busy.
+pub(crate) fn bind_std(address: SocketAddr) -> io::Result<std::net::UdpSocket> {
     let socket = Socket::new(Domain::for_address(address), Type::DGRAM, None)?;
     socket.set_recv_buffer_size(RECEIVE_BUFFER_BYTES)?;
     socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;
-    UdpSocket::from_std(socket.into())
+    Ok(socket.into())
 }
 
 /// Serves until `shutdown`, then ends every subscription and answers the calls in flight.
@@ -145,7 +150,7 @@ impl Server {
         }
         let frame = match frame {
             Ok(frame) if datagram.len() <= DATAGRAM_BYTES_MAX => frame,
-            Ok(_) => return self.refuse(address, 0, too_large(datagram.len())),
+            Ok(_) => return self.refuse(address, 0, too_large(datagram.len(), DATAGRAM_BYTES_MAX)),
             Err(error) => {
                 return self.refuse(address, 0, Fault::new(FaultCode::InvalidArgument, error.to_string()));
             }
@@ -279,7 +284,7 @@ impl Server {
     /// Sends the datagram that was made, if one was.
     fn send(&mut self, address: SocketAddr, id: u32) {
         if self.out.waiting() > DATAGRAM_BYTES_MAX {
-            let fault = too_large(self.out.waiting());
+            let fault = too_large(self.out.waiting(), DATAGRAM_BYTES_MAX);
             self.out.clear();
             put_answer(&mut self.out, id, Err(fault));
         }
@@ -293,9 +298,9 @@ impl Server {
     }
 }
 
-fn too_large(bytes: usize) -> Fault {
-    let detail =
-        format!("{bytes} bytes do not fit a datagram of {DATAGRAM_BYTES_MAX}: ask for less, or over TCP");
+/// What is said of an answer that is not cut up.
+pub(crate) fn too_large(bytes: usize, max: usize) -> Fault {
+    let detail = format!("{bytes} bytes do not fit a datagram of {max}: ask for less, or over a stream");
     Fault::new(FaultCode::Limit, detail)
 }
 

@@ -1,0 +1,45 @@
+//! One HTTP connection of any version, for requests whose replies are taken whole.
+
+use bytes::Bytes;
+use http::Response;
+use http_body_util::Full;
+
+use crate::connection::CallError;
+use crate::endpoint::Endpoint;
+use crate::http_client::{HttpConnection, HttpRequest, HttpVersion};
+use crate::http3_client::Http3Connection;
+
+/// An open connection.
+pub(crate) enum Exchanger {
+    /// HTTP/1.1 or HTTP/2.
+    Tcp(HttpConnection<Full<Bytes>>),
+    /// HTTP/3.
+    Quic(Http3Connection),
+}
+
+impl Exchanger {
+    /// Opens a connection.
+    pub(crate) async fn open(endpoint: &Endpoint, version: HttpVersion) -> Result<Exchanger, CallError> {
+        Ok(match version {
+            HttpVersion::Http1 | HttpVersion::Http2 => {
+                Exchanger::Tcp(HttpConnection::open(endpoint, version).await?)
+            }
+            HttpVersion::Http3 => Exchanger::Quic(Http3Connection::open(endpoint).await?),
+        })
+    }
+
+    /// Sends a request and collects the whole reply.
+    pub(crate) async fn exchange(&self, request: &HttpRequest) -> Result<Response<Bytes>, CallError> {
+        match self {
+            Exchanger::Tcp(http) => http.exchange(request.build()).await,
+            Exchanger::Quic(http3) => http3.exchange(request).await,
+        }
+    }
+
+    pub(crate) fn is_open(&self) -> bool {
+        match self {
+            Exchanger::Tcp(http) => http.is_open(),
+            Exchanger::Quic(http3) => http3.is_open(),
+        }
+    }
+}

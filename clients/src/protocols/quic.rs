@@ -1,0 +1,131 @@
+//! QUIC: the frames of TCP on streams, a stream for each call or one for all of them. What is lost on one stream holds up no
+//! other; on one stream it holds up all, as on TCP.
+
+use bytes::BytesMut;
+use proto::encoding::Encoding;
+use proto::frame::{self, Frame};
+use proto::v1::SubscribeRequest;
+use proto::{Operation, Protocol, Reply, Transport};
+use quinn::{RecvStream, SendStream};
+use tokio::io::Join;
+
+use crate::connection::{CallError, Connection, Connector, Unsupported};
+use crate::endpoint::Endpoint;
+use crate::framed::Framed;
+use crate::http_client::BODY_BYTES_MAX;
+use crate::market::{OpenSession, Session, Subscribe, TickStream};
+use crate::multiplex::{Multiplexed, Prepared, decode_reply};
+use crate::quic_client::{self, failure};
+
+/// The id of the only call on a stream.
+const ONLY: u32 = 1;
+
+/// Which calls share a stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Streams {
+    /// None: each call, subscription and session has its own.
+    PerCall,
+    /// All calls.
+    One,
+}
+
+/// Opens QUIC connections.
+#[derive(Debug, Clone)]
+pub struct QuicConnector {
+    /// The server.
+    pub endpoint: Endpoint,
+    /// Which calls share a stream.
+    pub streams: Streams,
+}
+
+impl Connector for QuicConnector {
+    type Connection = QuicConnection;
+
+    async fn connect(&self) -> Result<QuicConnection, CallError> {
+        let quic = quic_client::open(&self.endpoint, Protocol::Quic.alpn(Transport::Quic)[0]).await?;
+        let shared = match self.streams {
+            Streams::PerCall => None,
+            Streams::One => Some(stream(&quic).await?),
+        };
+        Ok(QuicConnection { quic, shared })
+    }
+
+    fn in_flight_max(&self) -> Option<usize> {
+        None
+    }
+}
+
+type FramedStream = Multiplexed<Framed<Join<RecvStream, SendStream>>>;
+
+/// A stream that many calls can share.
+async fn stream(quic: &quinn::Connection) -> Result<FramedStream, CallError> {
+    let (sender, receiver) = quic.open_bi().await.map_err(|error| failure(&error))?;
+    Ok(Multiplexed::new(Framed::new(tokio::io::join(receiver, sender))))
+}
+
+/// An open QUIC connection.
+pub struct QuicConnection {
+    quic: quinn::Connection,
+    /// The one stream, where there is one.
+    shared: Option<FramedStream>,
+}
+
+impl Connection for QuicConnection {
+    type Request = Operation;
+    type Prepared = Prepared;
+    type Reply = Reply;
+
+    fn prepare(&self, operation: &Operation) -> Result<Prepared, Unsupported> {
+        Prepared::new(operation, Encoding::Protobuf, BODY_BYTES_MAX)
+    }
+
+    async fn call(&self, prepared: &Prepared) -> Result<Reply, CallError> {
+        if let Some(shared) = &self.shared {
+            return shared.call(prepared).await;
+        }
+        let (mut sender, mut receiver) = self.quic.open_bi().await.map_err(|error| failure(&error))?;
+        let mut request = BytesMut::with_capacity(frame::HEADER_BYTES + prepared.payload().len());
+        frame::put_encoded(&mut request, ONLY, prepared.kind(), prepared.payload());
+        let broken = |error: &dyn std::error::Error| match self.quic.close_reason() {
+            Some(reason) => failure(&reason),
+            None => CallError::Reset(format!("QUIC: {error}")),
+        };
+        sender.write_all(&request).await.map_err(|error| broken(&error))?;
+        // It cannot be finished already.
+        let _ = sender.finish();
+        let reply = receiver.read_to_end(BODY_BYTES_MAX).await.map_err(|error| broken(&error))?;
+        match Frame::take(&mut BytesMut::from(&reply[..]), BODY_BYTES_MAX) {
+            Ok(Some(frame)) => decode_reply(&frame, Encoding::Protobuf),
+            Ok(None) => Err(CallError::Protocol("the stream ended within a frame".to_owned())),
+            Err(error) => Err(CallError::Protocol(error.to_string())),
+        }
+    }
+
+    fn is_open(&self) -> bool {
+        self.quic.close_reason().is_none() && self.shared.as_ref().is_none_or(Connection::is_open)
+    }
+
+    fn late_replies(&self) -> u64 {
+        self.shared.as_ref().map_or(0, Connection::late_replies)
+    }
+}
+
+impl Subscribe for QuicConnection {
+    async fn subscribe(&self, request: &SubscribeRequest) -> Result<TickStream, CallError> {
+        match &self.shared {
+            Some(shared) => shared.subscribe(request).await,
+            None => stream(&self.quic).await?.subscribe(request).await,
+        }
+    }
+}
+
+impl Session for QuicConnection {
+    async fn session(&self) -> Result<OpenSession, Unsupported> {
+        let unsupported = |error: CallError| Unsupported(error.to_string());
+        match &self.shared {
+            Some(shared) => shared.session().await,
+            None => stream(&self.quic).await.map_err(unsupported)?.session().await,
+        }
+    }
+}

@@ -1,0 +1,70 @@
+//! QUIC connections, for every client that rides on them: each has a socket of its own, as each TCP connection has.
+
+use std::sync::Arc;
+
+use quinn::crypto::rustls::QuicClientConfig;
+use quinn::{ClientConfig, Connection, EndpointConfig, TokioRuntime, TransportConfig, VarInt};
+
+use crate::connection::CallError;
+use crate::endpoint::Endpoint;
+use crate::http_client::{CONNECTION_WINDOW_BYTES, STREAM_WINDOW_BYTES};
+use crate::protocols::udp::{any_to, bind_udp};
+
+/// Streams that the server may open to send on alone: those that HTTP/3 has of its own, and some that it does not know.
+const UNI_STREAMS_MAX: u32 = 8;
+
+/// Opens a connection, on which `alpn` is the one protocol that is offered. With early data and a session to resume it is there
+/// at once, and what is sent on it goes out with the first flight.
+pub(crate) async fn open(endpoint: &Endpoint, alpn: &'static [u8]) -> Result<Connection, CallError> {
+    let Some(tls) = &endpoint.tls else {
+        return Err(CallError::Protocol("QUIC has TLS within: it needs to know whom to trust".to_owned()));
+    };
+    let mut config = (*tls.config).clone();
+    config.alpn_protocols = vec![alpn.to_vec()];
+    let config =
+        QuicClientConfig::try_from(config).map_err(|error| CallError::Protocol(error.to_string()))?;
+    let mut config = ClientConfig::new(Arc::new(config));
+    config.transport_config(Arc::new(transport()));
+    let socket = bind_udp(any_to(endpoint.address)).map_err(|error| CallError::from_io(&error))?;
+    let ours = quinn::Endpoint::new(EndpointConfig::default(), None, socket, Arc::new(TokioRuntime))
+        .map_err(|error| CallError::from_io(&error))?;
+    let connecting = ours
+        .connect_with(config, endpoint.address, &tls.server_name.to_str())
+        .map_err(|error| CallError::Protocol(error.to_string()))?;
+    if tls.early_data {
+        match connecting.into_0rtt() {
+            Ok((connection, _accepted)) => Ok(connection),
+            Err(connecting) => connecting.await.map_err(|error| failure(&error)),
+        }
+    } else {
+        connecting.await.map_err(|error| failure(&error))
+    }
+}
+
+/// Cubic is the library's own choice of congestion control. The server bounds idle time.
+fn transport() -> TransportConfig {
+    let mut transport = TransportConfig::default();
+    transport
+        .max_concurrent_uni_streams(VarInt::from_u32(UNI_STREAMS_MAX))
+        .stream_receive_window(VarInt::from_u32(STREAM_WINDOW_BYTES))
+        .receive_window(VarInt::from_u32(CONNECTION_WINDOW_BYTES))
+        .max_idle_timeout(None);
+    transport
+}
+
+/// What the end of a connection means for a call.
+pub(crate) fn failure(error: &quinn::ConnectionError) -> CallError {
+    let text = format!("QUIC: {error}");
+    match error {
+        // Refused: the server is over its limit of connections (RFC 9000, section 20.1).
+        quinn::ConnectionError::ConnectionClosed(frame)
+            if frame.error_code == quinn::TransportErrorCode::CONNECTION_REFUSED =>
+        {
+            CallError::Limit(text)
+        }
+        quinn::ConnectionError::TransportError(_) | quinn::ConnectionError::VersionMismatch => {
+            CallError::Protocol(text)
+        }
+        _ => CallError::Reset(text),
+    }
+}

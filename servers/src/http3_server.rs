@@ -1,0 +1,92 @@
+//! HTTP/3 on QUIC: the same router that HTTP/1.1 and HTTP/2 serve.
+
+use axum::Router;
+use axum::body::{Body, HttpBody as _};
+use axum::http::{HeaderValue, Request, Response, header};
+use bytes::{Buf, Bytes};
+use futures::stream;
+use h3::quic;
+use h3::server::{RequestResolver, RequestStream};
+use http_body_util::BodyExt as _;
+use quinn::{Connection, Endpoint};
+use tokio_util::task::TaskTracker;
+use tower::ServiceExt as _;
+
+use crate::{Limits, Shutdown, quic_server};
+
+type Resolver = RequestResolver<h3_quinn::Connection, Bytes>;
+
+/// Serves a router until `shutdown`, then drains.
+pub(crate) async fn serve(endpoint: Endpoint, router: Router, limits: Limits, shutdown: Shutdown) {
+    quic_server::accept(endpoint, limits, shutdown.clone(), |connection| {
+        let (router, shutdown) = (router.clone(), shutdown.clone());
+        async move {
+            if let Err(error) = converse(connection, router, &limits, shutdown).await {
+                tracing::debug!("http/3 connection ended: {error}");
+            }
+        }
+    })
+    .await;
+}
+
+async fn converse(
+    connection: Connection,
+    router: Router,
+    limits: &Limits,
+    shutdown: Shutdown,
+) -> Result<(), h3::error::ConnectionError> {
+    let mut http = h3::server::builder()
+        .max_field_section_size(limits.header_bytes_max as u64)
+        .send_grease(false)
+        .build(h3_quinn::Connection::new(connection))
+        .await?;
+    let calls = TaskTracker::new();
+    while let Some(accepted) = shutdown.run_until_cancelled(http.accept()).await {
+        let Some(resolver) = accepted? else { break };
+        let router = router.clone();
+        calls.spawn(async move {
+            if let Err(error) = answer(resolver, router).await {
+                tracing::debug!("http/3 call ended: {error}");
+            }
+        });
+    }
+    if shutdown.is_cancelled() {
+        http.shutdown(0).await?;
+    }
+    calls.close();
+    calls.wait().await;
+    Ok(())
+}
+
+async fn answer(resolver: Resolver, router: Router) -> Result<(), h3::error::StreamError> {
+    let (request, stream) = resolver.resolve_request().await?;
+    let (mut sender, receiver) = stream.split();
+    let request: Request<Body> = request.map(|()| body(receiver));
+    // A router answers every request.
+    let Ok(response) = router.oneshot(request).await;
+    let (mut head, mut body) = response.into_parts();
+    if let Some(bytes) = body.size_hint().exact() {
+        head.headers.entry(header::CONTENT_LENGTH).or_insert_with(|| HeaderValue::from(bytes));
+    }
+    sender.send_response(Response::from_parts(head, ())).await?;
+    while let Some(frame) = body.frame().await {
+        // A body that breaks off ends its stream without an end, which the client sees.
+        let Ok(frame) = frame else { return Ok(()) };
+        if let Ok(data) = frame.into_data() {
+            sender.send_data(data).await?;
+        }
+    }
+    sender.finish().await
+}
+
+/// A request's body, read when it is asked for: who reads it bounds its bytes and its time, as over TCP.
+fn body<S>(receiver: RequestStream<S, Bytes>) -> Body
+where
+    S: quic::RecvStream + Send + 'static,
+{
+    Body::from_stream(stream::unfold(receiver, |mut receiver| async move {
+        let data = receiver.recv_data().await.transpose()?;
+        let data = data.map(|mut data| data.copy_to_bytes(data.remaining()));
+        Some((data, receiver))
+    }))
+}

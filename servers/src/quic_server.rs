@@ -1,0 +1,112 @@
+//! The accept loop of every server on QUIC: as `accept` is for TCP, with the same bounds, windows and time-outs.
+
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use quinn::crypto::rustls::QuicServerConfig;
+use quinn::{
+    Connection, Endpoint, EndpointConfig, IdleTimeout, ServerConfig, TokioRuntime, TransportConfig, VarInt,
+};
+use tokio::sync::Semaphore;
+use tokio_util::task::TaskTracker;
+
+use crate::protocols::udp;
+use crate::tls::Identity;
+use crate::{Limits, Shutdown};
+
+/// Streams that a peer may open to send on alone: those that HTTP/3 has of its own, and some that it does not know.
+const UNI_STREAMS_MAX: u32 = 8;
+/// Application close code of a server that is done with a connection.
+const DONE: VarInt = VarInt::from_u32(0);
+
+/// Binds an endpoint.
+pub(crate) fn bind(
+    address: SocketAddr,
+    identity: &Identity,
+    alpn: &[&[u8]],
+    limits: &Limits,
+) -> io::Result<Endpoint> {
+    let tls = QuicServerConfig::try_from(identity.within_quic(alpn)?).map_err(io::Error::other)?;
+    let mut config = ServerConfig::with_crypto(Arc::new(tls));
+    config.transport_config(Arc::new(transport(limits)));
+    let socket = udp::bind_std(address)?;
+    Endpoint::new(EndpointConfig::default(), Some(config), socket, Arc::new(TokioRuntime))
+}
+
+/// Cubic is the library's own choice of congestion control.
+fn transport(limits: &Limits) -> TransportConfig {
+    let mut transport = TransportConfig::default();
+    let in_flight = u32::try_from(limits.in_flight_max).unwrap_or(u32::MAX);
+    transport
+        .max_concurrent_bidi_streams(VarInt::from_u32(in_flight))
+        .max_concurrent_uni_streams(VarInt::from_u32(UNI_STREAMS_MAX))
+        .stream_receive_window(VarInt::from_u32(limits.h2_stream_window_bytes))
+        .receive_window(VarInt::from_u32(limits.h2_connection_window_bytes))
+        .max_idle_timeout(IdleTimeout::try_from(limits.idle_time_max).ok());
+    transport
+}
+
+/// Accepts until `shutdown`, gives each connection to `serve` before its handshake is over (so that early data is answered
+/// in the first flight), and then waits for them at most the drain time. Once half the places are taken, callers must prove
+/// their address first (a Retry, one round trip more), so that forged ones take none.
+pub(crate) async fn accept<S, F>(endpoint: Endpoint, limits: Limits, shutdown: Shutdown, serve: S)
+where
+    S: Fn(Connection) -> F,
+    F: Future<Output = ()> + Send + 'static,
+{
+    let places = Arc::new(Semaphore::new(limits.connections_max));
+    let connections = TaskTracker::new();
+    let abandon = Shutdown::new();
+    loop {
+        let accepted = tokio::select! {
+            () = shutdown.cancelled() => break,
+            accepted = endpoint.accept() => accepted,
+        };
+        let Some(incoming) = accepted else { break };
+        let is_crowded = places.available_permits() < limits.connections_max / 2;
+        if is_crowded && incoming.may_retry() && !incoming.remote_address_validated() {
+            // It may be retried: it was asked.
+            let _ = incoming.retry();
+            continue;
+        }
+        let Ok(place) = Arc::clone(&places).try_acquire_owned() else {
+            incoming.refuse();
+            continue;
+        };
+        let opened = incoming.accept().map(quinn::Connecting::into_0rtt);
+        let Ok(Ok((connection, shaken))) = opened else {
+            tracing::debug!("a handshake that could not begin");
+            continue;
+        };
+        let served = serve(connection.clone());
+        let (abandon, shake_max) = (abandon.clone(), limits.header_time_max);
+        connections.spawn(async move {
+            let stalled = async {
+                if clock::limit(shake_max, shaken).await.is_ok() {
+                    std::future::pending::<()>().await;
+                }
+            };
+            tokio::select! {
+                () = served => {}
+                _ = connection.closed() => {}
+                () = stalled => tracing::debug!("closed a connection that did not shake hands"),
+                () = abandon.cancelled() => tracing::debug!("dropped a connection that did not drain"),
+            }
+            connection.close(DONE, b"");
+            drop(place);
+        });
+    }
+    connections.close();
+    if clock::limit(limits.drain_time_max, connections.wait()).await.is_err() {
+        abandon.cancel();
+        connections.wait().await;
+    }
+    // So long that the last goodbyes are sent.
+    let _ = clock::limit(GOODBYE_TIME_MAX, endpoint.wait_idle()).await;
+}
+
+/// Time for the peers to hear that a server goes.
+const GOODBYE_TIME_MAX: Duration = Duration::from_millis(200);
