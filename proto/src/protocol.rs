@@ -174,6 +174,15 @@ pub enum Transport {
 }
 
 impl Transport {
+    /// Its name in commands and records.
+    pub fn name(self) -> &'static str {
+        match self {
+            Transport::Plain => "plain",
+            Transport::Tls => "tls",
+            Transport::Quic => "quic",
+        }
+    }
+
     /// In words.
     pub fn in_words(self) -> &'static str {
         match self {

@@ -6,7 +6,6 @@ mod target;
 use std::time::Duration;
 
 use bytes::Bytes;
-use clients::HttpVersion;
 use clients::foreign::http::{HttpConnector, HttpRequest};
 use clients::foreign::tcp::{RawTcpConnector, ReplyEnd};
 use clients::foreign::udp::RawUdpConnector;
@@ -14,13 +13,16 @@ use clients::foreign::websocket::RawWebSocketConnector;
 use clients::load::{Arrivals, Calls, Engine, EngineError, Model, Round, Shape};
 use clients::market::Checked;
 use clients::protocols::grpc::GrpcConnector;
+use clients::protocols::quic::{QuicConnector, Streams};
 use clients::protocols::tcp::TcpConnector;
 use clients::protocols::udp::UdpConnector;
-use clients::{Connection, Connector};
+use clients::{Connection, Connector, Endpoint, HttpVersion, Tls, TlsOptions, TlsVersion, Trust};
 use clock::{Clock, Precision};
 use indicatif::ProgressBar;
 use proto::Operation;
 use proto::v1::QuoteRequest;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
 
 use crate::capacity::{self, Trial, parse_objective};
 use crate::cli::{Ending, UsageError};
@@ -34,7 +36,7 @@ use target::{Scheme, Target};
 #[derive(Debug, clap::Args)]
 pub struct Options {
     /// http://HOST:PORT/PATH, ws://HOST:PORT/PATH, tcp://HOST:PORT, udp://HOST:PORT or grpc://HOST:PORT (the market's
-    /// quote).
+    /// quote); over TLS https://, wss://, tls:// and grpcs://; quic://HOST:PORT for the market's frames, a stream a call.
     target: String,
     /// Calls per second, of the open model.
     #[arg(long, value_name = "R")]
@@ -71,9 +73,21 @@ pub struct Options {
     /// 100 µs before each arrival. By default spin where that is at most a fifth of a core.
     #[arg(long, value_enum)]
     pacing: Option<Pacing>,
-    /// HTTP/2 by prior knowledge, instead of HTTP/1.1.
+    /// HTTP/2 instead of HTTP/1.1: by prior knowledge, or agreed on in TLS.
     #[arg(long)]
     http2: bool,
+    /// HTTP/3, over QUIC; of https://.
+    #[arg(long, conflicts_with = "http2")]
+    http3: bool,
+    /// Trust the certificates in this file (PEM) and no others; by default those that the system trusts.
+    #[arg(long, value_name = "FILE", conflicts_with = "insecure")]
+    root: Option<std::path::PathBuf>,
+    /// Trust any certificate.
+    #[arg(long)]
+    insecure: bool,
+    /// The version of TLS.
+    #[arg(long, value_enum, default_value_t = TlsName::Tls13, value_name = "VERSION")]
+    tls: TlsName,
     /// HTTP method.
     #[arg(long, default_value = "GET")]
     method: http::Method,
@@ -114,6 +128,14 @@ pub struct Options {
     /// Measure although this is a debug build.
     #[arg(long)]
     allow_debug: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum TlsName {
+    #[value(name = "1.2")]
+    Tls12,
+    #[value(name = "1.3")]
+    Tls13,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -168,16 +190,20 @@ pub fn load(options: &Options) -> anyhow::Result<Ending> {
     lab::machine::raise_open_files();
     let target = Target::parse(&options.target, options.allow_public)?;
     let model = if options.find_capacity { Model::Closed } else { model(options)? };
+    let endpoint = Endpoint { address: target.address, tls: tls(options, &target)? };
     let engine = match target.scheme {
         Scheme::Http => {
-            let version = if options.http2 { HttpVersion::Http2 } else { HttpVersion::Http1 };
+            let version = match (options.http2, options.http3) {
+                (_, true) => HttpVersion::Http3,
+                (true, _) => HttpVersion::Http2,
+                (false, false) => HttpVersion::Http1,
+            };
             let request = http_request(options, &target)?;
-            start(options, &HttpConnector { endpoint: target.address.into(), version }, &[request])
+            start(options, &HttpConnector { endpoint, version }, &[request])
         }
         Scheme::WebSocket => {
             let path = target.uri.path_and_query().map_or("/", |path| path.as_str()).to_owned();
-            let connector =
-                RawWebSocketConnector { endpoint: target.address.into(), path, headers: headers(options)? };
+            let connector = RawWebSocketConnector { endpoint, path, headers: headers(options)? };
             let message = options.body.clone().unwrap_or_default();
             start(options, &connector, &[message])
         }
@@ -189,15 +215,17 @@ pub fn load(options: &Options) -> anyhow::Result<Ending> {
             start(options, &RawUdpConnector { address: target.address }, &[request])
         }
         Scheme::Tcp if options.frame.is_some() => {
-            start(options, &Checked(TcpConnector { endpoint: target.address.into() }), &quotes())
+            start(options, &Checked(TcpConnector { endpoint }), &quotes())
         }
         Scheme::Tcp => {
             let end = reply_end(options)?;
             let request = Bytes::from(unescape(options.body.as_deref().unwrap_or("\\n"))?);
-            start(options, &RawTcpConnector { endpoint: target.address.into(), end }, &[request])
+            start(options, &RawTcpConnector { endpoint, end }, &[request])
         }
-        Scheme::Grpc => {
-            start(options, &Checked(GrpcConnector { endpoint: target.address.into() }), &quotes())
+        Scheme::Grpc => start(options, &Checked(GrpcConnector { endpoint }), &quotes()),
+        Scheme::Quic => {
+            let connector = QuicConnector { endpoint, streams: Streams::PerCall };
+            start(options, &Checked(connector), &quotes())
         }
     }?;
     if options.find_capacity {
@@ -212,6 +240,47 @@ pub fn load(options: &Options) -> anyhow::Result<Ending> {
         eprintln!("failed: {failure}");
     }
     Ok(if failed.is_empty() { Ending::Fine } else { Ending::Threshold })
+}
+
+/// What the connections need to be secure; `None` where they are not.
+fn tls(options: &Options, target: &Target) -> anyhow::Result<Option<Tls>> {
+    if !target.secure {
+        let given = [
+            (options.http3, "--http3"),
+            (options.root.is_some(), "--root"),
+            (options.insecure, "--insecure"),
+        ];
+        return match given.into_iter().find(|(given, _)| *given) {
+            Some((_, name)) => {
+                Err(UsageError(format!("{name} is for https://, wss://, tls://, grpcs:// and quic://"))
+                    .into())
+            }
+            None => Ok(None),
+        };
+    }
+    let version = match options.tls {
+        TlsName::Tls12 => TlsVersion::Tls12,
+        TlsName::Tls13 => TlsVersion::Tls13,
+    };
+    let trust = match &options.root {
+        _ if options.insecure => Trust::Anybody,
+        None => Trust::Roots(
+            rustls_native_certs::load_native_certs().certs.iter().map(|root| root.to_vec()).collect(),
+        ),
+        Some(file) => {
+            let unreadable = |error: String| UsageError(format!("--root {}: {error}", file.display()));
+            let roots = CertificateDer::pem_file_iter(file).map_err(|error| unreadable(error.to_string()))?;
+            let roots = roots.map(|root| root.map(|root| root.to_vec()));
+            let roots: Vec<_> =
+                roots.collect::<Result<_, _>>().map_err(|error| unreadable(error.to_string()))?;
+            if roots.is_empty() {
+                return Err(unreadable("there is no certificate in it".to_owned()).into());
+            }
+            Trust::Roots(roots)
+        }
+    };
+    let options = TlsOptions { version, ..TlsOptions::default() };
+    Ok(Some(Tls::new(options, target.host(), &trust)?))
 }
 
 fn model(options: &Options) -> Result<Model, UsageError> {

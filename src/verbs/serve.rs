@@ -1,12 +1,15 @@
 //! `serve`: the market behind protocols, or a reference server, until Ctrl-C.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
 use proto::{Protocol, Transport};
-use servers::protocols::Settings;
+use servers::protocols::{Carrier, Settings};
 use servers::reference::{self, Behaviour, Freeze};
+use servers::tls::Identity;
 use servers::{Limits, Market, MarketConfig, Shutdown};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -23,9 +26,16 @@ pub struct Options {
     /// The address to listen on. Anything but a loopback address lets others in.
     #[arg(long, default_value_t = IpAddr::V4(Ipv4Addr::LOCALHOST), value_name = "IP")]
     bind: IpAddr,
-    /// The port, for a single protocol; the system's choice by default.
+    /// The port, for a single address; the system's choice by default.
     #[arg(long, default_value_t = 0)]
     port: u16,
+    /// What the protocols are carried over, each on an address of its own; rest over quic is HTTP/3.
+    #[arg(long, value_enum, value_delimiter = ',', default_value = "plain")]
+    over: Vec<Over>,
+    /// Where to write the certificate (PEM) that clients of tls and quic are to trust; the chain under it is made anew at each
+    /// start.
+    #[arg(long, value_name = "FILE")]
+    root: Option<PathBuf>,
     /// Seed of the market's data.
     #[arg(long, default_value_t = 42)]
     seed: u64,
@@ -52,12 +62,30 @@ pub struct Options {
     core: Option<usize>,
 }
 
+/// What a protocol is carried over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Over {
+    Plain,
+    Tls,
+    Quic,
+}
+
+impl From<Over> for Transport {
+    fn from(over: Over) -> Transport {
+        match over {
+            Over::Plain => Transport::Plain,
+            Over::Tls => Transport::Tls,
+            Over::Quic => Transport::Quic,
+        }
+    }
+}
+
 /// Ticks per second, at most: more than one core can emit.
 const TICK_RATE_MAX: f64 = 1e6;
 
 /// What is to be served.
 enum Served {
-    Market(Vec<Protocol>),
+    Market(Vec<(Protocol, Transport)>),
     Reference,
 }
 
@@ -66,12 +94,14 @@ enum Served {
 /// # Errors
 /// Where a name is no protocol, or the system refuses an address.
 pub fn serve(options: &Options) -> anyhow::Result<Ending> {
-    let served = parse_protocols(&options.protocols)?;
-    if let Served::Market(protocols) = &served
+    let served = parse_protocols(&options.protocols, &options.over)?;
+    if let Served::Market(ways) = &served
         && options.port != 0
-        && protocols.len() > 1
+        && ways.len() > 1
     {
-        return Err(UsageError("--port is for one protocol: name it".to_owned()).into());
+        return Err(
+            UsageError("--port is for one address: name one protocol, and one --over".to_owned()).into()
+        );
     }
     if !(0.0..=TICK_RATE_MAX).contains(&options.tick_rate) {
         return Err(UsageError(format!(
@@ -89,7 +119,7 @@ pub fn serve(options: &Options) -> anyhow::Result<Ending> {
         // Before an address is printed: whoever reads it may stop this process at once.
         let mut signals = Signals::listen()?;
         let tasks = match served {
-            Served::Market(protocols) => start_market(options, &protocols, &shutdown).await?,
+            Served::Market(ways) => start_market(options, &ways, &shutdown).await?,
             Served::Reference => start_reference(options, &shutdown).await?,
         };
         signals.recv().await;
@@ -106,9 +136,18 @@ type Tasks = Vec<tokio::task::JoinHandle<()>>;
 
 async fn start_market(
     options: &Options,
-    protocols: &[Protocol],
+    ways: &[(Protocol, Transport)],
     shutdown: &Shutdown,
 ) -> anyhow::Result<Tasks> {
+    let identity = Arc::new(Identity::generate(&[options.bind])?);
+    if ways.iter().any(|(_, transport)| *transport != Transport::Plain) {
+        let Some(file) = &options.root else {
+            let message =
+                "--over tls and --over quic need a --root FILE, in which clients find whom to trust";
+            return Err(UsageError(message.to_owned()).into());
+        };
+        std::fs::write(file, identity.root_pem()).with_context(|| format!("writing {}", file.display()))?;
+    }
     let config = MarketConfig {
         seed: options.seed,
         ticks_per_s: options.tick_rate,
@@ -118,17 +157,26 @@ async fn start_market(
     };
     let market = Market::open(&config, clock::Clock::System)?;
     let mut tasks = Vec::new();
-    for protocol in protocols {
+    for (protocol, transport) in ways {
         let address = SocketAddr::new(options.bind, options.port);
         let started = servers::protocols::start(
             *protocol,
             address,
             market.clone(),
-            Settings { graphiql: options.graphiql, ..Settings::default() },
+            Settings {
+                graphiql: options.graphiql,
+                carrier: Carrier::new(*transport, &identity),
+                ..Settings::default()
+            },
             shutdown.clone(),
         );
         let running = started.await.with_context(|| format!("listening on {address}"))?;
-        print_address(protocol.name(), protocol.scheme(Transport::Plain), running.address, protocol.path());
+        // HTTP/3 has the scheme of HTTP over TLS.
+        let name = match (protocol, transport) {
+            (Protocol::Rest, Transport::Quic) => "rest-h3",
+            _ => protocol.name(),
+        };
+        print_address(name, protocol.scheme(*transport), running.address, protocol.path());
         tasks.push(running.task);
     }
     Ok(tasks)
@@ -185,10 +233,8 @@ impl Signals {
     }
 }
 
-fn parse_protocols(names: &[String]) -> Result<Served, UsageError> {
-    if names.is_empty() {
-        return Ok(Served::Market(Protocol::ALL.to_vec()));
-    }
+/// Every protocol that is named, over everything that is asked for and carries it.
+fn parse_protocols(names: &[String], over: &[Over]) -> Result<Served, UsageError> {
     if names == ["reference"] {
         return Ok(Served::Reference);
     }
@@ -199,7 +245,20 @@ fn parse_protocols(names: &[String]) -> Result<Served, UsageError> {
             UsageError(format!("'{name}' is no protocol: there is {names}, and `reference` alone"))
         })
     };
-    names.iter().map(protocol).collect::<Result<_, _>>().map(Served::Market)
+    let named = names.iter().map(protocol).collect::<Result<Vec<_>, _>>()?;
+    let carried = |protocol: Protocol| {
+        let asked = over.iter().map(|over| Transport::from(*over));
+        asked
+            .filter(move |transport| protocol.transports().contains(transport))
+            .map(move |over| (protocol, over))
+    };
+    if let Some(protocol) = named.iter().find(|protocol| carried(**protocol).next().is_none()) {
+        let name = protocol.name();
+        let first = protocol.transports().first().map_or("", |transport| transport.name());
+        return Err(UsageError(format!("{name} is not carried over that: add --over {first}")));
+    }
+    let protocols = if named.is_empty() { Protocol::ALL.to_vec() } else { named };
+    Ok(Served::Market(protocols.into_iter().flat_map(carried).collect()))
 }
 
 fn parse_freeze(text: &str) -> Result<Freeze, String> {

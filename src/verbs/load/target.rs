@@ -14,12 +14,15 @@ pub(super) enum Scheme {
     Tcp,
     Udp,
     Grpc,
+    Quic,
 }
 
 /// A target, resolved.
 #[derive(Debug, Clone)]
 pub(super) struct Target {
     pub(super) scheme: Scheme,
+    /// Over TLS, or over QUIC, which has it within.
+    pub(super) secure: bool,
     pub(super) uri: Uri,
     pub(super) address: SocketAddr,
 }
@@ -28,18 +31,33 @@ impl Target {
     pub(super) fn parse(text: &str, allow_public: bool) -> Result<Target, UsageError> {
         let wrong = |what: String| UsageError(format!("target '{text}': {what}"));
         let uri: Uri = text.parse().map_err(|error| wrong(format!("{error}")))?;
-        let scheme = match uri.scheme_str() {
-            Some("http") => Scheme::Http,
-            Some("ws") => Scheme::WebSocket,
-            Some("tcp") => Scheme::Tcp,
-            Some("udp") => Scheme::Udp,
-            Some("grpc") => Scheme::Grpc,
-            _ => return Err(wrong("it begins with http://, ws://, tcp://, udp:// or grpc://".to_owned())),
+        let (scheme, secure) = match uri.scheme_str() {
+            Some("http") => (Scheme::Http, false),
+            Some("https") => (Scheme::Http, true),
+            Some("ws") => (Scheme::WebSocket, false),
+            Some("wss") => (Scheme::WebSocket, true),
+            Some("tcp") => (Scheme::Tcp, false),
+            Some("tls") => (Scheme::Tcp, true),
+            Some("udp") => (Scheme::Udp, false),
+            Some("grpc") => (Scheme::Grpc, false),
+            Some("grpcs") => (Scheme::Grpc, true),
+            Some("quic") => (Scheme::Quic, true),
+            _ => {
+                let known =
+                    "http://, https://, ws://, wss://, tcp://, tls://, udp://, grpc://, grpcs:// or quic://";
+                return Err(wrong(format!("it begins with {known}")));
+            }
         };
         let host = uri.host().ok_or_else(|| wrong("it names no host".to_owned()))?;
         let port = match (uri.port_u16(), scheme) {
             (Some(port), _) => port,
-            (None, Scheme::Http | Scheme::WebSocket) => 80,
+            (None, Scheme::Http | Scheme::WebSocket) => {
+                if secure {
+                    443
+                } else {
+                    80
+                }
+            }
             (None, _) => return Err(wrong("it names no port".to_owned())),
         };
         let host = host.trim_start_matches('[').trim_end_matches(']');
@@ -55,7 +73,14 @@ impl Target {
                 address.ip()
             )));
         }
-        Ok(Target { scheme, uri, address })
+        Ok(Target { scheme, secure, uri, address })
+    }
+}
+
+impl Target {
+    /// The host, as certificates name it.
+    pub(super) fn host(&self) -> &str {
+        self.uri.host().unwrap_or_default().trim_start_matches('[').trim_end_matches(']')
     }
 }
 

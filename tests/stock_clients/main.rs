@@ -4,6 +4,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may stop at what it did not expect")]
 
+mod secure;
+
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::process::{Child, Command, Stdio};
 
@@ -15,20 +17,26 @@ struct Serve {
 
 impl Serve {
     fn start() -> Serve {
+        Serve::with(&[], 7)
+    }
+
+    /// With options, by which it prints so many addresses.
+    fn with(options: &[&str], addresses: usize) -> Serve {
         let mut process = Command::new(env!("CARGO_BIN_EXE_wirebench"))
             .arg("serve")
+            .args(options)
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
         let output = BufReader::new(process.stdout.take().unwrap());
-        let lines = output.lines().take(7).map(Result::unwrap).collect();
+        let lines = output.lines().take(addresses).map(Result::unwrap).collect();
         Serve { process, lines }
     }
 
     /// `127.0.0.1:PORT` of a protocol.
     fn authority(&self, protocol: &str) -> String {
-        let line = self.lines.iter().find(|line| line.starts_with(protocol)).unwrap();
-        let behind = line.split("://").nth(1).unwrap();
+        let named = |line: &&String| line.split(' ').next() == Some(protocol);
+        let behind = self.lines.iter().find(named).unwrap().split("://").nth(1).unwrap();
         behind.split('/').next().unwrap().to_owned()
     }
 }
@@ -63,6 +71,18 @@ fn run(program: &str, arguments: &[&str]) -> Option<String> {
         String::from_utf8_lossy(&output.stderr)
     );
     Some(text)
+}
+
+/// Runs a program in Python that prints "ok", or "missing:" and what it lacks.
+fn python(program: &str, arguments: &[&str]) {
+    let Some(output) = run("python3", &[&["-c", program], arguments].concat()) else { return };
+    match output.trim() {
+        "ok" => {}
+        reason => {
+            assert!(reason.starts_with("missing:"), "{output}");
+            skip(reason);
+        }
+    }
 }
 
 #[test]
@@ -172,14 +192,7 @@ print("ok")
 fn grpcio_with_the_proto_and_by_reflection() {
     let serve = Serve::start();
     let protos = concat!(env!("CARGO_MANIFEST_DIR"), "/proto");
-    let Some(output) = run("python3", &["-c", GRPCIO, &serve.authority("grpc"), protos]) else { return };
-    match output.trim() {
-        "ok" => {}
-        reason => {
-            assert!(reason.starts_with("missing:"), "{output}");
-            skip(reason);
-        }
-    }
+    python(GRPCIO, &[&serve.authority("grpc"), protos]);
 }
 
 /// The bytes that `docs/PROTOCOLS.md` prints.
@@ -300,12 +313,5 @@ fn python_websockets_and_a_graphql_subscription() {
     let serve = Serve::start();
     let plain = format!("ws://{}/v1/socket", serve.authority("websocket"));
     let graphql = format!("ws://{}/graphql/ws", serve.authority("graphql"));
-    let Some(output) = run("python3", &["-c", WEBSOCKETS, &plain, &graphql]) else { return };
-    match output.trim() {
-        "ok" => {}
-        reason => {
-            assert!(reason.starts_with("missing:"), "{output}");
-            skip(reason);
-        }
-    }
+    python(WEBSOCKETS, &[&plain, &graphql]);
 }
