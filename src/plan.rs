@@ -110,7 +110,10 @@ impl Plan {
             ));
         }
         let profile = options.extent.profile(scenario);
-        let named = |name: &str| options.only.is_empty() || options.only.iter().any(|only| only == name);
+        let named = |name: &str| match options.only.is_empty() {
+            true => profile.contenders.iter().any(|wanted| wanted == name),
+            false => options.only.iter().any(|only| only == name),
+        };
         let twin = Scenario::again(&scenario.baseline);
         // The baseline never goes without its twin, which shows the noise.
         let wanted = |name: &str| named(name) || (name == twin && named(&scenario.baseline));

@@ -117,3 +117,63 @@ impl AsyncWrite for Stream {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use proto::{Protocol, Transport};
+    use rustls::HandshakeKind;
+    use servers::MarketConfig;
+    use servers::background::Background;
+    use servers::tls::Identity;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+    use super::*;
+    use crate::tls::{TlsOptions, TlsVersion};
+
+    /// A quote of AAAA under id 7, as `docs/PROTOCOLS.md` prints it.
+    const ASK: &[u8] = b"\x00\x00\x00\x0b\x00\x00\x00\x07\x01\x0a\x04AAAA";
+
+    /// Calls over three connections, one after the other: how each shook hands, and whether its early data was taken.
+    async fn handshakes(endpoint: &Endpoint) -> Vec<(HandshakeKind, bool)> {
+        let mut seen = Vec::new();
+        for _ in 0..3 {
+            let mut stream = endpoint.connect(Some(Protocol::Tcp.alpn(Transport::Tls)[0])).await.unwrap();
+            stream.write_all(ASK).await.unwrap();
+            stream.flush().await.unwrap();
+            let mut reply = [0; 15];
+            stream.read_exact(&mut reply).await.unwrap();
+            assert_eq!(&reply[4..], b"\x00\x00\x00\x07\x81\x0a\x04AAAA");
+            let Stream::Secure(stream) = stream else { panic!("not over TLS") };
+            let session = stream.get_ref().1;
+            seen.push((session.handshake_kind().unwrap(), session.is_early_data_accepted()));
+        }
+        seen
+    }
+
+    #[test]
+    fn sessions_are_resumed_and_early_data_taken_where_they_are_asked_for() {
+        use HandshakeKind::{Full, Resumed};
+        let identity = Identity::generate(&[]).map(Arc::new).unwrap();
+        let servers = Background::over(Transport::Tls, &identity, MarketConfig::default()).unwrap();
+        let address = servers.address(Protocol::Tcp).unwrap();
+        let runtime = crate::local_runtime().unwrap();
+        let full = |version| TlsOptions { version, ..TlsOptions::default() };
+        let resumed = |version| TlsOptions { resume: true, ..full(version) };
+        for (options, wanted) in [
+            (full(TlsVersion::Tls13), [(Full, false), (Full, false), (Full, false)]),
+            (full(TlsVersion::Tls12), [(Full, false), (Full, false), (Full, false)]),
+            (resumed(TlsVersion::Tls12), [(Full, false), (Resumed, false), (Resumed, false)]),
+            (resumed(TlsVersion::Tls13), [(Full, false), (Resumed, false), (Resumed, false)]),
+            (
+                TlsOptions { early_data: true, ..resumed(TlsVersion::Tls13) },
+                [(Full, false), (Resumed, true), (Resumed, true)],
+            ),
+        ] {
+            let tls = Some(Tls::to_market(options, identity.root()).unwrap());
+            let seen = runtime.block_on(handshakes(&Endpoint { address, tls }));
+            assert_eq!(seen, wanted, "{options:?}");
+        }
+    }
+}

@@ -1,19 +1,20 @@
 //! TLS for everything that calls: which version, whether sessions are resumed, whom to trust.
 
-use std::sync::Arc;
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::client::{ClientSessionMemoryCache, Resumption};
+use rustls::client::{ClientSessionStore, Resumption, Tls12ClientSessionValue, Tls13ClientSessionValue};
 use rustls::crypto::{CryptoProvider, aws_lc_rs, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use rustls::{ClientConfig, DigitallySignedStruct, NamedGroup, RootCertStore, SignatureScheme};
 
 use crate::connection::CallError;
 
 /// The name that the market's servers prove to have.
 const MARKET_NAME: &str = "localhost";
-/// Servers whose sessions are kept for resumption: one is called at a time.
-const SERVERS_MAX: usize = 8;
+/// Tickets of TLS 1.3 that are kept; the oldest go first.
+const TICKETS_MAX: usize = 4_096;
 
 /// How connections are secured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
@@ -93,7 +94,7 @@ impl Tls {
                 .with_no_client_auth(),
         };
         config.resumption = if options.resume {
-            Resumption::store(Arc::new(ClientSessionMemoryCache::new(SERVERS_MAX)))
+            Resumption::store(Arc::new(Sessions::default()))
         } else {
             Resumption::disabled()
         };
@@ -107,6 +108,59 @@ impl Tls {
     /// Where that is no certificate, or early data is asked for where there is none.
     pub fn to_market(options: TlsOptions, root: &[u8]) -> Result<Tls, CallError> {
         Tls::new(options, MARKET_NAME, &Trust::Roots(vec![root.to_vec()]))
+    }
+}
+
+/// The sessions of one server. rustls's own store keeps eight tickets, which is fewer than calls are in flight over a distance: all
+/// but eight of them would shake hands in full.
+#[derive(Debug, Default)]
+struct Sessions(Mutex<Kept>);
+
+#[derive(Debug, Default)]
+struct Kept {
+    group: Option<NamedGroup>,
+    tls12: Option<Tls12ClientSessionValue>,
+    tickets: VecDeque<Tls13ClientSessionValue>,
+}
+
+impl Sessions {
+    fn kept(&self) -> MutexGuard<'_, Kept> {
+        // What is kept is whole after every step.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl ClientSessionStore for Sessions {
+    fn set_kx_hint(&self, _server: ServerName<'static>, group: NamedGroup) {
+        self.kept().group = Some(group);
+    }
+
+    fn kx_hint(&self, _server: &ServerName<'_>) -> Option<NamedGroup> {
+        self.kept().group
+    }
+
+    fn set_tls12_session(&self, _server: ServerName<'static>, session: Tls12ClientSessionValue) {
+        self.kept().tls12 = Some(session);
+    }
+
+    fn tls12_session(&self, _server: &ServerName<'_>) -> Option<Tls12ClientSessionValue> {
+        self.kept().tls12.clone()
+    }
+
+    fn remove_tls12_session(&self, _server: &ServerName<'static>) {
+        self.kept().tls12 = None;
+    }
+
+    fn insert_tls13_ticket(&self, _server: ServerName<'static>, ticket: Tls13ClientSessionValue) {
+        let mut kept = self.kept();
+        if kept.tickets.len() == TICKETS_MAX {
+            kept.tickets.pop_front();
+        }
+        kept.tickets.push_back(ticket);
+    }
+
+    fn take_tls13_ticket(&self, _server: &ServerName<'static>) -> Option<Tls13ClientSessionValue> {
+        self.kept().tickets.pop_back()
     }
 }
 

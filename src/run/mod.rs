@@ -140,7 +140,7 @@ struct Run<'a> {
 impl Run<'_> {
     fn to_the_end(&self, results: &mut Results, watcher: &mut dyn Watcher) -> anyhow::Result<()> {
         let (mut pairs, mut at_rest) = (Vec::new(), Vec::new());
-        self.lay_lossless_link();
+        self.clear_link();
         for contender in self.plan.contenders() {
             if self.stop.load(Ordering::Relaxed) {
                 return Ok(());
@@ -191,7 +191,7 @@ impl Run<'_> {
                 results.held.push(self.place.hold(pair, at_rest)?);
             }
         }
-        self.lay_lossless_link();
+        self.clear_link();
         for (pair, conformance) in pairs.iter_mut().zip(&mut results.conformance) {
             watcher.stage(&format!("comparing replies of {} whole", pair.name));
             conformance.compared_whole = Some(pair.audit()?);
@@ -251,10 +251,11 @@ impl Run<'_> {
         }
     }
 
-    /// Has it lose nothing, so that answers can be compared: what a protocol does about loss is measured, and not asked for.
-    fn lay_lossless_link(&self) {
+    /// Has it neither lose nor delay, so that answers can be compared at once: what a protocol does about distance and loss is
+    /// measured, and not asked for.
+    fn clear_link(&self) {
         if let Link::Wan(link) = &self.scenario.link {
-            self.place.network.change(link.ways.lossless());
+            self.place.network.change(link.ways.cleared());
         }
     }
 

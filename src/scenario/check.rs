@@ -68,12 +68,12 @@ impl Check<'_> {
                 .transpose()?,
             workload,
             claims,
-            baseline: baseline.name,
             profiles: Profiles {
-                quick: self.profile(wire.quick, &condition_names)?,
-                standard: self.profile(wire.standard, &condition_names)?,
-                full: self.profile(wire.full, &condition_names)?,
+                quick: self.profile(wire.quick, &condition_names, &contender_names, &baseline.name)?,
+                standard: self.profile(wire.standard, &condition_names, &contender_names, &baseline.name)?,
+                full: self.profile(wire.full, &condition_names, &contender_names, &baseline.name)?,
             },
+            baseline: baseline.name,
             conditions,
             contenders,
         })
@@ -336,10 +336,27 @@ impl Check<'_> {
         self.require(given, of.contains(&protocol), &message)
     }
 
-    fn profile(&self, wire: WireProfile, conditions: &[String]) -> Result<Profile, ScenarioError> {
+    fn profile(
+        &self,
+        wire: WireProfile,
+        conditions: &[String],
+        contenders: &[String],
+        baseline: &str,
+    ) -> Result<Profile, ScenarioError> {
         for name in &wire.conditions {
             self.known("condition", name, conditions)?;
         }
+        for name in wire.contenders.iter().flatten() {
+            self.known("contender", name, contenders)?;
+        }
+        let named =
+            wire.contenders.map(|names| names.into_iter().map(Spanned::into_inner).collect::<Vec<_>>());
+        let twin = Scenario::again(baseline);
+        let is_wanted = |name: &str| {
+            name == baseline
+                || name == twin
+                || named.as_ref().is_none_or(|named| named.iter().any(|n| n == name))
+        };
         let right = (1..=ROUNDS_MAX).contains(wire.rounds.get_ref());
         self.require(&wire.rounds, right, "rounds: 1 to 1 000")?;
         self.require(
@@ -349,6 +366,7 @@ impl Check<'_> {
         )?;
         Ok(Profile {
             conditions: wire.conditions.into_iter().map(Spanned::into_inner).collect(),
+            contenders: contenders.iter().filter(|name| is_wanted(name)).cloned().collect(),
             rounds: wire.rounds.into_inner(),
             warm_up: wire.warm_up.0,
             duration: wire.duration.into_inner().0,

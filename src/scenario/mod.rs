@@ -265,6 +265,8 @@ pub struct Profiles {
 pub struct Profile {
     /// The conditions that are run.
     pub conditions: Vec<String>,
+    /// The contenders that are measured, the baseline and its twin among them.
+    pub contenders: Vec<String>,
     /// Rounds.
     pub rounds: u32,
     /// Load before the measuring, in each round of each cell.

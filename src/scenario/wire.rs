@@ -309,6 +309,10 @@ pub(super) struct WireCapacity {
 pub(super) struct WireProfile {
     #[schemars(with = "Vec<String>")]
     pub(super) conditions: Vec<Spanned<String>>,
+    /// The contenders that are measured; all by default. The baseline is always among them.
+    #[serde(default)]
+    #[schemars(with = "Option<Vec<String>>")]
+    pub(super) contenders: Option<Vec<Spanned<String>>>,
     /// 1 to 1 000; verdicts need 10.
     #[schemars(with = "u32")]
     pub(super) rounds: Spanned<u32>,

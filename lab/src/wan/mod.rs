@@ -16,6 +16,7 @@ mod way;
 use std::io;
 use std::net::Ipv4Addr;
 use std::path::Path;
+use std::time::Duration;
 
 use clock::Mono;
 
@@ -41,16 +42,10 @@ pub struct Link {
 }
 
 impl Link {
-    /// The same, without loss, doubles, packets held back or a cut.
+    /// A link with these largest packets and nothing else of this one: no delay, no loss, no rate.
     #[must_use]
-    pub fn lossless(self) -> Link {
-        let [up, down] = [self.up, self.down].map(|way| Way {
-            loss: Loss::Independent(0.0),
-            duplicates: 0.0,
-            reordered: 0.0,
-            down: false,
-            ..way
-        });
+    pub fn cleared(self) -> Link {
+        let [up, down] = [self.up, self.down].map(|way| Way { mtu: way.mtu, ..Way::of(Duration::ZERO) });
         Link { up, down }
     }
 }
