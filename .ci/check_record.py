@@ -4,14 +4,18 @@ import json
 import sys
 
 BASELINE = {"rest-vs-grpc": "rest-h1-json", "push": "websocket-json", "session": "rest-sse", "aa": "tcp",
-            "ny-london": "rest-h1"}
+            "ny-london": "rest-h1", "https-tax": "h1", "head-of-line": "h2", "udp-latency": "udp", "nearby": "rest-h1"}
 CONTENDERS = {
-    "rest-vs-grpc": {"rest-h1-json", "rest-h1-protobuf", "rest-h2-json", "rest-h2-protobuf", "graphql", "grpc",
-                     "websocket-json", "websocket-protobuf", "tcp", "udp"},
-    "push": {"long-polling", "sse", "websocket-json", "websocket-protobuf", "graphql", "grpc", "tcp", "udp"},
+    "rest-vs-grpc": {"rest-h1-json", "rest-h2-protobuf", "graphql", "grpc", "websocket-json", "tcp", "udp"},
+    "push": {"long-polling", "sse", "websocket-json", "graphql", "grpc", "tcp"},
     "aa": {"tcp"},
-    "ny-london": {"rest-h1", "rest-h2", "graphql", "grpc", "websocket", "tcp", "udp"},
-    "session": {"websocket-json", "websocket-protobuf", "grpc", "tcp", "udp", "rest-sse"},
+    "ny-london": {"rest-h1", "grpc", "websocket", "tcp", "udp", "rest-h1-tls13", "rest-h1-tls12", "rest-h1-early-data",
+                  "rest-h3", "rest-h3-early-data"},
+    "session": {"websocket-json", "grpc", "rest-sse"},
+    "https-tax": {"h1", "h1-tls13", "h2", "h2-tls13"},
+    "head-of-line": {"h3", "h2"},
+    "udp-latency": {"udp", "tcp"},
+    "nearby": {"rest-h1", "grpc", "tcp"},
 }
 
 

@@ -1,6 +1,8 @@
 //! The one grammar for thresholds: a path in the results without its unit, an operator, a value with its unit:
 //! `response.p99 > 20ms`, `cpu_per_call > 10%`, `failed > 1%`, `rate_per_s < 900`.
 
+use hdrhistogram::Histogram;
+
 use crate::record::Quantiles;
 use crate::text;
 
@@ -43,13 +45,15 @@ pub enum Figure {
     BytesPerCall,
     /// The share of arrivals that failed.
     Failed,
+    /// The share of arrivals that were done so many µs after they were due; what failed is not among them.
+    Within(f64),
     /// Calls that succeeded per second.
     RatePerS,
 }
 
 /// Paths that a figure can have.
 const PATHS: &str = "response, lag, wait or service with .p50, .p90, .p95, .p99, .p999, .max or .mean; cpu_per_call, \
-                     client_cpu_per_call, server_cpu_per_call; bytes_per_call; failed; rate_per_s";
+                     client_cpu_per_call, server_cpu_per_call; bytes_per_call; failed; within.TIME; rate_per_s";
 
 const DISTRIBUTIONS: [(&str, Distribution); 4] = [
     ("response", Distribution::Response),
@@ -98,6 +102,9 @@ impl Figure {
     /// In words, with what there is.
     pub fn parse(path: &str) -> Result<Figure, String> {
         let figure = match path.split_once('.') {
+            Some(("within", time)) => {
+                humantime::parse_duration(time).ok().map(|time| Figure::Within(time.as_nanos() as f64 / 1e3))
+            }
             Some((distribution, point)) => named(&DISTRIBUTIONS, distribution)
                 .and_then(|distribution| Some(Figure::Time(distribution, named(&POINTS, point)?))),
             None => named(&PLAIN, path),
@@ -107,21 +114,48 @@ impl Figure {
 
     /// Whether less of it is better.
     pub fn less_is_better(self) -> bool {
-        self != Figure::RatePerS
+        !matches!(self, Figure::RatePerS | Figure::Within(_))
     }
 
     /// A value of it, for people.
     pub fn show(self, value: f64) -> String {
         match self {
-            Figure::Failed => format!("{:.3} %", value * 100.0),
+            Figure::Failed | Figure::Within(_) => format!("{:.3} %", value * 100.0),
             Figure::RatePerS => format!("{value:.1}/s"),
             Figure::BytesPerCall => format!("{value:.0} B"),
             _ => text::micros(value),
         }
     }
 
+    /// In words, where a call is called this.
+    pub fn in_words(self, noun: &str) -> String {
+        match self {
+            Figure::Time(distribution, point) => {
+                let of = DISTRIBUTIONS.iter().find(|(_, known)| *known == distribution);
+                let at = POINTS.iter().find(|(_, known)| *known == point);
+                format!("{} {}", of.map_or("", |(name, _)| *name), at.map_or("", |(name, _)| *name))
+            }
+            Figure::CpuPerCall => format!("CPU per {noun}"),
+            Figure::ClientCpuPerCall => format!("the client's CPU per {noun}"),
+            Figure::ServerCpuPerCall => format!("the server's CPU per {noun}"),
+            Figure::BytesPerCall => format!("bytes per {noun}"),
+            Figure::Failed => format!("the share of {noun}s that failed"),
+            Figure::Within(us) => format!("the share of {noun}s within {}", text::micros(us)),
+            Figure::RatePerS => format!("{noun}s per second"),
+        }
+    }
+
+    /// Whether failed calls are in it, so that a contender who fails some can be judged by it.
+    pub fn counts_failures(self) -> bool {
+        self.is_share() || matches!(self, Figure::Time(Distribution::Response, _))
+    }
+
+    fn is_share(self) -> bool {
+        matches!(self, Figure::Failed | Figure::Within(_))
+    }
+
     fn is_time(self) -> bool {
-        !matches!(self, Figure::Failed | Figure::RatePerS | Figure::BytesPerCall)
+        !self.is_share() && !matches!(self, Figure::RatePerS | Figure::BytesPerCall)
     }
 }
 
@@ -136,6 +170,12 @@ impl Point {
     }
 }
 
+/// The share of a distribution of nanoseconds that is at most so many µs; `None` of an empty one.
+pub(crate) fn share_within(histogram: &Histogram<u64>, us: f64) -> Option<f64> {
+    let within = || histogram.count_between(0, (us * 1e3) as u64) as f64 / histogram.len() as f64;
+    (!histogram.is_empty()).then(within)
+}
+
 /// What a figure is held against.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Value {
@@ -146,8 +186,9 @@ pub enum Value {
 }
 
 /// A condition on a figure. It travels as its text.
-#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
 #[serde(try_from = "String", into = "String")]
+#[schemars(with = "String")]
 pub struct Expression {
     /// As it was written.
     pub text: String,
@@ -171,13 +212,13 @@ impl Expression {
         let value = rest[1..].trim();
         let number = |text: &str| text.trim().parse::<f64>().ok().filter(|number| number.is_finite());
         let parsed = match value.strip_suffix('%') {
-            Some(percent) if figure == Figure::Failed => number(percent).map(|p| Value::Absolute(p / 100.0)),
+            Some(percent) if figure.is_share() => number(percent).map(|p| Value::Absolute(p / 100.0)),
             Some(percent) => number(percent).map(|p| Value::Change(p / 100.0)),
             None if figure.is_time() => humantime::parse_duration(value)
                 .ok()
                 .map(|span| Value::Absolute(span.as_nanos() as f64 / 1e3)),
-            None if figure == Figure::Failed && number(value).is_some_and(|share| share > 1.0) => {
-                return Err(format!("`failed` is a share of all calls: write {value}% or a number up to 1"));
+            None if figure.is_share() && number(value).is_some_and(|share| share > 1.0) => {
+                return Err(format!("this is a share of all calls: write {value}% or a number up to 1"));
             }
             None => number(value).map(Value::Absolute),
         };
@@ -201,8 +242,16 @@ impl Expression {
         match expression.value {
             Value::Absolute(_) => Ok(expression),
             Value::Change(_) => {
-                Err("a percentage needs something to compare with: only `failed` is a share".to_owned())
+                Err("a percentage needs something to compare with: only `failed` and `within` are shares"
+                    .to_owned())
             }
+        }
+    }
+
+    /// The value that a figure is held against; of a change, the share.
+    pub fn limit(&self) -> f64 {
+        match self.value {
+            Value::Absolute(value) | Value::Change(value) => value,
         }
     }
 
@@ -246,6 +295,8 @@ mod tests {
         assert_eq!(Expression::parse("failed>1%").unwrap().value, Value::Absolute(0.01));
         assert_eq!(Expression::parse("cpu_per_call > 10%").unwrap().value, Value::Change(0.1));
         assert!(!Expression::parse("rate_per_s < 900").unwrap().above);
+        let within = Expression::parse("within.60ms > 98.5%").unwrap();
+        assert_eq!((within.figure, within.value), (Figure::Within(60_000.0), Value::Absolute(0.985)));
         for wrong in [
             "response.p99 > 20",
             "response.p98 > 1ms",
@@ -253,6 +304,8 @@ mod tests {
             "response.p99",
             "rate_per_s > NaN",
             "failed > 5",
+            "within > 5%",
+            "within.5 > 5%",
         ] {
             assert!(Expression::parse(wrong).is_err(), "{wrong}");
         }

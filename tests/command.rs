@@ -52,7 +52,7 @@ fn a_run_leaves_a_record_and_its_report() {
     assert!(stderr(&ran).trim_end().ends_with("index.html"), "{}", stderr(&ran));
 
     let record = record(folder.path());
-    assert_eq!((record.cells.len(), record.rounds.len(), record.partial), (12, 22, false));
+    assert_eq!((record.cells.len(), record.rounds.len(), record.partial), (9, 16, false));
     let (measured, without): (Vec<_>, Vec<_>) = record.cells.iter().partition(|cell| cell.merged.is_some());
     assert_eq!(without.iter().map(|cell| cell.contender.as_str()).collect::<Vec<_>>(), ["sse"]);
     for cell in measured {
@@ -105,7 +105,9 @@ fn pushes_and_sessions_are_counted_whole() {
             "--set=workload.rate_per_s=300" => "--set=workload.rate_per_s=60",
             other => other,
         });
-        let ran = output(&[&brief[..], &["--out", out]].concat());
+        let both = r#"--set=quick.conditions=["1-subscriber", "100-subscribers"]"#;
+        let more: &[&str] = if name == "push" { &[both] } else { &[] };
+        let ran = output(&[&brief[..], &["--out", out], more].concat());
         assert!(ran.status.success(), "{}", stderr(&ran));
         let record = wirebench::record::read(&folder.path().join(name).join("record.json")).unwrap();
         for cell in &record.cells {
@@ -127,7 +129,7 @@ fn pushes_and_sessions_are_counted_whole() {
             cell.merged.as_ref().unwrap().counts.arrivals
         };
         if name == "push" {
-            assert_eq!(100 * arrivals("sse", "1-subscriber"), arrivals("udp", "100-subscribers"));
+            assert_eq!(100 * arrivals("sse", "1-subscriber"), arrivals("tcp", "100-subscribers"));
         }
     }
 }
@@ -177,7 +179,7 @@ fn what_makes_no_sense_is_refused_with_what_would() {
 fn the_dry_run_prints_the_plan_with_its_time() {
     let planned = output(&["run", "rest-vs-grpc", "--full", "--dry-run"]);
     let text = String::from_utf8_lossy(&planned.stdout).into_owned();
-    for said in ["20 rounds", "about", "cell 0: rest-h1-json under 8x1", "not measured", "round 20:"] {
+    for said in ["12 rounds", "about", "cell 0: rest-h1-json under 8x1", "not measured", "round 12:"] {
         assert!(text.contains(said), "{text}");
     }
 }
@@ -199,7 +201,7 @@ fn start_long_run(out: &Path) -> (Child, impl Iterator<Item = String>, Vec<u32>)
     assert!(lines.any(|line| line.starts_with("round 1/")), "the run ended before its first round");
     let mut children = children_of(run.id());
     children.sort_unstable();
-    assert_eq!(children.len(), 22, "ten contenders and the baseline again have a server and a client each");
+    assert_eq!(children.len(), 16, "seven contenders and the baseline again have a server and a client each");
     (run, lines, children)
 }
 
@@ -258,7 +260,7 @@ fn a_stopped_run_leaves_no_child_behind_and_keeps_what_was_measured() {
         assert_gone(&children);
     }
     let record = record(folder.path());
-    assert!(record.partial && record.rounds.len() >= 10, "{} measurements", record.rounds.len());
+    assert!(record.partial && record.rounds.len() >= 8, "{} measurements", record.rounds.len());
     assert!(folder.path().join("rest-vs-grpc/report.html").exists());
 }
 

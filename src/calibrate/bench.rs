@@ -176,7 +176,7 @@ impl Bench<'_> {
         let name = self.protocol.name().to_owned();
         let carriage = carriage(self.protocol);
         let tls = (carriage.transport(false) == Some(Transport::Quic)).then(TlsOptions::default);
-        let contender = Contender { name, carriage, tls, cold_round_trips: None };
+        let contender = Contender { name, carriage, tls, connection_per_call: false, cold_round_trips: None };
         let market = MarketConfig { behaviour: Some(turn.behaviour), ..MarketConfig::default() };
         let setup = Setup { market, workload: &workload, conformance: false };
         Ok(self.place.open(&contender, &setup)?.0)

@@ -77,7 +77,7 @@ pub(super) fn aa_pairs(record: &Record) -> Vec<AaPair> {
         let figures = record.paired_figures(&Scenario::again(baseline), baseline, condition, metric);
         let paired = Paired::of(&figures)?;
         let ratio = paired.ratio();
-        let withheld = withheld(record, [baseline, &Scenario::again(baseline)], condition);
+        let withheld = withheld(record, &[baseline, &Scenario::again(baseline)], condition);
         let word = match apply(Rule::SameWithin(AA_MARGIN), &ratio).0 {
             _ if withheld.is_some() || ratio.n < ROUNDS_FOR_A_VERDICT => Difference::Undecided,
             VerdictWord::Holds => Difference::Same,
@@ -118,7 +118,7 @@ pub(super) fn comparisons(record: &Record) -> Vec<Comparison> {
     let adjusted = holm(&comparisons.iter().map(|comparison| comparison.p).collect::<Vec<_>>());
     for (comparison, p_holm) in comparisons.iter_mut().zip(adjusted) {
         comparison.p_holm = p_holm;
-        let withheld = withheld(record, [baseline, &comparison.contender], &comparison.condition);
+        let withheld = withheld(record, &[baseline, &comparison.contender], &comparison.condition);
         if withheld.is_none() && p_holm < ALPHA && comparison.ratio.n >= ROUNDS_FOR_A_VERDICT {
             comparison.word = Difference::Differs;
         }

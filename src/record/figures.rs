@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use proto::Capability;
 
 use super::{Counts, Distance, Record, RoundPart};
-use crate::expression::{Figure, Point};
+use crate::expression::{Figure, Point, share_within};
 use crate::scenario::Metric;
 
 impl Distance {
@@ -49,6 +49,7 @@ impl RoundPart {
             Figure::ServerCpuPerCall => per_call(self.server.cpu_us),
             Figure::BytesPerCall => per_call(self.wire.total.bytes as f64),
             Figure::Failed => Some(self.counts.failed_share()),
+            Figure::Within(us) => share_within(&self.histograms_ns.response, us),
             Figure::RatePerS => Some(self.counts.ok_per_s),
         }
     }
@@ -66,9 +67,9 @@ impl Record {
     }
 
     /// A figure of a cell, round by round; void measurements left out.
-    pub fn figures(&self, cell: usize, metric: Metric) -> BTreeMap<usize, f64> {
+    pub fn figures(&self, cell: usize, figure: Figure) -> BTreeMap<usize, f64> {
         let rounds = self.rounds.iter().filter(|round| round.cell == cell && round.void.is_none());
-        rounds.filter_map(|round| Some((round.round, round.figure(metric.figure())?))).collect()
+        rounds.filter_map(|round| Some((round.round, round.figure(figure)?))).collect()
     }
 
     /// A figure of two contenders under a condition, in every round that has both.
@@ -79,7 +80,8 @@ impl Record {
         condition: &str,
         metric: Metric,
     ) -> Vec<(f64, f64)> {
-        let figures = |contender| self.cell(contender, condition).map(|cell| self.figures(cell, metric));
+        let figures =
+            |contender| self.cell(contender, condition).map(|cell| self.figures(cell, metric.figure()));
         let (Some(left), Some(right)) = (figures(left), figures(right)) else { return Vec::new() };
         left.iter().filter_map(|(round, figure)| Some((*figure, *right.get(round)?))).collect()
     }

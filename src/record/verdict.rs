@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Record;
-use crate::scenario::{Claim, Rule};
+use crate::scenario::{Claim, Rule, Test};
 use crate::statistics::{ROUNDS_FOR_A_VERDICT, Ratio, paired_ratio};
 
 /// The share of failed calls above which a contender is not compared.
@@ -16,7 +16,7 @@ pub struct Verdict {
     /// What was judged.
     #[serde(flatten)]
     pub claim: Claim,
-    /// The ratio with its interval; absent where there were no two rounds to pair.
+    /// The ratio with its interval, to the other's figure or to the value; absent where there were no two rounds to pair.
     pub ratio: Option<Ratio>,
     /// The verdict.
     pub verdict: VerdictWord,
@@ -49,9 +49,22 @@ impl VerdictWord {
 
 /// Judges a claim.
 pub(super) fn judge(record: &Record, claim: &Claim) -> Verdict {
-    let pairs = record.paired_figures(&claim.contender, &claim.against, &claim.condition, claim.metric);
+    let Claim { contender, condition, test, .. } = claim;
+    let (pairs, withheld) = match test {
+        Test::Compared { metric, against, .. } => (
+            record.paired_figures(contender, against, condition, *metric),
+            withheld(record, &[contender, against], condition),
+        ),
+        Test::Absolute { holds } => {
+            let cell = record.cell(contender, condition);
+            let figures = cell.map(|cell| record.figures(cell, holds.figure)).unwrap_or_default();
+            let pairs = figures.into_values().map(|figure| (figure, holds.limit())).collect();
+            // What failed is what such a figure is about: it is not withheld for it.
+            let judged: &[&str] = if holds.figure.counts_failures() { &[] } else { &[contender] };
+            (pairs, self::withheld(record, judged, condition))
+        }
+    };
     let ratio = paired_ratio(&pairs);
-    let withheld = withheld(record, [&claim.contender, &claim.against], &claim.condition);
     let (verdict, because) = match withheld {
         Some(because) => (VerdictWord::Undecided, because),
         None => decide(claim, ratio.as_ref(), record.noun()),
@@ -59,15 +72,15 @@ pub(super) fn judge(record: &Record, claim: &Claim) -> Verdict {
     Verdict { claim: claim.clone(), ratio, verdict, because }
 }
 
-/// Why two contenders are not compared, where they are not.
-pub(super) fn withheld(record: &Record, contenders: [&str; 2], condition: &str) -> Option<String> {
+/// Why contenders are not judged, where they are not.
+pub(super) fn withheld(record: &Record, contenders: &[&str], condition: &str) -> Option<String> {
     let void = record.void.as_ref().map(|why| format!("the run is void: {why}"));
     void.or_else(|| too_many_failures(record, contenders, condition))
 }
 
 /// A contender that fails calls is not compared by the cost of those that succeed.
-fn too_many_failures(record: &Record, contenders: [&str; 2], condition: &str) -> Option<String> {
-    contenders.into_iter().find_map(|name| {
+fn too_many_failures(record: &Record, contenders: &[&str], condition: &str) -> Option<String> {
+    contenders.iter().find_map(|name| {
         let merged = record.cells[record.cell(name, condition)?].merged.as_ref()?;
         let share = merged.counts.failed_share();
         let because = || format!("{:.1} % of the calls of {name} failed: that comes first", share * 100.0);
@@ -76,29 +89,45 @@ fn too_many_failures(record: &Record, contenders: [&str; 2], condition: &str) ->
 }
 
 fn decide(claim: &Claim, ratio: Option<&Ratio>, noun: &str) -> (VerdictWord, String) {
-    let what = claim.metric.in_words(noun);
+    let Claim { contender, test, .. } = claim;
     let Some(judged @ Ratio { ratio, low, high, n, .. }) = ratio else {
-        let because = format!(
-            "{} and {} do not both have two rounds with a figure above zero, of enough calls",
-            claim.contender, claim.against
-        );
+        let who = match test {
+            Test::Compared { against, .. } => format!("{contender} and {against} do not both have"),
+            Test::Absolute { .. } => format!("{contender} does not have"),
+        };
+        let because = format!("{who} two rounds with a figure above zero, of enough calls");
         return (VerdictWord::Undecided, because);
     };
     let predicted = claim.prediction.as_ref();
     let predicted = predicted.map(|p| format!("; predicted {:.2}, because {}", p.ratio, p.because));
-    let measured = format!(
-        "{what} of {} is {ratio:.2} × that of {} (95 % interval {low:.2} to {high:.2}, n = {n} rounds){}",
-        claim.contender,
-        claim.against,
-        predicted.unwrap_or_default()
-    );
+    let measured = match test {
+        Test::Compared { metric, against, .. } => format!(
+            "{} of {contender} is {ratio:.2} × that of {against} (95 % interval {low:.2} to {high:.2}, n = {n} rounds)",
+            metric.in_words(noun),
+        ),
+        Test::Absolute { holds } => {
+            let show = |ratio: f64| holds.figure.show(ratio * holds.limit());
+            let [middle, low, high] = [*ratio, *low, *high].map(show);
+            let (what, side) = (holds.figure.in_words(noun), if holds.above { "above" } else { "below" });
+            format!(
+                "{what} of {contender} is {middle} (95 % interval {low} to {high}, n = {n} rounds); it holds {side} {}",
+                show(1.0)
+            )
+        }
+    };
+    let measured = measured + &predicted.unwrap_or_default();
     if *n < ROUNDS_FOR_A_VERDICT {
         return (
             VerdictWord::Undecided,
             format!("{measured}; a verdict needs {ROUNDS_FOR_A_VERDICT} rounds"),
         );
     }
-    let (word, open) = apply(claim.rule, judged);
+    let rule = match test {
+        Test::Compared { rule, .. } => *rule,
+        Test::Absolute { holds } if holds.above => Rule::HoldsAbove(1.0),
+        Test::Absolute { .. } => Rule::HoldsBelow(1.0),
+    };
+    let (word, open) = apply(rule, judged);
     (word, if word == VerdictWord::Undecided { format!("{measured}; {open}") } else { measured })
 }
 
@@ -129,6 +158,7 @@ pub(crate) fn apply(rule: Rule, ratio: &Ratio) -> (VerdictWord, String) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::expression::Expression;
     use crate::statistics::Method;
 
     fn ratio(low: f64, high: f64, n: usize) -> Ratio {
@@ -156,6 +186,21 @@ mod tests {
         assert_eq!(word(Rule::SameWithin(0.1), 1.05, 1.2), Undecided);
         assert_eq!(word(Rule::SameWithin(0.1), 1.15, 1.2), DoesNotHold);
         assert_eq!(word(Rule::SameWithin(0.1), 0.8, 0.9), DoesNotHold);
+    }
+
+    #[test]
+    fn a_value_is_judged_by_the_ratio_to_it_and_told_in_its_unit() {
+        let mut claim = crate::scenario::Scenario::find("rest-vs-grpc", &[]).unwrap().claims.remove(0);
+        claim.prediction = None;
+        claim.contender = "tcp".to_owned();
+        claim.test = Test::Absolute { holds: Expression::parse("response.p99 < 1ms").unwrap() };
+        let (word, because) = decide(&claim, Some(&ratio(0.5, 0.6, 10)), "call");
+        assert_eq!(word, VerdictWord::Holds);
+        let said =
+            "response p99 of tcp is 548 µs (95 % interval 500 µs to 600 µs, n = 10 rounds); it holds below 1";
+        assert!(because.starts_with(said), "{because}");
+        claim.test = Test::Absolute { holds: Expression::parse("within.60ms > 98%").unwrap() };
+        assert_eq!(decide(&claim, Some(&ratio(0.5, 0.6, 10)), "call").0, VerdictWord::DoesNotHold);
     }
 
     #[test]

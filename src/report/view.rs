@@ -420,7 +420,7 @@ fn row(record: &Record, index: usize, cell: &CellPart, merged: &Merged, marker: 
 }
 
 fn interval(record: &Record, cell: usize, metric: Metric) -> Option<(f64, f64)> {
-    mean_with_interval(&record.figures(cell, metric).into_values().collect::<Vec<_>>())
+    mean_with_interval(&record.figures(cell, metric.figure()).into_values().collect::<Vec<_>>())
 }
 
 /// `2026-11-24 09:41:07`, in UTC.

@@ -12,9 +12,10 @@ use super::diagnose::nearest;
 use super::wire::{Call, WireCapacity, WireClaim, WireContender, WireProfile, WireScenario, WireWorkload};
 use super::{
     CapacitySearch, Claim, Condition, Contender, Link, Profile, Profiles, Rule, Scenario, ScenarioError,
-    Workload,
+    Test, Workload,
 };
 use crate::capacity::parse_objective;
+use crate::expression::Expression;
 
 /// Rounds, connections and the like: bounds that catch a slip of the finger.
 const ROUNDS_MAX: u32 = 1_000;
@@ -91,11 +92,8 @@ impl Check<'_> {
     /// The contender that the others are compared with, which must not have a namesake of its twin.
     fn baseline(&self, wire: &WireScenario, contenders: &[Contender]) -> Result<Contender, ScenarioError> {
         let list = wire.contender.get_ref();
-        let name = match (&wire.baseline, wire.claim.first()) {
-            (Some(baseline), _) => baseline,
-            (None, Some(claim)) => &claim.against,
-            (None, None) => &list[0].name,
-        };
+        let first = wire.claim.iter().find_map(|claim| claim.against.as_ref());
+        let name = wire.baseline.as_ref().or(first).unwrap_or(&list[0].name);
         let names: Vec<String> = contenders.iter().map(|c| c.name.clone()).collect();
         self.known("contender", name, &names)?;
         let twin = Scenario::again(name.get_ref());
@@ -115,34 +113,57 @@ impl Check<'_> {
     ) -> Result<Claim, ScenarioError> {
         self.known("condition", &wire.condition, conditions)?;
         self.known("contender", &wire.contender, contenders)?;
-        self.known("contender", &wire.against, contenders)?;
-        let differ = wire.contender.get_ref() != wire.against.get_ref();
-        self.require(&wire.against, differ, "a contender is not compared with itself: name another")?;
+        let test = match &wire.holds {
+            Some(holds) => self.absolute(&wire, holds)?,
+            None => self.compared(&wire, contenders)?,
+        };
+        Ok(Claim {
+            card: wire.card,
+            sentence: wire.sentence,
+            condition: wire.condition.into_inner(),
+            contender: wire.contender.into_inner(),
+            test,
+            prediction: wire.prediction,
+        })
+    }
+
+    fn absolute(&self, wire: &WireClaim, holds: &Spanned<String>) -> Result<Test, ScenarioError> {
+        let rules = [&wire.holds_below, &wire.holds_above, &wire.same_within];
+        let alone = wire.metric.is_none() && wire.against.is_none() && rules.into_iter().all(Option::is_none);
+        self.require(
+            holds,
+            alone,
+            "`holds` names the figure and the value: no metric, against or ratio beside it",
+        )?;
+        let at = |message: String| ScenarioError::at(self.file, self.text, holds.span(), &message, None);
+        let holds = Expression::parse_absolute(holds.get_ref()).map_err(at)?;
+        Ok(Test::Absolute { holds })
+    }
+
+    fn compared(&self, wire: &WireClaim, contenders: &[String]) -> Result<Test, ScenarioError> {
+        let (Some(metric), Some(against)) = (wire.metric, &wire.against) else {
+            let message = "a claim has `holds`, or `metric` and `against` with a ratio";
+            return Err(ScenarioError::at(self.file, self.text, wire.contender.span(), message, None));
+        };
+        self.known("contender", against, contenders)?;
+        let differ = wire.contender.get_ref() != against.get_ref();
+        self.require(against, differ, "a contender is not compared with itself: name another")?;
         let rules = [
-            (wire.holds_below, Rule::HoldsBelow as fn(f64) -> Rule),
-            (wire.holds_above, Rule::HoldsAbove),
-            (wire.same_within, Rule::SameWithin),
+            (&wire.holds_below, Rule::HoldsBelow as fn(f64) -> Rule),
+            (&wire.holds_above, Rule::HoldsAbove),
+            (&wire.same_within, Rule::SameWithin),
         ];
-        let mut given = rules.into_iter().filter_map(|(value, rule)| Some((value?, rule)));
+        let mut given = rules.into_iter().filter_map(|(value, rule)| Some((value.as_ref()?, rule)));
         let one = "a claim has one of holds_below, holds_above and same_within";
         let Some((value, rule)) = given.next() else {
             return Err(ScenarioError::at(self.file, self.text, wire.contender.span(), one, None));
         };
         if let Some((second, _)) = given.next() {
-            self.require(&second, false, one)?;
+            self.require(second, false, one)?;
         }
         let right = value.get_ref().is_finite() && *value.get_ref() > 0.0;
-        self.require(&value, right, "a ratio, or a margin of one: above 0")?;
-        Ok(Claim {
-            card: wire.card,
-            sentence: wire.sentence,
-            condition: wire.condition.into_inner(),
-            metric: wire.metric,
-            contender: wire.contender.into_inner(),
-            against: wire.against.into_inner(),
-            rule: rule(value.into_inner()),
-            prediction: wire.prediction,
-        })
+        self.require(value, right, "a ratio, or a margin of one: above 0")?;
+        Ok(Test::Compared { metric, against: against.get_ref().clone(), rule: rule(*value.get_ref()) })
     }
 
     fn workload(&self, wire: &WireWorkload) -> Result<Workload, ScenarioError> {
@@ -257,6 +278,7 @@ impl Check<'_> {
                     name: contender.name.get_ref().clone(),
                     carriage,
                     tls: self.tls(contender, carriage)?,
+                    connection_per_call: contender.connection_per_call,
                     cold_round_trips: contender.cold_round_trips,
                 })
             })

@@ -108,6 +108,8 @@ pub struct Contender {
     pub carriage: Carriage,
     /// How connections are secured; always given over QUIC.
     pub tls: Option<TlsOptions>,
+    /// Each call in flight has a connection of its own.
+    pub connection_per_call: bool,
     /// Round trips that a cold call takes by arithmetic, where it is predicted.
     pub cold_round_trips: Option<u32>,
 }
@@ -173,18 +175,35 @@ pub struct Claim {
     pub sentence: String,
     /// Where it is judged.
     pub condition: String,
-    /// What is compared.
-    pub metric: Metric,
-    /// Whose figure is divided …
+    /// Whose figure is judged.
     pub contender: String,
-    /// … by whose.
-    pub against: String,
-    /// Where it holds.
+    /// What it is held against.
     #[serde(flatten)]
-    pub rule: Rule,
+    pub test: Test,
     /// What theory says that the ratio is, where it says anything.
     #[serde(default)]
     pub prediction: Option<Prediction>,
+}
+
+/// What a contender's figure is held against.
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
+#[serde(untagged)]
+pub enum Test {
+    /// Another's, of the same rounds.
+    Compared {
+        /// What is compared.
+        metric: Metric,
+        /// By whose figure it is divided.
+        against: String,
+        /// When the claim holds of the ratio.
+        #[serde(flatten)]
+        rule: Rule,
+    },
+    /// A value.
+    Absolute {
+        /// What the whole 95 % interval of the figure's mean must make true.
+        holds: Expression,
+    },
 }
 
 /// When a claim holds. It does not where the whole interval lies on the other side, and is undecided between.
@@ -276,10 +295,14 @@ pub struct Profile {
 }
 
 /// The scenarios that are built in, by name.
-const BUILT_IN: [(&str, &str); 5] = [
+const BUILT_IN: [(&str, &str); 9] = [
     ("rest-vs-grpc", include_str!("../../scenarios/rest-vs-grpc.toml")),
     ("push", include_str!("../../scenarios/push.toml")),
     ("session", include_str!("../../scenarios/session.toml")),
+    ("https-tax", include_str!("../../scenarios/https-tax.toml")),
+    ("udp-latency", include_str!("../../scenarios/udp-latency.toml")),
+    ("head-of-line", include_str!("../../scenarios/head-of-line.toml")),
+    ("nearby", include_str!("../../scenarios/nearby.toml")),
     ("ny-london", include_str!("../../scenarios/ny-london.toml")),
     ("aa", include_str!("../../scenarios/aa.toml")),
 ];

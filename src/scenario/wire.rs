@@ -193,6 +193,9 @@ pub(super) struct WireContender {
     #[serde(default)]
     #[schemars(with = "Option<TlsName>")]
     pub(super) tls: Option<Spanned<TlsVersion>>,
+    /// Each call in flight has a connection of its own: as many connections as others have calls in flight on one.
+    #[serde(default)]
+    pub(super) connection_per_call: bool,
     /// Resume the TLS session of an earlier connection.
     #[serde(default)]
     #[schemars(with = "Option<bool>")]
@@ -269,12 +272,21 @@ pub(super) struct WireClaim {
     /// The condition in which it is judged.
     #[schemars(with = "String")]
     pub(super) condition: Spanned<String>,
-    pub(super) metric: Metric,
-    /// Whose figure is divided by the other's.
+    /// Whose figure is judged.
     #[schemars(with = "String")]
     pub(super) contender: Spanned<String>,
-    #[schemars(with = "String")]
-    pub(super) against: Spanned<String>,
+    /// What the whole 95 % interval of the figure must make true, such as `response.p99 < 1ms`; or, instead of it, a comparison
+    /// with another contender: `metric`, `against` and one of three rules.
+    #[serde(default)]
+    #[schemars(with = "Option<String>")]
+    pub(super) holds: Option<Spanned<String>>,
+    /// What is compared.
+    #[serde(default)]
+    pub(super) metric: Option<Metric>,
+    /// By whose figure it is divided.
+    #[serde(default)]
+    #[schemars(with = "Option<String>")]
+    pub(super) against: Option<Spanned<String>>,
     /// The claim holds where the whole 95 % interval of the ratio is below this; one of three.
     #[serde(default)]
     #[schemars(with = "Option<f64>")]

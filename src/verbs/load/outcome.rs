@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 
 use clients::load::{Arrivals, Model};
+use hdrhistogram::Histogram;
 use serde::Serialize;
 
 use super::{Loaded, Options};
-use crate::expression::{Expression, Figure};
+use crate::expression::{Expression, Figure, share_within};
 use crate::record::Quantiles;
 use crate::text;
 
@@ -33,6 +34,8 @@ pub(super) struct LoadReport {
     rate_per_s: f64,
     client_cpu_us_per_call: f64,
     response_us: Quantiles,
+    #[serde(skip)]
+    response_ns: Histogram<u64>,
     lag_us: Quantiles,
     wait_us: Quantiles,
     service_us: Quantiles,
@@ -64,6 +67,7 @@ impl LoadReport {
             rate_per_s: outcome.ok as f64 / outcome.elapsed.max(options.duration).as_secs_f64(),
             client_cpu_us_per_call: cpu.as_nanos() as f64 / 1e3 / outcome.ok.max(1) as f64,
             response_us: Quantiles::of(&outcome.histograms.response),
+            response_ns: outcome.histograms.response,
             lag_us: Quantiles::of(&outcome.histograms.lag),
             wait_us: Quantiles::of(&outcome.histograms.wait),
             service_us: Quantiles::of(&outcome.histograms.service),
@@ -115,6 +119,7 @@ impl LoadReport {
             }
             Figure::ClientCpuPerCall => Some(self.client_cpu_us_per_call),
             Figure::Failed => Some(self.failed_total as f64 / self.arrivals.max(1) as f64),
+            Figure::Within(us) => share_within(&self.response_ns, us),
             Figure::RatePerS => Some(self.rate_per_s),
             Figure::CpuPerCall | Figure::ServerCpuPerCall | Figure::BytesPerCall => None,
         }
