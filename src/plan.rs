@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use proto::Protocol;
 use rand::SeedableRng as _;
 use rand::seq::SliceRandom as _;
 use rand_chacha::ChaCha8Rng;
@@ -65,6 +66,8 @@ pub struct Cell {
     pub condition: Condition,
     /// Why the contender cannot be measured there, if it cannot.
     pub not_offered: Option<String>,
+    /// Datagrams over a link that loses some: each round lasts until the last one counts as missed.
+    pub waits_for_what_is_lost: bool,
 }
 
 /// Everything that is decided before the run.
@@ -86,6 +89,8 @@ pub struct Plan {
     pub warm_up: Duration,
     /// Measured load, in each round of each cell.
     pub duration: Duration,
+    /// When a call or an event counts as failed.
+    pub time_out: Duration,
 }
 
 /// Starting and stopping of one contender's processes with its conformance cases, roughly: for the estimate.
@@ -128,6 +133,9 @@ impl Plan {
                 cells.push(Cell {
                     contender: contender.clone(),
                     not_offered: not_offered(scenario, contender, &condition),
+                    waits_for_what_is_lost: is_datagrams(contender.carriage.protocol())
+                        && condition.link.as_ref().unwrap_or(&scenario.link).round_trip().is_some()
+                        && (condition.link.is_some() || !condition.changes.is_empty()),
                     condition,
                 });
             }
@@ -154,6 +162,7 @@ impl Plan {
             rounds,
             warm_up: profile.warm_up,
             duration: profile.duration,
+            time_out: scenario.workload.time_out,
         })
     }
 
@@ -203,14 +212,21 @@ impl Plan {
     pub fn time(&self) -> Duration {
         let cell = self.warm_up + self.duration + OVERHEAD_PER_CELL;
         let measuring = cell * u32::try_from(self.measurements()).unwrap_or(u32::MAX);
+        let waits = self.rounds.iter().flatten().filter(|cell| self.cells[**cell].waits_for_what_is_lost);
+        let waiting = self.time_out * u32::try_from(waits.count()).unwrap_or(u32::MAX);
         let searching = match self.capacity {
             true => SEARCH_PER_CELL * u32::try_from(self.cells.len()).unwrap_or(u32::MAX),
             false => Duration::ZERO,
         };
         measuring
+            + waiting
             + searching
             + OVERHEAD_PER_CONTENDER * u32::try_from(self.contenders().len()).unwrap_or(u32::MAX)
     }
+}
+
+fn is_datagrams(protocol: Protocol) -> bool {
+    matches!(protocol, Protocol::Udp | Protocol::QuicDatagram)
 }
 
 fn not_offered(scenario: &Scenario, contender: &Contender, condition: &Condition) -> Option<String> {

@@ -8,8 +8,12 @@ use std::time::Duration;
 
 const WIREBENCH: &str = env!("CARGO_BIN_EXE_wirebench");
 
+fn wirebench(arguments: &[&str]) -> Output {
+    Command::new(WIREBENCH).args(arguments).output().unwrap()
+}
+
 fn lab(arguments: &[&str]) -> Output {
-    Command::new(WIREBENCH).arg("lab").args(arguments).output().unwrap()
+    wirebench(&[&["lab"], arguments].concat())
 }
 
 fn said(output: &Output) -> String {
@@ -204,4 +208,58 @@ fn iperf3_reads_the_loss() {
     );
     let deviation = (sent * 0.05 * 0.95).sqrt();
     assert!(sent > 2_000.0 && (lost - sent * 0.05).abs() < 4.0 * deviation, "{lost} of {sent}");
+}
+
+/// A link that is cut and mended while it is measured: nothing fails over TCP, what was due in the cut waits, and the record, the report and
+/// the packets tell.
+#[test]
+fn a_run_shows_what_changed_on_its_link() {
+    if !allowed() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let scenario = concat!(env!("CARGO_MANIFEST_DIR"), "/scenarios/tcp-delivers.toml");
+    let scenario = fs::read_to_string(scenario).unwrap();
+    let changed = scenario.replace(r#"["1s cut", "2s mended"]"#, r#"["500ms cut", "700ms mended"]"#);
+    assert_ne!(scenario, changed);
+    let file = folder.path().join("changed.toml");
+    fs::write(&file, changed).unwrap();
+    let run = wirebench(&[
+        "run",
+        file.to_str().unwrap(),
+        "--quick",
+        "--allow-debug",
+        "--accept-noise",
+        "--pcap",
+        "--rounds=2",
+        "--only=tcp",
+        r#"--set=quick.conditions=["black-hole"]"#,
+        r#"--set=quick.duration="1500ms""#,
+        "--set=workload.rate_per_s=100",
+        "--out",
+        folder.path().to_str().unwrap(),
+    ]);
+    assert!(run.status.success(), "{}", said(&run));
+    let results = folder.path().join("tcp-delivers");
+    let record = wirebench::record::read(&results.join("record.json")).unwrap();
+    for cell in &record.cells {
+        let merged = cell.merged.as_ref().unwrap();
+        assert!(merged.counts.failed.is_empty(), "{:?}", merged.counts);
+        let slowest = |from: f64, to: f64| {
+            let within = merged.course.iter().filter(|slice| (from..to).contains(&slice.from_s));
+            within.map(|slice| slice.response_max_us).fold(0.0, f64::max)
+        };
+        assert!(slowest(0.45, 0.65) > 100_000.0 && slowest(0.0, 0.35) < 100_000.0, "{:?}", merged.course);
+    }
+    let report = fs::read_to_string(results.join("report.html")).unwrap();
+    assert!(report.contains("While the link changed") && report.contains(">mended</text>"));
+    let packets = fs::read(results.join("packets.pcap")).unwrap();
+    assert!(packets.starts_with(&0xa1b2_3c4d_u32.to_le_bytes()) && packets.len() > 10_000);
+}
+
+#[test]
+fn only_a_link_with_a_router_has_packets_to_keep() {
+    let refused = wirebench(&["run", "aa", "--quick", "--allow-debug", "--pcap"]);
+    assert_eq!(refused.status.code(), Some(2));
+    assert!(said(&refused).contains("no router"), "{}", said(&refused));
 }

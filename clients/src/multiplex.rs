@@ -29,8 +29,8 @@ const FEED_QUEUE: usize = 1_024;
 const OUTBOUND_BYTES_MAX: usize = 256 << 10;
 /// Calls, subscriptions and sessions at once: what fits the slot's half of a correlation id.
 const SLOTS_MAX: usize = 1 << 16;
-/// Renewals in one lease, so that one may be lost.
-const RENEWALS_A_LEASE: u32 = 3;
+/// Renewals in one lease, so that two in a row may be lost.
+pub(crate) const RENEWALS_A_LEASE: u32 = 5;
 
 /// How frames travel: queued, then sent and received when polled.
 pub trait Wire: 'static {

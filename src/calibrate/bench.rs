@@ -149,7 +149,7 @@ impl Bench<'_> {
         let pushes = turn.operation == Capability::Subscribe;
         let mut attempt = 1;
         loop {
-            let taken = self.place.load(&mut loaded.pair, turn.shape, round, &mut |_| ())?;
+            let taken = self.place.load(&mut loaded.pair, turn.shape, round, &[], &mut |_| ())?;
             // Those of an attempt that does not count go with it.
             let arrivals = loaded.pair.arrivals()?;
             let reason = void_reason(&taken, pushes);

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use clients::load::course::{Course, Slice};
 use clients::load::{Arrivals, Model, Outcome};
 use lab::cores::Layout;
 use lab::machine::Machine;
@@ -12,8 +13,8 @@ use super::comparison::{aa_pairs, comparisons};
 use super::verdict::judge;
 use super::{
     CapacityPart, CellPart, ConformancePart, Counts, Distance, EndPart, EndPerCall, MemoryPart, MemoryPoint,
-    Merged, PlanPart, Quantiles, Record, RoundPart, SCHEMA, ScenarioPart, TicksPart, Tool, TrafficPart,
-    WirePart, WirePerCall,
+    Merged, PlanPart, Quantiles, Record, RoundPart, SCHEMA, ScenarioPart, SlicePart, TicksPart, Tool,
+    TrafficPart, WirePart, WirePerCall,
 };
 use crate::calibrate::Calibration;
 use crate::plan::{Cell, Plan};
@@ -89,7 +90,7 @@ pub fn record(scenario: &Scenario, plan: &Plan, info: RunInfo, results: &Results
             .cells
             .iter()
             .enumerate()
-            .map(|(index, cell)| cell_part(index, cell, plan, results))
+            .map(|(index, cell)| cell_part(index, cell, pushes, plan, results))
             .collect(),
         rounds: results
             .measurements
@@ -218,7 +219,7 @@ fn plan_part(scenario: &Scenario, plan: &Plan, market_seed: u64) -> PlanPart {
     }
 }
 
-fn cell_part(index: usize, cell: &Cell, plan: &Plan, results: &Results) -> CellPart {
+fn cell_part(index: usize, cell: &Cell, pushed: bool, plan: &Plan, results: &Results) -> CellPart {
     let measured: Vec<&Measurement> = results.measurements.iter().filter(|m| m.cell == index).collect();
     let loopback = is_loopback(results);
     let (rate_per_s, arrivals) = match cell.condition.model {
@@ -241,17 +242,31 @@ fn cell_part(index: usize, cell: &Cell, plan: &Plan, results: &Results) -> CellP
         rate_per_s,
         arrivals: arrivals.to_owned(),
         cold: cell.condition.shape.cold,
-        distance: distance(cell, &measured, results),
+        changes: cell.condition.changes.clone(),
+        distance: distance(cell, pushed, &measured, results),
         not_offered: cell.not_offered.clone(),
         merged: merge(&measured, plan, loopback),
     }
 }
 
+/// Slices without an arrival are left out.
+fn course(Course { slice, slices, .. }: &Course) -> Vec<SlicePart> {
+    let part = |(nth, of): (usize, &Slice)| SlicePart {
+        from_s: slice.as_secs_f64() * nth as f64,
+        arrivals: of.arrivals,
+        failed: of.failed,
+        response_mean_us: of.response_ns as f64 / of.arrivals as f64 / 1e3,
+        response_max_us: of.longest_ns as f64 / 1e3,
+    };
+    slices.iter().enumerate().filter(|(_, of)| of.arrivals > 0).map(part).collect()
+}
+
 /// What a call takes without any distance, at most.
 const OWN_TIME_US: f64 = 1_000.0;
 
-/// A warm call crosses the distance once; of a cold one the scenario predicts how often.
-fn distance(cell: &Cell, measured: &[&Measurement], results: &Results) -> Option<Distance> {
+/// A warm call crosses the distance once; of a cold one the scenario predicts how often. What is pushed crosses half of it: the
+/// one way has no whole number.
+fn distance(cell: &Cell, pushed: bool, measured: &[&Measurement], results: &Results) -> Option<Distance> {
     let link = cell.condition.link.as_ref().or(results.link.as_ref().map(|used| &used.link))?;
     let round_trip_us = micros(link.round_trip()?);
     let counted = measured.iter().filter(|measurement| measurement.void.is_none());
@@ -265,7 +280,7 @@ fn distance(cell: &Cell, measured: &[&Measurement], results: &Results) -> Option
         round_trip_us,
         // Where that takes no longer than a protocol and the machine do themselves, nothing is to be seen of it.
         predicted: if cell.condition.shape.cold { cell.contender.cold_round_trips } else { Some(1) }
-            .filter(|_| round_trip_us * Distance::TOLERANCE >= OWN_TIME_US),
+            .filter(|_| !pushed && round_trip_us * Distance::TOLERANCE >= OWN_TIME_US),
         round_trips: (!trips.is_empty()).then(|| mean(&trips)),
         uncertainty: mean_with_interval(&trips).map(|(_, half)| half),
     })
@@ -325,6 +340,7 @@ fn merge(measured: &[&Measurement], plan: &Plan, loopback: bool) -> Option<Merge
         lag_us: Quantiles::of(&all.histograms.lag),
         wait_us: Quantiles::of(&all.histograms.wait),
         service_us: Quantiles::of(&all.histograms.service),
+        course: course(&all.course),
     })
 }
 

@@ -177,6 +177,9 @@ pub struct CellPart {
     /// Each call opened a connection of its own.
     #[serde(default)]
     pub cold: bool,
+    /// What changed on the link, and when after the start of the measured time.
+    #[serde(default)]
+    pub changes: Vec<String>,
     /// What the two ends talked over here, and its delay there and back in µs; absent where it has none.
     #[serde(default)]
     pub distance: Option<Distance>,
@@ -231,6 +234,24 @@ pub struct Merged {
     pub wait_us: Quantiles,
     /// Done − sent, of calls that succeeded.
     pub service_us: Quantiles,
+    /// All rounds together, by when arrivals were due.
+    #[serde(default)]
+    pub course: Vec<SlicePart>,
+}
+
+/// What was due in a slice of the measured time.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct SlicePart {
+    /// When it begins, in s of the measured time.
+    pub from_s: f64,
+    /// Arrivals that were due in it.
+    pub arrivals: u64,
+    /// Those of them that failed.
+    pub failed: u64,
+    /// The mean of their response times, in µs; failed ones at the time-out or more.
+    pub response_mean_us: f64,
+    /// The longest of them, in µs.
+    pub response_max_us: f64,
 }
 
 /// What a call cost one end: the mean over the rounds of the figure per call that succeeded.

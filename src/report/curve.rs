@@ -70,30 +70,54 @@ pub(super) fn curves(curves: &[Curve], limit_us: Option<f64>, size: Size, title:
     svg
 }
 
-/// Draws the slowest response of each measurement, round by round: what stood still for a moment shows here. A hollow marker is
-/// a void measurement.
-pub(super) fn time_line(curves: &[Curve], size: Size, title: &str) -> String {
+/// What the horizontal axis of a time line counts.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Along<'a> {
+    /// The axis in words.
+    pub(super) words: &'a str,
+    /// Where it begins.
+    pub(super) from: f64,
+    /// What happened when: a mark each.
+    pub(super) marks: &'a [(f64, String)],
+}
+
+/// By rounds, from the first.
+pub(super) const ROUNDS: Along<'static> = Along { words: "round", from: 1.0, marks: &[] };
+
+/// Draws response times along rounds, or along a round's own time. A hollow marker is a measurement that does not count.
+pub(super) fn time_line(curves: &[Curve], along: Along<'_>, size: Size, title: &str) -> String {
     let points = || curves.iter().flat_map(|curve| curve.points.iter());
     let (low, high) =
         points().fold((f64::MAX, 0.0_f64), |(low, high), point| (low.min(point.1), high.max(point.1)));
-    let rounds = points().fold(0.0_f64, |last, point| last.max(point.0));
-    if high <= 0.0 || rounds < 2.0 {
+    let last = points().fold(0.0_f64, |last, point| last.max(point.0));
+    if high <= 0.0 || last < along.from + 1.0 {
         return String::new();
     }
     let (left, right, top, bottom) = (58.0, size.width - 24.0, 10.0, 190.0);
     let size = Size { height: bottom + 38.0, ..size };
-    let across = Axis::new(1.0, rounds, left + 8.0, right);
+    let across = Axis::new(along.from, last, left + 8.0, right);
     let up = Axis::new((low * 0.9).ln(), (high * 1.1).ln(), bottom, top);
-    let said: Vec<String> = curves.iter().map(|curve| format!("{}: {}", curve.name, curve.words)).collect();
-    let mut svg = open(size, title, &said.join("; "));
+    let marks = along.marks.iter().map(|(at, what)| format!("at {at} {what}"));
+    let said = curves.iter().map(|curve| format!("{}: {}", curve.name, curve.words));
+    let mut svg = open(size, title, &said.chain(marks).collect::<Vec<_>>().join("; "));
     levels(&mut svg, &up, (low * 0.9, high * 1.1), (left, right));
-    let every = (rounds / 10.0).ceil().max(1.0) as usize;
-    for round in (1..=rounds as usize).step_by(every) {
+    let every = ((last - along.from) / 10.0).ceil().max(1.0) as usize;
+    for tick in (along.from as usize..=last as usize).step_by(every) {
         let _ = write!(
             svg,
-            r#"<text class="tick" x="{:.1}" y="{:.1}" text-anchor="middle">{round}</text>"#,
-            across.at(round as f64),
+            r#"<text class="tick" x="{:.1}" y="{:.1}" text-anchor="middle">{tick}</text>"#,
+            across.at(tick as f64),
             bottom + 18.0
+        );
+    }
+    for (nth, (at, what)) in along.marks.iter().enumerate() {
+        // Names of neighbours stand one above the other.
+        let (x, y) = (across.at(*at), bottom - 8.0 - 14.0 * (nth % 2) as f64);
+        let _ = write!(
+            svg,
+            r#"<path class="one" stroke-dasharray="5 4" d="M{x:.1} {top:.1}V{bottom:.1}"/><text class="tick" x="{:.1}" y="{y:.1}">{}</text>"#,
+            x + 5.0,
+            escape(what)
         );
     }
     for curve in curves {
@@ -102,9 +126,10 @@ pub(super) fn time_line(curves: &[Curve], size: Size, title: &str) -> String {
     }
     let _ = write!(
         svg,
-        r#"<text class="axis" x="{:.1}" y="{:.1}" text-anchor="middle">round</text></svg>"#,
+        r#"<text class="axis" x="{:.1}" y="{:.1}" text-anchor="middle">{}</text></svg>"#,
         f64::midpoint(left, right),
-        size.height - 4.0
+        size.height - 4.0,
+        along.words
     );
     svg
 }
@@ -119,7 +144,7 @@ fn draw(svg: &mut String, curve: &Curve, line: &[Dot], at: &dyn Fn(&Dot) -> (f64
         let fill = if point.2 { format!("var(--c{colour})") } else { "var(--paper)".to_owned() };
         let _ = write!(
             svg,
-            r#"<path transform="translate({x:.1} {y:.1}) scale(.8)" d="{shape}" fill="{fill}" stroke="var(--c{colour})"><title>{}: {:.0}: {}</title></path>"#,
+            r#"<path transform="translate({x:.1} {y:.1}) scale(.8)" d="{shape}" fill="{fill}" stroke="var(--c{colour})"><title>{}: {:.1}: {}</title></path>"#,
             escape(&curve.name),
             point.0,
             text::micros(point.1)
@@ -158,13 +183,23 @@ mod tests {
     }
 
     #[test]
+    fn a_time_line_marks_what_happened() {
+        let points = vec![(0.0, 200.0, true), (2.0, 400.0, true)];
+        let curve = Curve { name: "a".into(), nth: 0, points, words: "w".into() };
+        let marks = [(1.0, "cut".to_owned())];
+        let along = Along { words: "s", from: 0.0, marks: &marks };
+        let svg = time_line(&[curve], along, WIDE, "t");
+        assert!(svg.contains(">cut</text>") && svg.contains(r#"aria-label="t. a: w; at 1 cut""#), "{svg}");
+    }
+
+    #[test]
     fn a_time_line_shows_void_measurements_hollow() {
         let points = vec![(1.0, 200.0, true), (1.0, 3e5, false), (2.0, 400.0, true)];
         let curve = Curve { name: "a".into(), nth: 0, points, words: "slowest 400 µs".into() };
-        let svg = time_line(std::slice::from_ref(&curve), WIDE, "slowest");
+        let svg = time_line(std::slice::from_ref(&curve), ROUNDS, WIDE, "slowest");
         assert_eq!(svg.matches("var(--paper)").count(), 1, "{svg}");
         assert!(
-            svg.contains("1: 300 ms") && svg.contains(r#"aria-label="slowest. a: slowest 400 µs""#),
+            svg.contains("1.0: 300 ms") && svg.contains(r#"aria-label="slowest. a: slowest 400 µs""#),
             "{svg}"
         );
     }

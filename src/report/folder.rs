@@ -33,13 +33,26 @@ impl ResultsFolder {
         Ok(ResultsFolder { path, latest })
     }
 
+    fn of(&self, scenario: &str) -> anyhow::Result<PathBuf> {
+        let folder = self.path.join(scenario);
+        fs::create_dir_all(&folder).with_context(|| format!("making {}", folder.display()))?;
+        Ok(folder)
+    }
+
+    /// Where the packets of a scenario go.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn pcap(&self, scenario: &str) -> anyhow::Result<PathBuf> {
+        Ok(self.of(scenario)?.join("packets.pcap"))
+    }
+
     /// Writes a scenario's record and page.
     ///
     /// # Errors
     /// The system's.
     pub fn add(&self, record: &Record) -> anyhow::Result<()> {
-        let folder = self.path.join(&record.scenario.name);
-        fs::create_dir_all(&folder).with_context(|| format!("making {}", folder.display()))?;
+        let folder = self.of(&record.scenario.name)?;
         write_atomically(&folder.join("record.json"), &serde_json::to_vec(record)?)?;
         write_atomically(&folder.join("report.html"), super::scenario_page(record)?.as_bytes())?;
         Ok(())

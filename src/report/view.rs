@@ -4,7 +4,7 @@ use askama::Template;
 use hdrhistogram::Histogram;
 
 use super::chart::{self, Bar, Line, NARROW, WIDE};
-use super::curve::{Curve, time_line};
+use super::curve::{Along, Curve, ROUNDS, time_line};
 use super::facts::{environment, facts};
 use super::forest::{self, forest};
 use super::tables::{
@@ -58,6 +58,8 @@ struct ConditionView {
     percentiles: [String; 2],
     /// The slowest response of each measurement, round by round.
     time_line: [String; 2],
+    /// Response times while the link changed.
+    course: [String; 2],
     bars: [String; 2],
     /// Ratios to the baseline: a metric, and its chart for each width.
     forests: Vec<(String, [String; 2])>,
@@ -221,6 +223,7 @@ fn condition(record: &Record, name: &str, order: &[&str]) -> ConditionView {
             .collect(),
         percentiles: [draw(WIDE), draw(NARROW)],
         time_line: time_lines(record, &measured, &nth),
+        course: course(&measured, &nth),
         bars: [draw_bars(WIDE), draw_bars(NARROW)],
         forests: forests(record, name, order),
         aa: aa_lines(record, name),
@@ -264,7 +267,29 @@ fn time_lines(
         }
     };
     let lines: Vec<Curve> = measured.iter().map(curve).collect();
-    [WIDE, NARROW].map(|size| time_line(&lines, size, "Slowest response, round by round"))
+    [WIDE, NARROW].map(|size| time_line(&lines, ROUNDS, size, "Slowest response, round by round"))
+}
+
+/// Response times along the measured time, all rounds together, and what changed on the link; nothing where nothing did.
+fn course(measured: &[(usize, &CellPart, &Merged)], nth: &dyn Fn(&CellPart) -> usize) -> [String; 2] {
+    let changes = measured.first().map(|(_, cell, _)| &cell.changes[..]).unwrap_or_default();
+    if changes.is_empty() {
+        return Default::default();
+    }
+    let mark = |change: &String| {
+        let (at, what) = change.split_once(' ')?;
+        Some((humantime::parse_duration(at).ok()?.as_secs_f64(), what.to_owned()))
+    };
+    let marks: Vec<_> = changes.iter().filter_map(mark).collect();
+    let curve = |(_, cell, merged): &(usize, &CellPart, &Merged)| Curve {
+        name: cell.contender.clone(),
+        nth: nth(cell),
+        points: merged.course.iter().map(|slice| (slice.from_s, slice.response_mean_us, true)).collect(),
+        words: format!("mean {}", text::micros(merged.response_us.mean)),
+    };
+    let curves: Vec<Curve> = measured.iter().map(curve).collect();
+    let along = Along { words: "seconds of the measured time", from: 0.0, marks: &marks };
+    [WIDE, NARROW].map(|size| time_line(&curves, along, size, "Mean response, by when it was due"))
 }
 
 /// Everybody against the baseline, the baseline's twin first, in processor time and in the tail.

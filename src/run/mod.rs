@@ -9,6 +9,7 @@ mod network;
 mod pair;
 mod workload;
 
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context as _, bail};
@@ -16,6 +17,7 @@ use clients::conformance::CaseResult;
 use clients::load::{Model, Outcome, Round};
 use clock::{Mono, Precision};
 use lab::cores::Layout;
+use lab::wan;
 use proto::Capability;
 use servers::MarketConfig;
 
@@ -101,12 +103,14 @@ pub trait Watcher {
 }
 
 /// Runs a plan. Ends early, with what there is, when `stop` becomes true or something fails: a process, or a
-/// conformance case (equal answers or no benchmark). What was measured until then is kept, marked partial.
+/// conformance case (equal answers or no benchmark). What was measured until then is kept, marked partial. Packets that cross
+/// a link go to `pcap`.
 pub fn execute(
     scenario: &Scenario,
     plan: &Plan,
     market_seed: u64,
     layout: &Layout,
+    pcap: Option<&Path>,
     stop: &AtomicBool,
     watcher: &mut dyn Watcher,
 ) -> (Results, anyhow::Result<()>) {
@@ -123,6 +127,11 @@ pub fn execute(
         Err(error) => return (results, Err(error)),
     };
     results.link = Some(used);
+    if let Some(file) = pcap
+        && let Err(error) = network.capture(file)
+    {
+        return (results, Err(error));
+    }
     let run = Run { scenario, plan, market_seed, place: Place { layout, network }, stop };
     let ended = run.to_the_end(&mut results, watcher);
     (results, ended)
@@ -228,14 +237,14 @@ impl Run<'_> {
                     duration: wanted.trial.max(capacity::calls_take(&wanted.objective, rate_per_s)),
                     ..self.round(&cell.condition, plan.seed)
                 };
-                let mut taken = self.place.load(pair, cell.condition.shape, order, &mut |_| ())?;
+                let mut taken = self.place.load(pair, cell.condition.shape, order, &[], &mut |_| ())?;
                 for _ in 0..TRIAL_REPEATS_MAX {
                     let Some(reason) = disturbance::void_reason(&taken, false).filter(|_| !plan.accept_noise)
                     else {
                         break;
                     };
                     watcher.void(&reason);
-                    taken = self.place.load(pair, cell.condition.shape, order, &mut |_| ())?;
+                    taken = self.place.load(pair, cell.condition.shape, order, &[], &mut |_| ())?;
                 }
                 Ok(Trial::of(&taken.outcome, rate_per_s, &wanted.objective, taken.client.own_share))
             })?;
@@ -244,10 +253,15 @@ impl Run<'_> {
         Ok(())
     }
 
+    /// What the contenders talk over under a condition.
+    fn link<'a>(&'a self, condition: &'a Condition) -> &'a Link {
+        condition.link.as_ref().unwrap_or(&self.scenario.link)
+    }
+
     /// Has the link do what it does under a condition.
     fn lay_link(&self, condition: &Condition) {
-        if let Link::Wan(link) = condition.link.as_ref().unwrap_or(&self.scenario.link) {
-            self.place.network.change(*link.ways);
+        if let Link::Wan(link) = self.link(condition) {
+            self.place.network.change([(Mono::default(), *link.ways)]);
         }
     }
 
@@ -255,7 +269,7 @@ impl Run<'_> {
     /// measured, and not asked for.
     fn clear_link(&self) {
         if let Link::Wan(link) = &self.scenario.link {
-            self.place.network.change(link.ways.cleared());
+            self.place.network.change([(Mono::default(), link.ways.cleared())]);
         }
     }
 
@@ -296,8 +310,13 @@ impl Run<'_> {
         // The same schedule for every contender of a round, another in each round.
         let order = self.round(condition, plan.seed.wrapping_add(round as u64));
         self.lay_link(condition);
-        let taken =
-            self.place.load(pair, condition.shape, order, &mut |progress| watcher.progress(progress))?;
+        let changes = match self.link(condition) {
+            Link::Wan(link) => wan::parse_changes(&condition.changes, *link.ways)?,
+            Link::Loopback | Link::Cable => Vec::new(),
+        };
+        let taken = self
+            .place
+            .load(pair, condition.shape, order, &changes, &mut |progress| watcher.progress(progress))?;
         let pushes = scenario.workload.operation == Capability::Subscribe;
         let void = if plan.accept_noise { None } else { disturbance::void_reason(&taken, pushes) };
         let Taken { outcome, client, server, wire, .. } = taken;

@@ -1,8 +1,10 @@
 //! What the contenders talk over: the cable where it can be laid, loopback where not; a link, or nothing.
 
 use std::net::{IpAddr, Ipv4Addr};
+use std::path::Path;
 
 use anyhow::Context as _;
+use clock::Mono;
 use lab::hosts::{CABLE, Cable, Host};
 use lab::meter::LOOPBACK;
 use lab::wan::{self, RouterCount, WAN, Wan};
@@ -60,10 +62,18 @@ impl Network {
         (self, LinkUsed { link, instead_because, congestion_control })
     }
 
-    /// Has the link do this from now on; without effect on a network that has no router.
-    pub(super) fn change(&self, ways: wan::Link) {
+    /// Has the link do this from these instants on; without effect on a network that has no router.
+    pub(super) fn change(&self, changes: impl IntoIterator<Item = (Mono, wan::Link)>) {
         if let Network::Wan(wan) = self {
-            wan.change([(clock::Mono::default(), 0, ways)]);
+            wan.change(changes.into_iter().map(|(at, ways)| (at, 0, ways)));
+        }
+    }
+
+    /// Keeps every packet that crosses the link in a file, from now on.
+    pub(super) fn capture(&self, file: &Path) -> anyhow::Result<()> {
+        match self {
+            Network::Wan(wan) => wan.capture(0, file).with_context(|| format!("writing {}", file.display())),
+            Network::Loopback | Network::Cable(_) => Ok(()),
         }
     }
 

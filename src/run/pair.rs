@@ -9,7 +9,7 @@ use clock::{Clock, Mono};
 use lab::child::{Child, ChildError};
 use lab::cores::Layout;
 use lab::meter::{CoreShares, CoreTime, HostCount, ProcessUse};
-use lab::wan::RouterCount;
+use lab::wan::{self, RouterCount};
 use servers::{Limits, MarketConfig};
 
 use super::message::{Emit, FromClient, FromServer, Open, Progress, Serve, ToClient, ToServer};
@@ -141,12 +141,13 @@ impl Place<'_> {
     }
 
     /// Has a pair load, and reads its meters at the ends of the measured time. The start of `round` is set here, and so is
-    /// the first sequence of its emission.
+    /// the first sequence of its emission. The link changes after these times of the measured time.
     pub(crate) fn load(
         &self,
         pair: &mut Pair,
         shape: Shape,
         mut round: Round,
+        changes: &[(Duration, wan::Link)],
         tell: &mut dyn FnMut(&Progress),
     ) -> anyhow::Result<Taken> {
         let clock = Clock::System;
@@ -156,6 +157,7 @@ impl Place<'_> {
         round.start = clock.now() + LEAD;
         let (start, measured_from) = (round.start, round.start + round.warm_up);
         let end = measured_from + round.duration;
+        network.change(changes.iter().map(|(after, ways)| (measured_from + *after, *ways)));
         if let Some(emission) = round.emission {
             let span = round.warm_up + round.duration;
             round.emission = Some(pair.emit(Emit { start, span, seed: round.seed, emission })?);

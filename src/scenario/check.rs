@@ -4,6 +4,7 @@ use clients::load::Shape;
 use clients::protocols::Carriage;
 use clients::protocols::quic::Streams;
 use clients::{HttpVersion, TlsOptions, TlsVersion};
+use lab::wan;
 use proto::encoding::Encoding;
 use proto::{Capability, Protocol, Transport};
 use toml::Spanned;
@@ -246,11 +247,22 @@ impl Check<'_> {
                     self.require(cold, calls, "only calls can be cold")?;
                 }
                 let cold = condition.cold.as_ref().is_some_and(|cold| *cold.get_ref());
+                let link = condition.link.as_ref().map(|words| self.changed(&wire.link, words)).transpose()?;
+                if let Some(changes) = &condition.changes {
+                    let at = |message: &str| {
+                        ScenarioError::at(self.file, self.text, changes.span(), message, None)
+                    };
+                    let Link::Wan(of) = link.as_ref().unwrap_or(&wire.link) else {
+                        return Err(at("only a link with a router changes: give the scenario one, such as link = \"rtt=1ms\""));
+                    };
+                    wan::parse_changes(changes.get_ref(), *of.ways).map_err(|error| at(&error.to_string()))?;
+                }
                 Ok(Condition {
                     name: condition.name.get_ref().clone(),
                     shape: Shape { connections: *connections.get_ref(), in_flight, cold },
                     model: own.map_or(workload.model, |rate| Workload::model(Some(rate), arrivals)),
-                    link: condition.link.as_ref().map(|words| self.changed(&wire.link, words)).transpose()?,
+                    link,
+                    changes: condition.changes.as_ref().map(|changes| changes.get_ref().clone()).unwrap_or_default(),
                 })
             })
             .collect()

@@ -97,6 +97,8 @@ pub struct Condition {
     pub model: Model,
     /// What the contenders talk over, where it is not the scenario's: the same hosts, and other ways between them.
     pub link: Option<Link>,
+    /// What changes on the link, and when after the start of the measured time.
+    pub changes: Vec<String>,
 }
 
 /// One way to reach the market.
@@ -295,11 +297,12 @@ pub struct Profile {
 }
 
 /// The scenarios that are built in, by name.
-const BUILT_IN: [(&str, &str); 9] = [
+const BUILT_IN: [(&str, &str); 10] = [
     ("rest-vs-grpc", include_str!("../../scenarios/rest-vs-grpc.toml")),
     ("push", include_str!("../../scenarios/push.toml")),
     ("session", include_str!("../../scenarios/session.toml")),
     ("https-tax", include_str!("../../scenarios/https-tax.toml")),
+    ("tcp-delivers", include_str!("../../scenarios/tcp-delivers.toml")),
     ("udp-latency", include_str!("../../scenarios/udp-latency.toml")),
     ("head-of-line", include_str!("../../scenarios/head-of-line.toml")),
     ("nearby", include_str!("../../scenarios/nearby.toml")),

@@ -159,6 +159,11 @@ pub(super) struct WireCondition {
     #[serde(default)]
     #[schemars(with = "Option<bool>")]
     pub(super) cold: Option<Spanned<bool>>,
+    /// What changes on the link while it is measured, such as `["2s cut", "4s mended"]`: times are from the start of the measured
+    /// time, and each change is of the link as the one before it left it.
+    #[serde(default)]
+    #[schemars(with = "Option<Vec<String>>")]
+    pub(super) changes: Option<Spanned<Vec<String>>>,
     /// What is changed of the scenario's link in this condition, such as `loss=1%`.
     #[serde(default)]
     #[schemars(with = "Option<String>")]

@@ -10,7 +10,7 @@ use anyhow::{Context as _, bail};
 use clock::Clock;
 use lab::guest::Guest;
 use lab::hosts::Host;
-use lab::wan::{self, Link, RouterCount, Wan, WayCount, Which};
+use lab::wan::{self, RouterCount, Wan, WayCount, Which};
 
 use crate::cli::{Ending, UsageError};
 use crate::text;
@@ -58,7 +58,8 @@ pub fn lab(options: &Options) -> anyhow::Result<Ending> {
     lab::hosts::prepare();
     let text = options.link.as_deref().unwrap_or_default();
     let link = wan::parse(text, None).map_err(|error| UsageError(error.to_string()))?;
-    let changes = timeline(&options.at, link)?;
+    let changes =
+        wan::parse_changes(&options.at, link).map_err(|error| UsageError(format!("--at {error}")))?;
     let wan = Wan::between(link, options.seed).context("a link takes two hosts")?;
     let host = |place| wan.host(place).context("a host is missing");
     if let Some(file) = &options.pcap {
@@ -121,21 +122,6 @@ fn start_server(
         clock::pause_thread(Duration::from_millis(10));
     }
     Ok(server)
-}
-
-/// Every change is of the link as the one before it left it.
-fn timeline(changes: &[String], mut link: Link) -> Result<Vec<(Duration, Link)>, UsageError> {
-    let mut times = Vec::with_capacity(changes.len());
-    for change in changes {
-        let (time, words) = change.split_once(' ').unwrap_or((change, ""));
-        let after = humantime::parse_duration(time).map_err(|error| {
-            UsageError(format!("--at '{change}': write TIME CHANGES, such as '5s loss=10%' ({error})"))
-        })?;
-        link =
-            wan::parse(words, Some(link)).map_err(|error| UsageError(format!("--at '{change}': {error}")))?;
-        times.push((after, link));
-    }
-    Ok(times)
 }
 
 #[allow(clippy::print_stdout, reason = "the list is data")]

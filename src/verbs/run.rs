@@ -16,7 +16,7 @@ use crate::progress::Screen;
 use crate::record::{Record, RunInfo, record};
 use crate::report::ResultsFolder;
 use crate::run::{Watcher as _, execute};
-use crate::scenario::Scenario;
+use crate::scenario::{Link, Scenario};
 use crate::text;
 use crate::verbs::{calibrate, compare};
 
@@ -62,6 +62,10 @@ pub struct Options {
     /// Write every measurement in this format too, beside each record.
     #[arg(long, value_name = "FORMAT")]
     export: Option<Format>,
+    /// Keep every packet that crosses the link in `packets.pcap` beside each record, up to 1 GB, for Wireshark; of scenarios over
+    /// a link with delay, loss or a rate.
+    #[arg(long)]
+    pcap: bool,
     /// The records as JSON, to stdout, one a line.
     #[arg(long)]
     json: bool,
@@ -104,6 +108,13 @@ pub fn run(options: &Options) -> anyhow::Result<Ending> {
         )
         .into());
     }
+    if let Some(scenario) = scenarios.iter().find(|of| options.pcap && !matches!(of.link, Link::Wan(_))) {
+        let (name, link) = (&scenario.name, scenario.link.name());
+        return Err(UsageError(format!(
+            "--pcap: {name} goes over {link}, which has no router to capture at"
+        ))
+        .into());
+    }
     // Read before hours of measuring.
     let baseline = options.baseline.as_deref().map(compare::side).transpose()?;
     let stop = stop_on_signals()?;
@@ -125,8 +136,10 @@ pub fn run(options: &Options) -> anyhow::Result<Ending> {
             calibration: calibration.clone(),
             market_seed: MARKET_SEED,
         };
+        let pcap = options.pcap.then(|| folder.pcap(&scenario.name)).transpose()?;
         let mut screen = Screen::open(&scenario.name, plan);
-        let (results, ended) = execute(scenario, plan, MARKET_SEED, &layout, &stop, &mut screen);
+        let (results, ended) =
+            execute(scenario, plan, MARKET_SEED, &layout, pcap.as_deref(), &stop, &mut screen);
         screen.stage("writing");
         screen.close();
         if results.measurements.is_empty() {

@@ -54,11 +54,12 @@ impl<K: Connector> Driver<K> {
     /// Where the system refuses a timer.
     pub async fn run(&self, round: &Round, schedule: &Schedule) -> std::io::Result<Outcome> {
         let slots = self.lanes.len() * self.in_flight;
-        let outcome = Outcome::new().map_err(std::io::Error::other)?;
+        let measured_from = round.start + round.warm_up;
+        let outcome = Outcome::over(measured_from, round.duration).map_err(std::io::Error::other)?;
         let shared = Rc::new(Shared {
             clock: self.clock.clone(),
             round: *round,
-            measured_from: round.start + round.warm_up,
+            measured_from,
             arrivals: Queue::new(waiting_max(round), slots),
             slots: (0..slots).map(|_| SlotWatch::default()).collect(),
             outcome: RefCell::new(outcome),

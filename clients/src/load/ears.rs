@@ -84,15 +84,16 @@ impl Ears {
             .collect();
         let subscribers = self.subscribers.get();
         self.live.clear();
+        let measured_from = round.start + round.warm_up;
         *self.round.borrow_mut() = Some(Heard {
             round: *round,
-            measured_from: round.start + round.warm_up,
+            measured_from,
             first_sequence: emission.first_sequence,
             seen: vec![false; expected.len() * subscribers],
             next: vec![0; subscribers],
             outstanding: expected.len() * subscribers,
             expected,
-            outcome: Outcome::new().map_err(io::Error::other)?,
+            outcome: Outcome::over(measured_from, round.duration).map_err(io::Error::other)?,
         });
         self.clock.timer(END_PRECISION)
     }
@@ -185,7 +186,7 @@ impl Heard {
         for seen in self.seen.chunks(self.expected.len().max(1)) {
             for ((scheduled, _), _) in self.expected.iter().zip(seen).filter(|(_, seen)| !**seen) {
                 if *scheduled >= self.measured_from {
-                    self.outcome.record_missed(self.round.time_out);
+                    self.outcome.record_missed(*scheduled, self.round.time_out);
                 }
             }
         }

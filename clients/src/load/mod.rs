@@ -4,6 +4,7 @@
 //! `response = lag + wait + service`: *response* = done − scheduled, *lag* = picked up − scheduled (the engine's
 //! own lateness), *wait* = sent − picked up (no free slot or connection), *service* = done − sent.
 
+pub mod course;
 mod driver;
 mod ears;
 mod engine;

@@ -6,6 +6,7 @@ use std::time::Duration;
 use clock::Mono;
 use hdrhistogram::Histogram;
 
+use super::course::Course;
 use crate::Failure;
 
 /// Nanoseconds that a histogram can hold: from 1 ns to 10 minutes, to three significant digits.
@@ -89,6 +90,8 @@ pub struct Outcome {
     pub out_of_order: u64,
     /// From the start of the measuring to the last reply.
     pub elapsed: Duration,
+    /// The same by when it was due.
+    pub course: Course,
     /// What came of the ticks that were pushed beside the calls: the calls of a session.
     pub ticks: Option<Box<Outcome>>,
 }
@@ -111,8 +114,17 @@ impl Outcome {
             duplicates: 0,
             out_of_order: 0,
             elapsed: Duration::ZERO,
+            course: Course::default(),
             ticks: None,
         })
+    }
+
+    /// Nothing yet, of a stretch of measured time.
+    ///
+    /// # Errors
+    /// As [`Histograms::new`].
+    pub(super) fn over(from: Mono, duration: Duration) -> Result<Outcome, hdrhistogram::CreationError> {
+        Ok(Outcome { course: Course::over(from, duration), ..Outcome::new()? })
     }
 
     /// All failures.
@@ -130,6 +142,7 @@ impl Outcome {
         self.late_replies += other.late_replies;
         self.duplicates += other.duplicates;
         self.out_of_order += other.out_of_order;
+        self.course.merge(&other.course);
         match (&mut self.ticks, &other.ticks) {
             (Some(mine), Some(theirs)) => mine.merge(theirs),
             (None, Some(theirs)) => self.ticks = Some(theirs.clone()),
@@ -146,9 +159,10 @@ impl Outcome {
 
     /// Records a pushed event that never came. Nobody knows whether and when it was emitted: it stands in the response
     /// distribution alone, at the time-out.
-    pub(super) fn record_missed(&mut self, time_out: Duration) {
+    pub(super) fn record_missed(&mut self, due: Mono, time_out: Duration) {
         self.arrivals += 1;
         record(&mut self.histograms.response, clock::nanos(time_out));
+        self.course.record(due, clock::nanos(time_out), true);
         *self.failed.entry(Failure::Missed).or_default() += 1;
     }
 
@@ -166,10 +180,13 @@ impl Outcome {
             (None, Some(sent)) => {
                 self.ok += 1;
                 record(&mut self.histograms.response, response);
+                self.course.record(times.scheduled, response, false);
                 record(&mut self.histograms.service, times.done.nanos_since(sent));
             }
             (failure, _) => {
-                record(&mut self.histograms.response, response.max(clock::nanos(time_out)));
+                let response = response.max(clock::nanos(time_out));
+                record(&mut self.histograms.response, response);
+                self.course.record(times.scheduled, response, true);
                 *self.failed.entry(failure.unwrap_or(Failure::Dropped)).or_default() += 1;
             }
         }

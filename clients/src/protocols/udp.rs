@@ -15,7 +15,7 @@ use tokio::io::ReadBuf;
 use tokio::net::UdpSocket;
 
 use crate::connection::{CallError, Connector};
-use crate::multiplex::{Multiplexed, Wire};
+use crate::multiplex::{Multiplexed, RENEWALS_A_LEASE, Wire};
 
 /// Bytes that the kernel is asked to hold of what has arrived and is not read; it gives what `net.core.rmem_max` allows.
 const RECEIVE_BUFFER_BYTES: usize = 4 << 20;
@@ -107,7 +107,7 @@ async fn prove(socket: &UdpSocket) -> Result<(), CallError> {
 type Timer = std::pin::Pin<Box<dyn Future<Output = ()>>>;
 
 fn hello_timer() -> Timer {
-    Box::pin(clock::pause(LEASE / 3))
+    Box::pin(clock::pause(LEASE / RENEWALS_A_LEASE))
 }
 
 /// Frames in datagrams.
@@ -160,14 +160,62 @@ impl Wire for UdpWire {
     }
 
     fn poll_receive(&mut self, context: &mut Context<'_>) -> Poll<Result<Frame, CallError>> {
-        let mut datagram = [0; DATAGRAM_BYTES_MAX];
-        let mut buffer = ReadBuf::new(&mut datagram);
-        let received = ready!(self.socket.poll_recv(context, &mut buffer));
-        Poll::Ready(match received {
-            Ok(()) => {
-                Frame::from_datagram(buffer.filled()).map_err(|error| CallError::Protocol(error.to_string()))
+        loop {
+            let mut datagram = [0; DATAGRAM_BYTES_MAX];
+            let mut buffer = ReadBuf::new(&mut datagram);
+            ready!(self.socket.poll_recv(context, &mut buffer))
+                .map_err(|error| CallError::from_io(&error))?;
+            let frame = Frame::from_datagram(buffer.filled());
+            let frame = frame.map_err(|error| CallError::Protocol(error.to_string()))?;
+            if frame.kind != Kind::Challenge {
+                return Poll::Ready(Ok(frame));
             }
-            Err(error) => Err(CallError::from_io(&error)),
-        })
+            // It has forgotten this address: too many Hellos in a row were lost.
+            self.push(0, Kind::Hello, &frame.payload);
+            context.waker().wake_by_ref();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proto::Operation;
+    use proto::v1::QuoteRequest;
+
+    use super::*;
+    use crate::connection::Connection as _;
+
+    /// A server that forgets, and answers a call once it knows again who calls.
+    #[test]
+    fn who_is_forgotten_proves_itself_again() {
+        let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+        socket.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+        let address = socket.local_addr().unwrap();
+        let serving = std::thread::spawn(move || {
+            let mut heard = Vec::new();
+            let mut bytes = [0; DATAGRAM_BYTES_MAX];
+            for answer in [(Kind::Welcome, &b""[..]), (Kind::Challenge, b"a cookie"), (Kind::Welcome, b"")] {
+                let (received, from) = socket.recv_from(&mut bytes).unwrap();
+                let frame = Frame::from_datagram(&bytes[..received]).unwrap();
+                heard.push((frame.kind, frame.payload.clone()));
+                let mut datagram = BytesMut::new();
+                frame::put_encoded(&mut datagram, 0, answer.0, answer.1);
+                socket.send_to(&datagram, from).unwrap();
+            }
+            heard
+        });
+        let runtime = crate::local_runtime().unwrap();
+        runtime.block_on(async {
+            let connector = UdpConnector { address, proves_itself: true };
+            let connection = connector.connect().await.unwrap();
+            let quote = Operation::Quote(QuoteRequest { symbol: "AAAA".to_owned() });
+            let prepared = connection.prepare(&quote).unwrap();
+            // It is lost on who does not know the caller; the proof goes out all the same.
+            let _ = clock::limit(Duration::from_millis(200), connection.call(&prepared)).await;
+        });
+        let heard = serving.join().unwrap();
+        assert_eq!(heard[0], (Kind::Hello, Bytes::from_static(&[0; 8])));
+        assert_eq!(heard[1].0, Kind::QuoteRequest);
+        assert_eq!(heard[2], (Kind::Hello, Bytes::from_static(b"a cookie")));
     }
 }

@@ -12,7 +12,7 @@ pub struct LinkError(String);
 
 /// What can be said of a link, for help and errors.
 const SETTINGS: &str = "rtt=80ms, delay=40ms, jitter=2ms (or uniform:2ms, normal:2ms), loss=1%, bursts=1%/25%/50% (begin, end, \
-                        lost in one), duplicates=1%, reordered=1%:5ms, rate=20Mbit/s, queue=256KB, mtu=1400, cut; one way with \
+                        lost in one), duplicates=1%, reordered=1%:5ms, rate=20Mbit/s, queue=256KB, mtu=1400, cut, mended; one way with \
                         up. or down. before it";
 
 /// Reads a link: the words change `base`, or the profile that the first of them names; later words win.
@@ -37,6 +37,23 @@ pub fn parse(text: &str, base: Option<Link>) -> Result<Link, LinkError> {
         change(&mut link, word)?;
     }
     Ok(link)
+}
+
+/// Reads changes of a link at times, such as `5s loss=10%`: each is of the link as the one before it left it.
+///
+/// # Errors
+/// Where one is no time and change, with what there is.
+pub fn parse_changes(changes: &[String], mut link: Link) -> Result<Vec<(Duration, Link)>, LinkError> {
+    let mut times = Vec::with_capacity(changes.len());
+    for change in changes {
+        let (time, words) = change.split_once(' ').unwrap_or((change, ""));
+        let wrong = |error: String| LinkError(format!("'{change}': {error}"));
+        let after = duration(time)
+            .map_err(|error| wrong(format!("write TIME CHANGES, such as '5s loss=10%' ({error})")))?;
+        link = parse(words, Some(link)).map_err(|error| wrong(error.0))?;
+        times.push((after, link));
+    }
+    Ok(times)
 }
 
 fn names() -> String {
@@ -70,6 +87,7 @@ fn change(link: &mut Link, word: &str) -> Result<(), LinkError> {
             "queue" => way.queue_bytes = bytes(value).map_err(bad)?,
             "mtu" => way.mtu = mtu(value).map_err(bad)?,
             "cut" => way.down = true,
+            "mended" => way.down = false,
             _ => {
                 let message =
                     format!("no link and no setting of one; links: {}; settings: {SETTINGS}", names());

@@ -21,7 +21,7 @@ use std::time::Duration;
 use clock::Mono;
 
 use crate::hosts::{Host, HostError};
-pub use grammar::{LinkError, parse};
+pub use grammar::{LinkError, parse, parse_changes};
 pub use profiles::{PROFILES, Profile};
 use router::Router;
 pub use router::RouterCount;
