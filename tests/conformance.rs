@@ -15,8 +15,8 @@ use servers::MarketConfig;
 use servers::background::Background;
 use servers::tls::Identity;
 
-fn serve(transport: Transport, identity: &Arc<Identity>, config: MarketConfig) -> Background {
-    Background::over(transport, identity, MarketConfig { ticks_per_s: 200.0, ..config }).unwrap()
+fn serve(transport: Transport, identity: &Arc<Identity>, config: &MarketConfig) -> Background {
+    Background::over(transport, identity, MarketConfig { ticks_per_s: 200.0, ..config.clone() }).unwrap()
 }
 
 /// Every carriage that goes over a transport.
@@ -62,12 +62,12 @@ fn every_carriage() -> Vec<Carriage> {
     all
 }
 
-fn serve_plain(config: MarketConfig) -> Background {
+fn serve_plain(config: &MarketConfig) -> Background {
     serve(Transport::Plain, &Identity::generate(&[]).map(Arc::new).unwrap(), config)
 }
 
 fn assert_conformance(config: &MarketConfig) {
-    let servers = serve_plain(config.clone());
+    let servers = serve_plain(config);
     for carriage in carriages(false, Transport::Plain) {
         assert_cases(carriage, servers.address(carriage.protocol()).unwrap());
     }
@@ -99,7 +99,7 @@ fn also_over_tls_and_quic() {
     for (transport, all) in
         [(Transport::Tls, &over_tls[..]), (Transport::Quic, &[full(TlsVersion::Tls13), early])]
     {
-        let servers = serve(transport, &identity, MarketConfig::default());
+        let servers = serve(transport, &identity, &MarketConfig::default());
         for carriage in carriages(true, transport) {
             for options in all {
                 let tls = Tls::to_market(*options, identity.root()).unwrap();
@@ -120,7 +120,7 @@ fn also_when_the_handler_waits() {
 
 #[test]
 fn another_data_set_fails_the_cases() {
-    let servers = serve_plain(MarketConfig { seed: 43, ..MarketConfig::default() });
+    let servers = serve_plain(&MarketConfig { seed: 43, ..MarketConfig::default() });
     let results = Carriage::Tcp.visit(servers.address(Protocol::Tcp).unwrap(), Check(Protocol::Tcp));
     assert!(results.iter().any(|result| result.failure.is_some()), "a wrong reply was taken for a right one");
 }

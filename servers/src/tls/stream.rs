@@ -74,10 +74,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> TlsStream<S> {
         if let Poll::Ready(Err(error)) = sent {
             return Poll::Ready(Err(error));
         }
-        if !self.session.is_handshaking() && !self.shaken.swap(true, Ordering::Relaxed) {
-            if let Some(writer) = self.writer.take() {
-                writer.wake();
-            }
+        if !self.session.is_handshaking()
+            && !self.shaken.swap(true, Ordering::Relaxed)
+            && let Some(writer) = self.writer.take()
+        {
+            writer.wake();
         }
         Poll::Ready(Ok(()))
     }
