@@ -8,6 +8,7 @@ mod graphql;
 mod grpc;
 mod raw_websocket;
 mod rest;
+mod secure;
 mod sse;
 mod stalled;
 mod tcp;
