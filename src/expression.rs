@@ -45,7 +45,8 @@ pub enum Figure {
     BytesPerCall,
     /// The share of arrivals that failed.
     Failed,
-    /// The share of arrivals that were done so many µs after they were due; what failed is not among them.
+    /// The share of arrivals that were done so many µs after they were due, less than the time-out; what failed stands at the time-out
+    /// or more, and is not among them.
     Within(f64),
     /// Calls that succeeded per second.
     RatePerS,
@@ -150,7 +151,8 @@ impl Figure {
         self.is_share() || matches!(self, Figure::Time(Distribution::Response, _))
     }
 
-    fn is_share(self) -> bool {
+    /// Whether it is a share of all arrivals.
+    pub fn is_share(self) -> bool {
         matches!(self, Figure::Failed | Figure::Within(_))
     }
 

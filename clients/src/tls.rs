@@ -47,7 +47,7 @@ pub enum TlsVersion {
 /// Whose certificates are believed.
 #[derive(Debug, Clone)]
 pub enum Trust {
-    /// Those under these roots, in DER.
+    /// Those under these roots, in DER, of which one at least must be a certificate.
     Roots(Vec<Vec<u8>>),
     /// Anybody's: the connection is encrypted, and it is not known to whom.
     Anybody,
@@ -83,8 +83,10 @@ impl Tls {
         let mut config = match trust {
             Trust::Roots(roots) => {
                 let mut store = RootCertStore::empty();
-                for root in roots {
-                    store.add(CertificateDer::from(root.clone())).map_err(|error| wrong(&error))?;
+                let (added, _ignored) = store
+                    .add_parsable_certificates(roots.iter().map(|root| CertificateDer::from(root.clone())));
+                if added == 0 {
+                    return Err(CallError::Protocol("TLS: there is no root certificate to trust".to_owned()));
                 }
                 builder.with_root_certificates(store).with_no_client_auth()
             }

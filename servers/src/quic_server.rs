@@ -1,4 +1,5 @@
-//! The accept loop of every server on QUIC: as `accept` is for TCP, with the same bounds, windows and time-outs.
+//! The accept loop of every server on QUIC: as `accept` is for TCP, with the same windows and time-outs, and the same bound on
+//! connections. What is bounded of one TCP connection is bounded of one stream here, and streams are bounded as calls are.
 
 use std::future::Future;
 use std::io;
@@ -95,10 +96,14 @@ where
                 () = stalled => tracing::debug!("closed a connection that did not shake hands"),
                 () = abandon.cancelled() => tracing::debug!("dropped a connection that did not drain"),
             }
+            // What was said last is sent when others have had their turn; a peer who goes first need not be waited for.
+            let _ = clock::limit(GOODBYE_TIME_MAX, connection.closed()).await;
             connection.close(DONE, b"");
             drop(place);
         });
     }
+    // Nobody new.
+    endpoint.set_server_config(None);
     connections.close();
     if clock::limit(limits.drain_time_max, connections.wait()).await.is_err() {
         abandon.cancel();

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Record;
 use crate::scenario::{Claim, Rule, Test};
-use crate::statistics::{ROUNDS_FOR_A_VERDICT, Ratio, paired_ratio};
+use crate::statistics::{ROUNDS_FOR_A_VERDICT, Ratio, paired_ratio, ratio_to_value};
 
 /// The share of failed calls above which a contender is not compared.
 pub(crate) const FAILED_SHARE_MAX: f64 = 0.01;
@@ -50,21 +50,25 @@ impl VerdictWord {
 /// Judges a claim.
 pub(super) fn judge(record: &Record, claim: &Claim) -> Verdict {
     let Claim { contender, condition, test, .. } = claim;
-    let (pairs, withheld) = match test {
+    let (ratio, withheld) = match test {
         Test::Compared { metric, against, .. } => (
-            record.paired_figures(contender, against, condition, *metric),
+            paired_ratio(&record.paired_figures(contender, against, condition, *metric)),
             withheld(record, &[contender, against], condition),
         ),
         Test::Absolute { holds } => {
             let cell = record.cell(contender, condition);
             let figures = cell.map(|cell| record.figures(cell, holds.figure)).unwrap_or_default();
-            let pairs = figures.into_values().map(|figure| (figure, holds.limit())).collect();
+            let figures: Vec<f64> = figures.into_values().collect();
+            let ratio = if holds.figure.is_share() {
+                ratio_to_value(&figures, holds.limit())
+            } else {
+                paired_ratio(&figures.iter().map(|figure| (*figure, holds.limit())).collect::<Vec<_>>())
+            };
             // What failed is what such a figure is about: it is not withheld for it.
             let judged: &[&str] = if holds.figure.counts_failures() { &[] } else { &[contender] };
-            (pairs, self::withheld(record, judged, condition))
+            (ratio, self::withheld(record, judged, condition))
         }
     };
-    let ratio = paired_ratio(&pairs);
     let (verdict, because) = match withheld {
         Some(because) => (VerdictWord::Undecided, because),
         None => decide(claim, ratio.as_ref(), record.noun()),

@@ -77,20 +77,22 @@ pub(super) struct Along<'a> {
     pub(super) words: &'a str,
     /// Where it begins.
     pub(super) from: f64,
+    /// Where it ends; at the last point where nothing is said.
+    pub(super) to: Option<f64>,
     /// What happened when: a mark each.
     pub(super) marks: &'a [(f64, String)],
 }
 
 /// By rounds, from the first.
-pub(super) const ROUNDS: Along<'static> = Along { words: "round", from: 1.0, marks: &[] };
+pub(super) const ROUNDS: Along<'static> = Along { words: "round", from: 1.0, to: None, marks: &[] };
 
 /// Draws response times along rounds, or along a round's own time. A hollow marker is a measurement that does not count.
 pub(super) fn time_line(curves: &[Curve], along: Along<'_>, size: Size, title: &str) -> String {
     let points = || curves.iter().flat_map(|curve| curve.points.iter());
     let (low, high) =
         points().fold((f64::MAX, 0.0_f64), |(low, high), point| (low.min(point.1), high.max(point.1)));
-    let last = points().fold(0.0_f64, |last, point| last.max(point.0));
-    if high <= 0.0 || last < along.from + 1.0 {
+    let last = along.to.unwrap_or_else(|| points().fold(0.0_f64, |last, point| last.max(point.0)));
+    if high <= 0.0 || last <= along.from {
         return String::new();
     }
     let (left, right, top, bottom) = (58.0, size.width - 24.0, 10.0, 190.0);
@@ -187,7 +189,7 @@ mod tests {
         let points = vec![(0.0, 200.0, true), (2.0, 400.0, true)];
         let curve = Curve { name: "a".into(), nth: 0, points, words: "w".into() };
         let marks = [(1.0, "cut".to_owned())];
-        let along = Along { words: "s", from: 0.0, marks: &marks };
+        let along = Along { words: "s", from: 0.0, to: Some(2.0), marks: &marks };
         let svg = time_line(&[curve], along, WIDE, "t");
         assert!(svg.contains(">cut</text>") && svg.contains(r#"aria-label="t. a: w; at 1 cut""#), "{svg}");
     }

@@ -223,7 +223,7 @@ fn condition(record: &Record, name: &str, order: &[&str]) -> ConditionView {
             .collect(),
         percentiles: [draw(WIDE), draw(NARROW)],
         time_line: time_lines(record, &measured, &nth),
-        course: course(&measured, &nth),
+        course: course(record.plan.duration_ms / 1e3, &measured, &nth),
         bars: [draw_bars(WIDE), draw_bars(NARROW)],
         forests: forests(record, name, order),
         aa: aa_lines(record, name),
@@ -271,7 +271,11 @@ fn time_lines(
 }
 
 /// Response times along the measured time, all rounds together, and what changed on the link; nothing where nothing did.
-fn course(measured: &[(usize, &CellPart, &Merged)], nth: &dyn Fn(&CellPart) -> usize) -> [String; 2] {
+fn course(
+    seconds: f64,
+    measured: &[(usize, &CellPart, &Merged)],
+    nth: &dyn Fn(&CellPart) -> usize,
+) -> [String; 2] {
     let changes = measured.first().map(|(_, cell, _)| &cell.changes[..]).unwrap_or_default();
     if changes.is_empty() {
         return Default::default();
@@ -288,7 +292,7 @@ fn course(measured: &[(usize, &CellPart, &Merged)], nth: &dyn Fn(&CellPart) -> u
         words: format!("mean {}", text::micros(merged.response_us.mean)),
     };
     let curves: Vec<Curve> = measured.iter().map(curve).collect();
-    let along = Along { words: "seconds of the measured time", from: 0.0, marks: &marks };
+    let along = Along { words: "seconds of the measured time", from: 0.0, to: Some(seconds), marks: &marks };
     [WIDE, NARROW].map(|size| time_line(&curves, along, size, "Mean response, by when it was due"))
 }
 

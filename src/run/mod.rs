@@ -222,6 +222,9 @@ impl Run<'_> {
         let cells = plan.cells.iter().enumerate().filter(|(_, cell)| cell.not_offered.is_none());
         for (index, cell) in cells {
             let Model::Open { arrivals, rate_per_s } = cell.condition.model else { continue };
+            if !cell.condition.changes.is_empty() {
+                continue;
+            }
             let Some(pair) = pairs.iter_mut().find(|pair| pair.name == cell.contender.name) else { continue };
             self.lay_link(&cell.condition);
             let found = capacity::search(&wanted.objective, rate_per_s, |rate_per_s| {
@@ -249,6 +252,18 @@ impl Run<'_> {
                 Ok(Trial::of(&taken.outcome, rate_per_s, &wanted.objective, taken.client.own_share))
             })?;
             results.capacities.push((index, found));
+        }
+        Ok(())
+    }
+
+    /// Opens the connections that a condition asks for, unless they are open, over its link without its loss: a subscription that is
+    /// lost in a datagram is nobody's to notice, and what is measured begins afterwards.
+    fn connect(&self, pair: &mut Pair, condition: &Condition) -> anyhow::Result<()> {
+        let Link::Wan(link) = self.link(condition) else { return pair.connect(condition.shape).map(drop) };
+        self.place.network.change([(Mono::default(), link.ways.lossless())]);
+        if pair.connect(condition.shape)? {
+            // So that what was sent last has arrived.
+            clock::pause_thread(link.round_trip());
         }
         Ok(())
     }
@@ -309,6 +324,7 @@ impl Run<'_> {
         let condition = &plan.cells[cell].condition;
         // The same schedule for every contender of a round, another in each round.
         let order = self.round(condition, plan.seed.wrapping_add(round as u64));
+        self.connect(pair, condition)?;
         self.lay_link(condition);
         let changes = match self.link(condition) {
             Link::Wan(link) => wan::parse_changes(&condition.changes, *link.ways)?,

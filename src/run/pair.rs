@@ -230,16 +230,17 @@ impl Pair {
         (self.client.pid(), self.server.pid())
     }
 
-    /// Has the client open these connections, unless they are open.
-    pub(super) fn connect(&mut self, shape: Shape) -> anyhow::Result<()> {
-        if self.shape != Some(shape) {
-            self.client.send(&ToClient::Connect { shape })?;
-            match self.client.receive(OPEN_TIME_MAX)? {
-                FromClient::Connected => self.shape = Some(shape),
-                other => bail!("the client of {}: {}", self.name, unexpected(other)),
-            }
+    /// Has the client open these connections, unless they are open; says whether it did.
+    pub(super) fn connect(&mut self, shape: Shape) -> anyhow::Result<bool> {
+        if self.shape == Some(shape) {
+            return Ok(false);
         }
-        Ok(())
+        self.client.send(&ToClient::Connect { shape })?;
+        match self.client.receive(OPEN_TIME_MAX)? {
+            FromClient::Connected => self.shape = Some(shape),
+            other => bail!("the client of {}: {}", self.name, unexpected(other)),
+        }
+        Ok(true)
     }
 
     /// Has the server emit; says what.

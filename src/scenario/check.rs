@@ -1,5 +1,7 @@
 //! The check that the parts of a scenario file fit together: from what is written to what is used.
 
+use std::time::Duration;
+
 use clients::load::Shape;
 use clients::protocols::Carriage;
 use clients::protocols::quic::Streams;
@@ -16,10 +18,12 @@ use super::{
     Test, Workload,
 };
 use crate::capacity::parse_objective;
-use crate::expression::Expression;
+use crate::expression::{Expression, Figure};
 
 /// Rounds, connections and the like: bounds that catch a slip of the finger.
 const ROUNDS_MAX: u32 = 1_000;
+/// A histogram knows a time to three digits: so far below the time-out is below it.
+const WITHIN_OF_TIME_OUT: f64 = 1.01;
 const CONNECTIONS_MAX: usize = 20_000;
 const IN_FLIGHT_MAX: usize = 10_000;
 
@@ -54,7 +58,7 @@ impl Check<'_> {
         contenders.insert(place, twin);
         let condition_names: Vec<String> = conditions.iter().map(|c| c.name.clone()).collect();
         let contender_names: Vec<String> = contenders.iter().map(|c| c.name.clone()).collect();
-        let claim = |claim| self.claim(claim, &condition_names, &contender_names);
+        let claim = |claim| self.claim(claim, &condition_names, &contender_names, workload.time_out);
         let claims = wire.claim.into_iter().map(claim).collect::<Result<Vec<_>, _>>()?;
         Ok(Scenario {
             name: wire.name.into_inner(),
@@ -111,11 +115,12 @@ impl Check<'_> {
         wire: WireClaim,
         conditions: &[String],
         contenders: &[String],
+        time_out: Duration,
     ) -> Result<Claim, ScenarioError> {
         self.known("condition", &wire.condition, conditions)?;
         self.known("contender", &wire.contender, contenders)?;
         let test = match &wire.holds {
-            Some(holds) => self.absolute(&wire, holds)?,
+            Some(holds) => self.absolute(&wire, holds, time_out)?,
             None => self.compared(&wire, contenders)?,
         };
         Ok(Claim {
@@ -128,7 +133,12 @@ impl Check<'_> {
         })
     }
 
-    fn absolute(&self, wire: &WireClaim, holds: &Spanned<String>) -> Result<Test, ScenarioError> {
+    fn absolute(
+        &self,
+        wire: &WireClaim,
+        holds: &Spanned<String>,
+        time_out: Duration,
+    ) -> Result<Test, ScenarioError> {
         let rules = [&wire.holds_below, &wire.holds_above, &wire.same_within];
         let alone = wire.metric.is_none() && wire.against.is_none() && rules.into_iter().all(Option::is_none);
         self.require(
@@ -137,8 +147,16 @@ impl Check<'_> {
             "`holds` names the figure and the value: no metric, against or ratio beside it",
         )?;
         let at = |message: String| ScenarioError::at(self.file, self.text, holds.span(), &message, None);
-        let holds = Expression::parse_absolute(holds.get_ref()).map_err(at)?;
-        Ok(Test::Absolute { holds })
+        let expression = Expression::parse_absolute(holds.get_ref()).map_err(at)?;
+        if let Figure::Within(us) = expression.figure {
+            let right = us * WITHIN_OF_TIME_OUT < time_out.as_nanos() as f64 / 1e3;
+            self.require(
+                holds,
+                right,
+                "`within` takes a time below the time-out, at which what never came is counted",
+            )?;
+        }
+        Ok(Test::Absolute { holds: expression })
     }
 
     fn compared(&self, wire: &WireClaim, contenders: &[String]) -> Result<Test, ScenarioError> {
@@ -255,7 +273,15 @@ impl Check<'_> {
                     let Link::Wan(of) = link.as_ref().unwrap_or(&wire.link) else {
                         return Err(at("only a link with a router changes: give the scenario one, such as link = \"rtt=1ms\""));
                     };
-                    wan::parse_changes(changes.get_ref(), *of.ways).map_err(|error| at(&error.to_string()))?;
+                    let times = wan::parse_changes(changes.get_ref(), *of.ways)
+                        .map_err(|error| at(&error.to_string()))?;
+                    let name = condition.name.get_ref();
+                    for profile in [&wire.quick, &wire.standard, &wire.full] {
+                        let measures = profile.conditions.iter().any(|condition| condition.get_ref() == name);
+                        let duration = profile.duration.get_ref().0;
+                        let right = !measures || times.iter().all(|(after, _)| *after < duration);
+                        self.require(changes, right, "a change after the measured time of a profile is never seen")?;
+                    }
                 }
                 Ok(Condition {
                     name: condition.name.get_ref().clone(),
@@ -443,6 +469,7 @@ mod tests {
     use super::*;
 
     const GOOD: &str = include_str!("../../scenarios/rest-vs-grpc.toml");
+    const OVER_A_LINK: &str = include_str!("../../scenarios/tcp-delivers.toml");
 
     fn error_of(text: &str) -> (String, String) {
         match parse("x.toml", text).unwrap_err() {
@@ -471,15 +498,37 @@ mod tests {
             ("operation = \"quote\"", "operation = \"quote\"\ncandles = 5", "only `history`", ""),
             ("name = \"rest-vs-grpc\"", "name = \"../elsewhere\"", "a-z, 0-9 and -", ""),
             ("rounds = 10", "rounds = 0", "1 to 1 000", ""),
+            ("protocol = \"udp\"", "protocol = \"udp\"\ntls = \"1.3\"", "not carried over TLS", ""),
+            ("protocol = \"grpc\"", "protocol = \"grpc\"\nresume = true", "an option of TLS", ""),
+            (
+                "protocol = \"tcp\"",
+                "protocol = \"tcp\"\ntls = \"1.2\"\nearly_data = true",
+                "resume = true",
+                "",
+            ),
+            ("holds_below = 1.0", "holds_below = 1.0\nholds = \"failed < 1%\"", "no metric", ""),
         ] {
-            assert!(GOOD.contains(right), "{right}");
-            let text = GOOD.replacen(right, wrong, 1);
-            let (message, help) = error_of(&text);
-            assert!(message.contains(said) && help.contains(suggested), "{wrong}: {message} / {help}");
-            let line: usize = message.split(':').nth(1).unwrap().parse().unwrap();
-            let near = text.lines().skip(line.saturating_sub(2)).take(3).collect::<Vec<_>>().join("\n");
-            let last = wrong.lines().last().unwrap();
-            assert!(near.contains(last), "{wrong}: line {line} is not it: {near}");
+            assert_refused(GOOD, right, wrong, said, suggested);
         }
+        for (right, wrong, said) in [
+            ("within.1900ms > 99.99%", "within.2s > 99.99%", "below the time-out"),
+            ("\"1s cut\", \"2s mended\"", "\"1s cut\", \"3s mended\"", "never seen"),
+            ("\"1s cut\", \"2s mended\"", "\"1s cut\", \"2s glued\"", "no setting"),
+            ("protocol = \"quic\"", "protocol = \"quic\"\ntls = \"1.2\"", "TLS 1.3 within"),
+            ("contenders = [\"udp\", \"tcp\"]", "contenders = [\"udp\", \"tpc\"]", "no contender"),
+        ] {
+            assert_refused(OVER_A_LINK, right, wrong, said, "");
+        }
+    }
+
+    fn assert_refused(good: &str, right: &str, wrong: &str, said: &str, suggested: &str) {
+        assert!(good.contains(right), "{right}");
+        let text = good.replacen(right, wrong, 1);
+        let (message, help) = error_of(&text);
+        assert!(message.contains(said) && help.contains(suggested), "{wrong}: {message} / {help}");
+        let line: usize = message.split(':').nth(1).unwrap().parse().unwrap();
+        let near = text.lines().skip(line.saturating_sub(2)).take(3).collect::<Vec<_>>().join("\n");
+        let last = wrong.lines().last().unwrap();
+        assert!(near.contains(last), "{wrong}: line {line} is not it: {near}");
     }
 }

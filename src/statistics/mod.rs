@@ -131,6 +131,20 @@ pub fn mean_with_interval(values: &[f64]) -> Option<(f64, f64)> {
     Some((mean, student(values.len() as f64 - 1.0)?.inverse_cdf(0.975) * error))
 }
 
+/// The mean of a contender's rounds as a ratio to a value, with Student's t intervals of the mean itself: for shares, which may be
+/// nothing in some rounds and have no logarithm then. `None` for fewer than two rounds.
+pub fn ratio_to_value(values: &[f64], value: f64) -> Option<Ratio> {
+    if values.len() < 2 {
+        return None;
+    }
+    let (mean, error) = mean_and_error(values);
+    let t = student(values.len() as f64 - 1.0)?;
+    let [half, half_90] = [0.95, 0.9].map(|level| t.inverse_cdf(f64::midpoint(1.0, level)) * error);
+    let [ratio, low, high, low_90, high_90] =
+        [mean, mean - half, mean + half, mean - half_90, mean + half_90].map(|end| end.max(0.0) / value);
+    Some(Ratio { ratio, low, high, low_90, high_90, n: values.len(), method: Method::StudentT })
+}
+
 /// The slope of the straight line through points, by least squares; 0 for fewer than two.
 pub fn slope(points: &[(f64, f64)]) -> f64 {
     let n = points.len() as f64;
@@ -192,6 +206,16 @@ mod tests {
     fn a_slope_is_the_lines() {
         assert!((slope(&[(1.0, 5.0), (2.0, 7.0), (4.0, 11.0)]) - 2.0).abs() < 1e-12);
         assert!(slope(&[(1.0, 5.0)]).abs() < 1e-12 && slope(&[]).abs() < 1e-12);
+    }
+
+    #[test]
+    fn a_share_is_judged_where_it_is_nothing_too() {
+        let none = ratio_to_value(&[0.0; 10], 0.01).unwrap();
+        assert!(none.high < 1.0 && none.ratio == 0.0 && none.n == 10);
+        // The mean of FEW, 0.156, with scipy's interval of it.
+        let some = ratio_to_value(&FEW, 0.1).unwrap();
+        assert!((some.ratio - 1.56).abs() < 1e-9 && (some.low - 0.933_677_395).abs() < 1e-8);
+        assert!((some.high_90 - 2.061_820_704).abs() < 1e-8 && ratio_to_value(&[0.1], 0.1).is_none());
     }
 
     #[test]

@@ -258,6 +258,12 @@ fn tls(options: &Options, target: &Target) -> anyhow::Result<Option<Tls>> {
             None => Ok(None),
         };
     }
+    if options.http3 && target.scheme != Scheme::Http {
+        return Err(UsageError("--http3 is for https://".to_owned()).into());
+    }
+    if options.tls == TlsName::Tls12 && (options.http3 || target.scheme == Scheme::Quic) {
+        return Err(UsageError("--tls 1.2: QUIC has TLS 1.3 within".to_owned()).into());
+    }
     let version = match options.tls {
         TlsName::Tls12 => TlsVersion::Tls12,
         TlsName::Tls13 => TlsVersion::Tls13,

@@ -236,6 +236,9 @@ impl Signals {
 /// Every protocol that is named, over everything that is asked for and carries it.
 fn parse_protocols(names: &[String], over: &[Over]) -> Result<Served, UsageError> {
     if names == ["reference"] {
+        if over != [Over::Plain] {
+            return Err(UsageError("`reference` is served in plain text only".to_owned()));
+        }
         return Ok(Served::Reference);
     }
     let protocol = |name: &String| {

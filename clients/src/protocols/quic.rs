@@ -3,10 +3,10 @@
 
 use bytes::BytesMut;
 use proto::encoding::Encoding;
-use proto::frame::{self, Frame};
+use proto::frame::{self, Frame, Kind};
 use proto::v1::SubscribeRequest;
 use proto::{Operation, Protocol, Reply, Transport};
-use quinn::{RecvStream, SendStream};
+use quinn::{ReadToEndError, RecvStream, SendStream};
 use tokio::io::Join;
 
 use crate::connection::{CallError, Connection, Connector, Unsupported};
@@ -94,9 +94,21 @@ impl Connection for QuicConnection {
         sender.write_all(&request).await.map_err(|error| broken(&error))?;
         // It cannot be finished already.
         let _ = sender.finish();
-        let reply = receiver.read_to_end(BODY_BYTES_MAX).await.map_err(|error| broken(&error))?;
-        match Frame::take(&mut BytesMut::from(&reply[..]), BODY_BYTES_MAX) {
-            Ok(Some(frame)) => decode_reply(&frame, Encoding::Protobuf),
+        let reply = receiver.read_to_end(BODY_BYTES_MAX).await.map_err(|error| match error {
+            ReadToEndError::TooLong => {
+                CallError::Limit(format!("a reply of more than {BODY_BYTES_MAX} bytes"))
+            }
+            ReadToEndError::Read(error) => broken(&error),
+        })?;
+        let mut reply = BytesMut::from(&reply[..]);
+        match Frame::take(&mut reply, BODY_BYTES_MAX) {
+            // Id 0 is the stream's own: why it was broken off.
+            Ok(Some(frame)) if reply.is_empty() && (frame.id == ONLY || frame.kind == Kind::Fault) => {
+                decode_reply(&frame, Encoding::Protobuf)
+            }
+            Ok(Some(frame)) => {
+                Err(CallError::Protocol(format!("an answer to call {}, or more than one", frame.id)))
+            }
             Ok(None) => Err(CallError::Protocol("the stream ended within a frame".to_owned())),
             Err(error) => Err(CallError::Protocol(error.to_string())),
         }

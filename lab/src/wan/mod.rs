@@ -42,6 +42,19 @@ pub struct Link {
 }
 
 impl Link {
+    /// The same, without loss, doubles, packets held back or a cut.
+    #[must_use]
+    pub fn lossless(self) -> Link {
+        let [up, down] = [self.up, self.down].map(|way| Way {
+            loss: way::Loss::Independent(0.0),
+            duplicates: 0.0,
+            reordered: 0.0,
+            down: false,
+            ..way
+        });
+        Link { up, down }
+    }
+
     /// A link with these largest packets and nothing else of this one: no delay, no loss, no rate.
     #[must_use]
     pub fn cleared(self) -> Link {
