@@ -2,13 +2,11 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::pin::Pin;
-use std::task::{Context, Poll};
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
+use tokio_util::either::Either;
 
 use crate::connection::CallError;
 use crate::tls::Tls;
@@ -35,14 +33,14 @@ impl Endpoint {
         let failed = |error: io::Error| CallError::from_io(&error);
         let stream = TcpStream::connect(self.address).await.map_err(failed)?;
         stream.set_nodelay(true).map_err(failed)?;
-        let Some(tls) = &self.tls else { return Ok(Stream::Plain(stream)) };
+        let Some(tls) = &self.tls else { return Ok(Either::Left(stream)) };
         let connector = TlsConnector::from(tls.config.clone()).early_data(tls.early_data);
         let stream = connector
             .with_alpn(alpn.iter().map(|name| name.to_vec()).collect())
             .connect(tls.server_name.clone(), stream)
             .await
             .map_err(failed)?;
-        Ok(Stream::Secure(Box::new(stream)))
+        Ok(Either::Right(Box::new(stream)))
     }
 
     /// The scheme of URIs that name it in HTTP.
@@ -51,72 +49,8 @@ impl Endpoint {
     }
 }
 
-/// A connection as protocols read and write it. What is written over TLS must be flushed.
-#[derive(Debug)]
-pub enum Stream {
-    /// In plain text.
-    Plain(TcpStream),
-    /// Over TLS.
-    Secure(Box<TlsStream<TcpStream>>),
-}
-
-impl AsyncRead for Stream {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        match &mut *self {
-            Stream::Plain(stream) => Pin::new(stream).poll_read(context, buffer),
-            Stream::Secure(stream) => Pin::new(stream).poll_read(context, buffer),
-        }
-    }
-}
-
-impl AsyncWrite for Stream {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        match &mut *self {
-            Stream::Plain(stream) => Pin::new(stream).poll_write(context, bytes),
-            Stream::Secure(stream) => Pin::new(stream).poll_write(context, bytes),
-        }
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        slices: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        match &mut *self {
-            Stream::Plain(stream) => Pin::new(stream).poll_write_vectored(context, slices),
-            Stream::Secure(stream) => Pin::new(stream).poll_write_vectored(context, slices),
-        }
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        match self {
-            Stream::Plain(stream) => stream.is_write_vectored(),
-            Stream::Secure(stream) => stream.is_write_vectored(),
-        }
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match &mut *self {
-            Stream::Plain(stream) => Pin::new(stream).poll_flush(context),
-            Stream::Secure(stream) => Pin::new(stream).poll_flush(context),
-        }
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match &mut *self {
-            Stream::Plain(stream) => Pin::new(stream).poll_shutdown(context),
-            Stream::Secure(stream) => Pin::new(stream).poll_shutdown(context),
-        }
-    }
-}
+/// A connection as protocols read and write it: in plain text, or over TLS, in which what is written must be flushed.
+pub type Stream = Either<TcpStream, Box<TlsStream<TcpStream>>>;
 
 #[cfg(test)]
 mod tests {
@@ -145,7 +79,7 @@ mod tests {
             let mut reply = [0; 15];
             stream.read_exact(&mut reply).await.unwrap();
             assert_eq!(&reply[4..], b"\x00\x00\x00\x07\x81\x0a\x04AAAA");
-            let Stream::Secure(stream) = stream else { panic!("not over TLS") };
+            let Either::Right(stream) = stream else { panic!("not over TLS") };
             let session = stream.get_ref().1;
             seen.push((session.handshake_kind().unwrap(), session.is_early_data_accepted()));
         }

@@ -1,6 +1,6 @@
 //! HTTP/3 on QUIC, for requests whose replies are taken whole.
 
-use bytes::{Buf as _, Bytes, BytesMut};
+use bytes::{Buf as _, Bytes};
 use h3::client::SendRequest;
 use h3::error::StreamError;
 use http::{HeaderValue, Request, Response, header};
@@ -8,7 +8,7 @@ use quinn::Connection;
 
 use crate::connection::CallError;
 use crate::endpoint::Endpoint;
-use crate::http_client::{BODY_BYTES_MAX, HttpRequest, in_full};
+use crate::http_client::{HttpRequest, WholeBody, in_full};
 use crate::quic_client;
 
 /// One HTTP/3 connection.
@@ -52,23 +52,13 @@ impl Http3Connection {
         }
         stream.finish().await?;
         let head = stream.recv_response().await?;
-        let (mut first, mut rest) = (Bytes::new(), BytesMut::new());
+        let mut whole = WholeBody::default();
         while let Some(mut data) = stream.recv_data().await? {
-            let data = data.copy_to_bytes(data.remaining());
-            if first.is_empty() {
-                first = data;
-                continue;
-            }
-            if rest.is_empty() {
-                rest.extend_from_slice(&first);
-            }
-            rest.extend_from_slice(&data);
-            if rest.len() > BODY_BYTES_MAX {
-                return Ok(Err(CallError::Limit(format!("a reply of more than {BODY_BYTES_MAX} bytes"))));
+            if let Err(error) = whole.add(data.copy_to_bytes(data.remaining())) {
+                return Ok(Err(error));
             }
         }
-        let body = if rest.is_empty() { first } else { rest.freeze() };
-        Ok(Ok(head.map(|()| body)))
+        Ok(Ok(head.map(|()| whole.bytes())))
     }
 
     pub(crate) fn is_open(&self) -> bool {

@@ -328,24 +328,42 @@ pub(crate) fn escape_all(texts: &[String]) -> String {
 }
 
 async fn collect(mut body: Incoming) -> Result<Bytes, CallError> {
-    let mut first = Bytes::new();
-    let mut rest = BytesMut::new();
+    let mut whole = WholeBody::default();
     while let Some(frame) = body.frame().await {
-        let Ok(data) = frame.map_err(|error| failure(&error))?.into_data() else { continue };
-        if first.is_empty() {
-            // Most replies come in one piece, which is then not copied.
-            first = data;
-            continue;
-        }
-        if rest.is_empty() {
-            rest.extend_from_slice(&first);
-        }
-        rest.extend_from_slice(&data);
-        if rest.len() > BODY_BYTES_MAX {
-            return Err(CallError::Limit(format!("a reply of more than {BODY_BYTES_MAX} bytes")));
+        if let Ok(data) = frame.map_err(|error| failure(&error))?.into_data() {
+            whole.add(data)?;
         }
     }
-    Ok(if rest.is_empty() { first } else { rest.freeze() })
+    Ok(whole.bytes())
+}
+
+/// A reply's body, as its pieces come.
+#[derive(Default)]
+pub(crate) struct WholeBody {
+    /// Most replies come in one piece, which is then not copied.
+    first: Bytes,
+    rest: BytesMut,
+}
+
+impl WholeBody {
+    pub(crate) fn add(&mut self, data: Bytes) -> Result<(), CallError> {
+        if self.first.is_empty() {
+            self.first = data;
+            return Ok(());
+        }
+        if self.rest.is_empty() {
+            self.rest.extend_from_slice(&self.first);
+        }
+        self.rest.extend_from_slice(&data);
+        if self.rest.len() > BODY_BYTES_MAX {
+            return Err(CallError::Limit(format!("a reply of more than {BODY_BYTES_MAX} bytes")));
+        }
+        Ok(())
+    }
+
+    pub(crate) fn bytes(self) -> Bytes {
+        if self.rest.is_empty() { self.first } else { self.rest.freeze() }
+    }
 }
 
 /// What an error of hyper's means for a call.

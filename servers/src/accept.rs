@@ -11,6 +11,7 @@ use rustls::ServerConfig;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
+use tokio_util::either::Either;
 use tokio_util::task::TaskTracker;
 
 use crate::tls::TlsStream;
@@ -73,7 +74,7 @@ pub(crate) async fn accept<S, F>(
             tracing::debug!("TCP_NODELAY refused: {error}");
         }
         let (watched, progress) = Watched::new(stream);
-        let stream = match Stream::new(watched, listener.tls.as_ref(), &progress) {
+        let stream = match secured(watched, listener.tls.as_ref(), &progress) {
             Ok(stream) => stream,
             Err(error) => {
                 tracing::warn!("no TLS for a connection: {error}");
@@ -201,86 +202,20 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
     }
 }
 
-/// A connection as protocols read and write it.
-#[derive(Debug)]
-pub(crate) enum Stream {
-    /// In plain text.
-    Plain(Watched<TcpStream>),
-    /// Over TLS.
-    Secure(Box<TlsStream<Watched<TcpStream>>>),
-}
+/// A connection as protocols read and write it: in plain text, or over TLS.
+pub(crate) type Stream = Either<Watched<TcpStream>, Box<TlsStream<Watched<TcpStream>>>>;
 
-impl Stream {
-    fn new(
-        watched: Watched<TcpStream>,
-        tls: Option<&Arc<ServerConfig>>,
-        progress: &Progress,
-    ) -> io::Result<Stream> {
-        let Some(config) = tls else {
-            progress.shaken.store(true, Ordering::Relaxed);
-            return Ok(Stream::Plain(watched));
-        };
-        let stream = TlsStream::new(watched, config, Arc::clone(&progress.shaken))?;
-        Ok(Stream::Secure(Box::new(stream)))
-    }
-}
-
-impl AsyncRead for Stream {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        match &mut *self {
-            Stream::Plain(stream) => Pin::new(stream).poll_read(context, buffer),
-            Stream::Secure(stream) => Pin::new(stream).poll_read(context, buffer),
-        }
-    }
-}
-
-impl AsyncWrite for Stream {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        match &mut *self {
-            Stream::Plain(stream) => Pin::new(stream).poll_write(context, bytes),
-            Stream::Secure(stream) => Pin::new(stream).poll_write(context, bytes),
-        }
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        slices: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        match &mut *self {
-            Stream::Plain(stream) => Pin::new(stream).poll_write_vectored(context, slices),
-            Stream::Secure(stream) => Pin::new(stream).poll_write_vectored(context, slices),
-        }
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        match self {
-            Stream::Plain(stream) => stream.is_write_vectored(),
-            Stream::Secure(stream) => stream.is_write_vectored(),
-        }
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match &mut *self {
-            Stream::Plain(stream) => Pin::new(stream).poll_flush(context),
-            Stream::Secure(stream) => Pin::new(stream).poll_flush(context),
-        }
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match &mut *self {
-            Stream::Plain(stream) => Pin::new(stream).poll_shutdown(context),
-            Stream::Secure(stream) => Pin::new(stream).poll_shutdown(context),
-        }
-    }
+fn secured(
+    watched: Watched<TcpStream>,
+    tls: Option<&Arc<ServerConfig>>,
+    progress: &Progress,
+) -> io::Result<Stream> {
+    let Some(config) = tls else {
+        progress.shaken.store(true, Ordering::Relaxed);
+        return Ok(Either::Left(watched));
+    };
+    let stream = TlsStream::new(watched, config, Arc::clone(&progress.shaken))?;
+    Ok(Either::Right(Box::new(stream)))
 }
 
 #[cfg(test)]
