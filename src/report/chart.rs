@@ -179,6 +179,15 @@ fn name_the_ends(svg: &mut String, lines: &[Line], across: &Axis, up: &Axis, plo
     }
 }
 
+/// Room at the left of a wide chart for the longest of these names.
+pub(super) fn room_for_names<'a>(names: impl Iterator<Item = &'a str>) -> f64 {
+    /// Of a letter of the page's type, on average.
+    const LETTER: f64 = 7.2;
+    const ROOM_MIN: f64 = 130.0;
+    let longest = names.map(|name| name.chars().count()).max().unwrap_or(0);
+    (longest as f64 * LETTER + 14.0).max(ROOM_MIN)
+}
+
 /// Cost per call: two parts, their sum, and its interval.
 pub(super) fn stacked_bars(bars: &[Bar], parts: [&str; 2], size: Size, title: &str) -> String {
     const ROW: f64 = 34.0;
@@ -188,7 +197,7 @@ pub(super) fn stacked_bars(bars: &[Bar], parts: [&str; 2], size: Size, title: &s
         return String::new();
     }
     let narrow = size.width < 500.0;
-    let left = if narrow { 4.0 } else { 130.0 };
+    let left = if narrow { 4.0 } else { room_for_names(bars.iter().map(|bar| &bar.name[..])) };
     let row = if narrow { ROW + 14.0 } else { ROW };
     let size = Size { height: 12.0 + row * bars.len() as f64, ..size };
     let across = Axis::new(0.0, highest, left, size.width - 92.0);

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::chart::{Axis, Size, escape, look, open, ratio_ticks};
+use super::chart::{Axis, Size, escape, look, open, ratio_ticks, room_for_names};
 use crate::statistics::Ratio;
 use crate::text;
 
@@ -25,7 +25,8 @@ pub(super) fn forest(rows: &[Row], detectable: Option<f64>, size: Size, title: &
         return String::new();
     }
     let narrow = size.width < 500.0;
-    let (left, step) = if narrow { (8.0, 44.0) } else { (138.0, 28.0) };
+    let (left, step) =
+        if narrow { (8.0, 44.0) } else { (room_for_names(rows.iter().map(|row| &row.name[..])), 28.0) };
     let right = size.width - if narrow { 12.0 } else { 150.0 };
     let ends = rows.iter().flat_map(|row| [row.ratio.low, row.ratio.high, row.ratio.ratio]);
     let spread = ends.map(|end| end.ln().abs()).fold(0.05, f64::max).min(3.0) * 1.08;
