@@ -1,8 +1,10 @@
 //! `calibrate`: what this machine measures, beside what is true.
 
 use std::path::Path;
+use std::time::Duration;
 
 use anyhow::Context as _;
+use clock::Clock;
 use lab::cores::Layout;
 use lab::machine::Machine;
 use lab::wan::Wan;
@@ -20,6 +22,10 @@ pub struct Options {
     /// Protocols (`wirebench list`) and `link`, for the lab's own; everything if nothing is named.
     #[arg(value_name = "PROTOCOL", value_parser = parse_subject)]
     subjects: Vec<Subject>,
+    /// Again and again for so long, ten minutes unless told; of `link` where nothing is named.
+    #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration, num_args = 0..=1,
+          default_missing_value = "10min", require_equals = true)]
+    soak: Option<Duration>,
     /// Keep to this machine's own loopback interface, instead of a cable between two hosts.
     #[arg(long)]
     loopback: bool,
@@ -57,9 +63,11 @@ pub fn calibrate_machine(options: &Options) -> anyhow::Result<Ending> {
             "a debug build would be calibrated, which is not what measures: use --release, or --allow-debug";
         return Err(UsageError(message.to_owned()).into());
     }
-    let whole = options.subjects.is_empty();
+    let soaked = options.soak.is_some() && options.subjects.is_empty();
+    let subjects = if soaked { &[Subject::Link] } else { &options.subjects[..] };
+    let whole = subjects.is_empty();
     let protocols =
-        Protocol::ALL.into_iter().filter(|of| whole || options.subjects.contains(&Subject::Protocol(*of)));
+        Protocol::ALL.into_iter().filter(|of| whole || subjects.contains(&Subject::Protocol(*of)));
     let protocols: Vec<Protocol> = protocols.collect();
     let machine = Machine::read();
     let layout = Layout::of(&machine.cores)?;
@@ -68,19 +76,28 @@ pub fn calibrate_machine(options: &Options) -> anyhow::Result<Ending> {
     }
     // Of everything, what the machine does not allow is left out, and `doctor` says why.
     let with_links = match Wan::build(1, &[], 1) {
-        Ok(_) => whole && !options.loopback || options.subjects.contains(&Subject::Link),
-        Err(error) if options.subjects.contains(&Subject::Link) => return Err(error.into()),
+        Ok(_) => whole && !options.loopback || subjects.contains(&Subject::Link),
+        Err(error) if subjects.contains(&Subject::Link) => return Err(error.into()),
         Err(_) => false,
     };
     let link = if options.loopback { Link::Loopback } else { Link::Cable };
     let seconds = protocols.len() * SECONDS_A_PROTOCOL + usize::from(with_links) * SECONDS_OF_LINKS;
-    eprintln!("calibrating, about {seconds} s in all");
+    let clock = Clock::System;
+    let until = clock.now() + options.soak.unwrap_or_default();
+    match options.soak {
+        Some(span) => eprintln!("calibrating for {}, about {seconds} s at a time", text::about(span)),
+        None => eprintln!("calibrating, about {seconds} s in all"),
+    }
     let mut tell = |told: Told<'_>| match told {
         Told::Begins(protocol) => eprintln!("measuring what is known over {protocol} …"),
         Told::Row(row) if !options.json => println!("{}", line(row)),
         Told::Row(_) => {}
     };
-    let calibration = calibrate(&protocols, &layout, name(&machine), &link, with_links, &mut tell)?;
+    let mut again = || calibrate(&protocols, &layout, name(&machine), &link, with_links, &mut tell);
+    let mut calibration = again()?;
+    while clock.now() < until {
+        calibration.rows.extend(again()?.rows);
+    }
     if options.json {
         println!("{}", serde_json::to_string_pretty(&calibration)?);
     }
