@@ -30,8 +30,11 @@ def check(path):
     measured = [cell for cell in record["cells"] if cell["merged"]]
     not_offered = {cell["contender"] for cell in record["cells"] if not cell["merged"]}
     expected = CONTENDERS[name] | {BASELINE[name] + "-again"}
-    assert {cell["contender"] for cell in measured} == expected or record["void"], measured
-    assert not_offered == ({"sse"} if name == "rest-vs-grpc" else set()) or record["void"], not_offered
+    # On a busy machine every round of a contender can be void: then the record says so.
+    contenders = {cell["contender"] for cell in measured}
+    is_told = record["void"] or any("void" in warning for warning in record["warnings"])
+    assert contenders == expected or (contenders <= expected and is_told), contenders
+    assert not_offered == ({"sse"} if name == "rest-vs-grpc" else set()) or is_told, not_offered
     for cell in measured:
         who, merged = f'{cell["contender"]} {cell["condition"]}', cell["merged"]
         for part in filter(None, [merged, merged["ticks"]]):
