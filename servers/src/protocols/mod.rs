@@ -84,29 +84,16 @@ pub async fn start(
 ) -> io::Result<Running> {
     let Settings { limits, graphiql, carrier } = settings.into();
     let tls = match carrier {
+        Carrier::Quic(identity) => return over_quic(protocol, address, &identity, market, limits, shutdown),
         Carrier::Plain if protocol == Protocol::Udp => {
             let socket = udp::bind(address)?;
             let address = socket.local_addr()?;
             return Ok(Running { address, task: tokio::spawn(udp::serve(socket, market, limits, shutdown)) });
         }
-        Carrier::Quic(identity) => {
-            let alpn = protocol.alpn(Transport::Quic);
-            let endpoint = quic_server::bind(address, &identity, alpn, &limits)?;
-            let address = endpoint.local_addr()?;
-            let task = match protocol {
-                Protocol::Rest => tokio::spawn(rest::serve_http3(endpoint, market, limits, shutdown)),
-                Protocol::Quic => tokio::spawn(quic::serve(endpoint, market, limits, shutdown)),
-                Protocol::QuicDatagram => {
-                    tokio::spawn(quic_datagram::serve(endpoint, market, limits, shutdown))
-                }
-                _ => return Err(not_carried(protocol, Transport::Quic)),
-            };
-            return Ok(Running { address, task });
-        }
         Carrier::Plain => None,
         Carrier::Tls(identity) => Some(identity.over_tcp(protocol.alpn(Transport::Tls))?),
     };
-    let transport = if tls.is_some() { Transport::Tls } else { Transport::Plain };
+    let over = if tls.is_some() { Transport::Tls } else { Transport::Plain };
     let listener = Listener { socket: TcpListener::bind(address).await?, tls };
     let address = listener.socket.local_addr()?;
     let task = match protocol {
@@ -116,9 +103,26 @@ pub async fn start(
         Protocol::Sse => tokio::spawn(sse::serve(listener, market, limits, shutdown)),
         Protocol::WebSocket => tokio::spawn(websocket::serve(listener, market, limits, shutdown)),
         Protocol::Tcp => tokio::spawn(tcp::serve(listener, market, limits, shutdown)),
-        Protocol::Udp | Protocol::Quic | Protocol::QuicDatagram => {
-            return Err(not_carried(protocol, transport));
-        }
+        Protocol::Udp | Protocol::Quic | Protocol::QuicDatagram => return Err(not_carried(protocol, over)),
+    };
+    Ok(Running { address, task })
+}
+
+fn over_quic(
+    protocol: Protocol,
+    address: SocketAddr,
+    identity: &Identity,
+    market: Arc<Market>,
+    limits: Limits,
+    shutdown: Shutdown,
+) -> io::Result<Running> {
+    let endpoint = quic_server::bind(address, identity, protocol.alpn(Transport::Quic), &limits)?;
+    let address = endpoint.local_addr()?;
+    let task = match protocol {
+        Protocol::Rest => tokio::spawn(rest::serve_http3(endpoint, market, limits, shutdown)),
+        Protocol::Quic => tokio::spawn(quic::serve(endpoint, market, limits, shutdown)),
+        Protocol::QuicDatagram => tokio::spawn(quic_datagram::serve(endpoint, market, limits, shutdown)),
+        _ => return Err(not_carried(protocol, Transport::Quic)),
     };
     Ok(Running { address, task })
 }
