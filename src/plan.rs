@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use proto::Protocol;
 use rand::SeedableRng as _;
 use rand::seq::SliceRandom as _;
 use rand_chacha::ChaCha8Rng;
@@ -66,7 +65,7 @@ pub struct Cell {
     pub condition: Condition,
     /// Why the contender cannot be measured there, if it cannot.
     pub not_offered: Option<String>,
-    /// Datagrams over a link that loses some: each round lasts until the last one counts as missed.
+    /// Datagrams over a link that loses or changes: each round lasts until the last one counts as missed.
     pub waits_for_what_is_lost: bool,
 }
 
@@ -133,9 +132,9 @@ impl Plan {
                 cells.push(Cell {
                     contender: contender.clone(),
                     not_offered: not_offered(scenario, contender, &condition),
-                    waits_for_what_is_lost: is_datagrams(contender.carriage.protocol())
-                        && condition.link.as_ref().unwrap_or(&scenario.link).round_trip().is_some()
-                        && (condition.link.is_some() || !condition.changes.is_empty()),
+                    waits_for_what_is_lost: contender.carriage.protocol().message_bytes_max().is_some()
+                        && (condition.link.as_ref().unwrap_or(&scenario.link).loses()
+                            || !condition.changes.is_empty()),
                     condition,
                 });
             }
@@ -223,10 +222,6 @@ impl Plan {
             + searching
             + OVERHEAD_PER_CONTENDER * u32::try_from(self.contenders().len()).unwrap_or(u32::MAX)
     }
-}
-
-fn is_datagrams(protocol: Protocol) -> bool {
-    matches!(protocol, Protocol::Udp | Protocol::QuicDatagram)
 }
 
 fn not_offered(scenario: &Scenario, contender: &Contender, condition: &Condition) -> Option<String> {

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use proto::SERVER_NAME;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{ClientSessionStore, Resumption, Tls12ClientSessionValue, Tls13ClientSessionValue};
 use rustls::crypto::{CryptoProvider, aws_lc_rs, verify_tls12_signature, verify_tls13_signature};
@@ -11,8 +12,6 @@ use rustls::{ClientConfig, DigitallySignedStruct, NamedGroup, RootCertStore, Sig
 
 use crate::connection::CallError;
 
-/// The name that the market's servers prove to have.
-const MARKET_NAME: &str = "localhost";
 /// Tickets of TLS 1.3 that are kept; the oldest go first.
 const TICKETS_MAX: usize = 4_096;
 
@@ -109,7 +108,7 @@ impl Tls {
     /// # Errors
     /// Where that is no certificate, or early data is asked for where there is none.
     pub fn to_market(options: TlsOptions, root: &[u8]) -> Result<Tls, CallError> {
-        Tls::new(options, MARKET_NAME, &Trust::Roots(vec![root.to_vec()]))
+        Tls::new(options, SERVER_NAME, &Trust::Roots(vec![root.to_vec()]))
     }
 }
 

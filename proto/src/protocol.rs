@@ -161,6 +161,9 @@ impl Protocol {
     }
 }
 
+/// The name that the market's servers have in their certificates, and that its clients ask for.
+pub const SERVER_NAME: &str = "localhost";
+
 /// What carries a protocol between two hosts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -7,6 +7,7 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
+use proto::SERVER_NAME;
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, CustomExtension, DnType, ExtendedKeyUsagePurpose,
     IsCa, KeyPair, KeyUsagePurpose, SanType,
@@ -17,9 +18,6 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::server::ServerSessionMemoryCache;
 
 pub(crate) use stream::TlsStream;
-
-/// The name that market servers have in their certificates, beside the addresses.
-pub const SERVER_NAME: &str = "localhost";
 
 /// Bytes of early data that a connection may send, over TCP; QUIC has flow control instead.
 const EARLY_DATA_BYTES_MAX: u32 = 16 << 10;

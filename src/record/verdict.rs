@@ -69,7 +69,7 @@ pub(super) fn judge(record: &Record, claim: &Claim) -> Verdict {
             (ratio, self::withheld(record, judged, condition))
         }
     };
-    let (verdict, because) = match withheld {
+    let (verdict, because) = match withheld.or_else(|| not_measured(record, claim)) {
         Some(because) => (VerdictWord::Undecided, because),
         None => decide(claim, ratio.as_ref(), record.noun()),
     };
@@ -80,6 +80,18 @@ pub(super) fn judge(record: &Record, claim: &Claim) -> Verdict {
 pub(super) fn withheld(record: &Record, contenders: &[&str], condition: &str) -> Option<String> {
     let void = record.void.as_ref().map(|why| format!("the run is void: {why}"));
     void.or_else(|| too_many_failures(record, contenders, condition))
+}
+
+/// Whom the run left out, where it left out somebody.
+fn not_measured(record: &Record, claim: &Claim) -> Option<String> {
+    let Claim { contender, condition, test, .. } = claim;
+    let against = match test {
+        Test::Compared { against, .. } => Some(against),
+        Test::Absolute { .. } => None,
+    };
+    let missing = [Some(contender), against].into_iter().flatten();
+    let mut missing = missing.filter(|name| record.cell(name, condition).is_none());
+    missing.next().map(|name| format!("{name} was not measured under {condition} in this run"))
 }
 
 /// A contender that fails calls is not compared by the cost of those that succeed.

@@ -59,6 +59,11 @@ impl Link {
         }
     }
 
+    /// Whether packets are lost on it, doubled or overtaken.
+    pub fn loses(&self) -> bool {
+        matches!(self, Link::Wan(link) if link.ways.lossless() != *link.ways)
+    }
+
     /// The delay there and back that it was given, if it was.
     pub fn round_trip(&self) -> Option<Duration> {
         match self {

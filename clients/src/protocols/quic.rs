@@ -1,7 +1,7 @@
 //! QUIC: the frames of TCP on streams, a stream for each call or one for all of them. What is lost on one stream holds up no
 //! other; on one stream it holds up all, as on TCP.
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use proto::encoding::Encoding;
 use proto::frame::{self, Frame, Kind};
 use proto::v1::SubscribeRequest;
@@ -100,7 +100,7 @@ impl Connection for QuicConnection {
             }
             ReadToEndError::Read(error) => broken(&error),
         })?;
-        let mut reply = BytesMut::from(&reply[..]);
+        let mut reply = BytesMut::from(Bytes::from(reply));
         match Frame::take(&mut reply, BODY_BYTES_MAX) {
             // Id 0 is the stream's own: why it was broken off.
             Ok(Some(frame)) if reply.is_empty() && (frame.id == ONLY || frame.kind == Kind::Fault) => {
