@@ -1,6 +1,6 @@
 //! The check that the parts of a scenario file fit together: from what is written to what is used.
 
-use std::time::Duration;
+mod claims;
 
 use clients::load::Shape;
 use clients::protocols::Carriage;
@@ -12,18 +12,14 @@ use proto::{Capability, Protocol, Transport};
 use toml::Spanned;
 
 use super::diagnose::nearest;
-use super::wire::{Call, WireCapacity, WireClaim, WireContender, WireProfile, WireScenario, WireWorkload};
+use super::wire::{Call, WireCapacity, WireContender, WireProfile, WireScenario, WireWorkload};
 use super::{
-    CapacitySearch, Claim, Condition, Contender, Link, Profile, Profiles, Rule, Scenario, ScenarioError,
-    Test, Workload,
+    CapacitySearch, Condition, Contender, Link, Profile, Profiles, Scenario, ScenarioError, Workload,
 };
 use crate::capacity::parse_objective;
-use crate::expression::{Expression, Figure};
 
 /// Rounds, connections and the like: bounds that catch a slip of the finger.
 const ROUNDS_MAX: u32 = 1_000;
-/// A histogram knows a time to three digits: so far below the time-out is below it.
-const WITHIN_OF_TIME_OUT: f64 = 1.01;
 const CONNECTIONS_MAX: usize = 20_000;
 const IN_FLIGHT_MAX: usize = 10_000;
 
@@ -108,81 +104,6 @@ impl Check<'_> {
         }
         let found = contenders.iter().find(|contender| contender.name == *name.get_ref());
         Ok(found.unwrap_or(&contenders[0]).clone())
-    }
-
-    fn claim(
-        &self,
-        wire: WireClaim,
-        conditions: &[String],
-        contenders: &[String],
-        time_out: Duration,
-    ) -> Result<Claim, ScenarioError> {
-        self.known("condition", &wire.condition, conditions)?;
-        self.known("contender", &wire.contender, contenders)?;
-        let test = match &wire.holds {
-            Some(holds) => self.absolute(&wire, holds, time_out)?,
-            None => self.compared(&wire, contenders)?,
-        };
-        Ok(Claim {
-            card: wire.card,
-            sentence: wire.sentence,
-            condition: wire.condition.into_inner(),
-            contender: wire.contender.into_inner(),
-            test,
-            prediction: wire.prediction,
-        })
-    }
-
-    fn absolute(
-        &self,
-        wire: &WireClaim,
-        holds: &Spanned<String>,
-        time_out: Duration,
-    ) -> Result<Test, ScenarioError> {
-        let rules = [&wire.holds_below, &wire.holds_above, &wire.same_within];
-        let alone = wire.metric.is_none() && wire.against.is_none() && rules.into_iter().all(Option::is_none);
-        self.require(
-            holds,
-            alone,
-            "`holds` names the figure and the value: no metric, against or ratio beside it",
-        )?;
-        let at = |message: String| ScenarioError::at(self.file, self.text, holds.span(), &message, None);
-        let expression = Expression::parse_absolute(holds.get_ref()).map_err(at)?;
-        if let Figure::Within(us) = expression.figure {
-            let right = us * WITHIN_OF_TIME_OUT < time_out.as_nanos() as f64 / 1e3;
-            self.require(
-                holds,
-                right,
-                "`within` takes a time below the time-out, at which what never came is counted",
-            )?;
-        }
-        Ok(Test::Absolute { holds: expression })
-    }
-
-    fn compared(&self, wire: &WireClaim, contenders: &[String]) -> Result<Test, ScenarioError> {
-        let (Some(metric), Some(against)) = (wire.metric, &wire.against) else {
-            let message = "a claim has `holds`, or `metric` and `against` with a ratio";
-            return Err(ScenarioError::at(self.file, self.text, wire.contender.span(), message, None));
-        };
-        self.known("contender", against, contenders)?;
-        let differ = wire.contender.get_ref() != against.get_ref();
-        self.require(against, differ, "a contender is not compared with itself: name another")?;
-        let rules = [
-            (&wire.holds_below, Rule::HoldsBelow as fn(f64) -> Rule),
-            (&wire.holds_above, Rule::HoldsAbove),
-            (&wire.same_within, Rule::SameWithin),
-        ];
-        let mut given = rules.into_iter().filter_map(|(value, rule)| Some((value.as_ref()?, rule)));
-        let one = "a claim has one of holds_below, holds_above and same_within";
-        let Some((value, rule)) = given.next() else {
-            return Err(ScenarioError::at(self.file, self.text, wire.contender.span(), one, None));
-        };
-        if let Some((second, _)) = given.next() {
-            self.require(second, false, one)?;
-        }
-        let right = value.get_ref().is_finite() && *value.get_ref() > 0.0;
-        self.require(value, right, "a ratio, or a margin of one: above 0")?;
-        Ok(Test::Compared { metric, against: against.get_ref().clone(), rule: rule(*value.get_ref()) })
     }
 
     fn workload(&self, wire: &WireWorkload) -> Result<Workload, ScenarioError> {
