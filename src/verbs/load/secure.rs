@@ -1,0 +1,56 @@
+//! Whom a load trusts, and by which TLS.
+
+use clients::{Tls, TlsOptions, TlsVersion, Trust};
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
+
+use super::target::{Scheme, Target};
+use super::{Options, TlsName};
+use crate::cli::UsageError;
+
+/// What the connections need to be secure; `None` where they are not.
+pub(super) fn tls(options: &Options, target: &Target) -> anyhow::Result<Option<Tls>> {
+    if !target.secure {
+        let given = [
+            (options.http3, "--http3"),
+            (options.root.is_some(), "--root"),
+            (options.insecure, "--insecure"),
+        ];
+        return match given.into_iter().find(|(given, _)| *given) {
+            Some((_, name)) => {
+                Err(UsageError(format!("{name} is for https://, wss://, tls://, grpcs:// and quic://"))
+                    .into())
+            }
+            None => Ok(None),
+        };
+    }
+    if options.http3 && target.scheme != Scheme::Http {
+        return Err(UsageError("--http3 is for https://".to_owned()).into());
+    }
+    if options.tls == TlsName::Tls12 && (options.http3 || target.scheme == Scheme::Quic) {
+        return Err(UsageError("--tls 1.2: QUIC has TLS 1.3 within".to_owned()).into());
+    }
+    let version = match options.tls {
+        TlsName::Tls12 => TlsVersion::Tls12,
+        TlsName::Tls13 => TlsVersion::Tls13,
+    };
+    let trust = match &options.root {
+        _ if options.insecure => Trust::Anybody,
+        None => Trust::Roots(
+            rustls_native_certs::load_native_certs().certs.iter().map(|root| root.to_vec()).collect(),
+        ),
+        Some(file) => {
+            let unreadable = |error: String| UsageError(format!("--root {}: {error}", file.display()));
+            let roots = CertificateDer::pem_file_iter(file).map_err(|error| unreadable(error.to_string()))?;
+            let roots = roots.map(|root| root.map(|root| root.to_vec()));
+            let roots: Vec<_> =
+                roots.collect::<Result<_, _>>().map_err(|error| unreadable(error.to_string()))?;
+            if roots.is_empty() {
+                return Err(unreadable("there is no certificate in it".to_owned()).into());
+            }
+            Trust::Roots(roots)
+        }
+    };
+    let options = TlsOptions { version, ..TlsOptions::default() };
+    Ok(Some(Tls::new(options, target.host(), &trust)?))
+}
