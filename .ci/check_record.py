@@ -5,19 +5,21 @@ import sys
 
 BASELINE = {"rest-vs-grpc": "rest-h1-json", "push": "websocket-json", "session": "rest-sse", "aa": "tcp",
             "ny-london": "rest-h1", "https-tax": "h1", "head-of-line": "h2", "udp-latency": "tcp",
-            "nearby": "rest-h1", "tcp-delivers": "tcp"}
+            "nearby": "rest-h1", "tcp-delivers": "tcp", "tcp-backpressure": "tcp", "tcp-congestion": "cubic+cubic"}
 CONTENDERS = {
-    "rest-vs-grpc": {"rest-h1-json", "rest-h2-protobuf", "graphql", "grpc", "tcp", "udp"},
-    "push": {"long-polling", "sse", "websocket-json", "grpc", "tcp"},
+    "rest-vs-grpc": {"rest-h1-json", "graphql", "grpc", "tcp"},
+    "push": {"sse", "websocket-json", "tcp"},
     "aa": {"tcp"},
-    "ny-london": {"rest-h1", "websocket", "tcp", "udp", "rest-h1-tls13", "rest-h1-tls12", "rest-h1-early-data",
-                  "rest-h3", "rest-h3-early-data"},
-    "session": {"websocket-json", "grpc", "rest-sse"},
+    "ny-london": {"rest-h1", "websocket", "tcp", "udp", "rest-h1-tls13", "rest-h1-tls12", "rest-h3",
+                  "rest-h3-early-data"},
+    "session": {"websocket-json", "rest-sse"},
     "https-tax": {"h1", "h1-tls13"},
     "head-of-line": {"h3", "h2"},
     "udp-latency": {"udp", "tcp"},
     "nearby": {"rest-h1", "tcp"},
     "tcp-delivers": {"tcp", "udp"},
+    "tcp-backpressure": {"tcp", "udp"},
+    "tcp-congestion": {"cubic+cubic", "cubic+udp"},
 }
 
 
@@ -37,6 +39,10 @@ def check(path):
     assert not_offered == ({"sse"} if name == "rest-vs-grpc" else set()) or is_told, not_offered
     for cell in measured:
         who, merged = f'{cell["contender"]} {cell["condition"]}', cell["merged"]
+        for flow in merged["flows"]:
+            assert flow["received_blocks"] <= flow["sent_blocks"], who
+            assert sum(flow["course_bits_per_s"]) / len(flow["course_bits_per_s"]) >= 0.99 * flow["goodput_bits_per_s"], who
+        assert bool(merged["flows"]) == (name in ("tcp-backpressure", "tcp-congestion")), who
         for part in filter(None, [merged, merged["ticks"]]):
             assert part["ok"] > 0, f"{who}: nothing succeeded"
             assert "wrong_reply" not in part["failed"] and "rejected" not in part["failed"], f"{who}: {part['failed']}"

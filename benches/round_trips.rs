@@ -55,7 +55,10 @@ fn main() {
             let address = servers.address(carriage.protocol()).expect("every protocol is served");
             let tls = tls.then(|| Tls::to_market(TlsOptions::default(), identity.root()).expect("TLS"));
             let name = format!("{name}{suffix}");
-            carriage.visit(Endpoint { address, tls }, RoundTrip { criterion: &mut criterion, name });
+            carriage.visit(
+                Endpoint { address, tls, congestion: None },
+                RoundTrip { criterion: &mut criterion, name },
+            );
         }
     }
     criterion.final_summary();

@@ -50,11 +50,16 @@ pub enum Figure {
     Within(f64),
     /// Calls that succeeded per second.
     RatePerS,
+    /// Jain's index of the flows' goodput.
+    Jain,
+    /// The share of all goodput that the n-th flow has, from 1.
+    FlowShare(usize),
 }
 
 /// Paths that a figure can have.
 const PATHS: &str = "response, lag, wait or service with .p50, .p90, .p95, .p99, .p999, .max or .mean; cpu_per_call, \
-                     client_cpu_per_call, server_cpu_per_call; bytes_per_call; failed; within.TIME; rate_per_s";
+                     client_cpu_per_call, server_cpu_per_call; bytes_per_call; failed; within.TIME; rate_per_s; of flows \
+                     jain, share.1, share.2";
 
 const DISTRIBUTIONS: [(&str, Distribution); 4] = [
     ("response", Distribution::Response),
@@ -71,13 +76,14 @@ const POINTS: [(&str, Point); 7] = [
     ("max", Point::Max),
     ("mean", Point::Mean),
 ];
-const PLAIN: [(&str, Figure); 6] = [
+const PLAIN: [(&str, Figure); 7] = [
     ("cpu_per_call", Figure::CpuPerCall),
     ("client_cpu_per_call", Figure::ClientCpuPerCall),
     ("server_cpu_per_call", Figure::ServerCpuPerCall),
     ("bytes_per_call", Figure::BytesPerCall),
     ("failed", Figure::Failed),
     ("rate_per_s", Figure::RatePerS),
+    ("jain", Figure::Jain),
 ];
 
 fn named<T: Copy>(table: &[(&str, T)], name: &str) -> Option<T> {
@@ -106,6 +112,7 @@ impl Figure {
             Some(("within", time)) => {
                 humantime::parse_duration(time).ok().map(|time| Figure::Within(time.as_nanos() as f64 / 1e3))
             }
+            Some(("share", nth)) => nth.parse().ok().filter(|nth| *nth > 0).map(Figure::FlowShare),
             Some((distribution, point)) => named(&DISTRIBUTIONS, distribution)
                 .and_then(|distribution| Some(Figure::Time(distribution, named(&POINTS, point)?))),
             None => named(&PLAIN, path),
@@ -115,13 +122,14 @@ impl Figure {
 
     /// Whether less of it is better.
     pub fn less_is_better(self) -> bool {
-        !matches!(self, Figure::RatePerS | Figure::Within(_))
+        !matches!(self, Figure::RatePerS | Figure::Within(_) | Figure::Jain | Figure::FlowShare(_))
     }
 
     /// A value of it, for people.
     pub fn show(self, value: f64) -> String {
         match self {
-            Figure::Failed | Figure::Within(_) => format!("{:.3} %", value * 100.0),
+            Figure::Failed | Figure::Within(_) | Figure::FlowShare(_) => format!("{:.3} %", value * 100.0),
+            Figure::Jain => format!("{value:.3}"),
             Figure::RatePerS => format!("{value:.1}/s"),
             Figure::BytesPerCall => format!("{value:.0} B"),
             _ => text::micros(value),
@@ -143,21 +151,23 @@ impl Figure {
             Figure::Failed => format!("the share of {noun}s that failed"),
             Figure::Within(us) => format!("the share of {noun}s within {}", text::micros(us)),
             Figure::RatePerS => format!("{noun}s per second"),
+            Figure::Jain => "Jain's index of the flows".to_owned(),
+            Figure::FlowShare(nth) => format!("the share that flow {nth} has of all goodput"),
         }
     }
 
     /// Whether failed calls are in it, so that a contender who fails some can be judged by it.
     pub fn counts_failures(self) -> bool {
-        self.is_share() || matches!(self, Figure::Time(Distribution::Response, _))
+        self.is_share() || self == Figure::Jain || matches!(self, Figure::Time(Distribution::Response, _))
     }
 
-    /// Whether it is a share of all arrivals.
+    /// Whether it is a share: of all arrivals, or of all goodput.
     pub fn is_share(self) -> bool {
-        matches!(self, Figure::Failed | Figure::Within(_))
+        matches!(self, Figure::Failed | Figure::Within(_) | Figure::FlowShare(_))
     }
 
     fn is_time(self) -> bool {
-        !self.is_share() && !matches!(self, Figure::RatePerS | Figure::BytesPerCall)
+        !self.is_share() && !matches!(self, Figure::RatePerS | Figure::BytesPerCall | Figure::Jain)
     }
 }
 
@@ -308,6 +318,7 @@ mod tests {
             "failed > 5",
             "within > 5%",
             "within.5 > 5%",
+            "share.0 > 5%",
         ] {
             assert!(Expression::parse(wrong).is_err(), "{wrong}");
         }

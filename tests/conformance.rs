@@ -104,7 +104,7 @@ fn also_over_tls_and_quic() {
             for options in all {
                 let tls = Tls::to_market(*options, identity.root()).unwrap();
                 let address = servers.address(carriage.protocol()).unwrap();
-                assert_cases(carriage, Endpoint { address, tls: Some(tls) });
+                assert_cases(carriage, Endpoint { tls: Some(tls), ..Endpoint::from(address) });
             }
         }
     }

@@ -3,7 +3,9 @@
 use std::io;
 use std::net::SocketAddr;
 
-use tokio::net::TcpStream;
+use proto::flow::Congestion;
+use socket2::SockRef;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use tokio_util::either::Either;
@@ -18,20 +20,27 @@ pub struct Endpoint {
     pub address: SocketAddr,
     /// How connections to it are secured; `None` for plain text.
     pub tls: Option<Tls>,
+    /// Who decides how much is on its way; `None` for the system's own choice, and for the library's over QUIC.
+    pub congestion: Option<Congestion>,
 }
 
 impl From<SocketAddr> for Endpoint {
     fn from(address: SocketAddr) -> Endpoint {
-        Endpoint { address, tls: None }
+        Endpoint { address, tls: None, congestion: None }
     }
 }
 
 impl Endpoint {
-    /// Opens a connection as every client of wirebench does: `TCP_NODELAY`, nothing else changed, and TLS where it is asked for,
+    /// Opens a connection as every client of wirebench does: `TCP_NODELAY`, the congestion control that is asked for, and TLS where it is asked for,
     /// in which `alpn` is the one protocol that is offered, if any is.
     pub(crate) async fn connect(&self, alpn: Option<&'static [u8]>) -> Result<Stream, CallError> {
         let failed = |error: io::Error| CallError::from_io(&error);
-        let stream = TcpStream::connect(self.address).await.map_err(failed)?;
+        let socket = if self.address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() };
+        let socket = socket.map_err(failed)?;
+        if let Some(congestion) = self.congestion {
+            SockRef::from(&socket).set_tcp_congestion(congestion.name().as_bytes()).map_err(failed)?;
+        }
+        let stream = socket.connect(self.address).await.map_err(failed)?;
         stream.set_nodelay(true).map_err(failed)?;
         let Some(tls) = &self.tls else { return Ok(Either::Left(stream)) };
         let connector = TlsConnector::from(tls.config.clone()).early_data(tls.early_data);
@@ -65,6 +74,20 @@ mod tests {
 
     use super::*;
     use crate::tls::{TlsOptions, TlsVersion};
+
+    #[test]
+    fn a_connection_has_the_congestion_control_that_is_asked_for() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let runtime = crate::local_runtime().unwrap();
+        // Every kernel has reno, and gives it to everybody.
+        let endpoint = Endpoint { congestion: Some(Congestion::Reno), ..Endpoint::from(address) };
+        let Either::Left(stream) = runtime.block_on(endpoint.connect(None)).unwrap() else {
+            panic!("over TLS")
+        };
+        let got = SockRef::from(&stream).tcp_congestion().unwrap();
+        assert!(got.starts_with(b"reno"), "{got:?}");
+    }
 
     /// A quote of AAAA under id 7, as `docs/PROTOCOLS.md` prints it.
     const ASK: &[u8] = b"\x00\x00\x00\x0b\x00\x00\x00\x07\x01\x0a\x04AAAA";
@@ -106,7 +129,7 @@ mod tests {
             ),
         ] {
             let tls = Some(Tls::to_market(options, identity.root()).unwrap());
-            let seen = runtime.block_on(handshakes(&Endpoint { address, tls }));
+            let seen = runtime.block_on(handshakes(&Endpoint { address, tls, congestion: None }));
             assert_eq!(seen, wanted, "{options:?}");
         }
     }

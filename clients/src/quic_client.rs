@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use proto::flow::Congestion;
+use quinn::congestion::{BbrConfig, ControllerFactory, CubicConfig, NewRenoConfig};
 use quinn::crypto::rustls::QuicClientConfig;
 use quinn::{ClientConfig, Connection, EndpointConfig, TokioRuntime, TransportConfig, VarInt};
 
@@ -24,7 +26,7 @@ pub(crate) async fn open(endpoint: &Endpoint, alpn: &'static [u8]) -> Result<Con
     let config =
         QuicClientConfig::try_from(config).map_err(|error| CallError::Protocol(error.to_string()))?;
     let mut config = ClientConfig::new(Arc::new(config));
-    config.transport_config(Arc::new(transport()));
+    config.transport_config(Arc::new(transport(endpoint.congestion)));
     let socket = bind_udp(any_to(endpoint.address)).map_err(|error| CallError::from_io(&error))?;
     let ours = quinn::Endpoint::new(EndpointConfig::default(), None, socket, Arc::new(TokioRuntime))
         .map_err(|error| CallError::from_io(&error))?;
@@ -41,15 +43,25 @@ pub(crate) async fn open(endpoint: &Endpoint, alpn: &'static [u8]) -> Result<Con
     }
 }
 
-/// Cubic is the library's own choice of congestion control. The server bounds idle time.
-fn transport() -> TransportConfig {
+/// The server bounds idle time.
+fn transport(congestion: Option<Congestion>) -> TransportConfig {
     let mut transport = TransportConfig::default();
     transport
+        .congestion_controller_factory(controller(congestion))
         .max_concurrent_uni_streams(VarInt::from_u32(UNI_STREAMS_MAX))
         .stream_receive_window(VarInt::from_u32(STREAM_WINDOW_BYTES))
         .receive_window(VarInt::from_u32(CONNECTION_WINDOW_BYTES))
         .max_idle_timeout(None);
     transport
+}
+
+/// As the server's.
+fn controller(congestion: Option<Congestion>) -> Arc<dyn ControllerFactory + Send + Sync> {
+    match congestion.unwrap_or(Congestion::Cubic) {
+        Congestion::Reno => Arc::new(NewRenoConfig::default()),
+        Congestion::Cubic => Arc::new(CubicConfig::default()),
+        Congestion::Bbr => Arc::new(BbrConfig::default()),
+    }
 }
 
 /// What the end of a connection means for a call.

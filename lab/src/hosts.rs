@@ -8,6 +8,7 @@ use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd};
 
 use nix::sched::{CloneFlags, setns, unshare};
 use rtnetlink::{Handle, LinkUnspec, LinkVeth};
+use socket2::{Domain, Socket, Type};
 
 /// Why there can be no hosts here.
 #[derive(Debug, thiserror::Error)]
@@ -62,14 +63,6 @@ impl Host {
         Ok(Host { namespace })
     }
 
-    /// The congestion control of its TCP sockets, read back.
-    ///
-    /// # Errors
-    /// The system's.
-    pub fn congestion_control(&self) -> io::Result<String> {
-        self.on(|| Ok(fs::read_to_string(CONGESTION_CONTROL)?.trim().to_owned()))
-    }
-
     /// Does something on this host, on a thread that ends with it.
     ///
     /// # Errors
@@ -80,6 +73,14 @@ impl Host {
             act()
         })
     }
+}
+
+/// Gives a TCP socket of the calling thread's host this congestion control, and forgets the socket.
+///
+/// # Errors
+/// The system's, where it has none of that name or keeps it from unprivileged sockets.
+pub fn try_congestion_control(name: &str) -> io::Result<()> {
+    Socket::new(Domain::IPV4, Type::STREAM, None)?.set_tcp_congestion(name.as_bytes())
 }
 
 /// Of the host that the reading or writing thread is on.
@@ -291,7 +292,10 @@ mod tests {
     #[test]
     fn hosts_have_one_congestion_control() {
         let Some(cable) = cable() else { return };
-        let [client, server] = [&cable.client, &cable.server].map(|host| host.congestion_control().unwrap());
+        let [client, server] = [&cable.client, &cable.server]
+            .map(|host| host.on(|| Ok(fs::read_to_string(CONGESTION_CONTROL)?.trim().to_owned())).unwrap());
+        assert!(cable.client.on(|| try_congestion_control("reno")).is_ok());
+        assert!(cable.client.on(|| try_congestion_control("none-such")).is_err());
         assert_eq!(client, server);
         let allowed =
             fs::read_to_string("/proc/sys/net/ipv4/tcp_allowed_congestion_control").unwrap_or_default();

@@ -58,6 +58,12 @@ impl Machine {
     }
 }
 
+/// The congestion controls that a host of this machine can give its TCP sockets, which is those the kernel has.
+pub fn congestion_controls() -> Vec<String> {
+    let names = line("/proc/sys/net/ipv4/tcp_available_congestion_control").unwrap_or_default();
+    names.split_whitespace().map(str::to_owned).collect()
+}
+
 fn line(path: &str) -> Option<String> {
     fs::read_to_string(path).ok().map(|text| text.trim().to_owned()).filter(|text| !text.is_empty())
 }

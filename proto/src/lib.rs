@@ -6,6 +6,7 @@
 
 pub mod data;
 pub mod encoding;
+pub mod flow;
 pub mod frame;
 pub mod json;
 pub mod mask;

@@ -6,6 +6,7 @@
 pub mod accept;
 pub mod background;
 mod conversation;
+pub mod flow;
 mod framed;
 mod http3_server;
 mod http_server;

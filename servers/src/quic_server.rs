@@ -7,6 +7,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use proto::flow::Congestion;
+use quinn::congestion::{BbrConfig, ControllerFactory, CubicConfig, NewRenoConfig};
 use quinn::crypto::rustls::QuicServerConfig;
 use quinn::{
     Connection, Endpoint, EndpointConfig, IdleTimeout, ServerConfig, TokioRuntime, TransportConfig, VarInt,
@@ -29,25 +31,35 @@ pub(crate) fn bind(
     identity: &Identity,
     alpn: &[&[u8]],
     limits: &Limits,
+    congestion: Option<Congestion>,
 ) -> io::Result<Endpoint> {
     let tls = QuicServerConfig::try_from(identity.within_quic(alpn)?).map_err(io::Error::other)?;
     let mut config = ServerConfig::with_crypto(Arc::new(tls));
-    config.transport_config(Arc::new(transport(limits)));
+    config.transport_config(Arc::new(transport(limits, congestion)));
     let socket = udp::bind_std(address)?;
     Endpoint::new(EndpointConfig::default(), Some(config), socket, Arc::new(TokioRuntime))
 }
 
-/// Cubic is the library's own choice of congestion control.
-fn transport(limits: &Limits) -> TransportConfig {
+fn transport(limits: &Limits, congestion: Option<Congestion>) -> TransportConfig {
     let mut transport = TransportConfig::default();
     let in_flight = u32::try_from(limits.in_flight_max).unwrap_or(u32::MAX);
     transport
+        .congestion_controller_factory(controller(congestion))
         .max_concurrent_bidi_streams(VarInt::from_u32(in_flight))
         .max_concurrent_uni_streams(VarInt::from_u32(UNI_STREAMS_MAX))
         .stream_receive_window(VarInt::from_u32(limits.h2_stream_window_bytes))
         .receive_window(VarInt::from_u32(limits.h2_connection_window_bytes))
         .max_idle_timeout(IdleTimeout::try_from(limits.idle_time_max).ok());
     transport
+}
+
+/// As the client's; the library's own choice is cubic.
+fn controller(congestion: Option<Congestion>) -> Arc<dyn ControllerFactory + Send + Sync> {
+    match congestion.unwrap_or(Congestion::Cubic) {
+        Congestion::Reno => Arc::new(NewRenoConfig::default()),
+        Congestion::Cubic => Arc::new(CubicConfig::default()),
+        Congestion::Bbr => Arc::new(BbrConfig::default()),
+    }
 }
 
 /// Accepts until `shutdown`, gives each connection to `serve` before its handshake is over (so that early data is answered

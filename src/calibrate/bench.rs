@@ -18,7 +18,7 @@ use super::{Outcome, Row, Unit};
 use crate::record::Quantiles;
 use crate::run::disturbance::void_reason;
 use crate::run::{Pair, Place, Setup, Taken};
-use crate::scenario::{Contender, Workload};
+use crate::scenario::{Access, Activity, Contender, Traffic, Workload};
 use crate::statistics::mean_with_interval;
 use crate::text;
 
@@ -164,7 +164,7 @@ impl Bench<'_> {
 
     fn open(&self, turn: &Turn) -> anyhow::Result<Pair> {
         let workload = Workload {
-            operation: turn.operation,
+            activity: Activity::Market(turn.operation),
             symbols: 1,
             candles: 1,
             model: turn.round.model,
@@ -176,7 +176,9 @@ impl Bench<'_> {
         let name = self.protocol.name().to_owned();
         let carriage = carriage(self.protocol);
         let tls = (carriage.transport(false) == Some(Transport::Quic)).then(TlsOptions::default);
-        let contender = Contender { name, carriage, tls, connection_per_call: false, cold_round_trips: None };
+        let access =
+            Access { carriage, tls, connection_per_call: false, cold_round_trips: None, congestion: None };
+        let contender = Contender { name, traffic: Traffic::Market(access) };
         let market = MarketConfig { behaviour: Some(turn.behaviour), ..MarketConfig::default() };
         let setup = Setup { market, workload: &workload, conformance: false };
         Ok(self.place.open(&contender, &setup)?.0)

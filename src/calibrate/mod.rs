@@ -115,7 +115,8 @@ pub fn calibrate(
         stall_share: 0.0,
         rows: Vec::new(),
     };
-    let place = Place { layout, network };
+    let congestion = network.congestion();
+    let place = Place { layout, network, congestion };
     let cores: Vec<usize> = std::iter::once(layout.server).chain(layout.client.iter().copied()).collect();
     let mut watched = 0.0;
     for protocol in protocols {

@@ -7,14 +7,14 @@ use clients::load::course::{Course, Slice};
 use clients::load::{Arrivals, Model, Outcome};
 use lab::cores::Layout;
 use lab::machine::Machine;
-use proto::Capability;
 
 use super::comparison::{aa_pairs, comparisons};
+use super::flows::flow_parts;
 use super::verdict::judge;
 use super::{
-    CapacityPart, CellPart, ConformancePart, Counts, Distance, EndPart, EndPerCall, MemoryPart, MemoryPoint,
-    Merged, PlanPart, Quantiles, Record, RoundPart, SCHEMA, ScenarioPart, SlicePart, TicksPart, Tool,
-    TrafficPart, WirePart, WirePerCall,
+    CapacityPart, CellPart, ConformancePart, Counts, Distance, EndPart, EndPerCall, FlowPart, MemoryPart,
+    MemoryPoint, Merged, PlanPart, Quantiles, QueuePart, Record, RoundPart, SCHEMA, ScenarioPart, SlicePart,
+    TicksPart, Tool, TrafficPart, WirePart, WirePerCall,
 };
 use crate::calibrate::Calibration;
 use crate::plan::{Cell, Plan};
@@ -49,7 +49,7 @@ pub struct RunInfo {
 
 /// Makes the record, verdicts included.
 pub fn record(scenario: &Scenario, plan: &Plan, info: RunInfo, results: &Results) -> Record {
-    let pushes = scenario.workload.operation == Capability::Subscribe;
+    let pushes = scenario.workload.activity.is_pushed();
     let loopback = is_loopback(results);
     let mut warnings = warnings(&info, results, pushes);
     if plan.accept_noise {
@@ -206,7 +206,7 @@ fn plan_part(scenario: &Scenario, plan: &Plan, market_seed: u64) -> PlanPart {
         baseline: scenario.baseline.clone(),
         seed: plan.seed,
         market_seed,
-        operation: scenario.workload.operation.name().to_owned(),
+        operation: scenario.workload.activity.name().to_owned(),
         symbols: scenario.workload.symbols,
         candles: scenario.workload.candles,
         ticks_per_s: scenario.workload.ticks_per_s,
@@ -235,7 +235,7 @@ fn cell_part(index: usize, cell: &Cell, pushed: bool, plan: &Plan, results: &Res
     CellPart {
         contender: cell.contender.name.clone(),
         condition: cell.condition.name.clone(),
-        protocol: cell.contender.carriage.protocol().name().to_owned(),
+        protocol: cell.contender.protocol_name().to_owned(),
         carriage: cell.contender.in_words(),
         connections: cell.condition.shape.connections,
         in_flight: cell.condition.shape.in_flight,
@@ -245,7 +245,7 @@ fn cell_part(index: usize, cell: &Cell, pushed: bool, plan: &Plan, results: &Res
         changes: cell.condition.changes.clone(),
         distance: distance(cell, pushed, &measured, results),
         not_offered: cell.not_offered.clone(),
-        merged: merge(&measured, plan, loopback),
+        merged: merge(cell, &measured, plan, loopback),
     }
 }
 
@@ -274,19 +274,25 @@ fn distance(cell: &Cell, pushed: bool, measured: &[&Measurement], results: &Resu
         let median_ns = measurement.outcome.histograms.response.value_at_quantile(0.5);
         median_ns as f64 / 1e3 / round_trip_us
     };
-    let trips: Vec<f64> = counted.map(trips).collect();
+    // A block waits in its sender's socket too: what it takes is no number of round trips.
+    let is_a_call = cell.contender.access().is_some();
+    let trips: Vec<f64> = counted.filter(|_| is_a_call).map(trips).collect();
     Some(Distance {
         link: link.name().to_owned(),
         round_trip_us,
         // Where that takes no longer than a protocol and the machine do themselves, nothing is to be seen of it.
-        predicted: if cell.condition.shape.cold { cell.contender.cold_round_trips } else { Some(1) }
-            .filter(|_| !pushed && round_trip_us * Distance::TOLERANCE >= OWN_TIME_US),
+        predicted: if cell.condition.shape.cold {
+            cell.contender.access().and_then(|access| access.cold_round_trips)
+        } else {
+            Some(1)
+        }
+        .filter(|_| !pushed && round_trip_us * Distance::TOLERANCE >= OWN_TIME_US),
         round_trips: (!trips.is_empty()).then(|| mean(&trips)),
         uncertainty: mean_with_interval(&trips).map(|(_, half)| half),
     })
 }
 
-fn merge(measured: &[&Measurement], plan: &Plan, loopback: bool) -> Option<Merged> {
+fn merge(cell: &Cell, measured: &[&Measurement], plan: &Plan, loopback: bool) -> Option<Merged> {
     let counted: Vec<&Measurement> = measured.iter().copied().filter(|m| m.void.is_none()).collect();
     let mut all = counted.first()?.outcome.clone();
     for measurement in &counted[1..] {
@@ -336,6 +342,8 @@ fn merge(measured: &[&Measurement], plan: &Plan, loopback: bool) -> Option<Merge
         },
         client_limited,
         ticks: all.ticks.as_ref().map(|ticks| ticks_part(ticks, span)),
+        flows: flow_parts(&cell.contender, &counted, plan),
+        queue: QueuePart::of_all(&counted),
         response_us: Quantiles::of(&all.histograms.response),
         lag_us: Quantiles::of(&all.histograms.lag),
         wait_us: Quantiles::of(&all.histograms.wait),
@@ -355,6 +363,11 @@ fn round_part(measurement: &Measurement, plan: &Plan, loopback: bool) -> RoundPa
         server: end_part(&measurement.server),
         wire: wire_part(&measurement.wire, loopback),
         ticks: outcome.ticks.as_ref().map(|ticks| ticks_part(ticks, outcome.elapsed.max(plan.duration))),
+        flows: flow_parts(&plan.cells[measurement.cell].contender, &[measurement], plan)
+            .into_iter()
+            .map(|part| FlowPart { course_bits_per_s: Vec::new(), ..part })
+            .collect(),
+        queue: measurement.way.as_ref().map(QueuePart::of),
         response_us: Quantiles::of(&outcome.histograms.response),
         lag_us: Quantiles::of(&outcome.histograms.lag),
         wait_us: Quantiles::of(&outcome.histograms.wait),

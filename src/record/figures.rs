@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 
 use proto::Capability;
 
+use super::flows::{jain, share};
 use super::{Counts, Distance, Record, RoundPart};
 use crate::expression::{Figure, Point, share_within};
-use crate::scenario::Metric;
+use crate::scenario::{Activity, Metric};
 
 impl Distance {
     /// How far off a prediction of round trips may be.
@@ -51,6 +52,8 @@ impl RoundPart {
             Figure::Failed => Some(self.counts.failed_share()),
             Figure::Within(us) => share_within(&self.histograms_ns.response, us),
             Figure::RatePerS => Some(self.counts.ok_per_s),
+            Figure::Jain => jain(&self.flows),
+            Figure::FlowShare(nth) => share(&self.flows, nth),
         }
     }
 }
@@ -58,7 +61,11 @@ impl RoundPart {
 impl Record {
     /// What is counted: a call, or an event that was pushed.
     pub fn noun(&self) -> &'static str {
-        if self.plan.operation == Capability::Subscribe.name() { "event" } else { "call" }
+        match self.plan.operation.as_str() {
+            of if of == Capability::Subscribe.name() => "event",
+            Activity::FLOW => "block",
+            _ => "call",
+        }
     }
 
     /// A cell by contender and condition.

@@ -4,6 +4,7 @@
 mod build;
 mod comparison;
 mod figures;
+mod flows;
 mod quantiles;
 mod store;
 mod verdict;
@@ -18,6 +19,7 @@ use serde::{Deserialize, Serialize};
 
 pub use build::{RunInfo, record};
 pub use comparison::{AaPair, Comparison, Difference};
+pub use flows::{FlowPart, QueuePart, jain};
 pub use quantiles::Quantiles;
 pub(crate) use quantiles::printable;
 pub use store::{StoreError, read, write_atomically};
@@ -226,6 +228,12 @@ pub struct Merged {
     /// What came of the ticks that were pushed beside the calls of a session.
     #[serde(default)]
     pub ticks: Option<TicksPart>,
+    /// What each flow came to, where flows are what is sent.
+    #[serde(default)]
+    pub flows: Vec<FlowPart>,
+    /// What the way to the clients did to packets, where a router knows.
+    #[serde(default)]
+    pub queue: Option<QueuePart>,
     /// Done − scheduled.
     pub response_us: Quantiles,
     /// Picked up − scheduled.
@@ -343,6 +351,12 @@ pub struct RoundPart {
     /// What came of the ticks that were pushed beside the calls of a session.
     #[serde(default)]
     pub ticks: Option<TicksPart>,
+    /// What each flow came to, where flows are what is sent.
+    #[serde(default)]
+    pub flows: Vec<FlowPart>,
+    /// What the way to the clients did to packets, where a router knows.
+    #[serde(default)]
+    pub queue: Option<QueuePart>,
     /// Done − scheduled.
     pub response_us: Quantiles,
     /// Picked up − scheduled.

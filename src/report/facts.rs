@@ -45,11 +45,14 @@ pub(super) fn facts(record: &Record) -> Vec<(&'static str, String)> {
         ),
         (
             "answers",
-            format!(
-                "each contender passed {conformance} conformance cases or more before, every {} was decoded and \
-             checked{compared}",
-                if record.noun() == "event" { "event" } else { "reply" }
-            ),
+            match record.noun() {
+                "block" => "every block was checked: its number and its bytes".to_owned(),
+                noun => format!(
+                    "each contender passed {conformance} conformance cases or more before, every {} was decoded and \
+                     checked{compared}",
+                    if noun == "event" { "event" } else { "reply" }
+                ),
+            },
         ),
         ("where", format!("{cores}, over {}", link_in_words(record))),
         ("plan", format!("{} (SHA-256 of what was decided before any data)", plan.sha256)),

@@ -6,6 +6,7 @@ mod curve;
 mod facts;
 mod folder;
 mod forest;
+mod goodput;
 mod tables;
 mod terminal;
 mod view;

@@ -1,5 +1,6 @@
 //! What a run came to, in lines for a terminal.
 
+use super::goodput::{in_words, megabits};
 use super::tables::round_trips;
 use super::view::aa_lines;
 use crate::record::{CellPart, Merged, Record};
@@ -41,6 +42,17 @@ pub fn summary_lines(record: &Record) -> Vec<String> {
         };
         let predicted = distance.predicted.map_or_else(String::new, |trips| format!(", predicted {trips}"));
         lines.push(format!("round trips {}: {} {measured}{predicted}", cell.condition, cell.contender));
+    }
+    for cell in &record.cells {
+        let Some(merged) = cell.merged.as_ref().filter(|merged| !merged.flows.is_empty()) else { continue };
+        let flows: Vec<String> = merged
+            .flows
+            .iter()
+            .map(|flow| format!("{} {}", flow.flow, megabits(flow.goodput_bits_per_s)))
+            .collect();
+        let words = in_words(merged);
+        let words = if words.is_empty() { words } else { format!("; {words}") };
+        lines.push(format!("flows {}: {}: {}{words}", cell.condition, cell.contender, flows.join(", ")));
     }
     for condition in record.conditions() {
         lines.extend(aa_lines(record, condition).into_iter().map(|line| format!("A/A {condition}: {line}")));

@@ -7,6 +7,7 @@ use super::chart::{self, Bar, Line, NARROW, WIDE};
 use super::curve::{Along, Curve, ROUNDS, time_line};
 use super::facts::{environment, facts};
 use super::forest::{self, forest};
+use super::goodput::{FlowsView, flows_view};
 use super::tables::{
     CalibrationRow, CapacityView, CostRow, DistanceRow, MemoryRow, calibration, capacity, cost_row,
     distance_row, memory_row,
@@ -14,7 +15,7 @@ use super::tables::{
 use crate::record::{
     AaPair, CellPart, Difference, Merged, Quantiles, Record, RoundPart, Verdict, VerdictWord, printable,
 };
-use crate::scenario::{Metric, Scenario};
+use crate::scenario::{Activity, Metric, Scenario};
 use crate::statistics::mean_with_interval;
 use crate::text;
 
@@ -74,8 +75,16 @@ struct ConditionView {
     not_offered: Vec<(String, String)>,
     failures: Vec<String>,
     n: String,
-    /// What is counted: a call or an event.
+    /// What is counted: a call, an event or a block.
     noun: &'static str,
+    /// The same, one of them.
+    a_noun: String,
+    /// Whether servers send it of themselves.
+    pushed: bool,
+    /// Flows that share the link, contender by contender.
+    flows: Vec<FlowsView>,
+    /// What flows are marked with, in their order.
+    flow_colours: Vec<String>,
     /// The ticks of sessions, a line a contender.
     ticks: Vec<TicksRow>,
 }
@@ -211,6 +220,7 @@ fn condition(record: &Record, name: &str, order: &[&str]) -> ConditionView {
     let draw_bars = |size| chart::stacked_bars(&bars, ["client", "server"], size, &bars_title);
     let n = measured.iter().map(|(_, _, merged)| merged.counts.arrivals).min().unwrap_or(0);
     let rounds = measured.iter().map(|(_, _, merged)| merged.rounds).min().unwrap_or(0);
+    let flows_max = measured.iter().map(|(_, _, merged)| merged.flows.len()).max().unwrap_or(0);
     ConditionView {
         name: name.to_owned(),
         words: cells
@@ -245,6 +255,15 @@ fn condition(record: &Record, name: &str, order: &[&str]) -> ConditionView {
         failures: measured.iter().flat_map(|(_, cell, merged)| failures(cell, merged)).collect(),
         n: format!("n ≥ {} {noun}s a contender, in {rounds} rounds", text::count(n)),
         ticks: measured.iter().filter_map(|(_, cell, merged)| ticks_row(cell, merged)).collect(),
+        a_noun: if noun == "event" { format!("an {noun}") } else { format!("a {noun}") },
+        pushed: noun != "call",
+        flow_colours: (0..flows_max).map(chart::marker).collect(),
+        flows: measured
+            .iter()
+            .filter_map(|(_, cell, merged)| {
+                flows_view(cell, merged, record.plan.duration_ms / 1e3, [WIDE, NARROW])
+            })
+            .collect(),
         noun,
     }
 }
@@ -362,6 +381,10 @@ fn condition_in_words(cell: &CellPart, operation: &str) -> String {
         let rate = text::three_digits(rate);
         return format!("{} {subscribers}, {rate} ticks per second ({})", cell.connections, cell.arrivals);
     }
+    if operation == Activity::FLOW {
+        let link = cell.distance.as_ref().map_or_else(|| "nothing but a cable between", |of| &of.link);
+        return format!("Flows: {link}");
+    }
     let load = match cell.rate_per_s {
         Some(rate) => format!("{} arrivals per second ({})", text::three_digits(rate), cell.arrivals),
         None => "closed loop: each slot calls again when its call is done".to_owned(),
@@ -379,8 +402,8 @@ fn failures(cell: &CellPart, merged: &Merged) -> Vec<String> {
     let counts = &merged.counts;
     let odd = [
         (counts.late_replies, "late replies"),
-        (counts.duplicates, "events that came again"),
-        (counts.out_of_order, "events that came after a later one"),
+        (counts.duplicates, "that came again"),
+        (counts.out_of_order, "that came after a later one"),
     ];
     let odd = odd.into_iter().filter(|(count, _)| *count > 0);
     let odd = odd.map(|(count, what)| format!("{}: {} {what}", cell.contender, text::count(count)));

@@ -10,7 +10,7 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 use clients::cold::Cold;
 use clients::conformance;
-use clients::load::{Calls, Engine, Job, Outcome, Pushes, Round, Sessions, Shape};
+use clients::load::{Calls, Engine, Flows, Job, Outcome, Pushes, Round, Sessions, Shape};
 use clients::market::Checked;
 use clients::protocols::Visit;
 use clients::{Connection as _, Connector, Endpoint, MarketConnection, Tls};
@@ -21,9 +21,12 @@ use servers::protocols::{Carrier, Settings};
 use servers::tls::Identity;
 use servers::{Market, Shutdown};
 
-use super::message::{Emit, FromClient, FromServer, Open, Progress, Serve, ToClient, ToServer};
+use super::message::{
+    Emit, FromClient, FromServer, Open, Progress, ReceiveFlows, SendFlows, Serve, ToClient, ToServer,
+};
 use super::workload;
 use crate::allocations;
+use crate::scenario::Activity;
 
 /// How often a client says how it is going.
 const PROGRESS_EVERY: Duration = Duration::from_millis(250);
@@ -67,10 +70,37 @@ impl Agent {
 }
 
 fn serve() -> anyhow::Result<()> {
-    let ToServer::Serve(serve) = read_message(&mut stdin().lock())? else {
-        bail!("the first message must serve")
-    };
-    let Serve { core, address, protocol, transport, market, limits } = *serve;
+    let first = read_message(&mut stdin().lock())?;
+    match first {
+        ToServer::Serve(serve) => serve_market(*serve),
+        ToServer::Send(send) => send_flows(&send),
+        _ => bail!("the first message must say what to serve"),
+    }
+}
+
+/// Sends flows, round after round, until the end of the input.
+fn send_flows(send: &SendFlows) -> anyhow::Result<()> {
+    lab::cores::pin(send.core).context("pinning the sender")?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    write_message(&mut stdout(), &FromServer::ReadyToSend)?;
+    let mut input = stdin().lock();
+    loop {
+        let reply = match read_message(&mut input) {
+            Ok(ToServer::Flow(times)) => {
+                let sent = servers::flow::send(&send.flows, times, send.buffer_bytes, &clock::Clock::System);
+                FromServer::Sent { flows: runtime.block_on(sent)? }
+            }
+            Ok(ToServer::Allocations) => FromServer::Allocations { count: allocations::count() },
+            Ok(other) => bail!("a sender of flows was told {other:?}"),
+            Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => return Ok(()),
+            Err(error) => return Err(error.into()),
+        };
+        write_message(&mut stdout(), &reply)?;
+    }
+}
+
+fn serve_market(serve: Serve) -> anyhow::Result<()> {
+    let Serve { core, address, protocol, transport, congestion, market, limits } = serve;
     lab::cores::pin(core).context("pinning the server")?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
@@ -82,7 +112,7 @@ fn serve() -> anyhow::Result<()> {
             Transport::Tls | Transport::Quic => Some(Arc::new(Identity::generate(&[address])?)),
         };
         let carrier = identity.as_ref().map_or(Carrier::Plain, |identity| Carrier::new(transport, identity));
-        let settings = Settings { limits, carrier, ..Settings::default() };
+        let settings = Settings { limits, carrier, congestion: Some(congestion), ..Settings::default() };
         let started =
             servers::protocols::start(protocol, any_port, market.clone(), settings, shutdown.clone());
         let mut running = started.await?;
@@ -95,7 +125,8 @@ fn serve() -> anyhow::Result<()> {
                 ended = &mut running.task => return Ok(ended?),
                 Some(order) = orders.recv() => {
                     let reply = match order {
-                        ToServer::Serve(_) => bail!("told to serve twice"),
+                        ToServer::Serve(_) | ToServer::Send(_) => bail!("told to serve twice"),
+                        ToServer::Flow(_) => bail!("a server of the market was told to send flows"),
                         ToServer::Emit(emit) => {
                             FromServer::Emitting { first_sequence: plan_ticks(&market, &emit)? }
                         }
@@ -134,13 +165,26 @@ fn plan_ticks(market: &Market, emit: &Emit) -> anyhow::Result<u64> {
 
 fn call() -> anyhow::Result<()> {
     let mut input = stdin().lock();
-    let ToClient::Open(open) = read_message(&mut input)? else { bail!("the first message must open") };
+    let open = match read_message(&mut input)? {
+        ToClient::Open(open) => open,
+        ToClient::Receive(receive) => return receive_flows(&receive, &mut input),
+        _ => bail!("the first message must say what to open"),
+    };
     // This thread only passes messages; it shares a core with the work rather than disturb the servers'.
     let core = *open.cores.first().context("no core for the client")?;
     lab::cores::pin(core).context("pinning the client")?;
     let tls = open.tls.as_ref().map(|(options, root)| Tls::to_market(*options, root)).transpose()?;
-    let endpoint = Endpoint { address: open.address, tls };
+    let endpoint = Endpoint { address: open.address, tls, congestion: Some(open.congestion) };
     open.carriage.visit(endpoint, Client { open: &open, input: &mut input })
+}
+
+/// Receives flows, round after round, until the end of the input.
+fn receive_flows(receive: &ReceiveFlows, input: &mut impl BufRead) -> anyhow::Result<()> {
+    let ReceiveFlows { cores, address, carriers, settings } = receive;
+    let (flows, addresses) =
+        Flows::bind(carriers, *address, settings.buffer_bytes, settings.read_bits_per_s)?;
+    write_message(&mut stdout(), &FromClient::Listening { addresses })?;
+    obey(input, &starter(cores, flows), &|| (0, None))
 }
 
 /// A client, once its protocol is known.
@@ -169,51 +213,64 @@ impl<I: BufRead> Visit for Client<'_, I> {
         let operations = workload::operations(&open.workload, &data);
         let checked = Checked(connector.clone());
         let (market_seed, orders) = (open.market_seed, operations.clone());
-        let start: Starter<'_> = match open.workload.operation {
-            Capability::Subscribe => starter(open, Pushes { connector, market_seed }),
-            Capability::Session => starter(open, Sessions { connector, orders, market_seed }),
+        let Activity::Market(operation) = open.workload.activity else {
+            bail!("a client of the market was told of flows")
+        };
+        let cores = &open.cores;
+        let start: Starter<'_> = match operation {
+            Capability::Subscribe => starter(cores, Pushes { connector, market_seed }),
+            Capability::Session => starter(cores, Sessions { connector, orders, market_seed }),
             _ => {
                 let cold = Calls { connector: Cold(checked.clone()), requests: orders.clone() };
                 let warm = Calls { connector: checked.clone(), requests: orders };
-                let (cold, warm) = (starter(open, cold), starter(open, warm));
+                let (cold, warm) = (starter(cores, cold), starter(cores, warm));
                 Box::new(move |shape| if shape.cold { cold(shape) } else { warm(shape) })
             }
         };
-        let mut engine = None;
         write_message(&mut stdout(), &FromClient::Opened { conformance })?;
-        loop {
-            let reply = match read_message(input) {
-                Ok(ToClient::Open(_)) => bail!("opened twice"),
-                Ok(ToClient::Connect { shape }) => {
-                    // Closed before the others open.
-                    drop(engine.take());
-                    engine = Some(start(shape)?);
-                    FromClient::Connected
-                }
-                Ok(ToClient::Round(round)) => {
-                    let engine = engine.as_ref().context("a round before its connections")?;
-                    let before = allocations::count();
-                    let outcome = Box::new(run(engine, &round)?);
-                    let counts = allocations::count().zip(before);
-                    FromClient::Result { outcome, allocations: counts.map(|(after, before)| after - before) }
-                }
-                Ok(ToClient::Audit) => {
-                    let (compared, wrong) = runtime.block_on(audit(&checked, &operations, &data));
-                    FromClient::Audited { compared, wrong }
-                }
-                Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => return Ok(()),
-                Err(error) => return Err(error.into()),
-            };
-            write_message(&mut stdout(), &reply)?;
-        }
+        obey(input, &start, &|| runtime.block_on(audit(&checked, &operations, &data)))
+    }
+}
+
+/// Does what the command says, until the end of the input.
+fn obey(
+    input: &mut impl BufRead,
+    start: &Starter<'_>,
+    audit: &dyn Fn() -> (usize, Option<String>),
+) -> anyhow::Result<()> {
+    let mut engine = None;
+    loop {
+        let reply = match read_message(input) {
+            Ok(ToClient::Open(_) | ToClient::Receive(_)) => bail!("opened twice"),
+            Ok(ToClient::Connect { shape }) => {
+                // Closed before the others open.
+                drop(engine.take());
+                engine = Some(start(shape)?);
+                FromClient::Connected
+            }
+            Ok(ToClient::Round(round)) => {
+                let engine = engine.as_ref().context("a round before its connections")?;
+                let before = allocations::count();
+                let outcome = Box::new(run(engine, &round)?);
+                let counts = allocations::count().zip(before);
+                FromClient::Result { outcome, allocations: counts.map(|(after, before)| after - before) }
+            }
+            Ok(ToClient::Audit) => {
+                let (compared, wrong) = audit();
+                FromClient::Audited { compared, wrong }
+            }
+            Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => return Ok(()),
+            Err(error) => return Err(error.into()),
+        };
+        write_message(&mut stdout(), &reply)?;
     }
 }
 
 type Starter<'a> = Box<dyn Fn(Shape) -> anyhow::Result<Engine> + 'a>;
 
 /// Starts engines of one job.
-fn starter<J: Job>(open: &Open, job: J) -> Starter<'_> {
-    Box::new(move |shape| Ok(Engine::start(&open.cores, &job, shape, lab::cores::pin)?))
+fn starter<J: Job>(cores: &[usize], job: J) -> Starter<'_> {
+    Box::new(move |shape| Ok(Engine::start(cores, &job, shape, lab::cores::pin)?))
 }
 
 /// Runs a round, saying now and then how it is going.

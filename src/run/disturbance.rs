@@ -89,10 +89,12 @@ mod tests {
         Taken {
             start: clock::Mono(0),
             outcome,
+            sent: Vec::new(),
             client,
             server,
             wire: crate::run::Wire::default(),
             router: None,
+            way: None,
         }
     }
 

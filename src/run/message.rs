@@ -8,11 +8,13 @@ use clients::TlsOptions;
 use clients::conformance::CaseResult;
 use clients::load::{Emission, Outcome, Round, Shape};
 use clients::protocols::Carriage;
+use proto::flow::{Congestion, Flow, FlowCarrier};
 use proto::{Protocol, Transport};
 use serde::{Deserialize, Serialize};
+use servers::flow::{FlowTimes, Sent};
 use servers::{Limits, MarketConfig};
 
-use crate::scenario::Workload;
+use crate::scenario::{FlowSettings, Workload};
 
 /// To a server.
 #[derive(Debug, Serialize, Deserialize)]
@@ -20,6 +22,10 @@ use crate::scenario::Workload;
 pub(super) enum ToServer {
     /// Serve, on any port.
     Serve(Box<Serve>),
+    /// Be the sender of flows, instead.
+    Send(SendFlows),
+    /// Send a round of them.
+    Flow(FlowTimes),
     /// Emit the ticks of a round.
     Emit(Emit),
     /// Say when calls came.
@@ -41,6 +47,15 @@ pub(super) struct Emit {
     pub(super) emission: Emission,
 }
 
+/// What is sent in every round, and where to.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct SendFlows {
+    /// Where it runs.
+    pub(super) core: usize,
+    pub(super) flows: Vec<(Flow, SocketAddr)>,
+    pub(super) buffer_bytes: Option<usize>,
+}
+
 /// What a server serves.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Serve {
@@ -51,6 +66,8 @@ pub(super) struct Serve {
     pub(super) protocol: Protocol,
     /// What carries it.
     pub(super) transport: Transport,
+    /// Of TCP and QUIC.
+    pub(super) congestion: Congestion,
     pub(super) market: MarketConfig,
     pub(super) limits: Limits,
 }
@@ -62,6 +79,10 @@ pub(super) enum FromServer {
     /// It listens; with the certificate to trust (DER), where it is not in plain text, and when the first freeze of its
     /// behaviour began, if it has one.
     Ready { address: SocketAddr, root: Option<Vec<u8>>, origin: Option<clock::Mono> },
+    /// It is ready to send flows.
+    ReadyToSend,
+    /// It has sent a round of them.
+    Sent { flows: Vec<Sent> },
     /// It will emit, beginning with this sequence.
     Emitting { first_sequence: u64 },
     /// When calls came.
@@ -78,12 +99,25 @@ pub(super) enum FromServer {
 pub(super) enum ToClient {
     /// Check the server, make the requests.
     Open(Open),
+    /// Be the receiver of flows, instead.
+    Receive(ReceiveFlows),
     /// Open these connections, in place of those that were open: what listens on others would be sent to as well.
     Connect { shape: Shape },
     /// Load, over the open connections.
     Round(Round),
     /// Compare a sample of replies whole, outside the timing.
     Audit,
+}
+
+/// What arrives in every round.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct ReceiveFlows {
+    /// Where it runs.
+    pub(super) cores: Vec<usize>,
+    /// Where it listens, on any ports.
+    pub(super) address: IpAddr,
+    pub(super) carriers: Vec<FlowCarrier>,
+    pub(super) settings: FlowSettings,
 }
 
 /// What a client opens.
@@ -95,6 +129,8 @@ pub(super) struct Open {
     pub(super) address: SocketAddr,
     /// How connections are secured, and the certificate to trust (DER).
     pub(super) tls: Option<(TlsOptions, Vec<u8>)>,
+    /// Of TCP and QUIC.
+    pub(super) congestion: Congestion,
     pub(super) market_seed: u64,
     pub(super) workload: Workload,
     /// Whether the conformance cases come first.
@@ -107,6 +143,8 @@ pub(super) struct Open {
 pub(super) enum FromClient {
     /// The conformance cases went as told here.
     Opened { conformance: Vec<CaseResult> },
+    /// Flows may be sent here, each to its own place.
+    Listening { addresses: Vec<SocketAddr> },
     /// The connections are open.
     Connected,
     /// What a round has come to so far.

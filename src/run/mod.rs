@@ -17,9 +17,9 @@ use clients::conformance::CaseResult;
 use clients::load::{Model, Outcome, Round};
 use clock::{Mono, Precision};
 use lab::cores::Layout;
-use lab::wan;
-use proto::Capability;
+use lab::wan::{self, WayCount};
 use servers::MarketConfig;
+use servers::flow::Sent;
 
 pub use held::{Held, Memory};
 pub use message::Progress;
@@ -31,7 +31,7 @@ pub(crate) use workload::largest_reply_bytes;
 
 use crate::capacity::{self, Capacity, Trial};
 use crate::plan::{Extent, Plan};
-use crate::scenario::{Condition, Contender, Link, Scenario};
+use crate::scenario::{Activity, Condition, Contender, Link, Scenario};
 
 /// Ticks that a measured market emits: enough for the conformance cases, too few to cost anything.
 const TICKS_PER_S: f64 = 10.0;
@@ -56,6 +56,10 @@ pub struct Measurement {
     pub server: EndUse,
     /// What crossed between them.
     pub wire: Wire,
+    /// What the sender of each flow did.
+    pub sent: Vec<Sent>,
+    /// What a router did to packets from servers to clients.
+    pub way: Option<WayCount>,
     /// Why it does not count, where it does not.
     pub void: Option<String>,
 }
@@ -132,7 +136,8 @@ pub fn execute(
     {
         return (results, Err(error));
     }
-    let run = Run { scenario, plan, market_seed, place: Place { layout, network }, stop };
+    let congestion = network.congestion();
+    let run = Run { scenario, plan, market_seed, place: Place { layout, network, congestion }, stop };
     let ended = run.to_the_end(&mut results, watcher);
     (results, ended)
 }
@@ -193,6 +198,10 @@ impl Run<'_> {
             watcher.round_done(self.plan, round);
         }
         self.search(&mut pairs, results, watcher)?;
+        if matches!(self.scenario.workload.activity, Activity::Flow(_)) {
+            results.partial = false;
+            return Ok(());
+        }
         // Over a distance a thousand connections take minutes to open, and no less memory.
         if self.plan.extent != Extent::Quick && self.scenario.link.round_trip().is_none() {
             for (pair, at_rest) in pairs.iter_mut().zip(at_rest) {
@@ -333,9 +342,9 @@ impl Run<'_> {
         let taken = self
             .place
             .load(pair, condition.shape, order, &changes, &mut |progress| watcher.progress(progress))?;
-        let pushes = scenario.workload.operation == Capability::Subscribe;
+        let pushes = scenario.workload.activity.is_pushed();
         let void = if plan.accept_noise { None } else { disturbance::void_reason(&taken, pushes) };
-        let Taken { outcome, client, server, wire, .. } = taken;
-        Ok(Measurement { round, cell, outcome, client, server, wire, void })
+        let Taken { outcome, client, server, wire, sent, way, .. } = taken;
+        Ok(Measurement { round, cell, outcome, client, server, wire, sent, way, void })
     }
 }

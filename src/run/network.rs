@@ -5,9 +5,11 @@ use std::path::Path;
 
 use anyhow::Context as _;
 use clock::Mono;
-use lab::hosts::{CABLE, Cable, Host};
+use lab::hosts::{CABLE, Cable, Host, try_congestion_control};
 use lab::meter::LOOPBACK;
-use lab::wan::{self, RouterCount, WAN, Wan};
+use lab::wan::{self, RouterCount, WAN, Wan, WayCount, Which};
+
+use proto::flow::Congestion;
 
 use crate::scenario::{Link, WanLink};
 
@@ -28,8 +30,8 @@ pub struct LinkUsed {
     pub link: Link,
     /// Why it is not what the scenario asks for.
     pub instead_because: Option<String>,
-    /// The congestion control of TCP on the clients' host, read back (the servers' is made alike); `None` on loopback, which
-    /// has the machine's.
+    /// The congestion control of contenders that state none, over TCP and QUIC alike: cubic, or reno where a socket is refused
+    /// that; absent from older records.
     #[serde(default)]
     pub congestion_control: Option<String>,
 }
@@ -57,9 +59,16 @@ impl Network {
     }
 
     fn used(self, link: Link, instead_because: Option<String>) -> (Network, LinkUsed) {
-        let host = self.client_host();
-        let congestion_control = host.and_then(|host| host.congestion_control().ok());
+        let congestion_control = Some(self.congestion().name().to_owned());
         (self, LinkUsed { link, instead_because, congestion_control })
+    }
+
+    /// What contenders have that state no congestion control: cubic, and where a socket is refused that reno, which every kernel
+    /// gives everybody.
+    pub(crate) fn congestion(&self) -> Congestion {
+        let ask = || try_congestion_control(Congestion::Cubic.name());
+        let asked = self.client_host().map_or_else(ask, |host| host.on(ask));
+        if asked.is_ok() { Congestion::Cubic } else { Congestion::Reno }
     }
 
     /// Has the link do this from these instants on; without effect on a network that has no router.
@@ -82,6 +91,23 @@ impl Network {
         match self {
             Network::Wan(wan) => Some(wan.take_router_count()),
             Network::Loopback | Network::Cable(_) => None,
+        }
+    }
+
+    /// What became of packets from servers to clients so far; `None` of a network that has no router.
+    pub(super) fn to_clients(&self) -> Option<WayCount> {
+        match self {
+            Network::Wan(wan) => Some(wan.count(Which::Down(0))),
+            Network::Loopback | Network::Cable(_) => None,
+        }
+    }
+
+    /// Where receivers of flows listen.
+    pub(super) fn client_address(&self) -> IpAddr {
+        match self {
+            Network::Loopback => Ipv4Addr::LOCALHOST.into(),
+            Network::Cable(_) => Cable::CLIENT.into(),
+            Network::Wan(_) => Wan::address(Wan::CLIENT).into(),
         }
     }
 

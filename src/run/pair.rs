@@ -9,13 +9,17 @@ use clock::{Clock, Mono};
 use lab::child::{Child, ChildError};
 use lab::cores::Layout;
 use lab::meter::{CoreShares, CoreTime, HostCount, ProcessUse};
-use lab::wan::{self, RouterCount};
+use lab::wan::{self, RouterCount, WayCount};
+use proto::flow::{Congestion, Flow};
+use servers::flow::{FlowTimes, Sent};
 use servers::{Limits, MarketConfig};
 
-use super::message::{Emit, FromClient, FromServer, Open, Progress, Serve, ToClient, ToServer};
+use super::message::{
+    Emit, FromClient, FromServer, Open, Progress, ReceiveFlows, SendFlows, Serve, ToClient, ToServer,
+};
 use super::network::Network;
 use crate::allocations;
-use crate::scenario::{Contender, Workload};
+use crate::scenario::{Access, Activity, Contender, FlowSettings, Traffic, Workload};
 
 /// From the order to start a round to its start: time to read a message and arm a timer.
 const LEAD: Duration = Duration::from_millis(30);
@@ -30,6 +34,8 @@ const IDLE_TIME_MAX: Duration = Duration::from_secs(3_600);
 pub(crate) struct Place<'a> {
     pub(crate) layout: &'a Layout,
     pub(crate) network: Network,
+    /// Of contenders that state none.
+    pub(crate) congestion: Congestion,
 }
 
 /// A contender's two processes.
@@ -40,6 +46,8 @@ pub(crate) struct Pair {
     server: Child<ToServer, FromServer>,
     /// The connections that its client has open.
     shape: Option<Shape>,
+    /// Whether it sends flows.
+    has_flows: bool,
     /// When the first freeze of the server's behaviour began, if it was given one.
     pub(crate) origin: Option<Mono>,
 }
@@ -57,11 +65,15 @@ pub(crate) struct Taken {
     /// When its warm-up began.
     pub(crate) start: Mono,
     pub(crate) outcome: Outcome,
+    /// What the sender of each flow did.
+    pub(crate) sent: Vec<Sent>,
     pub(crate) client: EndUse,
     pub(crate) server: EndUse,
     pub(crate) wire: Wire,
     /// How late the router was, where the link has one.
     pub(crate) router: Option<RouterCount>,
+    /// What became of the packets from servers to clients there.
+    pub(crate) way: Option<WayCount>,
 }
 
 /// What one end used in the measured time, and what happened to its core.
@@ -101,15 +113,61 @@ impl Place<'_> {
         contender: &Contender,
         setup: &Setup<'_>,
     ) -> anyhow::Result<(Pair, Vec<CaseResult>)> {
-        let Place { layout, network } = self;
         let name = &contender.name;
+        match (&contender.traffic, setup.workload.activity) {
+            (Traffic::Market(access), _) => self.open_access(name, access, setup),
+            (Traffic::Flows(flows), Activity::Flow(settings)) => {
+                Ok((self.open_flows(name, flows, settings)?, Vec::new()))
+            }
+            (Traffic::Flows(_), Activity::Market(_)) => bail!("{name} has flows, which the market has not"),
+        }
+    }
+
+    /// Receivers first, since they say where to send to.
+    fn open_flows(&self, name: &str, flows: &[Flow], settings: FlowSettings) -> anyhow::Result<Pair> {
+        let Place { layout, network, .. } = self;
+        let mut client: Child<ToClient, FromClient> =
+            Child::start(&format!("the receiver of {name}"), &["agent", "client"], network.client_host())?;
+        client.send(&ToClient::Receive(ReceiveFlows {
+            cores: layout.client.clone(),
+            address: network.client_address(),
+            carriers: flows.iter().map(|flow| flow.carrier).collect(),
+            settings,
+        }))?;
+        let addresses = match client.receive(OPEN_TIME_MAX)? {
+            FromClient::Listening { addresses } => addresses,
+            other => bail!("the receiver of {name}: {}", unexpected(other)),
+        };
+        let mut server: Child<ToServer, FromServer> =
+            Child::start(&format!("the sender of {name}"), &["agent", "server"], network.server_host())?;
+        server.send(&ToServer::Send(SendFlows {
+            core: layout.server,
+            flows: flows.iter().copied().zip(addresses).collect(),
+            buffer_bytes: settings.buffer_bytes,
+        }))?;
+        match server.receive(OPEN_TIME_MAX)? {
+            FromServer::ReadyToSend => {}
+            other => bail!("the sender of {name}: {}", unexpected_of_server(other)),
+        }
+        Ok(Pair { name: name.to_owned(), client, server, shape: None, has_flows: true, origin: None })
+    }
+
+    fn open_access(
+        &self,
+        name: &str,
+        access: &Access,
+        setup: &Setup<'_>,
+    ) -> anyhow::Result<(Pair, Vec<CaseResult>)> {
+        let Place { layout, network, .. } = self;
+        let congestion = access.congestion.unwrap_or(self.congestion);
         let mut server: Child<ToServer, FromServer> =
             Child::start(&format!("the server of {name}"), &["agent", "server"], network.server_host())?;
         server.send(&ToServer::Serve(Box::new(Serve {
             core: layout.server,
             address: network.server_address(),
-            protocol: contender.carriage.protocol(),
-            transport: contender.transport(),
+            protocol: access.carriage.protocol(),
+            transport: access.transport(),
+            congestion,
             market: setup.market.clone(),
             limits: Limits {
                 idle_time_max: IDLE_TIME_MAX,
@@ -125,16 +183,18 @@ impl Place<'_> {
             Child::start(&format!("the client of {name}"), &["agent", "client"], network.client_host())?;
         client.send(&ToClient::Open(Open {
             cores: layout.client.clone(),
-            carriage: contender.carriage,
+            carriage: access.carriage,
             address,
-            tls: contender.tls.zip(root),
+            tls: access.tls.zip(root),
+            congestion,
             market_seed: setup.market.seed,
             workload: setup.workload.clone(),
             conformance: setup.conformance,
         }))?;
         match client.receive(OPEN_TIME_MAX)? {
             FromClient::Opened { conformance } => {
-                Ok((Pair { name: name.clone(), client, server, shape: None, origin }, conformance))
+                let name = name.to_owned();
+                Ok((Pair { name, client, server, shape: None, has_flows: false, origin }, conformance))
             }
             other => bail!("the client of {name}: {}", unexpected(other)),
         }
@@ -164,6 +224,9 @@ impl Place<'_> {
         }
         let allocated_before = pair.server_allocations()?;
         pair.client.send(&ToClient::Round(round))?;
+        if pair.has_flows {
+            pair.server.send(&ToServer::Flow(FlowTimes { start, measured_from, until: end }))?;
+        }
         clock::pause_thread(measured_from.since(clock.now()));
         let before = self.read(pair)?;
         let mut after = None;
@@ -174,7 +237,7 @@ impl Place<'_> {
             }
             let last = end + round.time_out + GRACE;
             let wait = if after.is_none() { end.since(now) } else { last.since(now) };
-            let (outcome, allocations) = match pair.client.receive(wait) {
+            let (mut outcome, allocations) = match pair.client.receive(wait) {
                 Ok(FromClient::Progress(progress)) => {
                     tell(&progress);
                     pair.server.ensure_running()?;
@@ -189,6 +252,7 @@ impl Place<'_> {
                 Some(after) => after,
                 None => self.read(pair)?,
             };
+            let sent = pair.sent(&mut outcome, round.time_out)?;
             let wire = Wire {
                 client: after.client_host.since(&before.client_host),
                 server: after.server_host.since(&before.server_host),
@@ -200,7 +264,8 @@ impl Place<'_> {
             client.allocations = allocations.map(|count| count as f64 * measured);
             server.allocations = of_server.map(|(after, before)| (after - before) as f64 * measured);
             let router = network.take_router_count();
-            return Ok(Taken { start, outcome, client, server, wire, router });
+            let way = after.way.zip(before.way).map(|(after, before)| after.since(&before));
+            return Ok(Taken { start, outcome, sent, client, server, wire, router, way });
         }
     }
 
@@ -220,6 +285,7 @@ impl Place<'_> {
             client_core: CoreTime::read(client_core)?,
             server_host: HostCount::read(server, interface)?,
             client_host: HostCount::read(client, interface)?,
+            way: self.network.to_clients(),
         })
     }
 }
@@ -250,6 +316,25 @@ impl Pair {
             FromServer::Emitting { first_sequence } => Ok(Emission { first_sequence, ..emit.emission }),
             other => bail!("the server of {}: {}", self.name, unexpected_of_server(other)),
         }
+    }
+
+    /// What the senders of a round's flows did; what they sent and nobody received is counted as missed.
+    fn sent(&mut self, outcome: &mut Outcome, time_out: Duration) -> anyhow::Result<Vec<Sent>> {
+        if !self.has_flows {
+            return Ok(Vec::new());
+        }
+        let sent = match self.server.receive(OPEN_TIME_MAX)? {
+            FromServer::Sent { flows } => flows,
+            other => bail!("the sender of {}: {}", self.name, unexpected_of_server(other)),
+        };
+        if sent.len() != outcome.flows.len() {
+            bail!("{} sent {} flows, and {} came", self.name, sent.len(), outcome.flows.len());
+        }
+        let lost =
+            sent.iter().zip(&outcome.flows).map(|(sent, came)| sent.blocks.saturating_sub(came.blocks));
+        let lost = lost.sum();
+        outcome.record_lost_blocks(lost, time_out);
+        Ok(sent)
     }
 
     /// Compares replies whole, outside the timing; says how many.
@@ -295,6 +380,8 @@ struct Readings {
     client_core: CoreTime,
     server_host: HostCount,
     client_host: HostCount,
+    /// What became of packets to clients, where a router knows.
+    way: Option<WayCount>,
 }
 
 impl Readings {

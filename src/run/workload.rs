@@ -4,7 +4,7 @@ use proto::data::{ACCOUNTS, DataSet, SYMBOLS};
 use proto::v1::{HistoryRequest, Order, OrderRequest, PortfolioRequest, QuoteRequest, QuotesRequest, Side};
 use proto::{Capability, Operation};
 
-use crate::scenario::Workload;
+use crate::scenario::{Activity, Workload};
 
 /// A factor without a common divisor with 1 000, so that successive calls are spread over the data.
 const STRIDE: usize = 617;
@@ -22,7 +22,8 @@ pub(crate) fn largest_reply_bytes(workload: &Workload) -> usize {
 pub(super) fn operations(workload: &Workload, data: &DataSet) -> Vec<Operation> {
     let symbol = |nth: usize| data.symbol(nth * STRIDE % SYMBOLS);
     let account = |nth: usize| data.account(nth * STRIDE % ACCOUNTS);
-    let operation = |nth: usize| match workload.operation {
+    let Activity::Market(capability) = workload.activity else { return Vec::new() };
+    let operation = |nth: usize| match capability {
         Capability::Quotes => Operation::Quotes(QuotesRequest {
             symbols: (0..workload.symbols).map(|offset| symbol(nth + offset)).collect(),
         }),
@@ -41,6 +42,6 @@ pub(super) fn operations(workload: &Workload, data: &DataSet) -> Vec<Operation> 
         Capability::Quote | Capability::Subscribe => Operation::Quote(QuoteRequest { symbol: symbol(nth) }),
     };
     // A subscriber calls nothing.
-    let calls = if workload.operation == Capability::Subscribe { 0 } else { SYMBOLS };
+    let calls = if capability == Capability::Subscribe { 0 } else { SYMBOLS };
     (0..calls).map(operation).collect()
 }

@@ -1,6 +1,7 @@
 //! The check that the parts of a scenario file fit together: from what is written to what is used.
 
 mod claims;
+mod flows;
 
 use clients::load::Shape;
 use clients::protocols::Carriage;
@@ -12,9 +13,12 @@ use proto::{Capability, Protocol, Transport};
 use toml::Spanned;
 
 use super::diagnose::nearest;
-use super::wire::{Call, WireCapacity, WireContender, WireProfile, WireScenario, WireWorkload};
+use super::wire::{
+    Call, WireCapacity, WireCondition, WireContender, WireProfile, WireScenario, WireWorkload,
+};
 use super::{
-    CapacitySearch, Condition, Contender, Link, Profile, Profiles, Scenario, ScenarioError, Workload,
+    Access, Activity, CapacitySearch, Condition, Contender, Link, Profile, Profiles, Scenario, ScenarioError,
+    Traffic, Workload,
 };
 use crate::capacity::parse_objective;
 
@@ -47,7 +51,7 @@ impl Check<'_> {
         )?;
         let workload = self.workload(&wire.workload)?;
         let conditions = self.conditions(&wire, &workload)?;
-        let mut contenders = self.contenders(&wire.contender)?;
+        let mut contenders = self.contenders(&wire.contender, &workload)?;
         let baseline = self.baseline(&wire, &contenders)?;
         let twin = Contender { name: Scenario::again(&baseline.name), ..baseline.clone() };
         let place = contenders.iter().position(|contender| *contender == baseline).map_or(0, |nth| nth + 1);
@@ -82,8 +86,11 @@ impl Check<'_> {
     }
 
     fn capacity(&self, wire: &WireCapacity, workload: &Workload) -> Result<CapacitySearch, ScenarioError> {
-        let calls = !matches!(workload.operation, Capability::Subscribe | Capability::Session);
-        self.require(&wire.objective, calls, "only calls have a capacity that is searched for")?;
+        self.require(
+            &wire.objective,
+            workload.activity.is_calls(),
+            "only calls have a capacity that is searched for",
+        )?;
         let at =
             |message: String| ScenarioError::at(self.file, self.text, wire.objective.span(), &message, None);
         let objective = parse_objective(wire.objective.get_ref()).map_err(at)?;
@@ -107,32 +114,35 @@ impl Check<'_> {
     }
 
     fn workload(&self, wire: &WireWorkload) -> Result<Workload, ScenarioError> {
-        let operation = match wire.operation.get_ref() {
-            Call::Quote => Capability::Quote,
-            Call::Quotes => Capability::Quotes,
-            Call::Portfolio => Capability::Portfolio,
-            Call::History => Capability::History,
-            Call::PlaceOrder => Capability::PlaceOrder,
-            Call::Subscribe => Capability::Subscribe,
-            Call::Session => Capability::Session,
+        let activity = match wire.operation.get_ref() {
+            Call::Quote => Activity::Market(Capability::Quote),
+            Call::Quotes => Activity::Market(Capability::Quotes),
+            Call::Portfolio => Activity::Market(Capability::Portfolio),
+            Call::History => Activity::Market(Capability::History),
+            Call::PlaceOrder => Activity::Market(Capability::PlaceOrder),
+            Call::Subscribe => Activity::Market(Capability::Subscribe),
+            Call::Session => Activity::Market(Capability::Session),
+            Call::Flow => Activity::Flow(self.flow_settings(wire)?),
         };
+        let does = |capability| activity == Activity::Market(capability);
+        self.only_flows(wire, activity)?;
         let (symbols, candles) = (wire.symbols.as_ref(), wire.candles.as_ref());
         if let Some(symbols) = symbols {
             let right = (1..=proto::bounds::SYMBOLS_MAX).contains(symbols.get_ref());
             self.require(symbols, right, "symbols: 1 to 100")?;
-            self.require(symbols, operation == Capability::Quotes, "only `quotes` has symbols")?;
+            self.require(symbols, does(Capability::Quotes), "only `quotes` has symbols")?;
         }
         if let Some(candles) = candles {
             let right = (1..=proto::bounds::CANDLES_MAX).contains(candles.get_ref());
             self.require(candles, right, "candles: 1 to 10 000")?;
-            self.require(candles, operation == Capability::History, "only `history` has candles")?;
+            self.require(candles, does(Capability::History), "only `history` has candles")?;
         }
         self.rate(wire.rate_per_s.as_ref())?;
-        let pushed = wire.rate_per_s.is_some() || operation != Capability::Subscribe;
+        let pushed = wire.rate_per_s.is_some() || !does(Capability::Subscribe);
         self.require(&wire.operation, pushed, "`subscribe` needs a rate_per_s: ticks that the server emits")?;
         self.rate(wire.ticks_per_s.as_ref())?;
         let has_ticks = wire.ticks_per_s.is_some();
-        let wants_ticks = operation == Capability::Session;
+        let wants_ticks = does(Capability::Session);
         if let Some(ticks) = &wire.ticks_per_s {
             self.require(
                 ticks,
@@ -145,7 +155,7 @@ impl Check<'_> {
         self.require(&wire.time_out, !time_out.is_zero(), "a time-out of nothing fails every call")?;
         let arrivals = wire.arrivals.into();
         Ok(Workload {
-            operation,
+            activity,
             symbols: symbols.map_or(10, |symbols| *symbols.get_ref()),
             candles: candles.map_or(100, |candles| *candles.get_ref()),
             model: Workload::model(wire.rate_per_s.as_ref().map(|rate| *rate.get_ref()), arrivals),
@@ -169,21 +179,18 @@ impl Check<'_> {
         let arrivals = wire.workload.arrivals.into();
         list.iter()
             .map(|condition| {
-                let connections = &condition.connections;
-                let right = (1..=CONNECTIONS_MAX).contains(connections.get_ref());
-                self.require(connections, right, "connections: 1 to 20 000")?;
+                let connections = self.connections(condition, workload)?;
                 if let Some(in_flight) = &condition.in_flight {
                     let right = (1..=IN_FLIGHT_MAX).contains(in_flight.get_ref());
                     self.require(in_flight, right, "in_flight: 1 to 10 000")?;
-                    let calls = workload.operation != Capability::Subscribe;
-                    self.require(in_flight, calls, "a subscriber has no calls in flight")?;
+                    let calls = !workload.activity.is_pushed();
+                    self.require(in_flight, calls, "what is pushed has no calls in flight")?;
                 }
                 let in_flight = condition.in_flight.as_ref().map_or(1, |in_flight| *in_flight.get_ref());
                 self.rate(condition.rate_per_s.as_ref())?;
                 let own = condition.rate_per_s.as_ref().map(|rate| *rate.get_ref());
                 if let Some(cold) = &condition.cold {
-                    let calls = !matches!(workload.operation, Capability::Subscribe | Capability::Session);
-                    self.require(cold, calls, "only calls can be cold")?;
+                    self.require(cold, workload.activity.is_calls(), "only calls can be cold")?;
                 }
                 let cold = condition.cold.as_ref().is_some_and(|cold| *cold.get_ref());
                 let link = condition.link.as_ref().map(|words| self.changed(&wire.link, words)).transpose()?;
@@ -206,13 +213,25 @@ impl Check<'_> {
                 }
                 Ok(Condition {
                     name: condition.name.get_ref().clone(),
-                    shape: Shape { connections: *connections.get_ref(), in_flight, cold },
+                    shape: Shape { connections, in_flight, cold },
                     model: own.map_or(workload.model, |rate| Workload::model(Some(rate), arrivals)),
                     link,
                     changes: condition.changes.as_ref().map(|changes| changes.get_ref().clone()).unwrap_or_default(),
                 })
             })
             .collect()
+    }
+
+    fn connections(&self, condition: &WireCondition, workload: &Workload) -> Result<usize, ScenarioError> {
+        let are_flows = matches!(workload.activity, Activity::Flow(_));
+        let Some(connections) = &condition.connections else {
+            self.require(&condition.name, are_flows, "a condition needs `connections`: 1 to 20 000")?;
+            return Ok(1);
+        };
+        self.require(connections, !are_flows, "of `flow` there are as many connections as flows")?;
+        let right = (1..=CONNECTIONS_MAX).contains(connections.get_ref());
+        self.require(connections, right, "connections: 1 to 20 000")?;
+        Ok(*connections.get_ref())
     }
 
     /// What a condition makes of the scenario's link.
@@ -226,28 +245,50 @@ impl Check<'_> {
         link.changed(words.get_ref()).map(Link::Wan).map_err(|error| at(&error.to_string()))
     }
 
-    fn contenders(&self, wire: &Spanned<Vec<WireContender>>) -> Result<Vec<Contender>, ScenarioError> {
+    fn contenders(
+        &self,
+        wire: &Spanned<Vec<WireContender>>,
+        workload: &Workload,
+    ) -> Result<Vec<Contender>, ScenarioError> {
         let list = wire.get_ref();
         self.require(wire, !list.is_empty(), "a scenario needs a [[contender]]")?;
         self.unique("contender", list.iter().map(|contender| &contender.name))?;
         list.iter()
             .map(|contender| {
-                let carriage = self.carriage(contender)?;
-                Ok(Contender {
-                    name: contender.name.get_ref().clone(),
-                    carriage,
-                    tls: self.tls(contender, carriage)?,
-                    connection_per_call: contender.connection_per_call,
-                    cold_round_trips: contender.cold_round_trips,
-                })
+                let traffic = match workload.activity {
+                    Activity::Market(_) => Traffic::Market(self.access(contender)?),
+                    Activity::Flow(_) => Traffic::Flows(self.flows(contender)?),
+                };
+                Ok(Contender { name: contender.name.get_ref().clone(), traffic })
             })
             .collect()
     }
 
-    fn carriage(&self, contender: &WireContender) -> Result<Carriage, ScenarioError> {
+    fn access(&self, wire: &WireContender) -> Result<Access, ScenarioError> {
+        if let Some(flows) = &wire.flows {
+            self.require(flows, false, "flows are contenders of operation = \"flow\" only")?;
+        }
+        let Some(protocol) = &wire.protocol else {
+            let message = "a contender needs a `protocol`";
+            return Err(ScenarioError::at(self.file, self.text, wire.name.span(), message, None));
+        };
+        let carriage = self.carriage(wire, *protocol.get_ref())?;
+        if let Some(congestion) = &wire.congestion {
+            let has = carriage.protocol() != Protocol::Udp;
+            self.require(congestion, has, "nothing controls the congestion of plain datagrams")?;
+        }
+        Ok(Access {
+            carriage,
+            tls: self.tls(wire, carriage)?,
+            connection_per_call: wire.connection_per_call,
+            cold_round_trips: wire.cold_round_trips,
+            congestion: wire.congestion.as_ref().map(|congestion| *congestion.get_ref()),
+        })
+    }
+
+    fn carriage(&self, contender: &WireContender, protocol: Protocol) -> Result<Carriage, ScenarioError> {
         use Protocol::{GraphQl, Grpc, Quic, QuicDatagram, Rest, Sse, Tcp, Udp, WebSocket};
-        let WireContender { protocol, http, encoding, persisted, streams, .. } = contender;
-        let protocol = *protocol.get_ref();
+        let WireContender { http, encoding, persisted, streams, .. } = contender;
         self.option(protocol, "http", http.as_ref(), &[Rest, GraphQl, Sse])?;
         self.option(protocol, "encoding", encoding.as_ref(), &[Rest, WebSocket])?;
         self.option(protocol, "persisted", persisted.as_ref(), &[GraphQl])?;
@@ -276,12 +317,12 @@ impl Check<'_> {
 
     /// What is asked for, and over QUIC what it has within.
     fn tls(&self, wire: &WireContender, carriage: Carriage) -> Result<Option<TlsOptions>, ScenarioError> {
-        let WireContender { protocol, tls, resume, early_data, .. } = wire;
+        let WireContender { tls, resume, early_data, .. } = wire;
         let over_quic = carriage.transport(false) == Some(Transport::Quic);
         let version = match tls {
             Some(tls) => {
                 let carried = carriage.transport(true).is_some();
-                let message = format!("{} is not carried over TLS", protocol.get_ref().name());
+                let message = format!("{} is not carried over TLS", carriage.protocol().name());
                 self.require(tls, carried, &message)?;
                 let right = !over_quic || *tls.get_ref() == TlsVersion::Tls13;
                 self.require(tls, right, "QUIC has TLS 1.3 within (RFC 9001)")?;

@@ -15,6 +15,7 @@ use clients::protocols::Carriage;
 use clients::protocols::quic::Streams;
 use clients::{HttpVersion, TlsOptions, TlsVersion};
 use proto::encoding::Encoding;
+use proto::flow::{Congestion, Flow};
 use proto::{Capability, Transport};
 
 pub use diagnose::ScenarioError;
@@ -67,9 +68,8 @@ pub struct CapacitySearch {
 /// What the clients do, in every condition.
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Workload {
-    /// What is done: calls of one kind; `subscribe`, where every connection hears every tick; or `session`, where the calls
-    /// are orders and every session hears every tick meanwhile.
-    pub operation: Capability,
+    /// What is done.
+    pub activity: Activity,
     /// Symbols of a `quotes` call.
     pub symbols: usize,
     /// Candles of a `history` call.
@@ -84,6 +84,54 @@ pub struct Workload {
     pub handler_wait: Duration,
     /// Processor time that the market's handler burns.
     pub handler_cpu: Duration,
+}
+
+/// What a workload does.
+#[derive(Debug, Clone, Copy, PartialEq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Activity {
+    /// Something that the market offers: calls of one kind; `subscribe`, where every connection hears every tick; or `session`,
+    /// where the calls are orders and every session hears every tick meanwhile.
+    Market(Capability),
+    /// Flows from the servers' host to the clients', over TCP and UDP themselves.
+    Flow(FlowSettings),
+}
+
+/// What flows have in common.
+#[derive(Debug, Clone, Copy, Default, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct FlowSettings {
+    /// Bits of blocks that each receiver reads a second while its sender sends; `None` for as fast as they come.
+    pub read_bits_per_s: Option<f64>,
+    /// The buffer of each socket, as it is asked for; `None` for what the system gives.
+    pub buffer_bytes: Option<usize>,
+}
+
+impl Activity {
+    /// Its name in scenario files.
+    pub fn name(self) -> &'static str {
+        match self {
+            Activity::Market(capability) => capability.name(),
+            Activity::Flow(_) => Activity::FLOW,
+        }
+    }
+
+    /// The name of flows.
+    pub const FLOW: &'static str = "flow";
+
+    /// Whether it is a request that gets a reply, and nothing beside it.
+    pub fn is_calls(self) -> bool {
+        match self {
+            Activity::Market(capability) => {
+                !matches!(capability, Capability::Subscribe | Capability::Session)
+            }
+            Activity::Flow(_) => false,
+        }
+    }
+
+    /// Whether servers send of themselves: then lag is theirs.
+    pub fn is_pushed(self) -> bool {
+        matches!(self, Activity::Market(Capability::Subscribe) | Activity::Flow(_))
+    }
 }
 
 /// One setting of what varies.
@@ -101,11 +149,53 @@ pub struct Condition {
     pub changes: Vec<String>,
 }
 
-/// One way to reach the market.
+/// What is compared.
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Contender {
     /// What it is called.
     pub name: String,
+    /// What it sends.
+    pub traffic: Traffic,
+}
+
+/// What a contender sends.
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Traffic {
+    /// It reaches the market.
+    Market(Access),
+    /// Flows that share the link.
+    Flows(Vec<Flow>),
+}
+
+impl Contender {
+    /// How it reaches the market, where it does.
+    pub fn access(&self) -> Option<&Access> {
+        match &self.traffic {
+            Traffic::Market(access) => Some(access),
+            Traffic::Flows(_) => None,
+        }
+    }
+
+    /// What it is, with every option that was chosen.
+    pub fn in_words(&self) -> String {
+        match &self.traffic {
+            Traffic::Market(access) => access.in_words(),
+            Traffic::Flows(flows) => {
+                flows.iter().map(|flow| flow.in_words()).collect::<Vec<_>>().join(" beside ")
+            }
+        }
+    }
+
+    /// The protocol, or that there is none.
+    pub fn protocol_name(&self) -> &'static str {
+        self.access().map_or(Activity::FLOW, |access| access.carriage.protocol().name())
+    }
+}
+
+/// One way to reach the market.
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct Access {
     /// How the market is called.
     pub carriage: Carriage,
     /// How connections are secured; always given over QUIC.
@@ -114,17 +204,19 @@ pub struct Contender {
     pub connection_per_call: bool,
     /// Round trips that a cold call takes by arithmetic, where it is predicted.
     pub cold_round_trips: Option<u32>,
+    /// Who decides how much is on its way, at both ends; cubic unless stated.
+    pub congestion: Option<Congestion>,
 }
 
-impl Contender {
+impl Access {
     /// What carries it.
     pub fn transport(&self) -> Transport {
         // A scenario with another does not pass its check.
         self.carriage.transport(self.tls.is_some()).unwrap_or(Transport::Plain)
     }
 
-    /// How the market is called, with every option that was chosen.
-    pub fn in_words(&self) -> String {
+    /// The same in words, with every option that was chosen.
+    fn in_words(&self) -> String {
         let http = |http| match http {
             HttpVersion::Http1 => "HTTP/1.1",
             HttpVersion::Http2 => "HTTP/2",
@@ -163,6 +255,10 @@ impl Contender {
                 (true, false) => ", resumed",
                 (true, true) => ", resumed with early data",
             };
+        }
+        if let Some(congestion) = self.congestion {
+            words += ", ";
+            words += congestion.name();
         }
         words
     }
@@ -297,12 +393,14 @@ pub struct Profile {
 }
 
 /// The scenarios that are built in, by name.
-const BUILT_IN: [(&str, &str); 10] = [
+const BUILT_IN: [(&str, &str); 12] = [
     ("rest-vs-grpc", include_str!("../../scenarios/rest-vs-grpc.toml")),
     ("push", include_str!("../../scenarios/push.toml")),
     ("session", include_str!("../../scenarios/session.toml")),
     ("https-tax", include_str!("../../scenarios/https-tax.toml")),
     ("tcp-delivers", include_str!("../../scenarios/tcp-delivers.toml")),
+    ("tcp-backpressure", include_str!("../../scenarios/tcp-backpressure.toml")),
+    ("tcp-congestion", include_str!("../../scenarios/tcp-congestion.toml")),
     ("udp-latency", include_str!("../../scenarios/udp-latency.toml")),
     ("head-of-line", include_str!("../../scenarios/head-of-line.toml")),
     ("nearby", include_str!("../../scenarios/nearby.toml")),
@@ -370,7 +468,8 @@ impl Scenario {
 impl Workload {
     /// What a server emits in a round of a condition, its first sequence left open; `None` where nothing is listened for.
     pub fn emission(&self, condition: &Condition) -> Option<Emission> {
-        let (arrivals, rate_per_s) = match (self.operation, condition.model) {
+        let Activity::Market(capability) = self.activity else { return None };
+        let (arrivals, rate_per_s) = match (capability, condition.model) {
             (Capability::Subscribe, Model::Open { arrivals, rate_per_s }) => (arrivals, rate_per_s),
             (Capability::Session, Model::Open { arrivals, .. }) => (arrivals, self.ticks_per_s),
             (Capability::Session, Model::Closed) => (Arrivals::Poisson, self.ticks_per_s),

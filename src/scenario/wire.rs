@@ -7,6 +7,7 @@ use clients::protocols::quic::Streams;
 use clients::{HttpVersion, TlsVersion};
 use proto::Protocol;
 use proto::encoding::Encoding;
+use proto::flow::Congestion;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use toml::Spanned;
@@ -84,6 +85,14 @@ pub(super) struct WireWorkload {
     #[serde(default)]
     #[schemars(with = "Option<f64>")]
     pub(super) ticks_per_s: Option<Spanned<f64>>,
+    /// How fast each receiver reads while its sender sends, such as `4Mbit/s`; as fast as it comes by default. Of `flow`.
+    #[serde(default)]
+    #[schemars(with = "Option<String>")]
+    pub(super) read_rate: Option<Spanned<String>>,
+    /// What each socket asks for as its buffer, such as `256KB`; what the system gives by default. Of `flow`.
+    #[serde(default)]
+    #[schemars(with = "Option<String>")]
+    pub(super) buffers: Option<Spanned<String>>,
     /// How arrivals are spaced.
     #[serde(default = "poisson")]
     #[schemars(with = "Spacing")]
@@ -108,7 +117,7 @@ fn poisson() -> Spacing {
 }
 
 /// What can be a workload: a call; `subscribe`, where every connection hears every tick; `session`, where orders are
-/// placed on sessions that hear every tick meanwhile.
+/// placed on sessions that hear every tick meanwhile; `flow`, where blocks go over TCP or UDP themselves.
 #[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Call {
@@ -119,6 +128,7 @@ pub(super) enum Call {
     PlaceOrder,
     Subscribe,
     Session,
+    Flow,
 }
 
 /// How arrivals are spaced.
@@ -144,9 +154,10 @@ impl From<Spacing> for Arrivals {
 pub(super) struct WireCondition {
     #[schemars(with = "String")]
     pub(super) name: Spanned<String>,
-    /// Connections in all; of `subscribe`, subscribers.
-    #[schemars(with = "usize")]
-    pub(super) connections: Spanned<usize>,
+    /// Connections in all; of `subscribe`, subscribers. Of `flow` there are as many as a contender has flows.
+    #[serde(default)]
+    #[schemars(with = "Option<usize>")]
+    pub(super) connections: Option<Spanned<usize>>,
     /// Calls in flight on each connection; 1 by default.
     #[serde(default)]
     #[schemars(with = "Option<usize>")]
@@ -170,14 +181,21 @@ pub(super) struct WireCondition {
     pub(super) link: Option<Spanned<String>>,
 }
 
-/// One way to reach the market.
+/// What is compared: one way to reach the market, or some flows.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct WireContender {
     #[schemars(with = "String")]
     pub(super) name: Spanned<String>,
-    #[schemars(with = "ProtocolName")]
-    pub(super) protocol: Spanned<Protocol>,
+    /// How it reaches the market; or, instead of it, `flows`.
+    #[serde(default)]
+    #[schemars(with = "Option<ProtocolName>")]
+    pub(super) protocol: Option<Spanned<Protocol>>,
+    /// Flows that share the link, of `flow`: `tcp cubic`, `tcp bbr`, `tcp reno` or `udp`, with a rate such as `30Mbit/s` behind it
+    /// where the sender has one.
+    #[serde(default)]
+    #[schemars(with = "Option<Vec<String>>")]
+    pub(super) flows: Option<Spanned<Vec<Spanned<String>>>>,
     /// `1.1` or `2`; for `rest`, `graphql` and `sse`. Also `3` for `rest`.
     #[serde(default)]
     #[schemars(with = "Option<HttpName>")]
@@ -209,6 +227,10 @@ pub(super) struct WireContender {
     #[serde(default)]
     #[schemars(with = "Option<bool>")]
     pub(super) early_data: Option<Spanned<bool>>,
+    /// `cubic`, `bbr` or `reno`: the congestion control of both ends, over TCP or QUIC; cubic by default.
+    #[serde(default)]
+    #[schemars(with = "Option<CongestionName>")]
+    pub(super) congestion: Option<Spanned<Congestion>>,
     /// Round trips that a cold call takes by arithmetic, to stand beside what is measured.
     #[serde(default)]
     pub(super) cold_round_trips: Option<u32>,
@@ -239,6 +261,15 @@ enum HttpName {
     Http2,
     #[serde(rename = "3")]
     Http3,
+}
+
+#[derive(JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[allow(dead_code, reason = "the schema is made from it")]
+enum CongestionName {
+    Reno,
+    Cubic,
+    Bbr,
 }
 
 #[derive(JsonSchema)]

@@ -189,7 +189,7 @@ pub fn load(options: &Options) -> anyhow::Result<Ending> {
     lab::machine::raise_open_files();
     let target = Target::parse(&options.target, options.allow_public)?;
     let model = if options.find_capacity { Model::Closed } else { model(options)? };
-    let endpoint = Endpoint { address: target.address, tls: secure::tls(options, &target)? };
+    let endpoint = Endpoint { tls: secure::tls(options, &target)?, ..Endpoint::from(target.address) };
     let engine = match target.scheme {
         Scheme::Http => {
             let version = match (options.http2, options.http3) {

@@ -6,6 +6,7 @@ use std::time::Duration;
 use clock::Mono;
 use hdrhistogram::Histogram;
 
+use super::FlowOutcome;
 use super::course::Course;
 use crate::Failure;
 
@@ -94,6 +95,8 @@ pub struct Outcome {
     pub course: Course,
     /// What came of the ticks that were pushed beside the calls: the calls of a session.
     pub ticks: Option<Box<Outcome>>,
+    /// What each flow brought; nothing where there are none.
+    pub flows: Vec<FlowOutcome>,
 }
 
 impl Outcome {
@@ -116,6 +119,7 @@ impl Outcome {
             elapsed: Duration::ZERO,
             course: Course::default(),
             ticks: None,
+            flows: Vec::new(),
         })
     }
 
@@ -147,6 +151,10 @@ impl Outcome {
             (Some(mine), Some(theirs)) => mine.merge(theirs),
             (None, Some(theirs)) => self.ticks = Some(theirs.clone()),
             (_, None) => {}
+        }
+        self.flows.resize(self.flows.len().max(other.flows.len()), FlowOutcome::default());
+        for (mine, theirs) in self.flows.iter_mut().zip(&other.flows) {
+            mine.merge(theirs);
         }
         self.elapsed = self.elapsed.max(other.elapsed);
         for (kind, count) in &other.failed {

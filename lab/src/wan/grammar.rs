@@ -143,12 +143,20 @@ fn bursts(text: &str) -> Result<Loss, String> {
     }
 }
 
-fn rate(text: &str) -> Result<f64, String> {
+/// Reads a rate, such as `20Mbit/s`, in bits a second.
+///
+/// # Errors
+/// In words, with the units there are.
+pub fn rate(text: &str) -> Result<f64, String> {
     let bits = with_unit(text, &[("kbit/s", 1e3), ("Mbit/s", 1e6), ("Gbit/s", 1e9)])?;
     if bits < 1_000.0 { Err("at least 1kbit/s".to_owned()) } else { Ok(bits) }
 }
 
-fn bytes(text: &str) -> Result<u64, String> {
+/// Reads a size, such as `256KB`, in bytes.
+///
+/// # Errors
+/// In words, with the units there are.
+pub fn bytes(text: &str) -> Result<u64, String> {
     let bytes = with_unit(text, &[("B", 1.0), ("KB", 1024.0), ("MB", 1024.0 * 1024.0)])?;
     // A queue without room for a packet transmits nothing.
     if (1_500.0..=1e9).contains(&bytes) { Ok(bytes as u64) } else { Err("1500B to 953MB".to_owned()) }

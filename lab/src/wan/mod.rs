@@ -21,7 +21,7 @@ use std::time::Duration;
 use clock::Mono;
 
 use crate::hosts::{Host, HostError};
-pub use grammar::{LinkError, parse, parse_changes};
+pub use grammar::{LinkError, bytes as parse_bytes, parse, parse_changes, rate as parse_rate};
 pub use profiles::{PROFILES, Profile};
 use router::Router;
 pub use router::RouterCount;

@@ -133,6 +133,34 @@ pub struct WayCount {
     pub down: u64,
     /// The longest that a packet waited for its transmission, in µs.
     pub queued_us_max: u64,
+    /// How long packets waited for their transmission, together, in µs; of those that were not dropped.
+    pub queued_us: u64,
+}
+
+impl WayCount {
+    /// What was counted since an earlier look; the longest wait is of all the time.
+    #[must_use]
+    pub fn since(&self, earlier: &WayCount) -> WayCount {
+        WayCount {
+            offered: self.offered - earlier.offered,
+            offered_bytes: self.offered_bytes - earlier.offered_bytes,
+            delivered: self.delivered - earlier.delivered,
+            delivered_bytes: self.delivered_bytes - earlier.delivered_bytes,
+            lost: self.lost - earlier.lost,
+            duplicated: self.duplicated - earlier.duplicated,
+            reordered: self.reordered - earlier.reordered,
+            queue_full: self.queue_full - earlier.queue_full,
+            too_big: self.too_big - earlier.too_big,
+            down: self.down - earlier.down,
+            queued_us_max: self.queued_us_max,
+            queued_us: self.queued_us - earlier.queued_us,
+        }
+    }
+
+    /// How long a packet waited for its transmission on average, in µs.
+    pub fn queued_us_mean(&self) -> f64 {
+        self.queued_us as f64 / self.offered.saturating_sub(self.queue_full + self.too_big).max(1) as f64
+    }
 }
 
 /// What is done with one packet.
@@ -184,6 +212,7 @@ impl Carrier {
             }
             let waits_us = u64::try_from(waits.as_micros()).unwrap_or(u64::MAX);
             self.count.queued_us_max = self.count.queued_us_max.max(waits_us);
+            self.count.queued_us += waits_us;
         }
         self.free_at = self.free_at.max(now) + transmission;
         if self.way.down {

@@ -14,7 +14,9 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use proto::flow::Congestion;
 use proto::{Protocol, Transport};
+use socket2::SockRef;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
@@ -40,6 +42,8 @@ pub struct Settings {
     pub graphiql: bool,
     /// What carries the protocol. Default plain text.
     pub carrier: Carrier,
+    /// Who decides how much is on its way; by default the system's own choice, and cubic over QUIC.
+    pub congestion: Option<Congestion>,
 }
 
 /// What carries a protocol, and who the server is where that is proven.
@@ -82,9 +86,13 @@ pub async fn start(
     settings: impl Into<Settings>,
     shutdown: Shutdown,
 ) -> io::Result<Running> {
-    let Settings { limits, graphiql, carrier } = settings.into();
+    let Settings { limits, graphiql, carrier, congestion } = settings.into();
     let tls = match carrier {
-        Carrier::Quic(identity) => return over_quic(protocol, address, &identity, market, limits, shutdown),
+        Carrier::Quic(identity) => {
+            let alpn = protocol.alpn(Transport::Quic);
+            let endpoint = quic_server::bind(address, &identity, alpn, &limits, congestion)?;
+            return over_quic(protocol, endpoint, market, limits, shutdown);
+        }
         Carrier::Plain if protocol == Protocol::Udp => {
             let socket = udp::bind(address)?;
             let address = socket.local_addr()?;
@@ -95,6 +103,10 @@ pub async fn start(
     };
     let over = if tls.is_some() { Transport::Tls } else { Transport::Plain };
     let listener = Listener { socket: TcpListener::bind(address).await?, tls };
+    if let Some(congestion) = congestion {
+        // Accepted connections have it too.
+        SockRef::from(&listener.socket).set_tcp_congestion(congestion.name().as_bytes())?;
+    }
     let address = listener.socket.local_addr()?;
     let task = match protocol {
         Protocol::Rest => tokio::spawn(rest::serve(listener, market, limits, shutdown)),
@@ -110,13 +122,11 @@ pub async fn start(
 
 fn over_quic(
     protocol: Protocol,
-    address: SocketAddr,
-    identity: &Identity,
+    endpoint: quinn::Endpoint,
     market: Arc<Market>,
     limits: Limits,
     shutdown: Shutdown,
 ) -> io::Result<Running> {
-    let endpoint = quic_server::bind(address, identity, protocol.alpn(Transport::Quic), &limits)?;
     let address = endpoint.local_addr()?;
     let task = match protocol {
         Protocol::Rest => tokio::spawn(rest::serve_http3(endpoint, market, limits, shutdown)),

@@ -35,7 +35,8 @@ fn secure(protocol: Protocol, transport: Transport, limits: Limits) -> (Server, 
 }
 
 fn endpoint(address: SocketAddr, identity: &Identity) -> Endpoint {
-    Endpoint { address, tls: Some(Tls::to_market(TlsOptions::default(), identity.root()).unwrap()) }
+    let tls = Tls::to_market(TlsOptions::default(), identity.root()).unwrap();
+    Endpoint { tls: Some(tls), ..Endpoint::from(address) }
 }
 
 fn quote() -> Operation {

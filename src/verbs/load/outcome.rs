@@ -122,6 +122,8 @@ impl LoadReport {
             Figure::Within(us) => share_within(&self.response_ns, us),
             Figure::RatePerS => Some(self.rate_per_s),
             Figure::CpuPerCall | Figure::ServerCpuPerCall | Figure::BytesPerCall => None,
+            // Calls are no flows.
+            Figure::Jain | Figure::FlowShare(_) => None,
         }
     }
 
@@ -143,6 +145,7 @@ pub(super) fn parse_threshold(text: &str) -> Result<Expression, String> {
             "a server that wirebench did not start has no cost that it can see: there is client_cpu_per_call"
                 .to_owned(),
         ),
+        Figure::Jain | Figure::FlowShare(_) => Err("calls are no flows, which alone have this".to_owned()),
         _ => Ok(threshold),
     }
 }
