@@ -5,7 +5,7 @@ import sys
 
 BASELINE = {"rest-vs-grpc": "rest-h1-json", "push": "websocket-json", "session": "rest-sse", "aa": "tcp",
             "ny-london": "rest-h1", "https-tax": "h1", "head-of-line": "h2", "udp-latency": "tcp",
-            "nearby": "rest-h1", "tcp-delivers": "tcp", "tcp-backpressure": "tcp", "tcp-congestion": "cubic+cubic"}
+            "nearby": "rest-h1", "tcp-delivers": "tcp", "tcp-dies": "reset", "tcp-backpressure": "tcp", "tcp-congestion": "cubic+cubic"}
 CONTENDERS = {
     "rest-vs-grpc": {"rest-h1-json", "graphql", "grpc", "tcp"},
     "push": {"sse", "websocket-json", "tcp"},
@@ -18,9 +18,11 @@ CONTENDERS = {
     "udp-latency": {"udp", "tcp"},
     "nearby": {"rest-h1", "tcp"},
     "tcp-delivers": {"tcp", "udp"},
+    "tcp-dies": {"reset"},
     "tcp-backpressure": {"tcp", "udp"},
     "tcp-congestion": {"cubic+cubic", "cubic+udp"},
 }
+FLOWS = {"tcp-dies", "tcp-backpressure", "tcp-congestion"}
 
 
 def check(path):
@@ -42,7 +44,7 @@ def check(path):
         for flow in merged["flows"]:
             assert flow["received_blocks"] <= flow["sent_blocks"], who
             assert sum(flow["course_bits_per_s"]) / len(flow["course_bits_per_s"]) >= 0.99 * flow["goodput_bits_per_s"], who
-        assert bool(merged["flows"]) == (name in ("tcp-backpressure", "tcp-congestion")), who
+        assert bool(merged["flows"]) == (name in FLOWS), who
         for part in filter(None, [merged, merged["ticks"]]):
             assert part["ok"] > 0, f"{who}: nothing succeeded"
             assert "wrong_reply" not in part["failed"] and "rejected" not in part["failed"], f"{who}: {part['failed']}"

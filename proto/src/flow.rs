@@ -1,6 +1,8 @@
 //! Flows: numbered blocks from one end to the other, over TCP or UDP themselves and with nothing of the market's between. What a
 //! transport does with a bottleneck, a slow reader or a peer that is gone is asked of them.
 
+use std::time::Duration;
+
 /// Bytes of a block: with the headers of IP and UDP it fits a packet of any MTU from 1 280 on.
 pub const BLOCK_BYTES: usize = 1_200;
 /// Blocks of one flow in one round, at most: both ends count each.
@@ -42,6 +44,8 @@ pub struct Flow {
     pub carrier: FlowCarrier,
     /// Bits of blocks that its sender offers a second, evenly spaced; `None` for as fast as they are taken.
     pub bits_per_s: Option<f64>,
+    /// So long after the start of the measured time its receiver resets the connection; `None` where it does not.
+    pub reset_after: Option<Duration>,
 }
 
 /// What carries a flow.
@@ -61,10 +65,9 @@ impl Flow {
             FlowCarrier::Tcp(congestion) => format!("tcp {}", congestion.name()),
             FlowCarrier::Udp => "udp".to_owned(),
         };
-        match self.bits_per_s {
-            Some(bits) => format!("{carrier} {} Mbit/s", bits / 1e6),
-            None => carrier,
-        }
+        let pace = self.bits_per_s.map(|bits| format!(" {} Mbit/s", bits / 1e6)).unwrap_or_default();
+        let reset = self.reset_after.map(|after| format!(", reset after {} s", after.as_secs_f64()));
+        carrier + &pace + &reset.unwrap_or_default()
     }
 
     /// From one block to the next, in nanoseconds; `None` where it has no pace.
@@ -129,7 +132,7 @@ mod tests {
 
     #[test]
     fn a_pace_is_of_whole_blocks() {
-        let flow = Flow { carrier: FlowCarrier::Udp, bits_per_s: Some(9.6e6) };
+        let flow = Flow { carrier: FlowCarrier::Udp, bits_per_s: Some(9.6e6), reset_after: None };
         assert_eq!(flow.interval_ns(), Some(1e6));
         assert_eq!(flow.in_words(), "udp 9.6 Mbit/s");
     }

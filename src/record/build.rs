@@ -9,7 +9,7 @@ use lab::cores::Layout;
 use lab::machine::Machine;
 
 use super::comparison::{aa_pairs, comparisons};
-use super::flows::flow_parts;
+use super::flows::{flow_parts, jain_of_rounds};
 use super::verdict::judge;
 use super::{
     CapacityPart, CellPart, ConformancePart, Counts, Distance, EndPart, EndPerCall, FlowPart, MemoryPart,
@@ -171,7 +171,8 @@ fn warnings(info: &RunInfo, results: &Results, pushes: bool) -> Vec<String> {
         )),
     }
     let measurements: Vec<&Measurement> = results.measurements.iter().filter(|m| m.void.is_none()).collect();
-    let late = measurements.iter().filter(|measurement| {
+    // The sender of a flow is late where its socket takes nothing: that is measured, and nobody's fault.
+    let late = measurements.iter().filter(|measurement| measurement.sent.is_empty()).filter(|measurement| {
         measurement.outcome.histograms.lag.value_at_quantile(0.99) as f64 / 1e3 > LAG_P99_US_MAX
     });
     let stolen = measurements.iter().filter(|measurement| {
@@ -343,6 +344,7 @@ fn merge(cell: &Cell, measured: &[&Measurement], plan: &Plan, loopback: bool) ->
         client_limited,
         ticks: all.ticks.as_ref().map(|ticks| ticks_part(ticks, span)),
         flows: flow_parts(&cell.contender, &counted, plan),
+        jain_index: jain_of_rounds(&cell.contender, &counted, plan),
         queue: QueuePart::of_all(&counted),
         response_us: Quantiles::of(&all.histograms.response),
         lag_us: Quantiles::of(&all.histograms.lag),

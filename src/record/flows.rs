@@ -10,6 +10,7 @@ use servers::flow::Sent;
 use crate::plan::Plan;
 use crate::run::Measurement;
 use crate::scenario::{Contender, Traffic};
+use crate::statistics::mean;
 
 /// One flow of a contender.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -90,10 +91,17 @@ pub(super) fn flow_parts(contender: &Contender, measured: &[&Measurement], plan:
 
 /// Jain's index of fairness (Jain, Chiu, Hawe 1984): 1 where all have the same, 1/n where one has all; `None` where nobody has
 /// anything, or there is but one.
-pub fn jain(flows: &[FlowPart]) -> Option<f64> {
+pub(super) fn jain(flows: &[FlowPart]) -> Option<f64> {
     let sum: f64 = flows.iter().map(|flow| flow.goodput_bits_per_s).sum();
     let squares: f64 = flows.iter().map(|flow| flow.goodput_bits_per_s.powi(2)).sum();
     (flows.len() > 1 && squares > 0.0).then(|| sum * sum / (flows.len() as f64 * squares))
+}
+
+/// The mean of the rounds' indexes: together, rounds in which now one and now the other has more look even.
+pub(super) fn jain_of_rounds(contender: &Contender, measured: &[&Measurement], plan: &Plan) -> Option<f64> {
+    let of_round = |measurement: &&Measurement| jain(&flow_parts(contender, &[*measurement], plan));
+    let indexes: Vec<f64> = measured.iter().filter_map(of_round).collect();
+    (!indexes.is_empty()).then(|| mean(&indexes))
 }
 
 /// The share of all goodput that the n-th flow has, from 1.

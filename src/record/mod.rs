@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 
 pub use build::{RunInfo, record};
 pub use comparison::{AaPair, Comparison, Difference};
-pub use flows::{FlowPart, QueuePart, jain};
+pub use flows::{FlowPart, QueuePart};
 pub use quantiles::Quantiles;
 pub(crate) use quantiles::printable;
 pub use store::{StoreError, read, write_atomically};
@@ -231,6 +231,9 @@ pub struct Merged {
     /// What each flow came to, where flows are what is sent.
     #[serde(default)]
     pub flows: Vec<FlowPart>,
+    /// Jain's index of the flows' goodput, mean of the rounds; absent where there are no two.
+    #[serde(default)]
+    pub jain_index: Option<f64>,
     /// What the way to the clients did to packets, where a router knows.
     #[serde(default)]
     pub queue: Option<QueuePart>,

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::chart::{Axis, Size, escape, look, open};
-use crate::record::{CellPart, FlowPart, Merged, jain};
+use crate::record::{CellPart, FlowPart, Merged};
 use crate::text;
 
 /// What a contender's flows came to.
@@ -57,7 +57,7 @@ pub(super) fn flows_view(
 
 /// Jain's index and the queue, as far as there is one.
 pub(super) fn in_words(merged: &Merged) -> String {
-    let fairness = jain(&merged.flows).map(|index| format!("Jain’s index {index:.3}"));
+    let fairness = merged.jain_index.map(|index| format!("Jain’s index {index:.3}, mean of the rounds"));
     let queue = merged.queue.as_ref().map(|queue| {
         format!(
             "a packet waited {} in the queue on average, and {} of {} found it full",
@@ -83,7 +83,8 @@ fn goodput(flows: &[FlowPart], size: Size, title: &str) -> String {
     let longest = flows.iter().map(|flow| flow.course_bits_per_s.len()).max().unwrap_or(0);
     let highest =
         flows.iter().flat_map(|flow| &flow.course_bits_per_s).fold(0.0_f64, |high, bits| high.max(*bits));
-    if longest < 2 || highest <= 0.0 {
+    // One alone has what it sends or what the link has: a line in the table says it.
+    if flows.len() < 2 || longest < 2 || highest <= 0.0 {
         return String::new();
     }
     let (left, right, top, bottom) = (58.0, size.width - 24.0, 10.0, 190.0);
@@ -104,14 +105,14 @@ fn goodput(flows: &[FlowPart], size: Size, title: &str) -> String {
             y + 4.0
         );
     }
-    let every = self::step(seconds, 10.0);
+    let every = self::step(seconds, if size.width < 500.0 { 5.0 } else { 10.0 });
     for tick in (0..).map(|nth| f64::from(nth) * every).take_while(|tick| *tick <= seconds) {
         let _ = write!(
             svg,
             r#"<text class="tick" x="{:.1}" y="{:.1}" text-anchor="middle">{}</text>"#,
             across.at(tick),
             bottom + 18.0,
-            (tick * 10.0).round() / 10.0
+            (tick * 100.0).round() / 100.0
         );
     }
     for (nth, flow) in flows.iter().enumerate() {
@@ -167,7 +168,7 @@ mod tests {
         let svg = goodput(&[flow("tcp cubic", 12e6), flow("udp", 8e6)], WIDE, "Goodput");
         assert!(svg.contains(r#"aria-label="Goodput. tcp cubic: 12.00 Mbit/s; udp: 8.00 Mbit/s""#), "{svg}");
         assert_eq!(svg.matches("stroke-dasharray").count(), 1, "{svg}");
-        assert!(goodput(&[flow("tcp", 0.0)], WIDE, "t").is_empty());
+        assert!(goodput(&[flow("tcp", 9.0)], WIDE, "t").is_empty());
         assert_eq!([step(19.6, 4.0), step(2.0, 10.0), step(0.5, 10.0)], [5.0, 0.2, 0.05]);
     }
 }

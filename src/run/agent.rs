@@ -180,9 +180,8 @@ fn call() -> anyhow::Result<()> {
 
 /// Receives flows, round after round, until the end of the input.
 fn receive_flows(receive: &ReceiveFlows, input: &mut impl BufRead) -> anyhow::Result<()> {
-    let ReceiveFlows { cores, address, carriers, settings } = receive;
-    let (flows, addresses) =
-        Flows::bind(carriers, *address, settings.buffer_bytes, settings.read_bits_per_s)?;
+    let ReceiveFlows { cores, address, flows, settings } = receive;
+    let (flows, addresses) = Flows::bind(flows, *address, settings.buffer_bytes, settings.read_bits_per_s)?;
     write_message(&mut stdout(), &FromClient::Listening { addresses })?;
     obey(input, &starter(cores, flows), &|| (0, None))
 }

@@ -8,7 +8,7 @@ use clients::TlsOptions;
 use clients::conformance::CaseResult;
 use clients::load::{Emission, Outcome, Round, Shape};
 use clients::protocols::Carriage;
-use proto::flow::{Congestion, Flow, FlowCarrier};
+use proto::flow::{Congestion, Flow};
 use proto::{Protocol, Transport};
 use serde::{Deserialize, Serialize};
 use servers::flow::{FlowTimes, Sent};
@@ -116,7 +116,7 @@ pub(super) struct ReceiveFlows {
     pub(super) cores: Vec<usize>,
     /// Where it listens, on any ports.
     pub(super) address: IpAddr,
-    pub(super) carriers: Vec<FlowCarrier>,
+    pub(super) flows: Vec<Flow>,
     pub(super) settings: FlowSettings,
 }
 

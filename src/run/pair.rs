@@ -131,7 +131,7 @@ impl Place<'_> {
         client.send(&ToClient::Receive(ReceiveFlows {
             cores: layout.client.clone(),
             address: network.client_address(),
-            carriers: flows.iter().map(|flow| flow.carrier).collect(),
+            flows: flows.to_vec(),
             settings,
         }))?;
         let addresses = match client.receive(OPEN_TIME_MAX)? {

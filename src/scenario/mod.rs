@@ -393,12 +393,13 @@ pub struct Profile {
 }
 
 /// The scenarios that are built in, by name.
-const BUILT_IN: [(&str, &str); 12] = [
+const BUILT_IN: [(&str, &str); 13] = [
     ("rest-vs-grpc", include_str!("../../scenarios/rest-vs-grpc.toml")),
     ("push", include_str!("../../scenarios/push.toml")),
     ("session", include_str!("../../scenarios/session.toml")),
     ("https-tax", include_str!("../../scenarios/https-tax.toml")),
     ("tcp-delivers", include_str!("../../scenarios/tcp-delivers.toml")),
+    ("tcp-dies", include_str!("../../scenarios/tcp-dies.toml")),
     ("tcp-backpressure", include_str!("../../scenarios/tcp-backpressure.toml")),
     ("tcp-congestion", include_str!("../../scenarios/tcp-congestion.toml")),
     ("udp-latency", include_str!("../../scenarios/udp-latency.toml")),

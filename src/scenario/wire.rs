@@ -192,7 +192,8 @@ pub(super) struct WireContender {
     #[schemars(with = "Option<ProtocolName>")]
     pub(super) protocol: Option<Spanned<Protocol>>,
     /// Flows that share the link, of `flow`: `tcp cubic`, `tcp bbr`, `tcp reno` or `udp`, with a rate such as `30Mbit/s` behind it
-    /// where the sender has one.
+    /// where the sender has one, and `reset=500ms` where the receiver resets the connection so long after the start of the
+    /// measured time.
     #[serde(default)]
     #[schemars(with = "Option<Vec<String>>")]
     pub(super) flows: Option<Spanned<Vec<Spanned<String>>>>,

@@ -1,5 +1,6 @@
 //! The receiving end of flows: reads blocks as fast as they come or at a reader's pace, and counts what each flow brought.
 
+use std::cell::Cell;
 use std::io;
 use std::net::{IpAddr, SocketAddr, TcpListener, UdpSocket};
 use std::ops::ControlFlow;
@@ -8,9 +9,10 @@ use std::time::Duration;
 
 use clock::{Clock, Mono, Timer};
 use futures::future::try_join_all;
-use proto::flow::{BLOCK_BYTES, BLOCKS_MAX, Block, FlowCarrier, block_interval_ns};
-use socket2::{Domain, Socket, Type};
+use proto::flow::{BLOCK_BYTES, BLOCKS_MAX, Block, Flow, FlowCarrier, block_interval_ns};
+use socket2::{Domain, SockRef, Socket, Type};
 use tokio::io::AsyncReadExt as _;
+use tokio::net::TcpStream;
 
 use super::job::END_PRECISION;
 use super::recorder::CallTimes;
@@ -24,6 +26,8 @@ const READ_BYTES: usize = 64 * 1024;
 const SLICE: Duration = Duration::from_millis(100);
 /// Connections that wait to be accepted.
 const BACKLOG: i32 = 8;
+/// What a sender's socket still holds at the end of the sending is read for so many time-outs at most.
+const DRAIN_TIME_OUTS_MAX: u32 = 20;
 
 /// What one flow brought in the measured time.
 #[derive(Debug, Clone, Default, PartialEq, serde::Serialize, serde::Deserialize)]
@@ -64,7 +68,7 @@ pub struct Flows {
 
 #[derive(Debug)]
 enum Bound {
-    Tcp(TcpListener),
+    Tcp { listener: TcpListener, reset_after: Option<Duration> },
     Udp(UdpSocket),
 }
 
@@ -74,14 +78,14 @@ impl Flows {
     /// # Errors
     /// The system's.
     pub fn bind(
-        carriers: &[FlowCarrier],
+        flows: &[Flow],
         address: IpAddr,
         buffer_bytes: Option<usize>,
         read_bits_per_s: Option<f64>,
     ) -> io::Result<(Flows, Vec<SocketAddr>)> {
         let any_port = SocketAddr::new(address, 0);
-        let bind = |carrier: &FlowCarrier| {
-            let kind = match carrier {
+        let bind = |flow: &Flow| {
+            let kind = match flow.carrier {
                 FlowCarrier::Tcp(_) => Type::STREAM,
                 FlowCarrier::Udp => Type::DGRAM,
             };
@@ -92,11 +96,11 @@ impl Flows {
             }
             socket.bind(&any_port.into())?;
             socket.set_nonblocking(true)?;
-            Ok(match carrier {
+            Ok(match flow.carrier {
                 FlowCarrier::Tcp(_) => {
                     socket.listen(BACKLOG)?;
                     let listener = TcpListener::from(socket);
-                    (listener.local_addr()?, Bound::Tcp(listener))
+                    (listener.local_addr()?, Bound::Tcp { listener, reset_after: flow.reset_after })
                 }
                 FlowCarrier::Udp => {
                     let socket = UdpSocket::from(socket);
@@ -104,7 +108,7 @@ impl Flows {
                 }
             })
         };
-        let bound: io::Result<Vec<(SocketAddr, Bound)>> = carriers.iter().map(bind).collect();
+        let bound: io::Result<Vec<(SocketAddr, Bound)>> = flows.iter().map(bind).collect();
         let (addresses, sockets): (Vec<_>, Vec<_>) = bound?.into_iter().unzip();
         Ok((Flows { sockets: sockets.into(), read_bits_per_s }, addresses))
     }
@@ -116,8 +120,9 @@ impl Job for Flows {
     async fn open(&self, clock: Clock, _: Shape, live: Arc<Live>) -> Result<Receivers, CallError> {
         let arrive = |bound: &Bound| {
             Ok(match bound {
-                Bound::Tcp(listener) => {
-                    Arrives::Tcp(tokio::net::TcpListener::from_std(listener.try_clone()?)?)
+                Bound::Tcp { listener, reset_after } => {
+                    let listener = tokio::net::TcpListener::from_std(listener.try_clone()?)?;
+                    Arrives::Tcp { listener, reset_after: *reset_after }
                 }
                 Bound::Udp(socket) => Arrives::Udp(tokio::net::UdpSocket::from_std(socket.try_clone()?)?),
             })
@@ -139,12 +144,12 @@ pub struct Receivers {
 
 #[derive(Debug)]
 enum Arrives {
-    Tcp(tokio::net::TcpListener),
+    Tcp { listener: tokio::net::TcpListener, reset_after: Option<Duration> },
     Udp(tokio::net::UdpSocket),
 }
 
 impl Worker for Receivers {
-    /// Until every sender has closed its connection; of datagrams, until the time-out after the end of the sending.
+    /// Until every sender has closed its connection, or nothing has come for the time-out after the end of the sending.
     async fn run(&self, round: &Round, _: &Schedule) -> io::Result<Outcome> {
         self.live.clear();
         let flows = try_join_all(self.sockets.iter().map(|socket| self.receive(socket, round))).await?;
@@ -159,30 +164,63 @@ impl Worker for Receivers {
 
 impl Receivers {
     async fn receive(&self, socket: &Arrives, round: &Round) -> io::Result<Outcome> {
-        let mut tally = Tally::of(round, &self.live)?;
-        let mut last = self.clock.timer(END_PRECISION)?;
-        let last_at = tally.until + round.time_out;
+        let heard = Cell::new(Mono::default());
+        let mut tally = Tally::of(round, &self.live, &heard)?;
+        let silence = self.silence(&heard, tally.until, round.time_out);
         let pace = Pace::of(self, round.start)?;
         let read = async {
             match socket {
-                Arrives::Tcp(listener) => self.read_connection(listener, pace, &mut tally).await,
+                Arrives::Tcp { listener, reset_after } => {
+                    let (stream, _) = listener.accept().await?;
+                    let reset_at = reset_after.map(|after| tally.measured_from + after);
+                    self.read_until_reset(stream, reset_at, pace, &mut tally).await
+                }
                 Arrives::Udp(socket) => self.read_datagrams(socket, pace, &mut tally).await,
             }
         };
         tokio::select! {
             read = read => read?,
-            () = last.sleep_until(last_at) => {}
+            silent = silence => silent?,
         }
         Ok(tally.into_outcome(self.clock.now()))
     }
 
+    /// Returns once nothing has been heard for a time-out since the end of the sending, or when that is long past.
+    async fn silence(&self, heard: &Cell<Mono>, until: Mono, time_out: Duration) -> io::Result<()> {
+        let mut timer = self.clock.timer(END_PRECISION)?;
+        let last = until + time_out * DRAIN_TIME_OUTS_MAX;
+        loop {
+            let at = (heard.get().max(until) + time_out).min(last);
+            if self.clock.now() >= at {
+                return Ok(());
+            }
+            timer.sleep_until(at).await;
+        }
+    }
+
+    /// Reads to the end of a connection, or resets it when it is time to.
+    async fn read_until_reset(
+        &self,
+        mut stream: TcpStream,
+        reset_at: Option<Mono>,
+        pace: Option<Pace>,
+        tally: &mut Tally<'_>,
+    ) -> io::Result<()> {
+        let Some(reset_at) = reset_at else { return self.read_connection(&mut stream, pace, tally).await };
+        let mut timer = self.clock.timer(END_PRECISION)?;
+        tokio::select! {
+            read = self.read_connection(&mut stream, pace, tally) => read,
+            // A close that does not wait for what is unsent or unread is a reset (RFC 9293, 3.5.3).
+            () = timer.sleep_until(reset_at) => SockRef::from(&stream).set_linger(Some(Duration::ZERO)),
+        }
+    }
+
     async fn read_connection(
         &self,
-        listener: &tokio::net::TcpListener,
+        stream: &mut TcpStream,
         mut pace: Option<Pace>,
         tally: &mut Tally<'_>,
     ) -> io::Result<()> {
-        let (mut stream, _) = listener.accept().await?;
         let mut buffer = vec![0; READ_BYTES + BLOCK_BYTES];
         let mut filled = 0;
         loop {
@@ -260,6 +298,8 @@ impl Pace {
 /// What a flow has brought so far.
 struct Tally<'a> {
     live: &'a Live,
+    /// When something last came.
+    heard: &'a Cell<Mono>,
     start: Mono,
     measured_from: Mono,
     until: Mono,
@@ -271,11 +311,12 @@ struct Tally<'a> {
 }
 
 impl Tally<'_> {
-    fn of<'a>(round: &Round, live: &'a Live) -> io::Result<Tally<'a>> {
+    fn of<'a>(round: &Round, live: &'a Live, heard: &'a Cell<Mono>) -> io::Result<Tally<'a>> {
         let measured_from = round.start + round.warm_up;
         let slices = round.duration.div_duration_f64(SLICE).ceil() as usize;
         Ok(Tally {
             live,
+            heard,
             start: round.start,
             measured_from,
             until: measured_from + round.duration,
@@ -295,6 +336,7 @@ impl Tally<'_> {
         if sent < self.start {
             return Ok(());
         }
+        self.heard.set(now);
         let place = block.sequence as usize;
         if self.times.len() <= place {
             self.times.resize(place + 1, None);

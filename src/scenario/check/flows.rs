@@ -66,6 +66,9 @@ impl Check<'_> {
     }
 }
 
+/// The setting of a receiver that resets.
+const RESET: &str = "reset=";
+
 fn parse(text: &str) -> Result<Flow, String> {
     let mut words = text.split_whitespace().peekable();
     let carrier = match words.next() {
@@ -84,6 +87,12 @@ fn parse(text: &str) -> Result<Flow, String> {
             );
         }
     };
+    let mut words = words.collect::<Vec<_>>();
+    let reset = words.iter().position(|word| word.starts_with(RESET)).map(|place| words.remove(place));
+    let reset_after = reset.map(|word| humantime::parse_duration(&word[RESET.len()..])).transpose();
+    let reset_after = reset_after
+        .map_err(|error| format!("write when the receiver resets, such as reset=500ms ({error})"))?;
+    let mut words = words.into_iter();
     let bits_per_s = words.next().map(wan::parse_rate).transpose()?;
     if bits_per_s.is_some_and(|bits| bits <= 0.0) || words.next().is_some() {
         return Err("behind a flow stands one rate above 0, such as 30Mbit/s".to_owned());
@@ -91,7 +100,10 @@ fn parse(text: &str) -> Result<Flow, String> {
     if carrier == FlowCarrier::Udp && bits_per_s.is_none() {
         return Err("nothing holds datagrams back: give the flow a rate, such as \"udp 30Mbit/s\"".to_owned());
     }
-    Ok(Flow { carrier, bits_per_s })
+    if carrier == FlowCarrier::Udp && reset_after.is_some() {
+        return Err("datagrams have no connection that could be reset".to_owned());
+    }
+    Ok(Flow { carrier, bits_per_s, reset_after })
 }
 
 #[cfg(test)]
@@ -105,7 +117,17 @@ mod tests {
         assert_eq!(words("tcp bbr"), Ok("tcp bbr".to_owned()));
         assert_eq!(words("udp 30Mbit/s"), Ok("udp 30 Mbit/s".to_owned()));
         assert_eq!(words("tcp reno 5Mbit/s"), Ok("tcp reno 5 Mbit/s".to_owned()));
-        for wrong in ["", "udp", "tcp vegas", "udp 0Mbit/s", "udp 3Mbit/s 4Mbit/s", "sctp"] {
+        assert_eq!(words("tcp bbr reset=1s"), Ok("tcp bbr, reset after 1 s".to_owned()));
+        for wrong in [
+            "",
+            "udp",
+            "tcp vegas",
+            "udp 0Mbit/s",
+            "udp 3Mbit/s 4Mbit/s",
+            "udp 3Mbit/s reset=1s",
+            "tcp reset=1",
+            "sctp",
+        ] {
             assert!(parse(wrong).is_err(), "{wrong}");
         }
     }
