@@ -182,6 +182,34 @@ fn ping_reads_the_delay() {
     assert!((39.5..42.0).contains(&least), "{summary}");
 }
 
+/// The least of five connects in one round trip of 40 ms and has its first byte in as many as the card says: two in plain text, three over
+/// TLS 1.3, four over 1.2.
+#[test]
+fn curl_counts_the_round_trips_of_a_cold_call() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path().join("root.pem");
+    let root = root.to_str().unwrap();
+    let tls = format!("--over tls --root {root}");
+    for (options, scheme, version, trips) in
+        [("", "http", "1.3", 2.0), (&tls[..], "https", "1.3", 3.0), (&tls[..], "https", "1.2", 4.0)]
+    {
+        let server = format!("{WIREBENCH} serve rest {options} --bind {{server}} --port 7001");
+        let call = format!(
+            "for n in 1 2 3 4 5; do curl -sf --cacert {root} --tlsv{version} --tls-max {version} -o /dev/null \
+             -w '%{{time_connect}} %{{time_starttransfer}}\\n' {scheme}://{{server}}:7001/v1/quotes/AAAA; done"
+        );
+        let arguments = ["rtt=40ms", "--server", &server, "--", "sh", "-c", &call];
+        let Some(text) = stock("curl", &arguments) else { return };
+        let times = |column: usize| {
+            let times = text.lines().filter_map(|line| line.split(' ').nth(column)?.parse::<f64>().ok());
+            times.fold(f64::MAX, f64::min) * 1e3 / 40.0
+        };
+        let (connected, replied) = (times(0), times(1));
+        assert!((0.99..1.1).contains(&connected), "{scheme} {version}: connected in {connected}: {text}");
+        assert!((trips - 0.01..trips + 0.4).contains(&replied), "{scheme} {version}: {replied}: {text}");
+    }
+}
+
 fn iperf3(link: &str, options: &[&str]) -> Option<serde_json::Value> {
     let client = ["--", "iperf3", "-c", "{server}", "-J"];
     let text = stock("iperf3", &[&[link, "--server", "iperf3 -s -1"], &client[..], options].concat())?;
