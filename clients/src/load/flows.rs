@@ -167,15 +167,19 @@ impl Receivers {
         let heard = Cell::new(Mono::default());
         let mut tally = Tally::of(round, &self.live, &heard)?;
         let silence = self.silence(&heard, tally.until, round.time_out);
-        let pace = Pace::of(self, round.start)?;
+        let mut pace = Pace::of(self, round.start)?;
         let read = async {
             match socket {
                 Arrives::Tcp { listener, reset_after } => {
-                    let (stream, _) = listener.accept().await?;
                     let reset_at = reset_after.map(|after| tally.measured_from + after);
-                    self.read_until_reset(stream, reset_at, pace, &mut tally).await
+                    // A connection of an earlier round, whose handshake took longer than the round, brings nothing of this one.
+                    while heard.get() < round.start {
+                        let (stream, _) = listener.accept().await?;
+                        self.read_until_reset(stream, reset_at, &mut pace, &mut tally).await?;
+                    }
+                    Ok(())
                 }
-                Arrives::Udp(socket) => self.read_datagrams(socket, pace, &mut tally).await,
+                Arrives::Udp(socket) => self.read_datagrams(socket, &mut pace, &mut tally).await,
             }
         };
         tokio::select! {
@@ -203,7 +207,7 @@ impl Receivers {
         &self,
         mut stream: TcpStream,
         reset_at: Option<Mono>,
-        pace: Option<Pace>,
+        pace: &mut Option<Pace>,
         tally: &mut Tally<'_>,
     ) -> io::Result<()> {
         let Some(reset_at) = reset_at else { return self.read_connection(&mut stream, pace, tally).await };
@@ -218,14 +222,14 @@ impl Receivers {
     async fn read_connection(
         &self,
         stream: &mut TcpStream,
-        mut pace: Option<Pace>,
+        pace: &mut Option<Pace>,
         tally: &mut Tally<'_>,
     ) -> io::Result<()> {
         let mut buffer = vec![0; READ_BYTES + BLOCK_BYTES];
         let mut filled = 0;
         loop {
             // A reader with a pace takes a block at a time: what it does not take stays in the socket.
-            let most = match &mut pace {
+            let most = match pace {
                 Some(pace) => match pace.wait(tally.until).await {
                     ControlFlow::Continue(()) => BLOCK_BYTES - filled,
                     ControlFlow::Break(()) => READ_BYTES,
@@ -244,7 +248,7 @@ impl Receivers {
             }
             buffer.copy_within(whole..filled, 0);
             filled -= whole;
-            if let Some(pace) = &mut pace {
+            if let Some(pace) = pace {
                 pace.taken += (whole / BLOCK_BYTES) as u64;
             }
         }
@@ -253,12 +257,12 @@ impl Receivers {
     async fn read_datagrams(
         &self,
         socket: &tokio::net::UdpSocket,
-        mut pace: Option<Pace>,
+        pace: &mut Option<Pace>,
         tally: &mut Tally<'_>,
     ) -> io::Result<()> {
         let mut buffer = [0; BLOCK_BYTES + 1];
         loop {
-            if let Some(pace) = &mut pace {
+            if let Some(pace) = pace {
                 let _ = pace.wait(tally.until).await;
                 pace.taken += 1;
             }
