@@ -64,8 +64,9 @@ def check(path):
     for cell in measured if name == "ny-london" else []:
         distance = cell["distance"]
         off = abs(distance["round_trips"] - distance["predicted"])
-        # The scenario's analysis says why UDP takes more.
-        assert off <= 0.15 or cell["contender"] == "udp", distance
+        # The scenario's analysis says why UDP takes more. Where the client had no processor time left, what it waited for was itself, and
+        # the record says so.
+        assert off <= 0.15 or cell["contender"] == "udp" or cell["merged"]["client_limited"], distance
     if name == "rest-vs-grpc":
         assert all(part["replies_compared_whole"] >= 50 for part in record["conformance"]), record["conformance"]
     print(f"{name}: {len(measured)} cells, {sum(c['merged']['ok'] for c in measured)} right replies or events")

@@ -26,8 +26,8 @@ const READ_BYTES: usize = 64 * 1024;
 const SLICE: Duration = Duration::from_millis(100);
 /// Connections that wait to be accepted.
 const BACKLOG: i32 = 8;
-/// What a sender's socket still holds at the end of the sending is read for so many time-outs at most.
-const DRAIN_TIME_OUTS_MAX: u32 = 20;
+/// What a sender's socket still holds at the end of the sending is read for so long at most, or for the time-out where that is longer.
+const DRAIN_TIME_MAX: Duration = Duration::from_secs(20);
 
 /// What one flow brought in the measured time.
 #[derive(Debug, Clone, Default, PartialEq, serde::Serialize, serde::Deserialize)]
@@ -192,7 +192,7 @@ impl Receivers {
     /// Returns once nothing has been heard for a time-out since the end of the sending, or when that is long past.
     async fn silence(&self, heard: &Cell<Mono>, until: Mono, time_out: Duration) -> io::Result<()> {
         let mut timer = self.clock.timer(END_PRECISION)?;
-        let last = until + time_out * DRAIN_TIME_OUTS_MAX;
+        let last = until + time_out.max(DRAIN_TIME_MAX);
         loop {
             let at = (heard.get().max(until) + time_out).min(last);
             if self.clock.now() >= at {
