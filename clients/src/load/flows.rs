@@ -186,7 +186,7 @@ impl Receivers {
             read = read => read?,
             silent = silence => silent?,
         }
-        Ok(tally.into_outcome(self.clock.now()))
+        Ok(tally.into_outcome())
     }
 
     /// Returns once nothing has been heard for a time-out since the end of the sending, or when that is long past.
@@ -367,10 +367,11 @@ impl Tally<'_> {
         Ok(())
     }
 
-    fn into_outcome(mut self, now: Mono) -> Outcome {
+    fn into_outcome(mut self) -> Outcome {
         self.flow.held_bytes_max = held_max(&self.times) * BLOCK_BYTES as u64;
         self.outcome.flows = vec![self.flow];
-        self.outcome.elapsed = now.since(self.measured_from);
+        // The silence after the last block is no time of the flow's.
+        self.outcome.elapsed = self.heard.get().since(self.measured_from);
         self.outcome
     }
 }
