@@ -226,7 +226,8 @@ impl Plan {
     }
 }
 
-/// Datagrams that may be lost are waited for; of a flow of them nobody says which was the last.
+/// Datagrams that may be lost are waited for, of a flow of them always, since nobody says which was the last; and of a connection
+/// whose link changes its end.
 fn waits_for_what_is_lost(scenario: &Scenario, contender: &Contender, condition: &Condition) -> bool {
     match &contender.traffic {
         Traffic::Market(access) => {
@@ -234,7 +235,9 @@ fn waits_for_what_is_lost(scenario: &Scenario, contender: &Contender, condition:
             let in_datagrams = access.carriage.protocol().message_bytes_max().is_some();
             in_datagrams && (loses || !condition.changes.is_empty())
         }
-        Traffic::Flows(flows) => flows.iter().any(|flow| flow.carrier == FlowCarrier::Udp),
+        Traffic::Flows(flows) => {
+            !condition.changes.is_empty() || flows.iter().any(|flow| flow.carrier == FlowCarrier::Udp)
+        }
     }
 }
 

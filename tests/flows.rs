@@ -31,8 +31,8 @@ fn read(results: &Path) -> Record {
 fn of<'a>(record: &'a Record, contender: &str) -> &'a Merged {
     let cell = record.cells.iter().find(|cell| cell.contender == contender).unwrap();
     let merged = cell.merged.as_ref().unwrap();
-    let lost: u64 = merged.flows.iter().map(|flow| flow.sent_blocks - flow.received_blocks).sum();
-    assert_eq!((merged.counts.failures(), merged.response_us.n), (lost, merged.counts.arrivals));
+    let sent: u64 = merged.flows.iter().map(|flow| flow.sent_blocks).sum();
+    assert_eq!((merged.counts.arrivals, merged.response_us.n), (sent, sent));
     merged
 }
 
@@ -76,9 +76,9 @@ fn a_connection_that_dies_has_accepted_what_nobody_received() {
         merged.counts.failures()
     };
     assert_eq!(lost("alive", "connected"), 0);
-    // A round trip of 20 ms at a thousand a second, in two rounds; the machine may be slow to hear of the reset.
+    // In each, a round trip of 20 ms at a thousand a second, in two rounds; the machine may be slow to hear of the reset.
     let reset = lost("reset", "connected");
-    assert!((20..200).contains(&reset), "{reset}");
+    assert!((30..200).contains(&reset), "{reset}");
     // All of the last 100 ms, and what was under way.
     assert!(lost("alive", "vanishes") > 180, "{}", lost("alive", "vanishes"));
 }

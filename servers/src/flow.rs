@@ -33,7 +33,7 @@ pub struct Sent {
 /// Sends one round of flows, each to its receiver, and closes their connections.
 ///
 /// # Errors
-/// The system's, where it refuses a socket, a congestion control or a connection. A peer that goes away ends its flow.
+/// The system's, where it refuses a socket, a congestion control or a connection; where a flow sends more blocks than are counted. A peer that goes away ends its flow.
 pub async fn send(
     flows: &[(Flow, SocketAddr)],
     times: FlowTimes,
@@ -56,7 +56,7 @@ pub async fn send(
                 }
                 FlowCarrier::Udp => Out::Udp(datagrams(to, buffer_bytes)?),
             };
-            sender.send(&out, flow).await;
+            sender.send(&out, flow).await?;
             Ok(sender.sent)
         }
     };
@@ -138,11 +138,11 @@ impl Sender<'_> {
     }
 
     /// Sends until the end, or until the peer is gone.
-    async fn send(&mut self, out: &Out, flow: Flow) {
+    async fn send(&mut self, out: &Out, flow: Flow) -> io::Result<()> {
         let mut bytes = [0; BLOCK_BYTES];
-        let began = self.clock.now();
+        let (began, interval_ns) = (self.clock.now(), flow.interval_ns());
         for sequence in 0..BLOCKS_MAX {
-            let due = match flow.interval_ns() {
+            let due = match interval_ns {
                 Some(interval_ns) => {
                     let due = began + Duration::from_nanos((sequence as f64 * interval_ns) as u64);
                     self.timer.sleep_until(due.min(self.times.until)).await;
@@ -152,11 +152,11 @@ impl Sender<'_> {
             };
             let now = self.clock.now();
             if now >= self.times.until {
-                return;
+                return Ok(());
             }
             Block { sequence, due_ns: due.0, sent_ns: now.0 }.write(&mut bytes);
             if !self.send_block(out, &bytes).await {
-                return;
+                return Ok(());
             }
             self.sent.blocks += u64::from(now >= self.times.measured_from);
             if sequence % 64 == 0 {
@@ -164,6 +164,10 @@ impl Sender<'_> {
                 tokio::task::yield_now().await;
             }
         }
+        Err(io::Error::other(format!(
+            "'{}' sent {BLOCKS_MAX} blocks, of which no more are counted: make the round shorter, or give the flow a rate",
+            flow.in_words()
+        )))
     }
 
     /// Gives a whole block to the socket; false where the time or the peer went first.

@@ -172,7 +172,8 @@ fn warnings(info: &RunInfo, results: &Results, pushes: bool) -> Vec<String> {
     }
     let measurements: Vec<&Measurement> = results.measurements.iter().filter(|m| m.void.is_none()).collect();
     // The sender of a flow is late where its socket takes nothing: that is measured, and nobody's fault.
-    let late = measurements.iter().filter(|measurement| measurement.sent.is_empty()).filter(|measurement| {
+    let free = |measurement: &&&Measurement| measurement.sent.iter().all(|sent| sent.blocked.is_zero());
+    let late = measurements.iter().filter(free).filter(|measurement| {
         measurement.outcome.histograms.lag.value_at_quantile(0.99) as f64 / 1e3 > LAG_P99_US_MAX
     });
     let stolen = measurements.iter().filter(|measurement| {

@@ -25,7 +25,7 @@ pub struct FlowPart {
     pub goodput_bits_per_s: f64,
     /// The share of the measured time in which the sender had a block and its socket took none.
     pub blocked_share: f64,
-    /// The most bytes that the sender's socket had taken and nobody had read yet.
+    /// The most bytes, of those that came, that the sender's socket had taken and nobody had read yet.
     pub held_bytes_max: u64,
     /// Goodput by when it came, in bits a second, in slices of 100 ms; of single rounds it is left out.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

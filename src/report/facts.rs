@@ -71,7 +71,7 @@ fn link_in_words(record: &Record) -> String {
         }
     };
     match &used.congestion_control {
-        Some(control) => format!("{link}; TCP with {control}"),
+        Some(control) => format!("{link}; TCP and QUIC with {control} unless stated"),
         None => link,
     }
 }

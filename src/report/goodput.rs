@@ -49,7 +49,12 @@ pub(super) fn flows_view(
     let title = format!("Goodput of {}", cell.contender);
     (!flows.is_empty()).then(|| FlowsView {
         name: cell.contender.clone(),
-        charts: sizes.map(|size| goodput(flows, size, &title)),
+        // One alone has what it sends or what the link has, and a line in the table says it, unless the link changes.
+        charts: if flows.len() > 1 || !cell.changes.is_empty() {
+            sizes.map(|size| goodput(flows, size, &title))
+        } else {
+            Default::default()
+        },
         rows: flows.iter().map(row).collect(),
         words: in_words(merged),
     })
@@ -83,8 +88,7 @@ fn goodput(flows: &[FlowPart], size: Size, title: &str) -> String {
     let longest = flows.iter().map(|flow| flow.course_bits_per_s.len()).max().unwrap_or(0);
     let highest =
         flows.iter().flat_map(|flow| &flow.course_bits_per_s).fold(0.0_f64, |high, bits| high.max(*bits));
-    // One alone has what it sends or what the link has: a line in the table says it.
-    if flows.len() < 2 || longest < 2 || highest <= 0.0 {
+    if longest < 2 || highest <= 0.0 {
         return String::new();
     }
     let (left, right, top, bottom) = (58.0, size.width - 24.0, 10.0, 190.0);
@@ -168,7 +172,7 @@ mod tests {
         let svg = goodput(&[flow("tcp cubic", 12e6), flow("udp", 8e6)], WIDE, "Goodput");
         assert!(svg.contains(r#"aria-label="Goodput. tcp cubic: 12.00 Mbit/s; udp: 8.00 Mbit/s""#), "{svg}");
         assert_eq!(svg.matches("stroke-dasharray").count(), 1, "{svg}");
-        assert!(goodput(&[flow("tcp", 9.0)], WIDE, "t").is_empty());
+        assert!(goodput(&[flow("tcp", 0.0)], WIDE, "t").is_empty());
         assert_eq!([step(19.6, 4.0), step(2.0, 10.0), step(0.5, 10.0)], [5.0, 0.2, 0.05]);
     }
 }

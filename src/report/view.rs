@@ -296,7 +296,9 @@ fn course(
     nth: &dyn Fn(&CellPart) -> usize,
 ) -> [String; 2] {
     let changes = measured.first().map(|(_, cell, _)| &cell.changes[..]).unwrap_or_default();
-    if changes.is_empty() {
+    // Of flows, goodput along the time says it.
+    let are_flows = measured.iter().any(|(_, _, merged)| !merged.flows.is_empty());
+    if changes.is_empty() || are_flows {
         return Default::default();
     }
     let mark = |change: &String| {

@@ -250,7 +250,11 @@ impl Place<'_> {
             };
             let after = match after {
                 Some(after) => after,
-                None => self.read(pair)?,
+                None => {
+                    // A flow whose peer reset it ends before its time; the meters are of all of it, and so are the link's changes.
+                    clock::pause_thread(end.since(clock.now()));
+                    self.read(pair)?
+                }
             };
             let sent = pair.sent(&mut outcome, round.time_out)?;
             let wire = Wire {

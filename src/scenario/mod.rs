@@ -2,6 +2,7 @@
 //! once it exists, a scenario is whole and its parts fit together.
 
 mod check;
+mod contender;
 mod diagnose;
 mod link;
 mod settings;
@@ -11,13 +12,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use clients::load::{Arrivals, Emission, Model, Shape};
-use clients::protocols::Carriage;
-use clients::protocols::quic::Streams;
-use clients::{HttpVersion, TlsOptions, TlsVersion};
-use proto::encoding::Encoding;
-use proto::flow::{Congestion, Flow};
-use proto::{Capability, Transport};
+use proto::Capability;
 
+pub use contender::{Access, Contender, Traffic};
 pub use diagnose::ScenarioError;
 pub use link::{Link, WanLink};
 pub use wire::json_schema;
@@ -147,121 +144,6 @@ pub struct Condition {
     pub link: Option<Link>,
     /// What changes on the link, and when after the start of the measured time.
     pub changes: Vec<String>,
-}
-
-/// What is compared.
-#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
-pub struct Contender {
-    /// What it is called.
-    pub name: String,
-    /// What it sends.
-    pub traffic: Traffic,
-}
-
-/// What a contender sends.
-#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Traffic {
-    /// It reaches the market.
-    Market(Access),
-    /// Flows that share the link.
-    Flows(Vec<Flow>),
-}
-
-impl Contender {
-    /// How it reaches the market, where it does.
-    pub fn access(&self) -> Option<&Access> {
-        match &self.traffic {
-            Traffic::Market(access) => Some(access),
-            Traffic::Flows(_) => None,
-        }
-    }
-
-    /// What it is, with every option that was chosen.
-    pub fn in_words(&self) -> String {
-        match &self.traffic {
-            Traffic::Market(access) => access.in_words(),
-            Traffic::Flows(flows) => {
-                flows.iter().map(|flow| flow.in_words()).collect::<Vec<_>>().join(" beside ")
-            }
-        }
-    }
-
-    /// The protocol, or that there is none.
-    pub fn protocol_name(&self) -> &'static str {
-        self.access().map_or(Activity::FLOW, |access| access.carriage.protocol().name())
-    }
-}
-
-/// One way to reach the market.
-#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
-pub struct Access {
-    /// How the market is called.
-    pub carriage: Carriage,
-    /// How connections are secured; always given over QUIC.
-    pub tls: Option<TlsOptions>,
-    /// Each call in flight has a connection of its own.
-    pub connection_per_call: bool,
-    /// Round trips that a cold call takes by arithmetic, where it is predicted.
-    pub cold_round_trips: Option<u32>,
-    /// Who decides how much is on its way, at both ends; cubic unless stated.
-    pub congestion: Option<Congestion>,
-}
-
-impl Access {
-    /// What carries it.
-    pub fn transport(&self) -> Transport {
-        // A scenario with another does not pass its check.
-        self.carriage.transport(self.tls.is_some()).unwrap_or(Transport::Plain)
-    }
-
-    /// The same in words, with every option that was chosen.
-    fn in_words(&self) -> String {
-        let http = |http| match http {
-            HttpVersion::Http1 => "HTTP/1.1",
-            HttpVersion::Http2 => "HTTP/2",
-            HttpVersion::Http3 => "HTTP/3",
-        };
-        let encoding = |encoding| match encoding {
-            Encoding::Json => "JSON",
-            Encoding::Protobuf => "protobuf",
-        };
-        let mut words = match self.carriage {
-            Carriage::Rest { http: version, encoding: of } => {
-                format!("REST, {}, {}", http(version), encoding(of))
-            }
-            Carriage::GraphQl { http: version, persisted: false } => {
-                format!("GraphQL, {}, JSON", http(version))
-            }
-            Carriage::GraphQl { http: version, persisted: true } => {
-                format!("GraphQL, {}, JSON, persisted queries", http(version))
-            }
-            Carriage::Grpc => "gRPC, HTTP/2, protobuf".to_owned(),
-            Carriage::Sse { http: version } => format!("SSE, {}, JSON", http(version)),
-            Carriage::WebSocket { encoding: of } => format!("WebSocket, {}", encoding(of)),
-            Carriage::Tcp => "TCP frames, protobuf".to_owned(),
-            Carriage::Udp => "UDP datagrams, protobuf".to_owned(),
-            Carriage::Quic { streams: Streams::PerCall } => "QUIC, a stream a call, protobuf".to_owned(),
-            Carriage::Quic { streams: Streams::One } => "QUIC, one stream, protobuf".to_owned(),
-            Carriage::QuicDatagram => "QUIC datagrams, protobuf".to_owned(),
-        };
-        if let Some(tls) = self.tls {
-            words += match tls.version {
-                TlsVersion::Tls12 => ", TLS 1.2",
-                TlsVersion::Tls13 => ", TLS 1.3",
-            };
-            words += match (tls.resume, tls.early_data) {
-                (false, _) => "",
-                (true, false) => ", resumed",
-                (true, true) => ", resumed with early data",
-            };
-        }
-        if let Some(congestion) = self.congestion {
-            words += ", ";
-            words += congestion.name();
-        }
-        words
-    }
 }
 
 /// A sentence of the card, as a comparison that can be judged.

@@ -22,8 +22,6 @@ use crate::connection::CallError;
 
 /// What is read from a connection at once.
 const READ_BYTES: usize = 64 * 1024;
-/// How long a slice of a flow's course is.
-const SLICE: Duration = Duration::from_millis(100);
 /// Connections that wait to be accepted.
 const BACKLOG: i32 = 8;
 /// What a sender's socket still holds at the end of the sending is read for so long at most, or for the time-out where that is longer.
@@ -38,13 +36,13 @@ pub struct FlowOutcome {
     pub bytes: u64,
     /// The same, by when they came, in slices of [`FlowOutcome::SLICE`].
     pub course: Vec<u64>,
-    /// The most bytes that the sender's socket had taken and nobody had read yet.
+    /// The most bytes, of those that came, that the sender's socket had taken and nobody had read yet.
     pub held_bytes_max: u64,
 }
 
 impl FlowOutcome {
     /// How long a slice of the course is.
-    pub const SLICE: Duration = SLICE;
+    pub const SLICE: Duration = Duration::from_millis(100);
 
     /// Adds another round's.
     pub(super) fn merge(&mut self, other: &FlowOutcome) {
@@ -317,7 +315,7 @@ struct Tally<'a> {
 impl Tally<'_> {
     fn of<'a>(round: &Round, live: &'a Live, heard: &'a Cell<Mono>) -> io::Result<Tally<'a>> {
         let measured_from = round.start + round.warm_up;
-        let slices = round.duration.div_duration_f64(SLICE).ceil() as usize;
+        let slices = round.duration.div_duration_f64(FlowOutcome::SLICE).ceil() as usize;
         Ok(Tally {
             live,
             heard,
@@ -353,7 +351,7 @@ impl Tally<'_> {
         self.next = self.next.max(place + 1);
         if now >= self.measured_from && now < self.until {
             self.flow.bytes += bytes.len() as u64;
-            let slice = now.since(self.measured_from).div_duration_f64(SLICE) as usize;
+            let slice = now.since(self.measured_from).div_duration_f64(FlowOutcome::SLICE) as usize;
             if let Some(slice) = self.flow.course.get_mut(slice) {
                 *slice += bytes.len() as u64;
             }
@@ -400,12 +398,14 @@ impl Outcome {
         self.merge(&other);
     }
 
-    /// Counts blocks that a sender's socket had taken and that never came.
+    /// Counts blocks that a sender's socket had taken and that never came: in the response distribution at the time-out, or at the
+    /// longest response where that is more, so that what is lost is never sooner than what came.
     pub fn record_lost_blocks(&mut self, blocks: u64, time_out: Duration) {
         self.arrivals += blocks;
         if blocks > 0 {
             *self.failed.entry(Failure::Missed).or_default() += blocks;
-            self.histograms.response.saturating_record_n(clock::nanos(time_out), blocks);
+            let response = &mut self.histograms.response;
+            response.saturating_record_n(clock::nanos(time_out).max(response.max()), blocks);
         }
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use toml::Spanned;
 
 use super::super::wire::WireClaim;
-use super::super::{Claim, Rule, ScenarioError, Test};
+use super::super::{Claim, Contender, Rule, ScenarioError, Test};
 use super::Check;
 use crate::expression::{Expression, Figure};
 
@@ -17,14 +17,18 @@ impl Check<'_> {
         &self,
         wire: WireClaim,
         conditions: &[String],
-        contenders: &[String],
+        contenders: &[Contender],
         time_out: Duration,
     ) -> Result<Claim, ScenarioError> {
+        let names: Vec<String> = contenders.iter().map(|contender| contender.name.clone()).collect();
         self.known("condition", &wire.condition, conditions)?;
-        self.known("contender", &wire.contender, contenders)?;
+        self.known("contender", &wire.contender, &names)?;
         let test = match &wire.holds {
-            Some(holds) => self.absolute(&wire, holds, time_out)?,
-            None => self.compared(&wire, contenders)?,
+            Some(holds) => {
+                let judged = contenders.iter().find(|contender| contender.name == *wire.contender.get_ref());
+                self.absolute(&wire, holds, judged.map_or(0, Contender::flows), time_out)?
+            }
+            None => self.compared(&wire, &names)?,
         };
         Ok(Claim {
             card: wire.card,
@@ -40,6 +44,7 @@ impl Check<'_> {
         &self,
         wire: &WireClaim,
         holds: &Spanned<String>,
+        flows: usize,
         time_out: Duration,
     ) -> Result<Test, ScenarioError> {
         let rules = [&wire.holds_below, &wire.holds_above, &wire.same_within];
@@ -59,6 +64,12 @@ impl Check<'_> {
                 "`within` takes a time below the time-out, at which what never came is counted",
             )?;
         }
+        let needed = match expression.figure {
+            Figure::Jain => 2,
+            Figure::FlowShare(nth) => nth,
+            _ => 0,
+        };
+        self.require(holds, flows >= needed, "the contender has not so many flows")?;
         Ok(Test::Absolute { holds: expression })
     }
 

@@ -6,7 +6,7 @@ use toml::Spanned;
 
 use super::super::wire::{WireContender, WireWorkload};
 use super::super::{Activity, FlowSettings, ScenarioError};
-use super::Check;
+use super::{Check, OWN_RATE};
 
 /// Flows of a contender, at most: one thread at either end has them all.
 const FLOWS_MAX: usize = 16;
@@ -39,7 +39,7 @@ impl Check<'_> {
             self.require(option, are_flows, "only `flow` has this")?;
         }
         match &wire.rate_per_s {
-            Some(rate) => self.require(rate, !are_flows, "a flow has its own rate, such as \"udp 30Mbit/s\""),
+            Some(rate) => self.require(rate, !are_flows, OWN_RATE),
             None => Ok(()),
         }
     }
@@ -49,6 +49,24 @@ impl Check<'_> {
         let error = |span, message: &str| Err(ScenarioError::at(self.file, self.text, span, message, None));
         if let Some(protocol) = &wire.protocol {
             return error(protocol.span(), "of `flow` a contender has `flows` and no protocol");
+        }
+        let WireContender { http, encoding, persisted, streams, tls, congestion, resume, early_data, .. } =
+            wire;
+        let options = [
+            http.as_ref().map(Spanned::span),
+            encoding.as_ref().map(Spanned::span),
+            persisted.as_ref().map(Spanned::span),
+            streams.as_ref().map(Spanned::span),
+            tls.as_ref().map(Spanned::span),
+            congestion.as_ref().map(Spanned::span),
+            resume.as_ref().map(Spanned::span),
+            early_data.as_ref().map(Spanned::span),
+        ];
+        if let Some(span) = options.into_iter().flatten().next() {
+            return error(
+                span,
+                "an option of protocols: a flow says what it is by itself, such as \"tcp bbr\"",
+            );
         }
         let Some(flows) = &wire.flows else {
             return error(

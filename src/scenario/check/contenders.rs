@@ -1,0 +1,127 @@
+//! Contenders: the options that each protocol has, and no others.
+
+use clients::protocols::Carriage;
+use clients::protocols::quic::Streams;
+use clients::{HttpVersion, TlsOptions, TlsVersion};
+use proto::encoding::Encoding;
+use proto::{Protocol, Transport};
+use toml::Spanned;
+
+use super::super::wire::WireContender;
+use super::super::{Access, Activity, Contender, ScenarioError, Traffic, Workload};
+use super::Check;
+
+impl Check<'_> {
+    pub(super) fn contenders(
+        &self,
+        wire: &Spanned<Vec<WireContender>>,
+        workload: &Workload,
+    ) -> Result<Vec<Contender>, ScenarioError> {
+        let list = wire.get_ref();
+        self.require(wire, !list.is_empty(), "a scenario needs a [[contender]]")?;
+        self.unique("contender", list.iter().map(|contender| &contender.name))?;
+        list.iter()
+            .map(|contender| {
+                let traffic = match workload.activity {
+                    Activity::Market(_) => Traffic::Market(self.access(contender)?),
+                    Activity::Flow(_) => Traffic::Flows(self.flows(contender)?),
+                };
+                Ok(Contender { name: contender.name.get_ref().clone(), traffic })
+            })
+            .collect()
+    }
+
+    fn access(&self, wire: &WireContender) -> Result<Access, ScenarioError> {
+        if let Some(flows) = &wire.flows {
+            self.require(flows, false, "flows are contenders of operation = \"flow\" only")?;
+        }
+        let Some(protocol) = &wire.protocol else {
+            let message = "a contender needs a `protocol`";
+            return Err(ScenarioError::at(self.file, self.text, wire.name.span(), message, None));
+        };
+        let carriage = self.carriage(wire, *protocol.get_ref())?;
+        if let Some(congestion) = &wire.congestion {
+            let has = carriage.protocol() != Protocol::Udp;
+            self.require(congestion, has, "nothing controls the congestion of plain datagrams")?;
+        }
+        Ok(Access {
+            carriage,
+            tls: self.tls(wire, carriage)?,
+            connection_per_call: wire.connection_per_call,
+            cold_round_trips: wire.cold_round_trips,
+            congestion: wire.congestion.as_ref().map(|congestion| *congestion.get_ref()),
+        })
+    }
+
+    fn carriage(&self, contender: &WireContender, protocol: Protocol) -> Result<Carriage, ScenarioError> {
+        use Protocol::{GraphQl, Grpc, Quic, QuicDatagram, Rest, Sse, Tcp, Udp, WebSocket};
+        let WireContender { http, encoding, persisted, streams, .. } = contender;
+        self.option(protocol, "http", http.as_ref(), &[Rest, GraphQl, Sse])?;
+        self.option(protocol, "encoding", encoding.as_ref(), &[Rest, WebSocket])?;
+        self.option(protocol, "persisted", persisted.as_ref(), &[GraphQl])?;
+        self.option(protocol, "streams", streams.as_ref(), &[Quic])?;
+        if let Some(http) = http {
+            let right = *http.get_ref() != HttpVersion::Http3 || protocol == Rest;
+            self.require(http, right, "HTTP/3 is an option of rest")?;
+        }
+        let http = http.as_ref().map_or(HttpVersion::Http1, |http| *http.get_ref());
+        let encoding = encoding.as_ref().map_or(Encoding::Json, |encoding| *encoding.get_ref());
+        let persisted = persisted.as_ref().is_some_and(|persisted| *persisted.get_ref());
+        Ok(match protocol {
+            Rest => Carriage::Rest { http, encoding },
+            GraphQl => Carriage::GraphQl { http, persisted },
+            Grpc => Carriage::Grpc,
+            Sse => Carriage::Sse { http },
+            WebSocket => Carriage::WebSocket { encoding },
+            Tcp => Carriage::Tcp,
+            Udp => Carriage::Udp,
+            Quic => Carriage::Quic {
+                streams: streams.as_ref().map_or(Streams::PerCall, |streams| *streams.get_ref()),
+            },
+            QuicDatagram => Carriage::QuicDatagram,
+        })
+    }
+
+    /// What is asked for, and over QUIC what it has within.
+    fn tls(&self, wire: &WireContender, carriage: Carriage) -> Result<Option<TlsOptions>, ScenarioError> {
+        let WireContender { tls, resume, early_data, .. } = wire;
+        let over_quic = carriage.transport(false) == Some(Transport::Quic);
+        let version = match tls {
+            Some(tls) => {
+                let carried = carriage.transport(true).is_some();
+                let message = format!("{} is not carried over TLS", carriage.protocol().name());
+                self.require(tls, carried, &message)?;
+                let right = !over_quic || *tls.get_ref() == TlsVersion::Tls13;
+                self.require(tls, right, "QUIC has TLS 1.3 within (RFC 9001)")?;
+                Some(*tls.get_ref())
+            }
+            None => over_quic.then_some(TlsVersion::Tls13),
+        };
+        for option in [resume, early_data].into_iter().flatten() {
+            let message = "this is an option of TLS: give tls = \"1.3\" too";
+            self.require(option, version.is_some(), message)?;
+        }
+        let Some(version) = version else { return Ok(None) };
+        let asked = |option: &Option<Spanned<bool>>| option.as_ref().is_some_and(|option| *option.get_ref());
+        let options = TlsOptions { version, resume: asked(resume), early_data: asked(early_data) };
+        if let Some(early_data) = early_data {
+            let right = !options.early_data || (options.resume && version == TlsVersion::Tls13);
+            self.require(early_data, right, "early data needs tls = \"1.3\" and resume = true")?;
+        }
+        Ok(Some(options))
+    }
+
+    /// Refuses an option where the protocol has no such choice.
+    fn option<T>(
+        &self,
+        protocol: Protocol,
+        name: &str,
+        given: Option<&Spanned<T>>,
+        of: &[Protocol],
+    ) -> Result<(), ScenarioError> {
+        let Some(given) = given else { return Ok(()) };
+        let names = of.iter().map(|protocol| protocol.name()).collect::<Vec<_>>().join(", ");
+        let message = format!("`{name}` is an option of {names}; {} has no choice", protocol.name());
+        self.require(given, of.contains(&protocol), &message)
+    }
+}
