@@ -63,7 +63,9 @@ pub(super) fn flows_view(
 /// Jain's index and the queue, as far as there is one.
 pub(super) fn in_words(merged: &Merged) -> String {
     let fairness = merged.jain_index.map(|index| format!("Jain’s index {index:.3}, mean of the rounds"));
-    let queue = merged.queue.as_ref().map(|queue| {
+    // A link without a rate has no queue.
+    let queued = merged.queue.as_ref().filter(|queue| queue.wait_mean_us > 0.0 || queue.dropped > 0);
+    let queue = queued.map(|queue| {
         format!(
             "a packet waited {} in the queue on average, and {} of {} found it full",
             text::micros(queue.wait_mean_us),
