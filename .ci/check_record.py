@@ -10,7 +10,7 @@ CONTENDERS = {
     "rest-vs-grpc": {"rest-h1-json", "graphql", "grpc", "tcp"},
     "push": {"sse", "websocket-json", "tcp"},
     "aa": {"tcp"},
-    "ny-london": {"rest-h1", "websocket", "tcp", "udp", "rest-h1-tls13", "rest-h1-tls12", "rest-h3",
+    "ny-london": {"rest-h1", "rest-h1-dns", "websocket", "tcp", "udp", "rest-h1-tls13", "rest-h1-tls12", "rest-h3",
                   "rest-h3-early-data"},
     "session": {"websocket-json", "rest-sse"},
     "https-tax": {"h1", "h1-tls13"},

@@ -56,7 +56,7 @@ fn main() {
             let tls = tls.then(|| Tls::to_market(TlsOptions::default(), identity.root()).expect("TLS"));
             let name = format!("{name}{suffix}");
             carriage.visit(
-                Endpoint { address, tls, congestion: None },
+                Endpoint { tls, ..Endpoint::from(address) },
                 RoundTrip { criterion: &mut criterion, name },
             );
         }

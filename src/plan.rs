@@ -358,7 +358,7 @@ mod tests {
         assert!(Plan::make(&scenario(), &PlanOptions { only, ..options(Extent::Quick) }).is_err());
     }
 
-    /// The budgets of the design: `cargo bench` ≤ 6 min, the card quick ≤ 9 min, full ≤ 110 min.
+    /// `cargo bench` ≤ 6 min, the card quick ≤ 15 min, full ≤ 110 min: see ARCHITECTURE for why it is not nine.
     #[test]
     fn the_plans_keep_their_time_budgets() {
         let scenarios = Scenario::built_in().unwrap();
@@ -370,7 +370,7 @@ mod tests {
             total.as_secs_f64() / 60.0
         };
         for (extent, only_bench, budget) in
-            [(Extent::Quick, true, 6.0), (Extent::Quick, false, 9.0), (Extent::Full, false, 110.0)]
+            [(Extent::Quick, true, 6.0), (Extent::Quick, false, 15.0), (Extent::Full, false, 110.0)]
         {
             let minutes = minutes(extent, only_bench);
             assert!(minutes <= budget, "{extent:?}: {minutes:.2} min of {budget}");

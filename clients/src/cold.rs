@@ -1,24 +1,37 @@
 //! Cold calls: each opens a connection of its own, waits for the reply and closes it. Connecting, every handshake and the call
-//! itself are in its response time.
+//! itself are in its response time, and told apart.
+
+use clock::Clock;
 
 use crate::connection::{CallError, Connection, Connector, Unsupported};
+use crate::phases::{Phases, told_apart};
 
-/// Calls of a connector, each on a new connection.
+/// Calls of a connector, each on a new connection; and a caller, who has no connection between two calls.
 #[derive(Debug, Clone)]
-pub struct Cold<K>(pub K);
+pub struct Cold<K> {
+    /// Opens the connections.
+    pub connector: K,
+    /// Tells the phases apart.
+    pub clock: Clock,
+}
 
-/// A caller, who has no connection between two calls.
+/// A reply, and what its call spent in each phase.
 #[derive(Debug)]
-pub struct ColdCaller<K>(K);
+pub struct ColdReply<R> {
+    /// The reply.
+    pub reply: R,
+    /// The phases.
+    pub phases: Phases,
+}
 
 impl<K: Connector> Connector for Cold<K>
 where
     <K::Connection as Connection>::Request: Clone + 'static,
 {
-    type Connection = ColdCaller<K>;
+    type Connection = Cold<K>;
 
-    async fn connect(&self) -> Result<ColdCaller<K>, CallError> {
-        Ok(ColdCaller(self.0.clone()))
+    async fn connect(&self) -> Result<Cold<K>, CallError> {
+        Ok(self.clone())
     }
 
     fn in_flight_max(&self) -> Option<usize> {
@@ -26,23 +39,31 @@ where
     }
 }
 
-impl<K: Connector> Connection for ColdCaller<K>
+impl<K: Connector> Connection for Cold<K>
 where
     <K::Connection as Connection>::Request: Clone + 'static,
 {
     type Request = <K::Connection as Connection>::Request;
     // A call is encoded on its connection; that takes microseconds of the time that is measured.
     type Prepared = Self::Request;
-    type Reply = <K::Connection as Connection>::Reply;
+    type Reply = ColdReply<<K::Connection as Connection>::Reply>;
 
     fn prepare(&self, request: &Self::Request) -> Result<Self::Prepared, Unsupported> {
         Ok(request.clone())
     }
 
     async fn call(&self, request: &Self::Prepared) -> Result<Self::Reply, CallError> {
-        let connection = self.0.connect().await?;
-        let prepared = connection.prepare(request)?;
-        connection.call(&prepared).await
+        let call = async {
+            let connection = self.connector.connect_for_one_call().await?;
+            let prepared = connection.prepare(request)?;
+            connection.call(&prepared).await
+        };
+        let (reply, phases) = told_apart(&self.clock, call).await;
+        Ok(ColdReply { reply: reply?, phases })
+    }
+
+    fn phases(reply: &Self::Reply) -> Option<&Phases> {
+        Some(&reply.phases)
     }
 
     fn is_open(&self) -> bool {

@@ -4,6 +4,8 @@ use std::fmt;
 
 use proto::{Fault, WrongReply};
 
+use crate::phases::Phases;
+
 /// An open connection. Not `Send`: it belongs to one worker on one thread.
 ///
 /// `call` takes `&self`, so that many calls share a connection where the protocol can.
@@ -28,6 +30,11 @@ pub trait Connection: 'static {
     /// Whether another call can be made on it.
     fn is_open(&self) -> bool;
 
+    /// What a reply says of the phases of its call, where it was made from its beginning.
+    fn phases(_reply: &Self::Reply) -> Option<&Phases> {
+        None
+    }
+
     /// Replies that came after their call was given up, or a second time, on this connection so far; 0 where the protocol
     /// cannot tell them.
     fn late_replies(&self) -> u64 {
@@ -42,6 +49,11 @@ pub trait Connector: Clone + 'static {
 
     /// Opens a connection.
     fn connect(&self) -> impl Future<Output = Result<Self::Connection, CallError>>;
+
+    /// Opens a connection that is for one call, and may send the call at once where another would first say who it is.
+    fn connect_for_one_call(&self) -> impl Future<Output = Result<Self::Connection, CallError>> {
+        self.connect()
+    }
 
     /// How many calls a connection can have in flight; `None` where the protocol sets no small bound.
     fn in_flight_max(&self) -> Option<usize>;

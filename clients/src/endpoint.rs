@@ -3,6 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 
+use proto::MARKET_NAME;
 use proto::flow::Congestion;
 use socket2::SockRef;
 use tokio::net::{TcpSocket, TcpStream};
@@ -11,6 +12,8 @@ use tokio_rustls::client::TlsStream;
 use tokio_util::either::Either;
 
 use crate::connection::CallError;
+use crate::names;
+use crate::phases::{Phase, during};
 use crate::tls::Tls;
 
 /// A server as clients know it.
@@ -22,11 +25,13 @@ pub struct Endpoint {
     pub tls: Option<Tls>,
     /// Who decides how much is on its way; `None` for the system's own choice, and for the library's over QUIC.
     pub congestion: Option<Congestion>,
+    /// Who is asked for the server's address by its name ([`MARKET_NAME`]), for each connection anew; `None` where `address` is known.
+    pub name_server: Option<SocketAddr>,
 }
 
 impl From<SocketAddr> for Endpoint {
     fn from(address: SocketAddr) -> Endpoint {
-        Endpoint { address, tls: None, congestion: None }
+        Endpoint { address, tls: None, congestion: None, name_server: None }
     }
 }
 
@@ -35,21 +40,27 @@ impl Endpoint {
     /// in which `alpn` is the one protocol that is offered, if any is.
     pub(crate) async fn connect(&self, alpn: Option<&'static [u8]>) -> Result<Stream, CallError> {
         let failed = |error: io::Error| CallError::from_io(&error);
-        let socket = if self.address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() };
+        let address = self.resolve().await?;
+        let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() };
         let socket = socket.map_err(failed)?;
         if let Some(congestion) = self.congestion {
             SockRef::from(&socket).set_tcp_congestion(congestion.name().as_bytes()).map_err(failed)?;
         }
-        let stream = socket.connect(self.address).await.map_err(failed)?;
+        let stream = during(Phase::Connect, socket.connect(address)).await.map_err(failed)?;
         stream.set_nodelay(true).map_err(failed)?;
         let Some(tls) = &self.tls else { return Ok(Either::Left(stream)) };
         let connector = TlsConnector::from(tls.config.clone()).early_data(tls.early_data);
-        let stream = connector
-            .with_alpn(alpn.iter().map(|name| name.to_vec()).collect())
-            .connect(tls.server_name.clone(), stream)
-            .await
-            .map_err(failed)?;
+        let connector = connector.with_alpn(alpn.iter().map(|name| name.to_vec()).collect());
+        let shaking_hands = connector.connect(tls.server_name.clone(), stream);
+        let stream = during(Phase::Tls, shaking_hands).await.map_err(failed)?;
         Ok(Either::Right(Box::new(stream)))
+    }
+
+    /// Where the server listens, by its name if it is to be looked up.
+    pub(crate) async fn resolve(&self) -> Result<SocketAddr, CallError> {
+        let Some(name_server) = self.name_server else { return Ok(self.address) };
+        let found = during(Phase::Dns, names::look_up(name_server, MARKET_NAME)).await?;
+        Ok(SocketAddr::new(found, self.address.port()))
     }
 
     /// The scheme of URIs that name it in HTTP.
@@ -129,7 +140,7 @@ mod tests {
             ),
         ] {
             let tls = Some(Tls::to_market(options, identity.root()).unwrap());
-            let seen = runtime.block_on(handshakes(&Endpoint { address, tls, congestion: None }));
+            let seen = runtime.block_on(handshakes(&Endpoint { tls, ..Endpoint::from(address) }));
             assert_eq!(seen, wanted, "{options:?}");
         }
     }

@@ -16,6 +16,8 @@ mod http_client;
 pub mod load;
 pub mod market;
 pub mod multiplex;
+mod names;
+pub mod phases;
 pub mod protocols;
 mod quic_client;
 mod session_calls;

@@ -80,6 +80,10 @@ where
         self.0.connect().await.map(Checked)
     }
 
+    async fn connect_for_one_call(&self) -> Result<Self::Connection, CallError> {
+        self.0.connect_for_one_call().await.map(Checked)
+    }
+
     fn in_flight_max(&self) -> Option<usize> {
         self.0.in_flight_max()
     }

@@ -5,11 +5,12 @@ use std::sync::Arc;
 use proto::flow::Congestion;
 use quinn::congestion::{BbrConfig, ControllerFactory, CubicConfig, NewRenoConfig};
 use quinn::crypto::rustls::QuicClientConfig;
-use quinn::{ClientConfig, Connection, EndpointConfig, TokioRuntime, TransportConfig, VarInt};
+use quinn::{ClientConfig, Connecting, Connection, EndpointConfig, TokioRuntime, TransportConfig, VarInt};
 
 use crate::connection::CallError;
 use crate::endpoint::Endpoint;
 use crate::http_client::{CONNECTION_WINDOW_BYTES, STREAM_WINDOW_BYTES};
+use crate::phases::{Phase, during};
 use crate::protocols::udp::{any_to, bind_udp};
 
 /// Streams that the server may open to send on alone: those that HTTP/3 has of its own, and some that it does not know.
@@ -27,20 +28,25 @@ pub(crate) async fn open(endpoint: &Endpoint, alpn: &'static [u8]) -> Result<Con
         QuicClientConfig::try_from(config).map_err(|error| CallError::Protocol(error.to_string()))?;
     let mut config = ClientConfig::new(Arc::new(config));
     config.transport_config(Arc::new(transport(endpoint.congestion)));
-    let socket = bind_udp(any_to(endpoint.address)).map_err(|error| CallError::from_io(&error))?;
+    let address = endpoint.resolve().await?;
+    let socket = bind_udp(any_to(address)).map_err(|error| CallError::from_io(&error))?;
     let ours = quinn::Endpoint::new(EndpointConfig::default(), None, socket, Arc::new(TokioRuntime))
         .map_err(|error| CallError::from_io(&error))?;
     let connecting = ours
-        .connect_with(config, endpoint.address, &tls.server_name.to_str())
+        .connect_with(config, address, &tls.server_name.to_str())
         .map_err(|error| CallError::Protocol(error.to_string()))?;
     if tls.early_data {
         match connecting.into_0rtt() {
             Ok((connection, _accepted)) => Ok(connection),
-            Err(connecting) => connecting.await.map_err(|error| failure(&error)),
+            Err(connecting) => shake_hands(connecting).await,
         }
     } else {
-        connecting.await.map_err(|error| failure(&error))
+        shake_hands(connecting).await
     }
+}
+
+async fn shake_hands(connecting: Connecting) -> Result<Connection, CallError> {
+    during(Phase::Tls, connecting).await.map_err(|error| failure(&error))
 }
 
 /// The server bounds idle time.

@@ -9,6 +9,8 @@
 //!      8      1  kind
 //!      9      …  the protobuf message that the kind names
 //! ```
+//! A datagram may be filled up with zeros behind its frame.
+//!
 //! A binary WebSocket message is the same without the length: the message has its own. A text message is
 //! `{"id":7,"kind":"quote_request","body":{"symbol":"AAAA"}}`.
 //!
@@ -163,7 +165,7 @@ pub enum FrameError {
         /// The number.
         kind: u8,
     },
-    /// A datagram or a message that is cut short, or has something behind its frame.
+    /// A datagram or a message that is cut short, or has something behind its frame that is not zeros.
     #[error("{bytes} bytes are not one whole frame")]
     NotOne {
         /// How many bytes came.
@@ -198,14 +200,14 @@ impl Frame {
         Frame::from_message(buffer.split_to(length).freeze()).map(Some)
     }
 
-    /// Reads a datagram, which is one whole frame.
+    /// Reads a datagram, which is one whole frame, and zeros behind it if it was filled up.
     ///
     /// # Errors
     /// Where it is not.
     pub fn from_datagram(datagram: &[u8]) -> Result<Frame, FrameError> {
         let mut buffer = BytesMut::from(datagram);
         match Frame::take(&mut buffer, datagram.len())? {
-            Some(frame) if buffer.is_empty() => Ok(frame),
+            Some(frame) if buffer.iter().all(|byte| *byte == 0) => Ok(frame),
             _ => Err(FrameError::NotOne { bytes: datagram.len() }),
         }
     }
@@ -321,6 +323,8 @@ mod tests {
             assert!(Frame::from_datagram(&datagram[..cut]).is_err(), "{cut} bytes of it");
         }
         datagram.put_u8(0);
+        assert!(Frame::from_datagram(&datagram).is_ok(), "filled up");
+        datagram.put_u8(1);
         assert!(Frame::from_datagram(&datagram).is_err(), "something behind it");
     }
 

@@ -14,7 +14,7 @@ mod operation;
 mod protocol;
 
 pub use operation::{Capability, Fault, MarketResult, Operation, Reply, WrongReply};
-pub use protocol::{Protocol, SERVER_NAME, Transport};
+pub use protocol::{MARKET_NAME, Protocol, SERVER_NAME, Transport};
 
 /// The messages generated from `market.proto` (package `wirebench.market.v1`).
 #[allow(missing_docs, reason = "generated; the documentation stands in market.proto")]

@@ -125,6 +125,11 @@ impl Operation {
         }
     }
 
+    /// Whether it changes nothing, so that it does no harm to answer it again, or somebody who claims another's address.
+    pub fn is_read(&self) -> bool {
+        !matches!(self, Operation::PlaceOrder(_))
+    }
+
     /// The request, encoded.
     pub fn encode(&self, encoding: Encoding) -> Bytes {
         match self {

@@ -163,6 +163,8 @@ impl Protocol {
 
 /// The name that the market's servers have in their certificates, and that its clients ask for.
 pub const SERVER_NAME: &str = "localhost";
+/// The name under which the market is found where names are looked up; `test` is nobody's (RFC 6761, section 6.2).
+pub const MARKET_NAME: &str = "market.wirebench.test.";
 
 /// What carries a protocol between two hosts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]

@@ -12,6 +12,7 @@ mod http3_server;
 mod http_server;
 pub mod limits;
 pub mod market;
+pub mod names;
 pub mod protocols;
 mod quic_server;
 pub mod reference;

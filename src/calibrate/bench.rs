@@ -176,8 +176,14 @@ impl Bench<'_> {
         let name = self.protocol.name().to_owned();
         let carriage = carriage(self.protocol);
         let tls = (carriage.transport(false) == Some(Transport::Quic)).then(TlsOptions::default);
-        let access =
-            Access { carriage, tls, connection_per_call: false, cold_round_trips: None, congestion: None };
+        let access = Access {
+            carriage,
+            tls,
+            connection_per_call: false,
+            dns: false,
+            cold_round_trips: None,
+            congestion: None,
+        };
         let contender = Contender { name, traffic: Traffic::Market(access) };
         let market = MarketConfig { behaviour: Some(turn.behaviour), ..MarketConfig::default() };
         let setup = Setup { market, workload: &workload, conformance: false };

@@ -13,8 +13,8 @@ use super::flows::{flow_parts, jain_of_rounds};
 use super::verdict::judge;
 use super::{
     CapacityPart, CellPart, ConformancePart, Counts, Distance, EndPart, EndPerCall, FlowPart, MemoryPart,
-    MemoryPoint, Merged, PlanPart, Quantiles, QueuePart, Record, RoundPart, SCHEMA, ScenarioPart, SlicePart,
-    TicksPart, Tool, TrafficPart, WirePart, WirePerCall,
+    MemoryPoint, Merged, PhasePart, PlanPart, Quantiles, QueuePart, Record, RoundPart, SCHEMA, ScenarioPart,
+    SlicePart, TicksPart, Tool, TrafficPart, WirePart, WirePerCall,
 };
 use crate::calibrate::Calibration;
 use crate::plan::{Cell, Plan};
@@ -344,6 +344,14 @@ fn merge(cell: &Cell, measured: &[&Measurement], plan: &Plan, loopback: bool) ->
         },
         client_limited,
         ticks: all.ticks.as_ref().map(|ticks| ticks_part(ticks, span)),
+        phases: all
+            .phases
+            .iter()
+            .map(|(phase, times)| PhasePart {
+                phase: phase.name().to_owned(),
+                time_us: Quantiles::of(&times.0),
+            })
+            .collect(),
         flows: flow_parts(&cell.contender, &counted, plan),
         jain_index: jain_of_rounds(&cell.contender, &counted, plan),
         queue: QueuePart::of_all(&counted),

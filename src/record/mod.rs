@@ -228,6 +228,9 @@ pub struct Merged {
     /// What came of the ticks that were pushed beside the calls of a session.
     #[serde(default)]
     pub ticks: Option<TicksPart>,
+    /// What cold calls that succeeded spent in each phase that they had, in their order.
+    #[serde(default)]
+    pub phases: Vec<PhasePart>,
     /// What each flow came to, where flows are what is sent.
     #[serde(default)]
     pub flows: Vec<FlowPart>,
@@ -248,6 +251,15 @@ pub struct Merged {
     /// All rounds together, by when arrivals were due.
     #[serde(default)]
     pub course: Vec<SlicePart>,
+}
+
+/// A phase of cold calls.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct PhasePart {
+    /// `dns`, `connect`, `tls` (over QUIC with the connecting in it), or `request`: all that comes after, an upgrade among it.
+    pub phase: String,
+    /// How long calls spent in it.
+    pub time_us: Quantiles,
 }
 
 /// What was due in a slice of the measured time.

@@ -6,6 +6,7 @@ use super::view::utc;
 use crate::calibrate::{self, Calibration};
 use crate::record::{CapacityPart, CellPart, Distance, MemoryPart, Merged, Record};
 use crate::text;
+use clients::phases::Phase;
 
 /// What the searches for capacity under one condition came to.
 pub(super) struct CapacityView {
@@ -44,6 +45,8 @@ pub(super) struct DistanceRow {
     /// With half of its interval.
     pub(super) measured: String,
     pub(super) response: String,
+    /// Medians of the phases of [`Phase::ALL`], in their order; none of warm calls.
+    pub(super) phases: Option<Vec<String>>,
     /// In a word, and its class.
     pub(super) outcome: (&'static str, &'static str),
 }
@@ -55,12 +58,21 @@ pub(super) fn distance_row(cell: &CellPart) -> Option<DistanceRow> {
         predicted: distance.predicted.map_or_else(|| "–".to_owned(), |trips| trips.to_string()),
         measured: round_trips(distance)?,
         response: text::micros(distance.round_trips? * distance.round_trip_us),
+        phases: cell.merged.as_ref().filter(|merged| !merged.phases.is_empty()).map(phase_medians),
         outcome: match distance.as_predicted() {
             Some(true) => ("as predicted", "holds"),
             Some(false) => ("not as predicted", "fails"),
             None => ("not predicted", "open"),
         },
     })
+}
+
+fn phase_medians(merged: &Merged) -> Vec<String> {
+    let median = |phase: Phase| {
+        let part = merged.phases.iter().find(|part| part.phase == phase.name())?;
+        part.time_us.shown(0.5).map(text::micros)
+    };
+    Phase::ALL.into_iter().map(|phase| median(phase).unwrap_or_else(|| "–".to_owned())).collect()
 }
 
 /// Round trips with half of their interval.

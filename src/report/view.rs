@@ -70,6 +70,8 @@ struct ConditionView {
     capacity: Option<CapacityView>,
     /// Where the two ends lie apart: the link and its round trip, and a line a contender.
     distance: Option<(String, Vec<DistanceRow>)>,
+    /// Each call opens a connection of its own.
+    cold: bool,
     rows: Vec<Row>,
     costs: Vec<CostRow>,
     not_offered: Vec<(String, String)>,
@@ -244,6 +246,7 @@ fn condition(record: &Record, name: &str, order: &[&str]) -> ConditionView {
                 format!("'{}', {} there and back", distance.link, text::micros(distance.round_trip_us));
             (link, cells.iter().filter_map(|(_, cell)| distance_row(cell)).collect())
         }),
+        cold: measured.iter().any(|(_, _, merged)| !merged.phases.is_empty()),
         rows: measured
             .iter()
             .map(|(index, cell, merged)| row(record, *index, cell, merged, chart::marker(nth(cell))))

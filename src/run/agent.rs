@@ -2,7 +2,7 @@
 //! until pinned; one runtime a core it was given.
 
 use std::io::{BufRead, stdin, stdout};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -14,6 +14,7 @@ use clients::load::{Calls, Engine, Flows, Job, Outcome, Pushes, Round, Sessions,
 use clients::market::Checked;
 use clients::protocols::Visit;
 use clients::{Connection as _, Connector, Endpoint, MarketConnection, Tls};
+use clock::Clock;
 use lab::child::{read_message, write_message};
 use proto::data::DataSet;
 use proto::{Capability, Operation, Transport};
@@ -87,7 +88,7 @@ fn send_flows(send: &SendFlows) -> anyhow::Result<()> {
     loop {
         let reply = match read_message(&mut input) {
             Ok(ToServer::Flow(times)) => {
-                let sent = servers::flow::send(&send.flows, times, send.buffer_bytes, &clock::Clock::System);
+                let sent = servers::flow::send(&send.flows, times, send.buffer_bytes, &Clock::System);
                 FromServer::Sent { flows: runtime.block_on(sent)? }
             }
             Ok(ToServer::Allocations) => FromServer::Allocations { count: allocations::count() },
@@ -100,12 +101,12 @@ fn send_flows(send: &SendFlows) -> anyhow::Result<()> {
 }
 
 fn serve_market(serve: Serve) -> anyhow::Result<()> {
-    let Serve { core, address, protocol, transport, congestion, market, limits } = serve;
+    let Serve { core, address, protocol, transport, congestion, named, market, limits } = serve;
     lab::cores::pin(core).context("pinning the server")?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let shutdown = Shutdown::new();
-        let market = Market::open(&market, clock::Clock::System)?;
+        let market = Market::open(&market, Clock::System)?;
         let any_port = SocketAddr::new(address, 0);
         let identity = match transport {
             Transport::Plain => None,
@@ -117,7 +118,14 @@ fn serve_market(serve: Serve) -> anyhow::Result<()> {
             servers::protocols::start(protocol, any_port, market.clone(), settings, shutdown.clone());
         let mut running = started.await?;
         let root = identity.map(|identity| identity.root().to_vec());
-        let ready = FromServer::Ready { address: running.address, root, origin: market.origin() };
+        let name_server = match address {
+            IpAddr::V4(market) if named => {
+                Some(servers::names::start(any_port, market, shutdown.clone()).await?.address)
+            }
+            _ => None,
+        };
+        let ready =
+            FromServer::Ready { address: running.address, root, name_server, origin: market.origin() };
         write_message(&mut stdout(), &ready)?;
         let mut orders = orders(shutdown);
         loop {
@@ -174,7 +182,12 @@ fn call() -> anyhow::Result<()> {
     let core = *open.cores.first().context("no core for the client")?;
     lab::cores::pin(core).context("pinning the client")?;
     let tls = open.tls.as_ref().map(|(options, root)| Tls::to_market(*options, root)).transpose()?;
-    let endpoint = Endpoint { address: open.address, tls, congestion: Some(open.congestion) };
+    let endpoint = Endpoint {
+        address: open.address,
+        tls,
+        congestion: Some(open.congestion),
+        name_server: open.name_server,
+    };
     open.carriage.visit(endpoint, Client { open: &open, input: &mut input })
 }
 
@@ -220,7 +233,8 @@ impl<I: BufRead> Visit for Client<'_, I> {
             Capability::Subscribe => starter(cores, Pushes { connector, market_seed }),
             Capability::Session => starter(cores, Sessions { connector, orders, market_seed }),
             _ => {
-                let cold = Calls { connector: Cold(checked.clone()), requests: orders.clone() };
+                let cold = Cold { connector: checked.clone(), clock: Clock::System };
+                let cold = Calls { connector: cold, requests: orders.clone() };
                 let warm = Calls { connector: checked.clone(), requests: orders };
                 let (cold, warm) = (starter(cores, cold), starter(cores, warm));
                 Box::new(move |shape| if shape.cold { cold(shape) } else { warm(shape) })

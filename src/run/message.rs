@@ -68,6 +68,8 @@ pub(super) struct Serve {
     pub(super) transport: Transport,
     /// Of TCP and QUIC.
     pub(super) congestion: Congestion,
+    /// Whether a name server beside it knows where it is.
+    pub(super) named: bool,
     pub(super) market: MarketConfig,
     pub(super) limits: Limits,
 }
@@ -76,9 +78,14 @@ pub(super) struct Serve {
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum FromServer {
-    /// It listens; with the certificate to trust (DER), where it is not in plain text, and when the first freeze of its
-    /// behaviour began, if it has one.
-    Ready { address: SocketAddr, root: Option<Vec<u8>>, origin: Option<clock::Mono> },
+    /// It listens; with the certificate to trust (DER), where it is not in plain text, who knows its name, where it has one, and
+    /// when the first freeze of its behaviour began, if it has one.
+    Ready {
+        address: SocketAddr,
+        root: Option<Vec<u8>>,
+        name_server: Option<SocketAddr>,
+        origin: Option<clock::Mono>,
+    },
     /// It is ready to send flows.
     ReadyToSend,
     /// It has sent a round of them.
@@ -127,6 +134,8 @@ pub(super) struct Open {
     pub(super) cores: Vec<usize>,
     pub(super) carriage: Carriage,
     pub(super) address: SocketAddr,
+    /// Who is asked for that address, for each connection anew.
+    pub(super) name_server: Option<SocketAddr>,
     /// How connections are secured, and the certificate to trust (DER).
     pub(super) tls: Option<(TlsOptions, Vec<u8>)>,
     /// Of TCP and QUIC.

@@ -168,6 +168,7 @@ impl Place<'_> {
             protocol: access.carriage.protocol(),
             transport: access.transport(),
             congestion,
+            named: access.dns,
             market: setup.market.clone(),
             limits: Limits {
                 idle_time_max: IDLE_TIME_MAX,
@@ -175,8 +176,8 @@ impl Place<'_> {
                 ..Limits::default()
             },
         })))?;
-        let (address, root, origin) = match server.receive(OPEN_TIME_MAX)? {
-            FromServer::Ready { address, root, origin } => (address, root, origin),
+        let (address, root, name_server, origin) = match server.receive(OPEN_TIME_MAX)? {
+            FromServer::Ready { address, root, name_server, origin } => (address, root, name_server, origin),
             other => bail!("the server of {name}: {}", unexpected_of_server(other)),
         };
         let mut client: Child<ToClient, FromClient> =
@@ -185,6 +186,7 @@ impl Place<'_> {
             cores: layout.client.clone(),
             carriage: access.carriage,
             address,
+            name_server,
             tls: access.tls.zip(root),
             congestion,
             market_seed: setup.market.seed,

@@ -70,6 +70,8 @@ pub struct Access {
     pub tls: Option<TlsOptions>,
     /// Each call in flight has a connection of its own.
     pub connection_per_call: bool,
+    /// The server's name is looked up for each connection, and never remembered.
+    pub dns: bool,
     /// Round trips that a cold call takes by arithmetic, where it is predicted.
     pub cold_round_trips: Option<u32>,
     /// Who decides how much is on its way, at both ends; cubic unless stated.
@@ -123,6 +125,9 @@ impl Access {
                 (true, false) => ", resumed",
                 (true, true) => ", resumed with early data",
             };
+        }
+        if self.dns {
+            words += ", its name looked up";
         }
         if let Some(congestion) = self.congestion {
             words += ", ";

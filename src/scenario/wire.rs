@@ -228,6 +228,9 @@ pub(super) struct WireContender {
     #[serde(default)]
     #[schemars(with = "Option<bool>")]
     pub(super) early_data: Option<Spanned<bool>>,
+    /// Look the server's name up for each connection, at a name server beside it, and remember nothing.
+    #[serde(default)]
+    pub(super) dns: bool,
     /// `cubic`, `bbr` or `reno`: the congestion control of both ends, over TCP or QUIC; cubic by default.
     #[serde(default)]
     #[schemars(with = "Option<CongestionName>")]

@@ -207,7 +207,7 @@ pub fn load(options: &Options) -> anyhow::Result<Ending> {
             start(options, &connector, &[message])
         }
         Scheme::Udp if options.frame.is_some() => {
-            start(options, &Checked(UdpConnector::new(target.address)), &quotes())
+            start(options, &Checked(UdpConnector::new(target.address.into())), &quotes())
         }
         Scheme::Udp => {
             let request = Bytes::from(unescape(options.body.as_deref().unwrap_or("\\n"))?);

@@ -14,6 +14,7 @@ use super::slot::SlotWorker;
 use super::watchdog::{SlotWatch, watch};
 use super::{Live, Model, Outcome, Round, Schedule, Shape};
 use crate::connection::{CallError, Connection, Connector, Failure};
+use crate::phases::Phases;
 
 /// One worker's connections and prepared requests. Kept from round to round.
 pub struct Driver<K: Connector> {
@@ -135,6 +136,12 @@ impl Shared {
         {
             let mut outcome = self.outcome.borrow_mut();
             outcome.samples.entry(error.failure()).or_insert_with(|| error.to_string());
+        }
+    }
+
+    pub(super) fn record_phases(&self, scheduled: Mono, phases: &Phases) {
+        if scheduled >= self.measured_from {
+            self.outcome.borrow_mut().record_phases(phases);
         }
     }
 

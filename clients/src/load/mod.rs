@@ -26,7 +26,7 @@ pub use engine::{Engine, EngineError};
 pub use flows::{FlowOutcome, Flows};
 pub use job::{Calls, Job, Pushes, Sessions, Worker};
 pub use live::Live;
-pub use recorder::{Histograms, Outcome, packed};
+pub use recorder::{Histograms, Outcome, PhaseTimes, packed};
 pub use schedule::{Arrivals, Schedule, ScheduleError};
 
 /// Connections, and the calls that each may have in flight.

@@ -1,6 +1,7 @@
 //! What a stretch of load leaves: four histograms, and counts of everything.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::time::Duration;
 
 use clock::Mono;
@@ -9,6 +10,7 @@ use hdrhistogram::Histogram;
 use super::FlowOutcome;
 use super::course::Course;
 use crate::Failure;
+use crate::phases::{Phase, Phases};
 
 /// Nanoseconds that a histogram can hold: from 1 ns to 10 minutes, to three significant digits.
 const VALUE_NS_MAX: u64 = 600_000_000_000;
@@ -32,13 +34,21 @@ pub struct Histograms {
     pub service: Histogram<u64>,
 }
 
+/// How long calls spent in a phase, in nanoseconds.
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct PhaseTimes(#[serde(with = "packed")] pub Histogram<u64>);
+
+fn empty() -> Result<Histogram<u64>, hdrhistogram::CreationError> {
+    Histogram::new_with_bounds(1, VALUE_NS_MAX, SIGNIFICANT_DIGITS)
+}
+
 impl Histograms {
     /// Four empty ones.
     ///
     /// # Errors
     /// Never, with the constants above: the type of the library's constructor asks for it.
     pub fn new() -> Result<Histograms, hdrhistogram::CreationError> {
-        let empty = Histogram::new_with_bounds(1, VALUE_NS_MAX, SIGNIFICANT_DIGITS)?;
+        let empty = empty()?;
         Ok(Histograms { response: empty.clone(), lag: empty.clone(), wait: empty.clone(), service: empty })
     }
 
@@ -97,6 +107,8 @@ pub struct Outcome {
     pub ticks: Option<Box<Outcome>>,
     /// What each flow brought; nothing where there are none.
     pub flows: Vec<FlowOutcome>,
+    /// What cold calls that succeeded spent in each phase; nothing of others.
+    pub phases: BTreeMap<Phase, PhaseTimes>,
 }
 
 impl Outcome {
@@ -120,6 +132,7 @@ impl Outcome {
             course: Course::default(),
             ticks: None,
             flows: Vec::new(),
+            phases: BTreeMap::new(),
         })
     }
 
@@ -156,12 +169,33 @@ impl Outcome {
         for (mine, theirs) in self.flows.iter_mut().zip(&other.flows) {
             mine.merge(theirs);
         }
+        for (phase, theirs) in &other.phases {
+            match self.phases.entry(*phase) {
+                // Equal bounds, so that it cannot fail.
+                Entry::Occupied(mut mine) => {
+                    let _ = mine.get_mut().0.add(&theirs.0);
+                }
+                Entry::Vacant(none) => {
+                    none.insert(theirs.clone());
+                }
+            }
+        }
         self.elapsed = self.elapsed.max(other.elapsed);
         for (kind, count) in &other.failed {
             *self.failed.entry(*kind).or_default() += count;
         }
         for (kind, sample) in &other.samples {
             self.samples.entry(*kind).or_insert_with(|| sample.clone());
+        }
+    }
+
+    /// Records what a call spent in each phase.
+    pub(super) fn record_phases(&mut self, phases: &Phases) {
+        for (phase, took) in phases {
+            // Bounds that are right: it does not fail.
+            let Ok(none) = empty() else { return };
+            let times = self.phases.entry(*phase).or_insert(PhaseTimes(none));
+            record(&mut times.0, clock::nanos(*took));
         }
     }
 

@@ -12,6 +12,7 @@ use super::pacer::Arrival;
 use super::recorder::CallTimes;
 use super::watchdog::watched;
 use crate::connection::{CallError, Connection, Connector};
+use crate::phases::Phases;
 
 /// How long a slot of the closed model rests after it could not connect, so as not to hammer a dead server.
 const REST_AFTER_REFUSAL: Duration = Duration::from_millis(1);
@@ -74,16 +75,26 @@ impl<K: Connector> SlotWorker<K> {
         }
         watch.end();
         shared.record(&times, result.as_ref().err());
+        if let Ok(Some(phases)) = &result {
+            shared.record_phases(arrival.scheduled, phases);
+        }
         times.sent.is_none() && !matches!(result, Err(CallError::TimedOut))
     }
 
-    async fn call(&self, nth: usize, deadline: Mono, times: &mut CallTimes) -> Result<(), CallError> {
+    /// Makes the call; says what its phases were, where they were told apart.
+    async fn call(
+        &self,
+        nth: usize,
+        deadline: Mono,
+        times: &mut CallTimes,
+    ) -> Result<Option<Phases>, CallError> {
         let connection = self.lane.connection(&self.connector).await?;
         let sent = self.shared.clock.now();
         if sent >= deadline {
             return Err(CallError::TimedOut);
         }
         times.sent = Some(sent);
-        connection.call(&self.prepared[nth % self.prepared.len()]).await.map(drop)
+        let reply = connection.call(&self.prepared[nth % self.prepared.len()]).await?;
+        Ok(K::Connection::phases(&reply).cloned())
     }
 }

@@ -115,7 +115,7 @@ impl Carriage {
                 visit.with(websocket::WebSocketConnector { endpoint, encoding })
             }
             Carriage::Tcp => visit.with(tcp::TcpConnector { endpoint }),
-            Carriage::Udp => visit.with(udp::UdpConnector::new(endpoint.address)),
+            Carriage::Udp => visit.with(udp::UdpConnector::new(endpoint)),
             Carriage::Quic { streams } => visit.with(quic::QuicConnector { endpoint, streams }),
             Carriage::QuicDatagram => visit.with(quic_datagram::QuicDatagramConnector { endpoint }),
         }

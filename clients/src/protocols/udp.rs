@@ -15,6 +15,7 @@ use tokio::io::ReadBuf;
 use tokio::net::UdpSocket;
 
 use crate::connection::{CallError, Connector};
+use crate::endpoint::Endpoint;
 use crate::multiplex::{Multiplexed, RENEWALS_A_LEASE, Wire};
 
 /// Bytes that the kernel is asked to hold of what has arrived and is not read; it gives what `net.core.rmem_max` allows.
@@ -22,20 +23,27 @@ const RECEIVE_BUFFER_BYTES: usize = 4 << 20;
 /// How long an answer to a Hello is waited for, and how often it is asked again.
 const HELLO_TIME_MAX: Duration = Duration::from_millis(500);
 const HELLOS_MAX: usize = 6;
+/// What a Hello has before there is a cookie.
+const NO_COOKIE: [u8; 8] = [0; 8];
 
 /// Opens UDP sockets.
 #[derive(Debug, Clone)]
 pub struct UdpConnector {
     /// Where the server listens.
-    pub address: SocketAddr,
+    pub endpoint: Endpoint,
     /// Prove this address to the server first. Not needed on loopback, where none can be forged.
     pub proves_itself: bool,
 }
 
 impl UdpConnector {
     /// To a server at this address.
-    pub fn new(address: SocketAddr) -> UdpConnector {
-        UdpConnector { address, proves_itself: !address.ip().is_loopback() }
+    pub fn new(endpoint: Endpoint) -> UdpConnector {
+        let proves_itself = !endpoint.address.ip().is_loopback();
+        UdpConnector { endpoint, proves_itself }
+    }
+
+    async fn open(&self) -> Result<UdpSocket, CallError> {
+        connect_udp(self.endpoint.resolve().await?).await
     }
 }
 
@@ -43,14 +51,19 @@ impl Connector for UdpConnector {
     type Connection = Multiplexed<UdpWire>;
 
     async fn connect(&self) -> Result<Self::Connection, CallError> {
-        let socket = connect_udp(self.address).await?;
-        let hello_after = if self.proves_itself {
+        let socket = self.open().await?;
+        let proof = if self.proves_itself {
             prove(&socket).await?;
-            Some(hello_timer())
+            Proof::Given { hello_after: hello_timer() }
         } else {
-            None
+            Proof::NotAsked
         };
-        Ok(Multiplexed::new(UdpWire { socket, outbound: VecDeque::new(), waiting: 0, hello_after }))
+        Ok(UdpWire::over(socket, proof))
+    }
+
+    async fn connect_for_one_call(&self) -> Result<Self::Connection, CallError> {
+        let proof = if self.proves_itself { Proof::OmittedFor(BytesMut::new()) } else { Proof::NotAsked };
+        Ok(UdpWire::over(self.open().await?, proof))
     }
 
     fn in_flight_max(&self) -> Option<usize> {
@@ -86,7 +99,7 @@ pub(crate) async fn connect_udp(address: SocketAddr) -> Result<UdpSocket, CallEr
 
 /// Sends Hellos until the server says Welcome: first with zeros, then with the cookie that it gave.
 async fn prove(socket: &UdpSocket) -> Result<(), CallError> {
-    let mut cookie = Bytes::from_static(&[0; 8]);
+    let mut cookie = Bytes::from_static(&NO_COOKIE);
     let mut datagram = BytesMut::new();
     for _ in 0..HELLOS_MAX {
         datagram.clear();
@@ -110,13 +123,40 @@ fn hello_timer() -> Timer {
     Box::pin(clock::pause(LEASE / RENEWALS_A_LEASE))
 }
 
+/// What the server knows of this address.
+enum Proof {
+    /// It does not ask.
+    NotAsked,
+    /// That it is not forged; when to say Hello again, so as to stay known.
+    Given { hello_after: Timer },
+    /// Nothing. This is for one call, whose datagram is filled up so that it is answered all the same; it is kept here, to be
+    /// sent again if the server wants the proof first.
+    OmittedFor(BytesMut),
+}
+
 /// Frames in datagrams.
 pub struct UdpWire {
     socket: UdpSocket,
     outbound: VecDeque<BytesMut>,
     waiting: usize,
-    /// When to say Hello again, so as to stay known; `None` where the server does not ask who this is.
-    hello_after: Option<Timer>,
+    proof: Proof,
+}
+
+impl UdpWire {
+    fn over(socket: UdpSocket, proof: Proof) -> Multiplexed<UdpWire> {
+        Multiplexed::new(UdpWire { socket, outbound: VecDeque::new(), waiting: 0, proof })
+    }
+
+    fn queue(&mut self, datagram: BytesMut) {
+        self.waiting += datagram.len();
+        self.outbound.push_back(datagram);
+    }
+
+    fn say_hello(&mut self, cookie: &[u8]) {
+        let mut datagram = BytesMut::new();
+        frame::put_encoded(&mut datagram, 0, Kind::Hello, cookie);
+        self.queue(datagram);
+    }
 }
 
 impl Wire for UdpWire {
@@ -130,8 +170,11 @@ impl Wire for UdpWire {
     fn push(&mut self, id: u32, kind: Kind, payload: &[u8]) {
         let mut datagram = BytesMut::new();
         frame::put_encoded(&mut datagram, id, kind, payload);
-        self.waiting += datagram.len();
-        self.outbound.push_back(datagram);
+        if let Proof::OmittedFor(call) = &mut self.proof {
+            datagram.resize(DATAGRAM_BYTES_MAX, 0);
+            call.clone_from(&datagram);
+        }
+        self.queue(datagram);
     }
 
     fn waiting(&self) -> usize {
@@ -139,12 +182,12 @@ impl Wire for UdpWire {
     }
 
     fn poll_send(&mut self, context: &mut Context<'_>) -> Result<(), CallError> {
-        if let Some(timer) = &mut self.hello_after
-            && timer.as_mut().poll(context).is_ready()
+        if let Proof::Given { hello_after } = &mut self.proof
+            && hello_after.as_mut().poll(context).is_ready()
         {
-            self.hello_after = Some(hello_timer());
+            *hello_after = hello_timer();
             context.waker().wake_by_ref();
-            self.push(0, Kind::Hello, &[0; 8]);
+            self.say_hello(&NO_COOKIE);
         }
         while let Some(datagram) = self.outbound.front() {
             match self.socket.poll_send(context, datagram) {
@@ -167,11 +210,12 @@ impl Wire for UdpWire {
                 .map_err(|error| CallError::from_io(&error))?;
             let frame = Frame::from_datagram(buffer.filled());
             let frame = frame.map_err(|error| CallError::Protocol(error.to_string()))?;
-            if frame.kind != Kind::Challenge {
-                return Poll::Ready(Ok(frame));
+            match (frame.kind, &self.proof) {
+                // It does not know this address, or has forgotten it: too many Hellos in a row were lost.
+                (Kind::Challenge, _) => self.say_hello(&frame.payload),
+                (Kind::Welcome, Proof::OmittedFor(call)) => self.queue(call.clone()),
+                _ => return Poll::Ready(Ok(frame)),
             }
-            // It has forgotten this address: too many Hellos in a row were lost.
-            self.push(0, Kind::Hello, &frame.payload);
             context.waker().wake_by_ref();
         }
     }
@@ -206,7 +250,7 @@ mod tests {
         });
         let runtime = crate::local_runtime().unwrap();
         runtime.block_on(async {
-            let connector = UdpConnector { address, proves_itself: true };
+            let connector = UdpConnector { endpoint: Endpoint::from(address), proves_itself: true };
             let connection = connector.connect().await.unwrap();
             let quote = Operation::Quote(QuoteRequest { symbol: "AAAA".to_owned() });
             let prepared = connection.prepare(&quote).unwrap();

@@ -1,6 +1,7 @@
 //! UDP: one frame a datagram. A call is answered by one datagram or not at all; what does not fit 1 200 bytes is
 //! refused, never cut up. Subscriptions and sessions live on a lease that the caller renews. Nothing is sent twice: loss
-//! is the caller's to see. Whoever writes from an address that could be forged first gets a cookie to send back.
+//! is the caller's to see. An address that could be forged gets no more bytes than came from it: that is enough for the answer
+//! to a call that changes nothing, in a datagram that was filled up; for all else it has to send back a cookie first.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher as _, RandomState};
@@ -70,13 +71,20 @@ pub async fn serve(socket: UdpSocket, market: Arc<Market>, limits: Limits, shutd
 /// Who asks, and under which correlation id.
 type Caller = (SocketAddr, u32);
 
+/// A call, and how many bytes its answer may have.
+#[derive(Debug, Clone, Copy)]
+struct Asked {
+    by: Caller,
+    room: usize,
+}
+
 struct Server {
     socket: UdpSocket,
     market: Arc<Market>,
     limits: Limits,
     known: Known,
     /// Calls whose handler still waits.
-    calls: FuturesUnordered<BoxFuture<'static, (Caller, MarketResult<Reply>)>>,
+    calls: FuturesUnordered<BoxFuture<'static, (Asked, MarketResult<Reply>)>>,
     leases: HashMap<Caller, Lease>,
     events: mpsc::Receiver<Event<Caller>>,
     events_in: mpsc::Sender<Event<Caller>>,
@@ -99,7 +107,7 @@ impl Server {
             tokio::select! {
                 biased;
                 () = shutdown.cancelled() => break,
-                Some((caller, answer)) = self.calls.next(), if !self.calls.is_empty() => self.answer(caller, answer),
+                Some((asked, answer)) = self.calls.next(), if !self.calls.is_empty() => self.answer(asked, answer),
                 Some(((address, id), kind, payload)) = self.events.recv() => {
                     self.out.put_encoded(id, kind, &payload);
                     self.send(address, id);
@@ -118,8 +126,8 @@ impl Server {
             self.send(address, id);
         }
         let drained = clock::limit(self.limits.drain_time_max, async {
-            while let Some((caller, answer)) = self.calls.next().await {
-                self.answer(caller, answer);
+            while let Some((asked, answer)) = self.calls.next().await {
+                self.answer(asked, answer);
             }
         });
         let _ = drained.await;
@@ -146,7 +154,12 @@ impl Server {
         let trusted = self.limits.trust_loopback && is_loopback(address.ip());
         let frame = Frame::from_datagram(datagram);
         if !trusted && !self.known.has(&address) {
-            return self.challenge(address, datagram.len(), frame.ok().as_ref());
+            if let Ok(frame) = frame
+                && datagram.len() <= DATAGRAM_BYTES_MAX
+            {
+                self.take_unproven(address, datagram.len(), &frame);
+            }
+            return;
         }
         let frame = match frame {
             Ok(frame) if datagram.len() <= DATAGRAM_BYTES_MAX => frame,
@@ -169,8 +182,11 @@ impl Server {
                 self.out.put_encoded(id, Kind::Welcome, &[]);
                 Ok(())
             }
-            kind => Operation::decode(kind, Encoding::Protobuf, &frame.payload)
-                .and_then(|operation| self.call(caller, operation)),
+            kind => {
+                let asked = Asked { by: caller, room: DATAGRAM_BYTES_MAX };
+                Operation::decode(kind, Encoding::Protobuf, &frame.payload)
+                    .and_then(|operation| self.call(asked, operation))
+            }
         };
         match taken {
             Ok(()) => self.send(address, id),
@@ -178,38 +194,61 @@ impl Server {
         }
     }
 
-    /// An address that could be forged: it gets a cookie, in no more bytes than it sent, or nothing. Nothing is kept of
-    /// it before it has sent the cookie back.
-    fn challenge(&mut self, address: SocketAddr, asked_bytes: usize, frame: Option<&Frame>) {
-        let Some(frame) = frame else { return };
-        let is_known = frame.kind == Kind::Hello && self.known.proves(&address, &frame.payload);
-        if is_known {
-            if !self.known.admit(address, self.limits.datagram_peers_max) {
-                return;
+    /// What came from an address that could be forged. Of it, nothing is kept but calls that wait, and of those no more than
+    /// leave room for as many from proven ones.
+    fn take_unproven(&mut self, address: SocketAddr, room: usize, frame: &Frame) {
+        let asked = Asked { by: (address, frame.id), room };
+        if frame.kind == Kind::Hello && self.known.proves(&address, &frame.payload) {
+            if self.known.admit(address, self.limits.datagram_peers_max) {
+                self.out.put_encoded(frame.id, Kind::Welcome, &[]);
+                self.send(address, frame.id);
             }
-            self.out.put_encoded(frame.id, Kind::Welcome, &[]);
-        } else {
-            self.out.put_encoded(frame.id, Kind::Challenge, &self.known.cookie(&address, 0));
+            return;
         }
-        if self.out.waiting() <= asked_bytes {
-            self.send(address, frame.id);
+        let operation = Operation::decode(frame.kind, Encoding::Protobuf, &frame.payload);
+        match operation {
+            Ok(read) if read.is_read() && self.calls.len() < self.limits.datagram_peers_max / 2 => {
+                if let Ok(()) = self.call(asked, read) {
+                    self.send_within(asked);
+                }
+            }
+            _ => self.challenge(asked),
+        }
+    }
+
+    /// Asks for a proof, where that fits what may be sent.
+    fn challenge(&mut self, asked: Asked) {
+        let Asked { by: (address, id), room } = asked;
+        self.out.clear();
+        self.out.put_encoded(id, Kind::Challenge, &self.known.cookie(&address, 0));
+        if self.out.waiting() <= room {
+            self.send(address, id);
         } else {
             self.out.clear();
         }
     }
 
-    fn call(&mut self, caller: Caller, operation: Operation) -> MarketResult<()> {
+    /// Sends the datagram that was made, if one was and it fits; asks for a proof where it does not.
+    fn send_within(&mut self, asked: Asked) {
+        if self.out.waiting().min(DATAGRAM_BYTES_MAX) <= asked.room {
+            self.send(asked.by.0, asked.by.1);
+        } else {
+            self.challenge(asked);
+        }
+    }
+
+    fn call(&mut self, asked: Asked, operation: Operation) -> MarketResult<()> {
         if self.calls.len() >= self.limits.datagram_peers_max {
             return Err(Fault::new(FaultCode::Limit, "too many calls in flight"));
         }
         let (answer, wait) = self.market.answer(operation);
         match wait {
-            None => put_answer(&mut self.out, caller.1, answer),
+            None => put_answer(&mut self.out, asked.by.1, answer),
             Some(time) => {
                 let market = Arc::clone(&self.market);
                 self.calls.push(Box::pin(async move {
                     market.wait_until(time).await;
-                    (caller, answer)
+                    (asked, answer)
                 }));
             }
         }
@@ -270,9 +309,9 @@ impl Server {
         self.known.sweep();
     }
 
-    fn answer(&mut self, (address, id): Caller, answer: MarketResult<Reply>) {
-        put_answer(&mut self.out, id, answer);
-        self.send(address, id);
+    fn answer(&mut self, asked: Asked, answer: MarketResult<Reply>) {
+        put_answer(&mut self.out, asked.by.1, answer);
+        self.send_within(asked);
     }
 
     fn refuse(&mut self, address: SocketAddr, id: u32, fault: Fault) {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use proto::Protocol;
 use proto::frame::{self, DATAGRAM_BYTES_MAX, Frame, Kind};
-use proto::v1::{FaultCode, HistoryRequest, QuoteRequest, SubscribeRequest};
+use proto::v1::{FaultCode, HistoryRequest, OrderRequest, QuoteRequest, SubscribeRequest};
 use servers::Limits;
 
 use crate::{SHORT, Server, fault, tcp_frame as datagram};
@@ -119,6 +119,29 @@ fn an_address_that_does_not_prove_itself_gets_no_more_than_it_sent() {
 }
 
 #[test]
+fn an_unproven_address_is_answered_a_read_in_no_more_bytes_than_it_sent() {
+    let server = Server::start(Protocol::Udp, Limits { trust_loopback: false, ..Limits::default() });
+    let socket = peer(&server);
+    let mut filled_up = quote();
+    filled_up.resize(DATAGRAM_BYTES_MAX, 0);
+    socket.send(&filled_up).unwrap();
+    assert_eq!(receive(&socket).kind, Kind::Quote);
+    // The reply has more bytes than the bare call, a long one more than any datagram; an order changes something; a subscription lasts.
+    let order = datagram(8, Kind::OrderRequest, &OrderRequest::default());
+    let long = datagram(9, Kind::HistoryRequest, &HistoryRequest { symbol: "AAAA".into(), n: 30 });
+    let subscribe = datagram(10, Kind::SubscribeRequest, &SubscribeRequest::default());
+    for (mut request, room) in [(quote(), 17), (long, 400), (order, 1_200), (subscribe, 1_200)] {
+        request.resize(room, 0);
+        socket.send(&request).unwrap();
+        assert_eq!(receive(&socket).kind, Kind::Challenge, "{request:?}");
+    }
+    // What fills a datagram up is zeros.
+    filled_up[600] = 1;
+    socket.send(&filled_up).unwrap();
+    assert!(receive_all(&socket, SHORT).is_empty());
+}
+
+#[test]
 fn the_client_proves_itself_and_is_served() {
     use clients::market::Subscribe as _;
     use clients::protocols::udp::UdpConnector;
@@ -126,7 +149,7 @@ fn the_client_proves_itself_and_is_served() {
     use futures::StreamExt as _;
     let server = Server::start(Protocol::Udp, Limits { trust_loopback: false, ..Limits::default() });
     clients::local_runtime().unwrap().block_on(async {
-        let connector = UdpConnector { address: server.address, proves_itself: true };
+        let connector = UdpConnector { endpoint: server.address.into(), proves_itself: true };
         let connection = connector.connect().await.unwrap();
         let operation = proto::Operation::Quote(QuoteRequest { symbol: "AAAA".into() });
         let prepared = connection.prepare(&operation).unwrap();

@@ -48,6 +48,7 @@ impl Check<'_> {
             carriage,
             tls: self.tls(wire, carriage)?,
             connection_per_call: wire.connection_per_call,
+            dns: wire.dns,
             cold_round_trips: wire.cold_round_trips,
             congestion: wire.congestion.as_ref().map(|congestion| *congestion.get_ref()),
         })
