@@ -26,7 +26,7 @@ fn main() {
     let [plain, secure, quic] = [Transport::Plain, Transport::Tls, Transport::Quic].map(|transport| {
         Background::over(transport, &identity, MarketConfig::default()).expect("the servers start")
     });
-    let rest = |http, encoding| Carriage::Rest { http, encoding };
+    let rest = |http, encoding| Carriage::Rest { http, encoding, poll_every: None };
     for (name, carriage) in [
         ("rest-h1-json", rest(HttpVersion::Http1, Encoding::Json)),
         ("rest-h1-protobuf", rest(HttpVersion::Http1, Encoding::Protobuf)),

@@ -41,6 +41,8 @@ pub enum Figure {
     ClientCpuPerCall,
     /// Of the server alone.
     ServerCpuPerCall,
+    /// Processor time that both ends used in a second, in µs.
+    CpuPerS,
     /// Bytes on the wire per call, both ways.
     BytesPerCall,
     /// The share of arrivals that failed.
@@ -58,7 +60,7 @@ pub enum Figure {
 
 /// Paths that a figure can have.
 const PATHS: &str = "response, lag, wait or service with .p50, .p90, .p95, .p99, .p999, .max or .mean; cpu_per_call, \
-                     client_cpu_per_call, server_cpu_per_call; bytes_per_call; failed; within.TIME; rate_per_s; of flows \
+                     client_cpu_per_call, server_cpu_per_call, cpu_per_s; bytes_per_call; failed; within.TIME; rate_per_s; of flows \
                      jain, share.1, share.2";
 
 const DISTRIBUTIONS: [(&str, Distribution); 4] = [
@@ -76,7 +78,8 @@ const POINTS: [(&str, Point); 7] = [
     ("max", Point::Max),
     ("mean", Point::Mean),
 ];
-const PLAIN: [(&str, Figure); 7] = [
+const PLAIN: [(&str, Figure); 8] = [
+    ("cpu_per_s", Figure::CpuPerS),
     ("cpu_per_call", Figure::CpuPerCall),
     ("client_cpu_per_call", Figure::ClientCpuPerCall),
     ("server_cpu_per_call", Figure::ServerCpuPerCall),
@@ -147,6 +150,7 @@ impl Figure {
             Figure::CpuPerCall => format!("CPU per {noun}"),
             Figure::ClientCpuPerCall => format!("the client's CPU per {noun}"),
             Figure::ServerCpuPerCall => format!("the server's CPU per {noun}"),
+            Figure::CpuPerS => "CPU per second".to_owned(),
             Figure::BytesPerCall => format!("bytes per {noun}"),
             Figure::Failed => format!("the share of {noun}s that failed"),
             Figure::Within(us) => format!("the share of {noun}s within {}", text::micros(us)),

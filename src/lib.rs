@@ -6,6 +6,7 @@
 pub mod allocations;
 pub mod calibrate;
 pub mod capacity;
+pub mod card;
 pub mod cli;
 pub mod compare;
 pub mod export;

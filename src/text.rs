@@ -28,6 +28,24 @@ pub(crate) fn ratio(value: f64) -> String {
     }
 }
 
+/// A number as people write it: no more digits than it has.
+pub(crate) fn plain_number(value: f64) -> String {
+    if value.fract() == 0.0 && (0.0..1e15).contains(&value) {
+        count(value as u64)
+    } else {
+        three_digits(value)
+    }
+}
+
+/// A number that was estimated: two digits that are worth something.
+pub(crate) fn rounded(value: f64) -> String {
+    if value <= 0.0 || !value.is_finite() {
+        return plain_number(value);
+    }
+    let unit = 10_f64.powf(value.log10().floor() - 1.0);
+    plain_number((value / unit).round() * unit)
+}
+
 /// A count, its thousands set apart by a thin space.
 pub(crate) fn count(value: u64) -> String {
     let digits = value.to_string();
@@ -70,6 +88,7 @@ mod tests {
         assert_eq!(micros(1.5e6), "1.50 s");
         assert_eq!(count(1_234_567), "1\u{2009}234\u{2009}567");
         assert_eq!(count(12), "12");
+        assert_eq!([12_345.0, 87.6, 0.123].map(rounded), ["12\u{2009}000", "88", "0.12"]);
         assert_eq!([0.001, 1.026, 36.4, 2e5].map(ratio), ["< 0.01", "1.03", "36", "> 1000"]);
     }
 }

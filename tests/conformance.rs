@@ -11,7 +11,7 @@ use clients::{Connector, Endpoint, HttpVersion, MarketConnection, Tls, TlsOption
 use proto::data::DataSet;
 use proto::encoding::Encoding;
 use proto::{Capability, Protocol, Transport};
-use servers::MarketConfig;
+use servers::{Handler, MarketConfig};
 use servers::background::Background;
 use servers::tls::Identity;
 
@@ -44,13 +44,17 @@ const ENCODINGS: [Encoding; 2] = [Encoding::Json, Encoding::Protobuf];
 fn every_carriage() -> Vec<Carriage> {
     let mut all = vec![Carriage::Grpc, Carriage::Tcp, Carriage::Udp, Carriage::QuicDatagram];
     all.extend([Streams::PerCall, Streams::One].map(|streams| Carriage::Quic { streams }));
-    all.extend(ENCODINGS.map(|encoding| Carriage::Rest { http: HttpVersion::Http3, encoding }));
+    all.extend(ENCODINGS.map(|encoding| Carriage::Rest {
+        http: HttpVersion::Http3,
+        encoding,
+        poll_every: None,
+    }));
     for encoding in ENCODINGS {
         all.push(Carriage::WebSocket { encoding });
     }
     for http in [HttpVersion::Http1, HttpVersion::Http2] {
         for encoding in ENCODINGS {
-            all.push(Carriage::Rest { http, encoding });
+            all.push(Carriage::Rest { http, encoding, poll_every: None });
         }
         for persisted in [false, true] {
             all.push(Carriage::GraphQl { http, persisted });
@@ -113,7 +117,7 @@ fn also_over_tls_and_quic() {
 #[test]
 fn also_when_the_handler_waits() {
     assert_conformance(&MarketConfig {
-        handler_wait: std::time::Duration::from_millis(2),
+        handler: Handler { wait: std::time::Duration::from_millis(2), ..Handler::default() },
         ..MarketConfig::default()
     });
 }

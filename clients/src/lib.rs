@@ -13,6 +13,7 @@ pub mod foreign;
 mod framed;
 mod http3_client;
 mod http_client;
+pub mod in_steps;
 pub mod load;
 pub mod market;
 pub mod multiplex;

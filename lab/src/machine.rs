@@ -37,6 +37,14 @@ pub fn raise_open_files() {
 }
 
 impl Machine {
+    /// In half a line: `2 virtual cores of an AMD EPYC, Linux 6.18.5`.
+    pub fn in_words(&self) -> String {
+        let kind = if self.virtual_machine { "virtual cores" } else { "cores" };
+        let model = self.cpu_model.as_deref().unwrap_or("an unknown processor");
+        let kernel = self.kernel.as_deref().unwrap_or("unknown");
+        format!("{} {kind} of {model}, Linux {kernel}", self.cores.len())
+    }
+
     /// Reads this machine.
     pub fn read() -> Machine {
         let cpu_info = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();

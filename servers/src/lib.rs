@@ -20,6 +20,6 @@ pub mod tls;
 mod upgrades;
 
 pub use limits::Limits;
-pub use market::{Market, MarketConfig};
+pub use market::{Handler, Market, MarketConfig};
 /// Tells servers to stop: accept no more, finish what is in flight, close.
 pub use tokio_util::sync::CancellationToken as Shutdown;

@@ -11,14 +11,14 @@ use lab::cores::Layout;
 use lab::probe::Control;
 use lab::stalls::Stalls;
 use proto::{Capability, Protocol, Transport};
-use servers::MarketConfig;
+use servers::{Handler, MarketConfig};
 use servers::reference::Behaviour;
 
 use super::{Outcome, Row, Unit};
 use crate::record::Quantiles;
 use crate::run::disturbance::void_reason;
 use crate::run::{Pair, Place, Setup, Taken};
-use crate::scenario::{Access, Activity, Contender, Traffic, Workload};
+use crate::scenario::{Access, Activity, Contender, Screen, Traffic, Workload};
 use crate::statistics::mean_with_interval;
 use crate::text;
 
@@ -168,10 +168,9 @@ impl Bench<'_> {
             symbols: 1,
             candles: 1,
             model: turn.round.model,
-            ticks_per_s: 0.0,
+            ticks_per_s: None,
             time_out: turn.round.time_out,
-            handler_wait: Duration::ZERO,
-            handler_cpu: Duration::ZERO,
+            handler: Handler::default(),
         };
         let name = self.protocol.name().to_owned();
         let carriage = carriage(self.protocol);
@@ -181,6 +180,7 @@ impl Bench<'_> {
             tls,
             connection_per_call: false,
             dns: false,
+            screen: Screen::default(),
             cold_round_trips: None,
             congestion: None,
         };
@@ -274,7 +274,7 @@ fn carriage(protocol: Protocol) -> Carriage {
     use clients::HttpVersion::Http1;
     use proto::encoding::Encoding::Json;
     match protocol {
-        Protocol::Rest => Carriage::Rest { http: Http1, encoding: Json },
+        Protocol::Rest => Carriage::Rest { http: Http1, encoding: Json, poll_every: None },
         Protocol::GraphQl => Carriage::GraphQl { http: Http1, persisted: false },
         Protocol::Grpc => Carriage::Grpc,
         Protocol::Sse => Carriage::Sse { http: Http1 },

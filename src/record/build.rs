@@ -10,6 +10,7 @@ use lab::machine::Machine;
 
 use super::comparison::{aa_pairs, comparisons};
 use super::flows::{flow_parts, jain_of_rounds};
+use super::sweep;
 use super::verdict::judge;
 use super::{
     CapacityPart, CellPart, ConformancePart, Counts, Distance, EndPart, EndPerCall, FlowPart, MemoryPart,
@@ -104,10 +105,15 @@ pub fn record(scenario: &Scenario, plan: &Plan, info: RunInfo, results: &Results
             .map(|(cell, capacity)| CapacityPart { cell: *cell, capacity: capacity.clone() })
             .collect(),
         verdicts: Vec::new(),
+        break_evens: Vec::new(),
+        map: None,
         aa: Vec::new(),
         comparisons: Vec::new(),
     };
     record.verdicts = scenario.claims.iter().map(|claim| judge(&record, claim)).collect();
+    record.break_evens =
+        scenario.break_evens.iter().map(|sought| sweep::break_even(&record, scenario, sought)).collect();
+    record.map = scenario.map.as_ref().map(|map| sweep::map_part(&record, scenario, map));
     record.aa = aa_pairs(&record);
     record.comparisons = comparisons(&record);
     record
@@ -211,10 +217,10 @@ fn plan_part(scenario: &Scenario, plan: &Plan, market_seed: u64) -> PlanPart {
         operation: scenario.workload.activity.name().to_owned(),
         symbols: scenario.workload.symbols,
         candles: scenario.workload.candles,
-        ticks_per_s: scenario.workload.ticks_per_s,
+        ticks_per_s: scenario.workload.ticks_per_s.unwrap_or_default(),
         time_out_us: micros(scenario.workload.time_out),
-        handler_wait_us: micros(scenario.workload.handler_wait),
-        handler_cpu_us: micros(scenario.workload.handler_cpu),
+        handler_wait_us: micros(scenario.workload.handler.wait),
+        handler_cpu_us: micros(scenario.workload.handler.cpu),
         warm_up_ms: micros(plan.warm_up) / 1e3,
         duration_ms: micros(plan.duration) / 1e3,
         rounds: plan.rounds.clone(),
@@ -243,6 +249,9 @@ fn cell_part(index: usize, cell: &Cell, pushed: bool, plan: &Plan, results: &Res
         in_flight: cell.condition.shape.in_flight,
         rate_per_s,
         arrivals: arrivals.to_owned(),
+        axes: cell.condition.family.as_ref().map(|(_, axes)| axes.clone()).unwrap_or_default(),
+        handler_wait_us: micros(cell.condition.handler.wait),
+        handler_cpu_us: micros(cell.condition.handler.cpu),
         cold: cell.condition.shape.cold,
         changes: cell.condition.changes.clone(),
         distance: distance(cell, pushed, &measured, results),

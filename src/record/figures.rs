@@ -48,6 +48,7 @@ impl RoundPart {
             Figure::CpuPerCall => per_call(self.client.cpu_us + self.server.cpu_us),
             Figure::ClientCpuPerCall => per_call(self.client.cpu_us),
             Figure::ServerCpuPerCall => per_call(self.server.cpu_us),
+            Figure::CpuPerS => Some((self.client.own_share + self.server.own_share) * 1e6),
             Figure::BytesPerCall => per_call(self.wire.total.bytes as f64),
             Figure::Failed => Some(self.counts.failed_share()),
             Figure::Within(us) => share_within(&self.histograms_ns.response, us),

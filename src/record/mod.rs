@@ -7,6 +7,7 @@ mod figures;
 mod flows;
 mod quantiles;
 mod store;
+mod sweep;
 mod verdict;
 
 use std::collections::BTreeMap;
@@ -23,6 +24,7 @@ pub use flows::{FlowPart, QueuePart};
 pub use quantiles::Quantiles;
 pub(crate) use quantiles::printable;
 pub use store::{StoreError, read, write_atomically};
+pub use sweep::{BreakEvenPart, Found, MapCell, MapPart, MapRow, SweepPoint};
 pub(crate) use verdict::{FAILED_SHARE_MAX, apply};
 pub use verdict::{Verdict, VerdictWord};
 
@@ -30,6 +32,7 @@ use crate::calibrate::Calibration;
 use crate::capacity::Capacity;
 use crate::plan::Extent;
 use crate::run::LinkUsed;
+use crate::scenario::Coordinate;
 
 /// The version of the schema: another number where a reader of this one would misread.
 pub const SCHEMA: &str = "wirebench.record.v2";
@@ -77,6 +80,12 @@ pub struct Record {
     pub capacities: Vec<CapacityPart>,
     /// What the claims came to.
     pub verdicts: Vec<Verdict>,
+    /// From where on one is better than the other.
+    #[serde(default)]
+    pub break_evens: Vec<BreakEvenPart>,
+    /// Which contender is cheapest where.
+    #[serde(default)]
+    pub map: Option<MapPart>,
     /// The baseline against itself: what differs is noise.
     pub aa: Vec<AaPair>,
     /// Every other contender against the baseline: secondary, adjusted for their number.
@@ -176,6 +185,15 @@ pub struct CellPart {
     pub rate_per_s: Option<f64>,
     /// `constant`, `poisson` or `closed`.
     pub arrivals: String,
+    /// Of a condition with axes: where on them it is.
+    #[serde(default)]
+    pub axes: Vec<Coordinate>,
+    /// Time that the handler waits here, in µs.
+    #[serde(default)]
+    pub handler_wait_us: f64,
+    /// Processor time that it burns here, in µs.
+    #[serde(default)]
+    pub handler_cpu_us: f64,
     /// Each call opened a connection of its own.
     #[serde(default)]
     pub cold: bool,

@@ -338,7 +338,7 @@ fn described(lines: &[Line]) -> String {
     each.collect::<Vec<_>>().join("; ")
 }
 
-pub(super) fn escape(text: &str) -> String {
+pub(crate) fn escape(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
 

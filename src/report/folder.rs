@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 
+use crate::card;
 use crate::export::{Format, export};
 use crate::record::{Record, write_atomically};
 
@@ -14,14 +15,25 @@ pub struct ResultsFolder {
     path: PathBuf,
     /// The link to swap at the end; none where the user chose the folder.
     latest: Option<PathBuf>,
+    /// Whether the card's page is drawn.
+    card: bool,
+}
+
+/// What a run came to so far.
+#[derive(Debug, Default)]
+pub struct Done {
+    /// Scenarios that were measured, in their order.
+    pub records: Vec<Record>,
+    /// Those that could not be, and why.
+    pub refused: Vec<(String, String)>,
 }
 
 impl ResultsFolder {
-    /// Makes `results/<time>`, or the folder that was asked for.
+    /// Makes `results/<time>`, or the folder that was asked for; with the card's page, or without.
     ///
     /// # Errors
     /// The system's.
-    pub fn create(chosen: Option<&Path>) -> anyhow::Result<ResultsFolder> {
+    pub fn create(chosen: Option<&Path>, card: bool) -> anyhow::Result<ResultsFolder> {
         let (path, latest) = match chosen {
             Some(path) => (path.to_owned(), None),
             None => {
@@ -30,7 +42,24 @@ impl ResultsFolder {
             }
         };
         fs::create_dir_all(&path).with_context(|| format!("making {}", path.display()))?;
-        Ok(ResultsFolder { path, latest })
+        Ok(ResultsFolder { path, latest, card })
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// A scenario's record that an earlier run left here, if one did.
+    ///
+    /// # Errors
+    /// Where what is there is no record.
+    pub fn record(&self, scenario: &str) -> anyhow::Result<Option<Record>> {
+        let path = self.path.join(scenario).join("record.json");
+        if !path.exists() {
+            return Ok(None);
+        }
+        Ok(Some(crate::record::read(&path)?))
     }
 
     fn of(&self, scenario: &str) -> anyhow::Result<PathBuf> {
@@ -70,22 +99,27 @@ impl ResultsFolder {
         Ok(())
     }
 
-    /// Writes the index, points `latest` here, and gives the index's path.
+    /// Writes the index and the card, points `latest` here, and gives the path of what to open.
     ///
     /// # Errors
     /// The system's.
-    pub fn finish(&self, records: &[Record]) -> anyhow::Result<PathBuf> {
-        let index = self.path.join("index.html");
-        write_atomically(&index, super::index_page(records)?.as_bytes())?;
+    pub fn finish(&self, done: &Done) -> anyhow::Result<PathBuf> {
+        write_atomically(&self.path.join("index.html"), super::index_page(&done.records, self.card)?.as_bytes())?;
+        if self.card {
+            let page = card::card_page(done)?;
+            write_atomically(&self.path.join("card.html"), page.as_bytes())?;
+            write_atomically(&self.path.join("card.md"), card::card_markdown(done)?.as_bytes())?;
+        }
+        let first = if self.card { "card.html" } else { "index.html" };
         if let (Some(latest), Some(name)) = (&self.latest, self.path.file_name()) {
             // Made beside it and renamed over it: a reader sees the old run or the new one.
             let unfinished = latest.with_extension("unfinished");
             let _ = fs::remove_file(&unfinished);
             std::os::unix::fs::symlink(name, &unfinished)?;
             fs::rename(&unfinished, latest).with_context(|| format!("pointing {} here", latest.display()))?;
-            return Ok(latest.join("index.html"));
+            return Ok(latest.join(first));
         }
-        Ok(index)
+        Ok(self.path.join(first))
     }
 }
 

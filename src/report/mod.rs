@@ -13,8 +13,10 @@ mod view;
 
 use askama::Template as _;
 
-pub use folder::ResultsFolder;
+pub(crate) use chart::escape;
+pub use folder::{Done, ResultsFolder};
 pub use terminal::summary_lines;
+pub(crate) use view::utc;
 
 use crate::record::Record;
 
@@ -30,6 +32,6 @@ pub fn scenario_page(record: &Record) -> Result<String, askama::Error> {
 ///
 /// # Errors
 /// As [`scenario_page`].
-pub fn index_page(records: &[Record]) -> Result<String, askama::Error> {
-    view::IndexPage::of(records).render()
+pub fn index_page(records: &[Record], card: bool) -> Result<String, askama::Error> {
+    view::IndexPage::of(records, card).render()
 }

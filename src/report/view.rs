@@ -40,6 +40,8 @@ pub(super) struct ScenarioPage<'a> {
 #[derive(Template)]
 #[template(path = "index.html")]
 pub(super) struct IndexPage<'a> {
+    /// Whether the card's page lies beside it.
+    card: bool,
     scenarios: Vec<(&'a Record, Vec<VerdictView<'a>>)>,
     started: String,
     command: &'a str,
@@ -154,8 +156,9 @@ impl<'a> ScenarioPage<'a> {
 }
 
 impl<'a> IndexPage<'a> {
-    pub(super) fn of(records: &'a [Record]) -> IndexPage<'a> {
+    pub(super) fn of(records: &'a [Record], card: bool) -> IndexPage<'a> {
         IndexPage {
+            card,
             scenarios: records.iter().map(|record| (record, verdicts(record))).collect(),
             started: records.first().map(|record| utc(record.started_at_us)).unwrap_or_default(),
             command: records.first().map(|record| record.command.as_str()).unwrap_or_default(),
@@ -481,7 +484,7 @@ fn interval(record: &Record, cell: usize, metric: Metric) -> Option<(f64, f64)> 
 }
 
 /// `2026-11-24 09:41:07`, in UTC.
-pub(super) fn utc(wall_us: u64) -> String {
+pub(crate) fn utc(wall_us: u64) -> String {
     let micros = i64::try_from(wall_us).unwrap_or(i64::MAX);
     match jiff::Timestamp::from_microsecond(micros) {
         Ok(time) => time.strftime("%Y-%m-%d %H:%M:%S").to_string(),

@@ -11,6 +11,7 @@ use anyhow::{Context as _, bail};
 use clients::cold::Cold;
 use clients::conformance;
 use clients::load::{Calls, Engine, Flows, Job, Outcome, Pushes, Round, Sessions, Shape};
+use clients::in_steps::InSteps;
 use clients::market::Checked;
 use clients::protocols::Visit;
 use clients::{Connection as _, Connector, Endpoint, MarketConnection, Tls};
@@ -138,6 +139,10 @@ fn serve_market(serve: Serve) -> anyhow::Result<()> {
                         ToServer::Emit(emit) => {
                             FromServer::Emitting { first_sequence: plan_ticks(&market, &emit)? }
                         }
+                        ToServer::Handle(handler) => {
+                            market.set_handler(handler);
+                            FromServer::Handling
+                        }
                         ToServer::Allocations => FromServer::Allocations { count: allocations::count() },
                         ToServer::Arrivals => FromServer::Arrivals { arrivals: market.take_arrivals() },
                     };
@@ -222,8 +227,9 @@ impl<I: BufRead> Visit for Client<'_, I> {
         } else {
             Vec::new()
         };
-        let operations = workload::operations(&open.workload, &data);
+        let operations = workload::operations(&open.workload, &open.screen, &data);
         let checked = Checked(connector.clone());
+        let in_steps = open.screen.in_steps;
         let (market_seed, orders) = (open.market_seed, operations.clone());
         let Activity::Market(operation) = open.workload.activity else {
             bail!("a client of the market was told of flows")
@@ -233,16 +239,28 @@ impl<I: BufRead> Visit for Client<'_, I> {
             Capability::Subscribe => starter(cores, Pushes { connector, market_seed }),
             Capability::Session => starter(cores, Sessions { connector, orders, market_seed }),
             _ => {
-                let cold = Cold { connector: checked.clone(), clock: Clock::System };
-                let cold = Calls { connector: cold, requests: orders.clone() };
-                let warm = Calls { connector: checked.clone(), requests: orders };
-                let (cold, warm) = (starter(cores, cold), starter(cores, warm));
-                Box::new(move |shape| if shape.cold { cold(shape) } else { warm(shape) })
+                if in_steps {
+                    calls(cores, Checked(InSteps(connector)), orders)
+                } else {
+                    calls(cores, checked.clone(), orders)
+                }
             }
         };
         write_message(&mut stdout(), &FromClient::Opened { conformance })?;
         obey(input, &start, &|| runtime.block_on(audit(&checked, &operations, &data)))
     }
+}
+
+/// Calls on held connections, or each on its own, as a shape has it.
+fn calls<'a, K>(cores: &'a [usize], connector: K, requests: Vec<Operation>) -> Starter<'a>
+where
+    K: Connector + Send,
+    K::Connection: clients::Connection<Request = Operation>,
+{
+    let cold = Cold { connector: connector.clone(), clock: Clock::System };
+    let cold = starter(cores, Calls { connector: cold, requests: requests.clone() });
+    let warm = starter(cores, Calls { connector, requests });
+    Box::new(move |shape| if shape.cold { cold(shape) } else { warm(shape) })
 }
 
 /// Does what the command says, until the end of the input.

@@ -12,9 +12,9 @@ use proto::flow::{Congestion, Flow};
 use proto::{Protocol, Transport};
 use serde::{Deserialize, Serialize};
 use servers::flow::{FlowTimes, Sent};
-use servers::{Limits, MarketConfig};
+use servers::{Handler, Limits, MarketConfig};
 
-use crate::scenario::{FlowSettings, Workload};
+use crate::scenario::{FlowSettings, Screen, Workload};
 
 /// To a server.
 #[derive(Debug, Serialize, Deserialize)]
@@ -28,6 +28,8 @@ pub(super) enum ToServer {
     Flow(FlowTimes),
     /// Emit the ticks of a round.
     Emit(Emit),
+    /// Have handlers do this from now on.
+    Handle(Handler),
     /// Say when calls came.
     Arrivals,
     /// Say how many allocations there were so far.
@@ -92,6 +94,8 @@ pub(super) enum FromServer {
     Sent { flows: Vec<Sent> },
     /// It will emit, beginning with this sequence.
     Emitting { first_sequence: u64 },
+    /// Handlers do as they were told.
+    Handling,
     /// When calls came.
     Arrivals { arrivals: Vec<clock::Mono> },
     /// So many allocations; of a build that does not count, none.
@@ -142,6 +146,8 @@ pub(super) struct Open {
     pub(super) congestion: Congestion,
     pub(super) market_seed: u64,
     pub(super) workload: Workload,
+    /// How a portfolio is asked for.
+    pub(super) screen: Screen,
     /// Whether the conformance cases come first.
     pub(super) conformance: bool,
 }

@@ -235,6 +235,7 @@ impl Run<'_> {
                 continue;
             }
             let Some(pair) = pairs.iter_mut().find(|pair| pair.name == cell.contender.name) else { continue };
+            pair.handle(cell.condition.handler)?;
             self.lay_link(&cell.condition);
             let found = capacity::search(&wanted.objective, rate_per_s, |rate_per_s| {
                 if self.stop.load(Ordering::Relaxed) {
@@ -268,6 +269,7 @@ impl Run<'_> {
     /// Opens the connections that a condition asks for, unless they are open, over its link without its loss: a subscription that is
     /// lost in a datagram is nobody's to notice, and what is measured begins afterwards.
     fn connect(&self, pair: &mut Pair, condition: &Condition) -> anyhow::Result<()> {
+        pair.handle(condition.handler)?;
         let Link::Wan(link) = self.link(condition) else { return pair.connect(condition.shape).map(drop) };
         self.place.network.change([(Mono::default(), link.ways.lossless())]);
         if pair.connect(condition.shape)? {
@@ -314,8 +316,7 @@ impl Run<'_> {
         let workload = &self.scenario.workload;
         let market = MarketConfig {
             seed: self.market_seed,
-            handler_wait: workload.handler_wait,
-            handler_cpu: workload.handler_cpu,
+            handler: workload.handler,
             ticks_per_s: TICKS_PER_S,
             ..MarketConfig::default()
         };

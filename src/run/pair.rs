@@ -12,7 +12,7 @@ use lab::meter::{CoreShares, CoreTime, HostCount, ProcessUse};
 use lab::wan::{self, RouterCount, WayCount};
 use proto::flow::{Congestion, Flow};
 use servers::flow::{FlowTimes, Sent};
-use servers::{Limits, MarketConfig};
+use servers::{Handler, Limits, MarketConfig};
 
 use super::message::{
     Emit, FromClient, FromServer, Open, Progress, ReceiveFlows, SendFlows, Serve, ToClient, ToServer,
@@ -50,6 +50,8 @@ pub(crate) struct Pair {
     has_flows: bool,
     /// When the first freeze of the server's behaviour began, if it was given one.
     pub(crate) origin: Option<Mono>,
+    /// What the market's handlers do.
+    handler: Handler,
 }
 
 /// What a pair is started with.
@@ -149,7 +151,15 @@ impl Place<'_> {
             FromServer::ReadyToSend => {}
             other => bail!("the sender of {name}: {}", unexpected_of_server(other)),
         }
-        Ok(Pair { name: name.to_owned(), client, server, shape: None, has_flows: true, origin: None })
+        Ok(Pair {
+            name: name.to_owned(),
+            client,
+            server,
+            shape: None,
+            has_flows: true,
+            origin: None,
+            handler: Handler::default(),
+        })
     }
 
     fn open_access(
@@ -191,12 +201,15 @@ impl Place<'_> {
             congestion,
             market_seed: setup.market.seed,
             workload: setup.workload.clone(),
+            screen: access.screen.clone(),
             conformance: setup.conformance,
         }))?;
         match client.receive(OPEN_TIME_MAX)? {
             FromClient::Opened { conformance } => {
                 let name = name.to_owned();
-                Ok((Pair { name, client, server, shape: None, has_flows: false, origin }, conformance))
+                let handler = setup.market.handler;
+                let pair = Pair { name, client, server, shape: None, has_flows: false, origin, handler };
+                Ok((pair, conformance))
             }
             other => bail!("the client of {name}: {}", unexpected(other)),
         }
@@ -313,6 +326,19 @@ impl Pair {
             other => bail!("the client of {}: {}", self.name, unexpected(other)),
         }
         Ok(true)
+    }
+
+    /// Has the market's handlers do this, unless they do.
+    pub(super) fn handle(&mut self, handler: Handler) -> anyhow::Result<()> {
+        if self.handler == handler {
+            return Ok(());
+        }
+        self.server.send(&ToServer::Handle(handler))?;
+        match self.server.receive(OPEN_TIME_MAX)? {
+            FromServer::Handling => self.handler = handler,
+            other => bail!("the server of {}: {}", self.name, unexpected_of_server(other)),
+        }
+        Ok(())
     }
 
     /// Has the server emit; says what.

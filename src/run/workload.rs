@@ -1,10 +1,11 @@
 //! The calls of a workload, made from the seed before the run: the same for every contender.
 
+use prost_types::FieldMask;
 use proto::data::{ACCOUNTS, DataSet, SYMBOLS};
 use proto::v1::{HistoryRequest, Order, OrderRequest, PortfolioRequest, QuoteRequest, QuotesRequest, Side};
 use proto::{Capability, Operation};
 
-use crate::scenario::{Activity, Workload};
+use crate::scenario::{Activity, Screen, Workload};
 
 /// A factor without a common divisor with 1 000, so that successive calls are spread over the data.
 const STRIDE: usize = 617;
@@ -13,13 +14,15 @@ const STRIDE: usize = 617;
 pub(crate) fn largest_reply_bytes(workload: &Workload) -> usize {
     // Sizes hardly differ between seeds: one stands for all.
     let data = DataSet::new(servers::MarketConfig::default().seed);
-    let operations = operations(workload, &data);
+    let operations = operations(workload, &Screen::default(), &data);
     let replies = operations.iter().filter_map(|operation| data.answer(operation).ok());
     replies.map(|reply| reply.protobuf_bytes()).max().unwrap_or(0)
 }
 
 /// One call for each symbol or account, in an order that is spread over them; the load goes round them.
-pub(super) fn operations(workload: &Workload, data: &DataSet) -> Vec<Operation> {
+pub(super) fn operations(workload: &Workload, screen: &Screen, data: &DataSet) -> Vec<Operation> {
+    let all = screen.fields.is_empty();
+    let field_mask = || (!all).then(|| FieldMask { paths: screen.fields.clone() });
     let symbol = |nth: usize| data.symbol(nth * STRIDE % SYMBOLS);
     let account = |nth: usize| data.account(nth * STRIDE % ACCOUNTS);
     let Activity::Market(capability) = workload.activity else { return Vec::new() };
@@ -28,7 +31,7 @@ pub(super) fn operations(workload: &Workload, data: &DataSet) -> Vec<Operation> 
             symbols: (0..workload.symbols).map(|offset| symbol(nth + offset)).collect(),
         }),
         Capability::Portfolio => {
-            Operation::Portfolio(PortfolioRequest { account: account(nth), field_mask: None })
+            Operation::Portfolio(PortfolioRequest { account: account(nth), field_mask: field_mask() })
         }
         Capability::History => {
             Operation::History(HistoryRequest { symbol: symbol(nth), n: workload.candles })

@@ -1,12 +1,15 @@
 //! The check that the parts of a scenario file fit together: from what is written to what is used.
 
+mod axes;
 mod claims;
 mod contenders;
 mod flows;
+mod sweeps;
 
 use clients::load::Shape;
 use lab::wan;
 use proto::Capability;
+use servers::Handler;
 use toml::Spanned;
 
 use super::diagnose::nearest;
@@ -49,7 +52,7 @@ impl Check<'_> {
         )?;
         let workload = self.workload(&wire.workload)?;
         let conditions = self.conditions(&wire, &workload)?;
-        let mut contenders = self.contenders(&wire.contender, &workload)?;
+        let mut contenders = self.contenders(&wire.contender, &wire.defaults, &workload)?;
         let baseline = self.baseline(&wire, &contenders)?;
         let twin = Contender { name: Scenario::again(&baseline.name), ..baseline.clone() };
         let place = contenders.iter().position(|contender| *contender == baseline).map_or(0, |nth| nth + 1);
@@ -58,6 +61,10 @@ impl Check<'_> {
         let contender_names: Vec<String> = contenders.iter().map(|c| c.name.clone()).collect();
         let claim = |claim| self.claim(claim, &condition_names, &contenders, workload.time_out);
         let claims = wire.claim.into_iter().map(claim).collect::<Result<Vec<_>, _>>()?;
+        let break_even = |wire| self.break_even(wire, &conditions, &contender_names);
+        let break_evens = wire.break_even.into_iter().map(break_even).collect::<Result<Vec<_>, _>>()?;
+        let map = wire.map.map(|wire| self.map(wire, &conditions)).transpose()?;
+        let profile = |wire| self.profile(wire, &conditions, &contender_names, &baseline.name);
         Ok(Scenario {
             name: wire.name.into_inner(),
             question: wire.question,
@@ -72,10 +79,12 @@ impl Check<'_> {
                 .transpose()?,
             workload,
             claims,
+            break_evens,
+            map,
             profiles: Profiles {
-                quick: self.profile(wire.quick, &condition_names, &contender_names, &baseline.name)?,
-                standard: self.profile(wire.standard, &condition_names, &contender_names, &baseline.name)?,
-                full: self.profile(wire.full, &condition_names, &contender_names, &baseline.name)?,
+                quick: profile(wire.quick)?,
+                standard: profile(wire.standard)?,
+                full: profile(wire.full)?,
             },
             baseline: baseline.name,
             conditions,
@@ -139,7 +148,7 @@ impl Check<'_> {
         let pushed = wire.rate_per_s.is_some() || !does(Capability::Subscribe);
         self.require(&wire.operation, pushed, "`subscribe` needs a rate_per_s: ticks that the server emits")?;
         self.rate(wire.ticks_per_s.as_ref())?;
-        let has_ticks = wire.ticks_per_s.is_some();
+        let has_ticks = wire.ticks_per_s.is_some() || wire.rate_per_s.is_some();
         let wants_ticks = does(Capability::Session);
         if let Some(ticks) = &wire.ticks_per_s {
             self.require(
@@ -148,7 +157,7 @@ impl Check<'_> {
                 "only `session` has ticks_per_s; the rate of `subscribe` is rate_per_s",
             )?;
         }
-        self.require(&wire.operation, has_ticks || !wants_ticks, "`session` needs ticks_per_s")?;
+        self.require(&wire.operation, has_ticks || !wants_ticks, "`session` needs ticks_per_s, or a rate_per_s to emit as many")?;
         let time_out = wire.time_out.get_ref().0;
         self.require(&wire.time_out, !time_out.is_zero(), "a time-out of nothing fails every call")?;
         let arrivals = wire.arrivals.into();
@@ -157,10 +166,9 @@ impl Check<'_> {
             symbols: symbols.map_or(10, |symbols| *symbols.get_ref()),
             candles: candles.map_or(100, |candles| *candles.get_ref()),
             model: Workload::model(wire.rate_per_s.as_ref().map(|rate| *rate.get_ref()), arrivals),
-            ticks_per_s: wire.ticks_per_s.as_ref().map_or(0.0, |ticks| *ticks.get_ref()),
+            ticks_per_s: wire.ticks_per_s.as_ref().map(|ticks| *ticks.get_ref()),
             time_out,
-            handler_wait: wire.handler_wait.0,
-            handler_cpu: wire.handler_cpu.0,
+            handler: Handler { wait: wire.handler_wait.0, cpu: wire.handler_cpu.0 },
         })
     }
 
@@ -174,54 +182,78 @@ impl Check<'_> {
         let list = wire.condition.get_ref();
         self.require(&wire.condition, !list.is_empty(), "a scenario needs a [[condition]]")?;
         self.unique("condition", list.iter().map(|condition| &condition.name))?;
+        let points = list.iter().map(|condition| self.points(wire, condition, workload));
+        Ok(points.collect::<Result<Vec<_>, _>>()?.concat())
+    }
+
+    fn condition(
+        &self,
+        wire: &WireScenario,
+        condition: &WireCondition,
+        workload: &Workload,
+    ) -> Result<Condition, ScenarioError> {
+        let connections = self.connections(condition, workload)?;
+        if let Some(in_flight) = &condition.in_flight {
+            let right = (1..=IN_FLIGHT_MAX).contains(in_flight.get_ref());
+            self.require(in_flight, right, "in_flight: 1 to 10 000")?;
+            let calls = !workload.activity.is_pushed();
+            self.require(in_flight, calls, "what is pushed has no calls in flight")?;
+        }
+        let in_flight = condition.in_flight.as_ref().map_or(1, |in_flight| *in_flight.get_ref());
+        self.rate(condition.rate_per_s.as_ref())?;
+        if let Some(rate) = &condition.rate_per_s {
+            let are_flows = matches!(workload.activity, Activity::Flow(_));
+            self.require(rate, !are_flows, OWN_RATE)?;
+        }
+        let own = condition.rate_per_s.as_ref().map(|rate| *rate.get_ref());
+        if let Some(cold) = &condition.cold {
+            self.require(cold, workload.activity.is_calls(), "only calls can be cold")?;
+        }
+        let cold = condition.cold.as_ref().is_some_and(|cold| *cold.get_ref());
+        let link = condition.link.as_ref().map(|words| self.changed(&wire.link, words)).transpose()?;
+        if let Some(changes) = &condition.changes {
+            self.changes(wire, condition, changes, link.as_ref().unwrap_or(&wire.link))?;
+        }
+        let Handler { wait, cpu } = workload.handler;
         let arrivals = wire.workload.arrivals.into();
-        list.iter()
-            .map(|condition| {
-                let connections = self.connections(condition, workload)?;
-                if let Some(in_flight) = &condition.in_flight {
-                    let right = (1..=IN_FLIGHT_MAX).contains(in_flight.get_ref());
-                    self.require(in_flight, right, "in_flight: 1 to 10 000")?;
-                    let calls = !workload.activity.is_pushed();
-                    self.require(in_flight, calls, "what is pushed has no calls in flight")?;
-                }
-                let in_flight = condition.in_flight.as_ref().map_or(1, |in_flight| *in_flight.get_ref());
-                self.rate(condition.rate_per_s.as_ref())?;
-                if let Some(rate) = &condition.rate_per_s {
-                    let are_flows = matches!(workload.activity, Activity::Flow(_));
-                    self.require(rate, !are_flows, OWN_RATE)?;
-                }
-                let own = condition.rate_per_s.as_ref().map(|rate| *rate.get_ref());
-                if let Some(cold) = &condition.cold {
-                    self.require(cold, workload.activity.is_calls(), "only calls can be cold")?;
-                }
-                let cold = condition.cold.as_ref().is_some_and(|cold| *cold.get_ref());
-                let link = condition.link.as_ref().map(|words| self.changed(&wire.link, words)).transpose()?;
-                if let Some(changes) = &condition.changes {
-                    let at = |message: &str| {
-                        ScenarioError::at(self.file, self.text, changes.span(), message, None)
-                    };
-                    let Link::Wan(of) = link.as_ref().unwrap_or(&wire.link) else {
-                        return Err(at("only a link with a router changes: give the scenario one, such as link = \"rtt=1ms\""));
-                    };
-                    let times = wan::parse_changes(changes.get_ref(), *of.ways)
-                        .map_err(|error| at(&error.to_string()))?;
-                    let name = condition.name.get_ref();
-                    for profile in [&wire.quick, &wire.standard, &wire.full] {
-                        let measures = profile.conditions.iter().any(|condition| condition.get_ref() == name);
-                        let duration = profile.duration.get_ref().0;
-                        let right = !measures || times.iter().all(|(after, _)| *after < duration);
-                        self.require(changes, right, "a change after the measured time of a profile is never seen")?;
-                    }
-                }
-                Ok(Condition {
-                    name: condition.name.get_ref().clone(),
-                    shape: Shape { connections, in_flight, cold },
-                    model: own.map_or(workload.model, |rate| Workload::model(Some(rate), arrivals)),
-                    link,
-                    changes: condition.changes.as_ref().map(|changes| changes.get_ref().clone()).unwrap_or_default(),
-                })
-            })
-            .collect()
+        Ok(Condition {
+            name: condition.name.get_ref().clone(),
+            shape: Shape { connections, in_flight, cold },
+            model: own.map_or(workload.model, |rate| Workload::model(Some(rate), arrivals)),
+            link,
+            changes: condition.changes.as_ref().map(|changes| changes.get_ref().clone()).unwrap_or_default(),
+            handler: Handler {
+                wait: condition.handler_wait.map_or(wait, |wait| wait.0),
+                cpu: condition.handler_cpu.map_or(cpu, |cpu| cpu.0),
+            },
+            family: None,
+        })
+    }
+
+    /// Changes of a link that has a router, all within the measured time.
+    fn changes(
+        &self,
+        wire: &WireScenario,
+        condition: &WireCondition,
+        changes: &Spanned<Vec<String>>,
+        link: &Link,
+    ) -> Result<(), ScenarioError> {
+        let at = |message: &str| ScenarioError::at(self.file, self.text, changes.span(), message, None);
+        let Link::Wan(of) = link else {
+            return Err(at(
+                "only a link with a router changes: give the scenario one, such as link = \"rtt=1ms\"",
+            ));
+        };
+        let times =
+            wan::parse_changes(changes.get_ref(), *of.ways).map_err(|error| at(&error.to_string()))?;
+        let name = condition.name.get_ref();
+        for profile in [&wire.quick, &wire.standard, &wire.full] {
+            let measures = profile.conditions.iter().any(|condition| condition.get_ref() == name);
+            let duration = profile.duration.get_ref().0;
+            let right = !measures || times.iter().all(|(after, _)| *after < duration);
+            self.require(changes, right, "a change after the measured time of a profile is never seen")?;
+        }
+        Ok(())
     }
 
     fn connections(&self, condition: &WireCondition, workload: &Workload) -> Result<usize, ScenarioError> {
@@ -250,12 +282,24 @@ impl Check<'_> {
     fn profile(
         &self,
         wire: WireProfile,
-        conditions: &[String],
+        conditions: &[Condition],
         contenders: &[String],
         baseline: &str,
     ) -> Result<Profile, ScenarioError> {
+        let is_meant = |condition: &&Condition, name: &str| {
+            condition.name == name || condition.family.as_ref().is_some_and(|(family, _)| family == name)
+        };
+        let families = conditions.iter().filter_map(|condition| Some(condition.family.as_ref()?.0.clone()));
+        let known: Vec<String> = conditions.iter().map(|c| c.name.clone()).chain(families).collect();
+        let mut measured: Vec<String> = Vec::new();
         for name in &wire.conditions {
-            self.known("condition", name, conditions)?;
+            self.known("condition", name, &known)?;
+            let meant = conditions.iter().filter(|condition| is_meant(condition, name.get_ref()));
+            for name in meant.map(|condition| condition.name.clone()) {
+                if !measured.contains(&name) {
+                    measured.push(name);
+                }
+            }
         }
         for name in wire.contenders.iter().flatten() {
             self.known("contender", name, contenders)?;
@@ -276,7 +320,7 @@ impl Check<'_> {
             "a duration of nothing measures nothing",
         )?;
         Ok(Profile {
-            conditions: wire.conditions.into_iter().map(Spanned::into_inner).collect(),
+            conditions: measured,
             contenders: contenders.iter().filter(|name| is_wanted(name)).cloned().collect(),
             rounds: wire.rounds.into_inner(),
             warm_up: wire.warm_up.0,

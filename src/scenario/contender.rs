@@ -72,10 +72,21 @@ pub struct Access {
     pub connection_per_call: bool,
     /// The server's name is looked up for each connection, and never remembered.
     pub dns: bool,
+    /// What is asked for.
+    pub screen: Screen,
     /// Round trips that a cold call takes by arithmetic, where it is predicted.
     pub cold_round_trips: Option<u32>,
     /// Who decides how much is on its way, at both ends; cubic unless stated.
     pub congestion: Option<Congestion>,
+}
+
+/// How a portfolio is asked for.
+#[derive(Debug, Clone, Default, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct Screen {
+    /// These fields of it; all if empty.
+    pub fields: Vec<String>,
+    /// In two requests: what is held, and the quotes of that.
+    pub in_steps: bool,
 }
 
 impl Access {
@@ -97,8 +108,11 @@ impl Access {
             Encoding::Protobuf => "protobuf",
         };
         let mut words = match self.carriage {
-            Carriage::Rest { http: version, encoding: of } => {
-                format!("REST, {}, {}", http(version), encoding(of))
+            Carriage::Rest { http: version, encoding: of, poll_every } => {
+                let polls = poll_every.map_or_else(String::new, |every| {
+                    format!(", polling every {}", humantime::format_duration(every))
+                });
+                format!("REST, {}, {}{polls}", http(version), encoding(of))
             }
             Carriage::GraphQl { http: version, persisted: false } => {
                 format!("GraphQL, {}, JSON", http(version))
@@ -128,6 +142,12 @@ impl Access {
         }
         if self.dns {
             words += ", its name looked up";
+        }
+        if !self.screen.fields.is_empty() {
+            words += &format!(", {} fields", self.screen.fields.len());
+        }
+        if self.screen.in_steps {
+            words += ", in two steps";
         }
         if let Some(congestion) = self.congestion {
             words += ", ";

@@ -1,11 +1,14 @@
 //! Scenarios: a question as data. What is written (`wire`) is another type than what is used ([`Scenario`]):
 //! once it exists, a scenario is whole and its parts fit together.
 
+mod axis;
 mod check;
 mod contender;
 mod diagnose;
+mod extension;
 mod link;
 mod settings;
+mod sweep;
 mod wire;
 
 use std::path::Path;
@@ -13,10 +16,13 @@ use std::time::Duration;
 
 use clients::load::{Arrivals, Emission, Model, Shape};
 use proto::Capability;
+use servers::Handler;
 
-pub use contender::{Access, Contender, Traffic};
+pub use axis::{Axis, Coordinate};
+pub use contender::{Access, Contender, Screen, Traffic};
 pub use diagnose::ScenarioError;
 pub use link::{Link, WanLink};
+pub use sweep::{BreakEven, Map, Sought};
 pub use wire::json_schema;
 
 use crate::expression::{Distribution, Expression, Figure, Point};
@@ -49,6 +55,10 @@ pub struct Scenario {
     pub capacity: Option<CapacitySearch>,
     /// What is judged.
     pub claims: Vec<Claim>,
+    /// From where on one is better than the other.
+    pub break_evens: Vec<BreakEven>,
+    /// Which contender is cheapest where.
+    pub map: Option<Map>,
     /// How much of it is run.
     pub profiles: Profiles,
 }
@@ -73,14 +83,13 @@ pub struct Workload {
     pub candles: u32,
     /// When calls are made, unless a condition says otherwise; of `subscribe`, when ticks are emitted.
     pub model: Model,
-    /// Ticks that are emitted per second meanwhile, spaced as the calls are; of `session`.
-    pub ticks_per_s: f64,
+    /// Ticks that are emitted per second meanwhile, spaced as the calls are; of `session`. `None` for as many as each session places
+    /// orders.
+    pub ticks_per_s: Option<f64>,
     /// When a call counts as failed, after its schedule.
     pub time_out: Duration,
-    /// Time that the market's handler waits.
-    pub handler_wait: Duration,
-    /// Processor time that the market's handler burns.
-    pub handler_cpu: Duration,
+    /// What the market's handler does, unless a condition says otherwise.
+    pub handler: Handler,
 }
 
 /// What a workload does.
@@ -144,6 +153,18 @@ pub struct Condition {
     pub link: Option<Link>,
     /// What changes on the link, and when after the start of the measured time.
     pub changes: Vec<String>,
+    /// What the market's handler does.
+    pub handler: Handler,
+    /// Of a condition with axes: its name, and where on them this one is.
+    pub family: Option<(String, Vec<Coordinate>)>,
+}
+
+impl Condition {
+    /// Where it is on an axis of a condition; `None` where it is none of that condition's.
+    pub fn on(&self, family: &str, axis: Axis) -> Option<&Coordinate> {
+        let (name, coordinates) = self.family.as_ref()?;
+        coordinates.iter().find(|coordinate| name == family && coordinate.axis == axis)
+    }
 }
 
 /// A sentence of the card, as a comparison that can be judged.
@@ -221,6 +242,10 @@ pub enum Metric {
     ResponseP99,
     /// Bytes on the wire per call, or per event, both ways, headers included.
     BytesPerCall,
+    /// Processor time per call at the server alone, in µs.
+    ServerCpuPerCall,
+    /// Processor time that both ends used in a second, in µs: for what costs something whether or not anything happens.
+    CpuPerS,
 }
 
 impl Metric {
@@ -234,6 +259,8 @@ impl Metric {
             Metric::ResponseP50 => Figure::Time(Distribution::Response, Point::Percentile(0.5)),
             Metric::ResponseP99 => Figure::Time(Distribution::Response, Point::Percentile(0.99)),
             Metric::BytesPerCall => Figure::BytesPerCall,
+            Metric::ServerCpuPerCall => Figure::ServerCpuPerCall,
+            Metric::CpuPerS => Figure::CpuPerS,
         }
     }
 
@@ -244,6 +271,8 @@ impl Metric {
             Metric::ResponseP50 => "response p50".to_owned(),
             Metric::ResponseP99 => "response p99".to_owned(),
             Metric::BytesPerCall => format!("bytes per {noun}"),
+            Metric::ServerCpuPerCall => format!("the server's CPU per {noun}"),
+            Metric::CpuPerS => "CPU per second".to_owned(),
         }
     }
 }
@@ -275,7 +304,7 @@ pub struct Profile {
 }
 
 /// The scenarios that are built in, by name.
-const BUILT_IN: [(&str, &str); 13] = [
+const BUILT_IN: [(&str, &str); 19] = [
     ("rest-vs-grpc", include_str!("../../scenarios/rest-vs-grpc.toml")),
     ("push", include_str!("../../scenarios/push.toml")),
     ("session", include_str!("../../scenarios/session.toml")),
@@ -288,6 +317,12 @@ const BUILT_IN: [(&str, &str); 13] = [
     ("head-of-line", include_str!("../../scenarios/head-of-line.toml")),
     ("nearby", include_str!("../../scenarios/nearby.toml")),
     ("ny-london", include_str!("../../scenarios/ny-london.toml")),
+    ("overfetching", include_str!("../../scenarios/overfetching.toml")),
+    ("overfetching-far", include_str!("../../scenarios/overfetching-far.toml")),
+    ("grpc-break-even", include_str!("../../scenarios/grpc-break-even.toml")),
+    ("push-ladder", include_str!("../../scenarios/push-ladder.toml")),
+    ("bidirectional", include_str!("../../scenarios/bidirectional.toml")),
+    ("polling-break-even", include_str!("../../scenarios/polling-break-even.toml")),
     ("aa", include_str!("../../scenarios/aa.toml")),
 ];
 
@@ -325,10 +360,15 @@ impl Scenario {
     /// # Errors
     /// Where it is broken: at its line.
     pub fn parse(file: &str, text: &str, settings: &[String]) -> Result<Scenario, ScenarioError> {
+        let extended = extension::extended(file, text)?;
+        let (file, text) = match &extended {
+            Some(whole) => (format!("{file} with what it extends"), whole.as_str()),
+            None => (file.to_owned(), text),
+        };
         if settings.is_empty() {
-            return check::parse(file, text);
+            return check::parse(&file, text);
         }
-        let changed = settings::with_settings(file, text, settings)?;
+        let changed = settings::with_settings(&file, text, settings)?;
         check::parse(&format!("{file} with --set"), &changed)
     }
 
@@ -354,8 +394,11 @@ impl Workload {
         let Activity::Market(capability) = self.activity else { return None };
         let (arrivals, rate_per_s) = match (capability, condition.model) {
             (Capability::Subscribe, Model::Open { arrivals, rate_per_s }) => (arrivals, rate_per_s),
-            (Capability::Session, Model::Open { arrivals, .. }) => (arrivals, self.ticks_per_s),
-            (Capability::Session, Model::Closed) => (Arrivals::Poisson, self.ticks_per_s),
+            (Capability::Session, Model::Open { arrivals, rate_per_s }) => {
+                let own = rate_per_s / condition.shape.connections as f64;
+                (arrivals, self.ticks_per_s.unwrap_or(own))
+            }
+            (Capability::Session, Model::Closed) => (Arrivals::Poisson, self.ticks_per_s?),
             _ => return None,
         };
         Some(Emission { first_sequence: 0, arrivals, rate_per_s })

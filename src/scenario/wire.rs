@@ -22,6 +22,11 @@ pub(super) struct WireScenario {
     /// The scenario's name: that of its file without `.toml`; a-z, 0-9 and - only.
     #[schemars(with = "String")]
     pub(super) name: Spanned<String>,
+    /// Another scenario, by its name or its file: what this one does not say is said there. Tables are taken key by key, conditions and
+    /// contenders by their names; claims, break-even points and the map are this one's own.
+    #[serde(default)]
+    #[allow(dead_code, reason = "it is gone when this is read: see extension.rs")]
+    pub(super) extend: Option<String>,
     /// What it asks, in a sentence.
     pub(super) question: String,
     /// The lines of the card that it tests, such as `A2`.
@@ -37,6 +42,9 @@ pub(super) struct WireScenario {
     #[serde(default = "cable")]
     pub(super) link: Link,
     pub(super) workload: WireWorkload,
+    /// Options that every contender has, as far as its protocol has them and it does not say otherwise.
+    #[serde(default)]
+    pub(super) defaults: WireDefaults,
     /// At least one.
     #[schemars(with = "Vec<WireCondition>")]
     pub(super) condition: Spanned<Vec<WireCondition>>,
@@ -54,6 +62,12 @@ pub(super) struct WireScenario {
     /// What is judged.
     #[serde(default)]
     pub(super) claim: Vec<WireClaim>,
+    /// From where on one is better than the other.
+    #[serde(default)]
+    pub(super) break_even: Vec<WireBreakEven>,
+    /// Which contender is cheapest where.
+    #[serde(default)]
+    pub(super) map: Option<WireMap>,
     /// What `--quick` runs.
     pub(super) quick: WireProfile,
     /// What is run by default.
@@ -81,7 +95,8 @@ pub(super) struct WireWorkload {
     #[serde(default)]
     #[schemars(with = "Option<f64>")]
     pub(super) rate_per_s: Option<Spanned<f64>>,
-    /// Ticks that the server emits per second meanwhile; of `session`.
+    /// Ticks that the server emits per second meanwhile, which every session hears; of `session`. By default as many as each session
+    /// places orders.
     #[serde(default)]
     #[schemars(with = "Option<f64>")]
     pub(super) ticks_per_s: Option<Spanned<f64>>,
@@ -149,7 +164,7 @@ impl From<Spacing> for Arrivals {
 }
 
 /// One setting of what varies.
-#[derive(Debug, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct WireCondition {
     #[schemars(with = "String")]
@@ -179,10 +194,62 @@ pub(super) struct WireCondition {
     #[serde(default)]
     #[schemars(with = "Option<String>")]
     pub(super) link: Option<Spanned<String>>,
+    /// Time that the market's handler waits in this condition, instead of the workload's.
+    #[serde(default)]
+    pub(super) handler_wait: Option<Span>,
+    /// Processor time that it burns, likewise.
+    #[serde(default)]
+    pub(super) handler_cpu: Option<Span>,
+    /// What varies: lists, of which each combination is a condition, named `NAME axis=value`.
+    #[serde(default)]
+    #[schemars(with = "Option<WireAxes>")]
+    pub(super) axes: Option<Spanned<WireAxes>>,
+}
+
+/// What varies within a condition. A list of one varies nothing, and is as good as the value itself.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct WireAxes {
+    /// Calls, ticks or orders per second.
+    #[serde(default)]
+    #[schemars(with = "Option<Vec<f64>>")]
+    pub(super) rate_per_s: Option<Vec<Spanned<f64>>>,
+    #[serde(default)]
+    #[schemars(with = "Option<Vec<usize>>")]
+    pub(super) connections: Option<Vec<Spanned<usize>>>,
+    #[serde(default)]
+    #[schemars(with = "Option<Vec<usize>>")]
+    pub(super) in_flight: Option<Vec<Spanned<usize>>>,
+    #[serde(default)]
+    pub(super) handler_wait: Option<Vec<Span>>,
+    #[serde(default)]
+    pub(super) handler_cpu: Option<Vec<Span>>,
+    /// What is changed of the scenario's link.
+    #[serde(default)]
+    #[schemars(with = "Option<Vec<String>>")]
+    pub(super) link: Option<Vec<Spanned<String>>>,
+}
+
+/// Options of all contenders.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct WireDefaults {
+    #[serde(default)]
+    #[schemars(with = "Option<HttpName>")]
+    pub(super) http: Option<Spanned<HttpVersion>>,
+    #[serde(default)]
+    #[schemars(with = "Option<EncodingName>")]
+    pub(super) encoding: Option<Spanned<Encoding>>,
+    #[serde(default)]
+    #[schemars(with = "Option<TlsName>")]
+    pub(super) tls: Option<Spanned<TlsVersion>>,
+    #[serde(default)]
+    #[schemars(with = "Option<CongestionName>")]
+    pub(super) congestion: Option<Spanned<Congestion>>,
 }
 
 /// What is compared: one way to reach the market, or some flows.
-#[derive(Debug, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct WireContender {
     #[schemars(with = "String")]
@@ -197,6 +264,11 @@ pub(super) struct WireContender {
     #[serde(default)]
     #[schemars(with = "Option<Vec<String>>")]
     pub(super) flows: Option<Spanned<Vec<Spanned<String>>>>,
+    /// Ask for what is new so often instead of being told; for `rest`, of `subscribe`. Without it a request waits at the server for
+    /// the next tick (long polling).
+    #[serde(default)]
+    #[schemars(with = "Option<String>")]
+    pub(super) poll_every: Option<Spanned<Span>>,
     /// `1.1` or `2`; for `rest`, `graphql` and `sse`. Also `3` for `rest`.
     #[serde(default)]
     #[schemars(with = "Option<HttpName>")]
@@ -213,6 +285,15 @@ pub(super) struct WireContender {
     #[serde(default)]
     #[schemars(with = "Option<StreamsName>")]
     pub(super) streams: Option<Spanned<Streams>>,
+    /// The fields of a portfolio that are asked for, such as `["positions.symbol", "positions.quote.last_cents"]`; all by default. Of
+    /// `portfolio`.
+    #[serde(default)]
+    #[schemars(with = "Option<Vec<String>>")]
+    pub(super) fields: Option<Spanned<Vec<String>>>,
+    /// Ask for what an account holds first, and then for the quotes of that, as an API of plain resources has it. Of `portfolio`.
+    #[serde(default)]
+    #[schemars(with = "Option<bool>")]
+    pub(super) in_steps: Option<Spanned<bool>>,
     /// Over TLS: `1.2` or `1.3`. Over QUIC it is 1.3 without being asked for.
     #[serde(default)]
     #[schemars(with = "Option<TlsName>")]
@@ -344,6 +425,52 @@ pub(super) struct WireClaim {
     pub(super) prediction: Option<Prediction>,
 }
 
+/// A point on an axis from which on one contender is better than another.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct WireBreakEven {
+    /// The line of the card.
+    pub(super) card: String,
+    /// What is asked, in our words.
+    pub(super) sentence: String,
+    /// A condition with one axis.
+    #[schemars(with = "String")]
+    pub(super) condition: Spanned<String>,
+    #[schemars(with = "String")]
+    pub(super) contender: Spanned<String>,
+    #[schemars(with = "String")]
+    pub(super) against: Spanned<String>,
+    /// What is compared; of `saves_cores` always processor time.
+    #[serde(default)]
+    pub(super) metric: Option<Metric>,
+    /// The ratio of the contender's figure to the other's that is looked for: 1 is where they are even.
+    #[serde(default)]
+    #[schemars(with = "Option<f64>")]
+    pub(super) crosses: Option<Spanned<f64>>,
+    /// Or: the rate at which the contender uses so many cores less. Of an axis of rates.
+    #[serde(default)]
+    #[schemars(with = "Option<f64>")]
+    pub(super) saves_cores: Option<Spanned<f64>>,
+}
+
+/// Which contender is cheapest, by an axis and by how old what it brings may be.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct WireMap {
+    /// The line of the card.
+    pub(super) card: String,
+    /// What is asked, in our words.
+    pub(super) sentence: String,
+    /// A condition with one axis.
+    #[schemars(with = "String")]
+    pub(super) condition: Spanned<String>,
+    /// What is least where it is cheapest.
+    pub(super) metric: Metric,
+    /// Ages that are put up with: a contender that brings anything later is none of that column's.
+    #[schemars(with = "Vec<String>")]
+    pub(super) tolerances: Spanned<Vec<Span>>,
+}
+
 /// A search for capacity.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -392,7 +519,10 @@ impl TryFrom<String> for Span {
 
 /// The JSON Schema of scenario files, for editors: checked in as `scenarios/schema.json`.
 pub fn json_schema() -> serde_json::Value {
-    schemars::schema_for!(WireScenario).to_value()
+    let mut schema = schemars::schema_for!(WireScenario).to_value();
+    // What is extended may say the rest.
+    schema["required"] = serde_json::json!(["name", "question", "analysis"]);
+    schema
 }
 
 #[cfg(test)]

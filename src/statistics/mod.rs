@@ -7,6 +7,7 @@
 
 mod bootstrap;
 mod holm;
+mod place;
 #[cfg(test)]
 mod simulations;
 mod unpaired;
@@ -15,6 +16,7 @@ use statrs::distribution::{ContinuousCDF as _, StudentsT};
 
 use bootstrap::Bootstrap;
 pub use holm::holm;
+pub use place::{Place, crossing, falls, place};
 pub use unpaired::{ratio_of_rounds, ratio_of_runs};
 
 /// Rounds that a verdict needs.

@@ -2,19 +2,20 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::Context as _;
 use lab::cores::Layout;
 use lab::machine::Machine;
 
+use crate::card;
 use crate::cli::{Ending, UsageError};
 use crate::export::Format;
 use crate::expression::Expression;
 use crate::plan::{Extent, Plan, PlanOptions};
 use crate::progress::Screen;
 use crate::record::{Record, RunInfo, record};
-use crate::report::ResultsFolder;
+use crate::report::{Done, ResultsFolder};
 use crate::run::{Watcher as _, execute};
 use crate::scenario::{Link, Scenario};
 use crate::text;
@@ -24,11 +25,18 @@ use crate::verbs::{calibrate, compare};
 #[derive(Debug, clap::Args)]
 pub struct Options {
     /// Names of built-in scenarios (`wirebench list`), or files ending in .toml.
-    #[arg(required_unless_present = "all", value_name = "NAME|FILE.toml")]
+    #[arg(required_unless_present_any = ["all", "card"], value_name = "NAME|FILE.toml")]
     scenarios: Vec<String>,
     /// Every built-in scenario.
     #[arg(long, conflicts_with = "scenarios")]
     all: bool,
+    /// Every scenario that tests a line of the card, in the card's order, and the card's page. A scenario that this machine refuses is
+    /// told there and does not end the run.
+    #[arg(long, conflicts_with_all = ["scenarios", "all"])]
+    card: bool,
+    /// Go on with a run that was stopped, in its folder: what it finished by the same plan is kept.
+    #[arg(long, value_name = "DIR", conflicts_with = "out")]
+    resume: Option<PathBuf>,
     /// The primary condition, briefly.
     #[arg(long, conflicts_with = "full")]
     quick: bool,
@@ -117,55 +125,39 @@ pub fn run(options: &Options) -> anyhow::Result<Ending> {
     }
     // Read before hours of measuring.
     let baseline = options.baseline.as_deref().map(compare::side).transpose()?;
-    let stop = stop_on_signals()?;
-    let folder = ResultsFolder::create(options.out.as_deref())?;
-    // Read before this process pins itself: what is allowed is what was inherited.
-    let environment = Machine::read();
-    let layout = Layout::of(&environment.cores)?;
-    let calibration = calibrate::kept(&environment);
+    let session = Session {
+        options,
+        stop: stop_on_signals()?,
+        folder: ResultsFolder::create(options.out.as_deref().or(options.resume.as_deref()), options.card)?,
+        // Read before this process pins itself: what is allowed is what was inherited.
+        environment: Machine::read(),
+    };
+    let layout = Layout::of(&session.environment.cores)?;
     for core in &layout.client {
         lab::cores::pin(*core).context("pinning the command to the clients' core")?;
     }
-    let mut records = Vec::new();
+    let mut done = Done::default();
     for (scenario, plan) in scenarios.iter().zip(&plans) {
-        let info = RunInfo {
-            command: text::command_line(),
-            started_at_us: clock::wall_time_us(),
-            environment: environment.clone(),
-            layout: layout.clone(),
-            calibration: calibration.clone(),
-            market_seed: MARKET_SEED,
-        };
-        let pcap = options.pcap.then(|| folder.pcap(&scenario.name)).transpose()?;
-        let mut screen = Screen::open(&scenario.name, plan);
-        let (results, ended) =
-            execute(scenario, plan, MARKET_SEED, &layout, pcap.as_deref(), &stop, &mut screen);
-        screen.stage("writing");
-        screen.close();
-        if results.measurements.is_empty() {
-            ended?;
-            return Err(anyhow::anyhow!("stopped before anything was measured"));
+        match session.one(scenario, plan, &layout) {
+            Ok(record) => {
+                let partial = record.partial;
+                done.records.push(record);
+                if partial {
+                    return session.stopped(&done);
+                }
+            }
+            // One scenario that this machine refuses does not take the others with it.
+            Err(error) if options.card && !session.stop.load(Ordering::Relaxed) => {
+                eprintln!("{}: not measured: {error:#}", scenario.name);
+                done.refused.push((scenario.name.clone(), format!("{error:#}")));
+            }
+            Err(error) => return Err(error),
         }
-        let record = record(scenario, plan, info, &results);
-        folder.add(&record)?;
-        if let Some(format) = options.export {
-            folder.add_export(&record, format)?;
-        }
-        print_outcome(&record);
-        if options.json {
-            print_json(&record)?;
-        }
-        let partial = record.partial;
-        records.push(record);
-        if partial {
-            eprintln!("stopped: what was measured is kept, marked partial");
-            let index = folder.finish(&records)?;
-            eprintln!("report: {}", index.display());
-            return ended.map(|()| Ending::Error);
-        }
+        session.folder.finish(&done)?;
     }
-    let index = folder.finish(&records)?;
+    let index = session.folder.finish(&done)?;
     eprintln!("report: {}", index.display());
+    let records = done.records;
     let void = records.iter().any(|record| record.void.is_some());
     if let Some(name) = &options.save_baseline {
         for record in records.iter().filter(|record| record.void.is_none()) {
@@ -177,7 +169,81 @@ pub fn run(options: &Options) -> anyhow::Result<Ending> {
         let judged = compare::judge(&old, &new, &options.fail_on, compare::Format::Text, false)?;
         return Ok(if void { Ending::Void } else { judged });
     }
-    Ok(if void { Ending::Void } else { Ending::Fine })
+    Ok(match (void, done.refused.is_empty()) {
+        (_, false) => Ending::Error,
+        (true, true) => Ending::Void,
+        (false, true) => Ending::Fine,
+    })
+}
+
+/// What does not change from scenario to scenario.
+struct Session<'a> {
+    options: &'a Options,
+    stop: Arc<AtomicBool>,
+    folder: ResultsFolder,
+    environment: Machine,
+}
+
+impl Session<'_> {
+    /// A scenario's record: measured now, or kept where an earlier start had finished it. Its page is written.
+    fn one(&self, scenario: &Scenario, plan: &Plan, layout: &Layout) -> anyhow::Result<Record> {
+        let Session { options, stop, folder, environment } = self;
+        if let Some(record) = self.kept(scenario, plan)? {
+            eprintln!("{}: measured before, and kept", scenario.name);
+            return Ok(record);
+        }
+        let info = RunInfo {
+            command: text::command_line(),
+            started_at_us: clock::wall_time_us(),
+            environment: environment.clone(),
+            layout: layout.clone(),
+            calibration: calibrate::kept(environment),
+            market_seed: MARKET_SEED,
+        };
+        let pcap = options.pcap.then(|| folder.pcap(&scenario.name)).transpose()?;
+        let mut screen = Screen::open(&scenario.name, plan);
+        let (results, ended) =
+            execute(scenario, plan, MARKET_SEED, layout, pcap.as_deref(), stop, &mut screen);
+        screen.stage("writing");
+        screen.close();
+        if results.measurements.is_empty() {
+            ended?;
+            return Err(anyhow::anyhow!("stopped before anything was measured"));
+        }
+        if let Err(error) = ended {
+            eprintln!("{}: {error:#}", scenario.name);
+        }
+        let record = record(scenario, plan, info, &results);
+        folder.add(&record)?;
+        if let Some(format) = options.export {
+            folder.add_export(&record, format)?;
+        }
+        print_outcome(&record);
+        if options.json {
+            print_json(&record)?;
+        }
+        Ok(record)
+    }
+
+    /// What an earlier start measured to its end, by the same plan.
+    fn kept(&self, scenario: &Scenario, plan: &Plan) -> anyhow::Result<Option<Record>> {
+        if self.options.resume.is_none() {
+            return Ok(None);
+        }
+        let kept = self.folder.record(&scenario.name)?;
+        Ok(kept.filter(|record| !record.partial && record.plan.sha256 == plan.sha256(scenario)))
+    }
+
+    /// What there is when a run ends before its time.
+    fn stopped(&self, done: &Done) -> anyhow::Result<Ending> {
+        eprintln!("stopped: what was measured is kept, marked partial");
+        let index = self.folder.finish(done)?;
+        eprintln!("report: {}", index.display());
+        if self.options.card {
+            eprintln!("to go on: the same command with --resume {}", self.folder.path().display());
+        }
+        Ok(Ending::Error)
+    }
 }
 
 fn parse_name(name: &str) -> Result<String, String> {
@@ -190,7 +256,9 @@ fn parse_name(name: &str) -> Result<String, String> {
     }
 }
 fn scenarios(options: &Options) -> anyhow::Result<Vec<Scenario>> {
-    let named: Vec<String> = if options.all {
+    let named: Vec<String> = if options.card {
+        card::scenarios()?
+    } else if options.all {
         Scenario::built_in()?.into_iter().map(|scenario| scenario.name).collect()
     } else {
         options.scenarios.clone()

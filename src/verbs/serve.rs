@@ -10,7 +10,7 @@ use proto::{Protocol, Transport};
 use servers::protocols::{Carrier, Settings};
 use servers::reference::{self, Behaviour, Freeze};
 use servers::tls::Identity;
-use servers::{Limits, Market, MarketConfig, Shutdown};
+use servers::{Handler, Limits, Market, MarketConfig, Shutdown};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -151,8 +151,7 @@ async fn start_market(
     let config = MarketConfig {
         seed: options.seed,
         ticks_per_s: options.tick_rate,
-        handler_wait: options.handler_wait,
-        handler_cpu: options.handler_cpu,
+        handler: Handler { wait: options.handler_wait, cpu: options.handler_cpu },
         ..MarketConfig::default()
     };
     let market = Market::open(&config, clock::Clock::System)?;

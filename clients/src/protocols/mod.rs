@@ -10,6 +10,8 @@ pub mod tcp;
 pub mod udp;
 pub mod websocket;
 
+use std::time::Duration;
+
 use proto::encoding::Encoding;
 use proto::{Protocol, Transport};
 use quic::Streams;
@@ -29,6 +31,9 @@ pub enum Carriage {
         http: HttpVersion,
         /// Which encoding.
         encoding: Encoding,
+        /// How often a subscriber asks; `None` to have each request wait for a tick (long polling).
+        #[serde(default)]
+        poll_every: Option<Duration>,
     },
     /// GraphQL in JSON, with the HTTP version of its queries.
     #[serde(rename = "graphql")]
@@ -105,7 +110,9 @@ impl Carriage {
     pub fn visit<V: Visit>(self, endpoint: impl Into<Endpoint>, visit: V) -> V::Output {
         let endpoint = endpoint.into();
         match self {
-            Carriage::Rest { http, encoding } => visit.with(rest::RestConnector { endpoint, http, encoding }),
+            Carriage::Rest { http, encoding, poll_every } => {
+                visit.with(rest::RestConnector { endpoint, http, encoding, poll_every })
+            }
             Carriage::GraphQl { http, persisted } => {
                 visit.with(graphql::GraphQlConnector { endpoint, http, persisted })
             }

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::rc::Rc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures::stream;
@@ -32,6 +33,8 @@ pub struct RestConnector {
     pub http: HttpVersion,
     /// The encoding of bodies, both ways.
     pub encoding: Encoding,
+    /// How often a subscriber asks; `None` for long polling.
+    pub poll_every: Option<Duration>,
 }
 
 impl Connector for RestConnector {
@@ -42,6 +45,7 @@ impl Connector for RestConnector {
             http: Rc::new(Exchanger::open(&self.endpoint, self.http).await?),
             origin: Origin::new(&self.endpoint, self.http),
             encoding: self.encoding,
+            poll_every: self.poll_every,
         })
     }
 
@@ -55,6 +59,7 @@ pub struct RestConnection {
     http: Rc<Exchanger>,
     origin: Origin,
     encoding: Encoding,
+    poll_every: Option<Duration>,
 }
 
 /// A REST request, ready to be sent.
@@ -177,7 +182,7 @@ pub(super) fn refusal(response: &Response<Bytes>) -> CallError {
 
 impl Subscribe for RestConnection {
     /// Long polling: a request is held until there is a tick, and asked again. On HTTP/1.1 it occupies the
-    /// connection.
+    /// connection. Or polling: what is there is asked for again and again.
     async fn subscribe(&self, request: &SubscribeRequest) -> Result<TickStream, CallError> {
         let filter = match escape_all(&request.symbols) {
             symbols if symbols.is_empty() => String::new(),
@@ -187,6 +192,7 @@ impl Subscribe for RestConnection {
             http: Rc::clone(&self.http),
             origin: self.origin.clone(),
             encoding: self.encoding,
+            every: self.poll_every,
             filter,
             after: None,
             ticks: VecDeque::new(),
@@ -198,17 +204,24 @@ impl Subscribe for RestConnection {
                 if let Some(tick) = poll.ticks.pop_front() {
                     return Ok(Some((tick, poll)));
                 }
-                poll.fetch(LONG_POLL_MS).await?;
+                match poll.every {
+                    None => poll.fetch(LONG_POLL_MS).await?,
+                    Some(every) => {
+                        clock::pause(every).await;
+                        poll.fetch(0).await?;
+                    }
+                }
             }
         })))
     }
 }
 
-/// Where a long-polling subscriber stands.
+/// Where a polling subscriber stands.
 struct Poll {
     http: Rc<Exchanger>,
     origin: Origin,
     encoding: Encoding,
+    every: Option<Duration>,
     filter: String,
     after: Option<u64>,
     ticks: VecDeque<proto::v1::Tick>,

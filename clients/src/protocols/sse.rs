@@ -259,7 +259,7 @@ impl Session for SseConnection {
     async fn session(&self) -> Result<OpenSession, Unsupported> {
         let unsupported = |error: CallError| Unsupported(error.to_string());
         let SseConnector { endpoint, http } = self.connector.clone();
-        let calls = RestConnector { endpoint, http, encoding: Encoding::Json };
+        let calls = RestConnector { endpoint, http, encoding: Encoding::Json, poll_every: None };
         let calls = calls.connect().await.map_err(unsupported)?;
         let (requests, inbox) = mpsc::channel(SESSION_QUEUE);
         let (events_in, events) = mpsc::channel(SESSION_QUEUE);

@@ -30,10 +30,8 @@ pub use ticks::{EncodedTick, Subscription, TickStretch, Ticks};
 pub struct MarketConfig {
     /// Seed of the data set.
     pub seed: u64,
-    /// Time that a handler waits before it answers, as for a database: no processor time.
-    pub handler_wait: Duration,
-    /// Processor time that a handler burns before it answers.
-    pub handler_cpu: Duration,
+    /// What a handler does before it answers.
+    pub handler: Handler,
     /// Ticks per second, evenly spaced; 0 for none.
     pub ticks_per_s: f64,
     /// Ticks held for subscribers that are behind and for pollers. Default 4 096.
@@ -44,12 +42,21 @@ pub struct MarketConfig {
     pub behaviour: Option<Behaviour>,
 }
 
+/// A handler's own work, so that a protocol's overhead can be set against it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Handler {
+    /// Time that it waits, as for a database: no processor time.
+    pub wait: Duration,
+    /// Processor time that it burns.
+    pub cpu: Duration,
+}
+
 impl Default for MarketConfig {
     fn default() -> MarketConfig {
         MarketConfig {
             seed: 42,
-            handler_wait: Duration::ZERO,
-            handler_cpu: Duration::ZERO,
+            handler: Handler::default(),
             ticks_per_s: 0.0,
             ticks_held: 4_096,
             idempotency_keys_max: 100_000,
@@ -66,8 +73,7 @@ pub struct Market {
     ticks: Arc<Ticks>,
     clock: Clock,
     delays: Delays,
-    handler_wait: Duration,
-    handler_cpu: Duration,
+    handler: Mutex<Handler>,
     reference: Option<Reference>,
     source: Mutex<Option<TickSource>>,
 }
@@ -97,8 +103,7 @@ impl Market {
             delays: Delays::start(&clock, precision)?,
             reference: config.behaviour.map(|behaviour| Reference::new(clock.clone(), behaviour)),
             clock,
-            handler_wait: config.handler_wait,
-            handler_cpu: config.handler_cpu,
+            handler: Mutex::new(config.handler),
             source: Mutex::default(),
         };
         if config.ticks_per_s > 0.0 {
@@ -244,10 +249,16 @@ impl Market {
         self.reference.as_ref().map(Reference::take_arrivals).unwrap_or_default()
     }
 
+    /// Has its handlers do this from now on.
+    pub fn set_handler(&self, handler: Handler) {
+        *self.handler.lock().unwrap_or_else(PoisonError::into_inner) = handler;
+    }
+
     fn work(&self) -> Option<Mono> {
-        if !self.handler_cpu.is_zero() {
-            self.clock.burn(self.handler_cpu);
+        let Handler { wait, cpu } = *self.handler.lock().unwrap_or_else(PoisonError::into_inner);
+        if !cpu.is_zero() {
+            self.clock.burn(cpu);
         }
-        (!self.handler_wait.is_zero()).then(|| self.clock.now() + self.handler_wait)
+        (!wait.is_zero()).then(|| self.clock.now() + wait)
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use proto::Protocol;
 use proto::frame::Kind;
 use proto::v1::QuoteRequest;
-use servers::{Limits, Market, MarketConfig, Shutdown};
+use servers::{Handler, Limits, Market, MarketConfig, Shutdown};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpStream, UdpSocket};
 
@@ -44,7 +44,10 @@ fn stopping_drains_the_call_in_flight() {
     let shutdown = Shutdown::new();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
-        let config = MarketConfig { handler_wait: Duration::from_millis(150), ..MarketConfig::default() };
+        let config = MarketConfig {
+            handler: Handler { wait: Duration::from_millis(150), ..Handler::default() },
+            ..MarketConfig::default()
+        };
         let market = Market::open(&config, clock::Clock::System).unwrap();
         let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         let start = async |protocol| {

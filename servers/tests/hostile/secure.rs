@@ -19,7 +19,7 @@ use quinn::crypto::rustls::QuicClientConfig;
 use servers::background::Background;
 use servers::protocols::{Carrier, Settings};
 use servers::tls::Identity;
-use servers::{Limits, Market, MarketConfig, Shutdown};
+use servers::{Handler, Limits, Market, MarketConfig, Shutdown};
 
 use crate::{SHORT, Server, fault, limits};
 
@@ -182,6 +182,7 @@ fn a_body_over_the_limit_is_refused_over_http_3() {
         endpoint: endpoint(server.address, &identity),
         http: HttpVersion::Http3,
         encoding: Encoding::Json,
+        poll_every: None,
     };
     run(async {
         let (connection, _) = ask(&connector).await.unwrap();
@@ -199,7 +200,10 @@ fn a_body_over_the_limit_is_refused_over_http_3() {
 fn stopping_drains_the_calls_in_flight() {
     let identity = identity();
     run(async {
-        let config = MarketConfig { handler_wait: Duration::from_millis(150), ..MarketConfig::default() };
+        let config = MarketConfig {
+            handler: Handler { wait: Duration::from_millis(150), ..Handler::default() },
+            ..MarketConfig::default()
+        };
         let market = Market::open(&config, clock::Clock::System).unwrap();
         for (protocol, transport) in [
             (Protocol::Tcp, Transport::Tls),
@@ -225,7 +229,7 @@ fn stopping_drains_the_calls_in_flight() {
                     }
                     _ => {
                         let (http, encoding) = (HttpVersion::Http3, Encoding::Json);
-                        ask(&RestConnector { endpoint, http, encoding }).await.map(|_| ())
+                        ask(&RestConnector { endpoint, http, encoding, poll_every: None }).await.map(|_| ())
                     }
                 }
             };

@@ -3,18 +3,45 @@
 use clients::protocols::Carriage;
 use clients::protocols::quic::Streams;
 use clients::{HttpVersion, TlsOptions, TlsVersion};
+use prost_types::FieldMask;
 use proto::encoding::Encoding;
-use proto::{Protocol, Transport};
+use proto::mask::{Mask, MaskError};
+use proto::{Capability, Protocol, Transport};
 use toml::Spanned;
 
-use super::super::wire::WireContender;
-use super::super::{Access, Activity, Contender, ScenarioError, Traffic, Workload};
+use super::super::wire::{WireContender, WireDefaults};
+use super::super::{Access, Activity, Contender, Screen, ScenarioError, Traffic, Workload};
 use super::Check;
+
+/// The protocols that have a choice of HTTP versions, and of encodings.
+const HAVE_HTTP: [Protocol; 3] = [Protocol::Rest, Protocol::GraphQl, Protocol::Sse];
+const HAVE_ENCODINGS: [Protocol; 2] = [Protocol::Rest, Protocol::WebSocket];
+
+impl WireContender {
+    /// The same with what the scenario has for all, as far as this protocol has it.
+    fn with(&self, protocol: Protocol, defaults: &WireDefaults) -> WireContender {
+        let mut own = self.clone();
+        if HAVE_HTTP.contains(&protocol) {
+            own.http = own.http.or_else(|| defaults.http.clone());
+        }
+        if HAVE_ENCODINGS.contains(&protocol) {
+            own.encoding = own.encoding.or_else(|| defaults.encoding.clone());
+        }
+        if protocol.transports().contains(&Transport::Tls) {
+            own.tls = own.tls.or_else(|| defaults.tls.clone());
+        }
+        if protocol != Protocol::Udp {
+            own.congestion = own.congestion.or_else(|| defaults.congestion.clone());
+        }
+        own
+    }
+}
 
 impl Check<'_> {
     pub(super) fn contenders(
         &self,
         wire: &Spanned<Vec<WireContender>>,
+        defaults: &WireDefaults,
         workload: &Workload,
     ) -> Result<Vec<Contender>, ScenarioError> {
         let list = wire.get_ref();
@@ -23,7 +50,7 @@ impl Check<'_> {
         list.iter()
             .map(|contender| {
                 let traffic = match workload.activity {
-                    Activity::Market(_) => Traffic::Market(self.access(contender)?),
+                    Activity::Market(_) => Traffic::Market(self.access(contender, defaults, workload)?),
                     Activity::Flow(_) => Traffic::Flows(self.flows(contender)?),
                 };
                 Ok(Contender { name: contender.name.get_ref().clone(), traffic })
@@ -31,7 +58,12 @@ impl Check<'_> {
             .collect()
     }
 
-    fn access(&self, wire: &WireContender) -> Result<Access, ScenarioError> {
+    fn access(
+        &self,
+        wire: &WireContender,
+        defaults: &WireDefaults,
+        workload: &Workload,
+    ) -> Result<Access, ScenarioError> {
         if let Some(flows) = &wire.flows {
             self.require(flows, false, "flows are contenders of operation = \"flow\" only")?;
         }
@@ -39,6 +71,22 @@ impl Check<'_> {
             let message = "a contender needs a `protocol`";
             return Err(ScenarioError::at(self.file, self.text, wire.name.span(), message, None));
         };
+        if let Some(every) = &wire.poll_every {
+            let right = workload.activity == Activity::Market(Capability::Subscribe);
+            self.require(every, right, "only what is pushed, of `subscribe`, can be asked for instead")?;
+            self.require(every, !every.get_ref().0.is_zero(), "poll_every: a time, such as \"100ms\"")?;
+        }
+        self.only_portfolios(wire.fields.as_ref(), workload)?;
+        self.only_portfolios(wire.in_steps.as_ref(), workload)?;
+        let fields = wire.fields.as_ref().map(|fields| fields.get_ref().clone()).unwrap_or_default();
+        if let Some(given) = &wire.fields {
+            let at = |error: MaskError| {
+                ScenarioError::at(self.file, self.text, given.span(), &error.to_string(), None)
+            };
+            Mask::for_portfolio(&FieldMask { paths: fields.clone() }).map_err(at)?;
+        }
+        let in_steps = wire.in_steps.as_ref().is_some_and(|in_steps| *in_steps.get_ref());
+        let wire = &wire.with(*protocol.get_ref(), defaults);
         let carriage = self.carriage(wire, *protocol.get_ref())?;
         if let Some(congestion) = &wire.congestion {
             let has = carriage.protocol() != Protocol::Udp;
@@ -49,16 +97,24 @@ impl Check<'_> {
             tls: self.tls(wire, carriage)?,
             connection_per_call: wire.connection_per_call,
             dns: wire.dns,
+            screen: Screen { fields, in_steps },
             cold_round_trips: wire.cold_round_trips,
             congestion: wire.congestion.as_ref().map(|congestion| *congestion.get_ref()),
         })
     }
 
+    fn only_portfolios<T>(&self, given: Option<&Spanned<T>>, workload: &Workload) -> Result<(), ScenarioError> {
+        let Some(given) = given else { return Ok(()) };
+        let right = workload.activity == Activity::Market(Capability::Portfolio);
+        self.require(given, right, "only a `portfolio` is asked for in parts")
+    }
+
     fn carriage(&self, contender: &WireContender, protocol: Protocol) -> Result<Carriage, ScenarioError> {
         use Protocol::{GraphQl, Grpc, Quic, QuicDatagram, Rest, Sse, Tcp, Udp, WebSocket};
-        let WireContender { http, encoding, persisted, streams, .. } = contender;
-        self.option(protocol, "http", http.as_ref(), &[Rest, GraphQl, Sse])?;
-        self.option(protocol, "encoding", encoding.as_ref(), &[Rest, WebSocket])?;
+        let WireContender { http, encoding, persisted, streams, poll_every, .. } = contender;
+        self.option(protocol, "http", http.as_ref(), &HAVE_HTTP)?;
+        self.option(protocol, "encoding", encoding.as_ref(), &HAVE_ENCODINGS)?;
+        self.option(protocol, "poll_every", poll_every.as_ref(), &[Rest])?;
         self.option(protocol, "persisted", persisted.as_ref(), &[GraphQl])?;
         self.option(protocol, "streams", streams.as_ref(), &[Quic])?;
         if let Some(http) = http {
@@ -69,7 +125,10 @@ impl Check<'_> {
         let encoding = encoding.as_ref().map_or(Encoding::Json, |encoding| *encoding.get_ref());
         let persisted = persisted.as_ref().is_some_and(|persisted| *persisted.get_ref());
         Ok(match protocol {
-            Rest => Carriage::Rest { http, encoding },
+            Rest => {
+                let poll_every = poll_every.as_ref().map(|every| every.get_ref().0);
+                Carriage::Rest { http, encoding, poll_every }
+            }
             GraphQl => Carriage::GraphQl { http, persisted },
             Grpc => Carriage::Grpc,
             Sse => Carriage::Sse { http },

@@ -121,7 +121,7 @@ impl LoadReport {
             Figure::Failed => Some(self.failed_total as f64 / self.arrivals.max(1) as f64),
             Figure::Within(us) => share_within(&self.response_ns, us),
             Figure::RatePerS => Some(self.rate_per_s),
-            Figure::CpuPerCall | Figure::ServerCpuPerCall | Figure::BytesPerCall => None,
+            Figure::CpuPerCall | Figure::ServerCpuPerCall | Figure::CpuPerS | Figure::BytesPerCall => None,
             // Calls are no flows.
             Figure::Jain | Figure::FlowShare(_) => None,
         }

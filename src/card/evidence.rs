@@ -1,0 +1,194 @@
+//! What a record says of a line of the card.
+
+use super::Line;
+use super::interval::{Scale, interval};
+use crate::report::Done;
+use crate::record::{BreakEvenPart, Found, MapPart, Record, Verdict, VerdictWord};
+use crate::scenario::{Rule, Test};
+use crate::text;
+
+/// What is known of a line.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum State {
+    /// It was judged: the deciding claim first, then the others.
+    Judged(Vec<Evidence>),
+    /// A scenario tests it, and this run has no record of it.
+    NotRun(String),
+    /// This machine refused the scenario that tests it: which, and why.
+    Refused(String, String),
+    /// No scenario tests it yet.
+    NoScenario,
+}
+
+/// One judgement, as short as it can be said.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Evidence {
+    /// The scenario, whose folder lies beside the page.
+    pub(super) scenario: String,
+    /// What was judged.
+    pub(super) sentence: String,
+    /// The verdict in a word or two.
+    pub(super) word: &'static str,
+    /// Its class in the style sheet.
+    pub(super) class: &'static str,
+    /// The number with its interval, n and threshold.
+    pub(super) number: String,
+    /// What theory had said.
+    pub(super) prediction: Option<String>,
+    /// The interval beside the threshold, as SVG; empty where there is none.
+    pub(super) chart: String,
+    /// The condition.
+    pub(super) condition: String,
+}
+
+/// What the records say of a line. `known` are the scenarios that there are.
+pub(super) fn state(line: &Line, done: &Done, known: &[String]) -> State {
+    let id = line.evidence_id();
+    let mut judged = Vec::new();
+    for scenario in &line.scenarios {
+        let Some(record) = done.records.iter().find(|record| record.scenario.name == *scenario) else { continue };
+        let verdicts = record.verdicts.iter().filter(|verdict| verdict.claim.card == id);
+        judged.extend(verdicts.filter(|verdict| was_measured(record, verdict)).map(|of| of_verdict(record, of)));
+        let sought = record.break_evens.iter().filter(|part| part.break_even.card == id);
+        judged.extend(sought.filter(|part| part.points.len() > 1).map(|part| of_break_even(record, part)));
+        judged.extend(record.map.iter().filter(|part| part.map.card == id).map(|part| of_map(record, part)));
+    }
+    if !judged.is_empty() {
+        return State::Judged(judged);
+    }
+    let refused = done.refused.iter().find(|(scenario, _)| line.scenarios.contains(scenario));
+    if let Some((scenario, why)) = refused {
+        return State::Refused(scenario.clone(), why.clone());
+    }
+    match line.scenarios.iter().find(|scenario| known.contains(scenario)) {
+        Some(scenario) => State::NotRun(scenario.clone()),
+        None => State::NoScenario,
+    }
+}
+
+/// Whether the run had the contenders of a claim: a quick one leaves some out.
+fn was_measured(record: &Record, verdict: &Verdict) -> bool {
+    let claim = &verdict.claim;
+    let against = match &claim.test {
+        Test::Compared { against, .. } => Some(against),
+        Test::Absolute { .. } => None,
+    };
+    [Some(&claim.contender), against]
+        .into_iter()
+        .flatten()
+        .all(|name| record.cell(name, &claim.condition).is_some())
+}
+
+pub(super) fn class(word: VerdictWord) -> &'static str {
+    match word {
+        VerdictWord::Holds => "holds",
+        VerdictWord::DoesNotHold => "fails",
+        VerdictWord::Undecided => "open",
+    }
+}
+
+fn of_verdict(record: &Record, verdict: &Verdict) -> Evidence {
+    let claim = &verdict.claim;
+    let prediction = claim.prediction.as_ref();
+    let (number, chart) = match &verdict.ratio {
+        Some(ratio) => {
+            let (scale, number) = match &claim.test {
+                Test::Compared { metric, against, rule } => {
+                    let show = |value: f64| format!("{} ×", text::ratio(value));
+                    let rule = *rule;
+                    let number = format!(
+                        "{}: {} is {} × {against} (95 % interval {} to {}, n = {} rounds); holds {}",
+                        metric.in_words(record.noun()),
+                        claim.contender,
+                        text::ratio(ratio.ratio),
+                        text::ratio(ratio.low),
+                        text::ratio(ratio.high),
+                        ratio.n,
+                        rule_in_words(rule)
+                    );
+                    (Scale { rule, show: Box::new(show) }, number)
+                }
+                Test::Absolute { holds } => {
+                    let (figure, limit) = (holds.figure, holds.limit());
+                    let show = move |ratio: f64| figure.show(ratio * limit);
+                    let rule = if holds.above { Rule::HoldsAbove(1.0) } else { Rule::HoldsBelow(1.0) };
+                    let number = format!(
+                        "{} of {}: {} (95 % interval {} to {}, n = {} rounds); holds {} {}",
+                        figure.in_words(record.noun()),
+                        claim.contender,
+                        show(ratio.ratio),
+                        show(ratio.low),
+                        show(ratio.high),
+                        ratio.n,
+                        if holds.above { "above" } else { "below" },
+                        show(1.0)
+                    );
+                    (Scale { rule, show: Box::new(show) }, number)
+                }
+            };
+            let predicted = prediction.filter(|_| matches!(claim.test, Test::Compared { .. })).map(|of| of.ratio);
+            (number, interval(ratio, &scale, predicted, &claim.sentence))
+        }
+        None => (verdict.because.clone(), String::new()),
+    };
+    let undecided = verdict.verdict == VerdictWord::Undecided;
+    let number = if undecided && record.void.is_some() { verdict.because.clone() } else { number };
+    Evidence {
+        scenario: record.scenario.name.clone(),
+        sentence: claim.sentence.clone(),
+        word: verdict.verdict.in_words(),
+        class: class(verdict.verdict),
+        number,
+        prediction: prediction.map(|of| format!("{} ×: {}", text::ratio(of.ratio), of.because)),
+        chart,
+        condition: claim.condition.clone(),
+    }
+}
+
+fn rule_in_words(rule: Rule) -> String {
+    match rule {
+        Rule::HoldsBelow(limit) => format!("below {}", text::ratio(limit)),
+        Rule::HoldsAbove(limit) => format!("above {}", text::ratio(limit)),
+        Rule::SameWithin(margin) => format!("within {:.0} % of 1", margin * 100.0),
+    }
+}
+
+fn of_break_even(record: &Record, part: &BreakEvenPart) -> Evidence {
+    Evidence {
+        scenario: record.scenario.name.clone(),
+        sentence: part.break_even.sentence.clone(),
+        word: part.word.in_words(),
+        class: if part.word == Found::Undecided { "open" } else { "found" },
+        number: part.because.clone(),
+        prediction: None,
+        chart: String::new(),
+        condition: part.break_even.condition.clone(),
+    }
+}
+
+/// Row by row in words: the map itself is in the report.
+fn of_map(record: &Record, part: &MapPart) -> Evidence {
+    let tolerance = |nth: usize| text::micros(part.map.tolerances_us[nth]);
+    let rows = part.rows.iter().map(|row| {
+        let cells = row.cells.iter().enumerate().map(|(nth, cell)| match &cell.cheapest {
+            Some(name) => format!("{name} ({})", tolerance(nth)),
+            None => format!("nobody ({})", tolerance(nth)),
+        });
+        format!("{}: {}", part.map.axis.show(row.at.value), cells.collect::<Vec<_>>().join(", "))
+    });
+    Evidence {
+        scenario: record.scenario.name.clone(),
+        sentence: part.map.sentence.clone(),
+        word: "a map",
+        class: "found",
+        number: format!(
+            "Least {}, by {} (and how old what it brings may be). {}.",
+            part.map.metric.in_words(record.noun()),
+            part.map.axis.in_words(),
+            rows.collect::<Vec<_>>().join("; ")
+        ),
+        prediction: None,
+        chart: String::new(),
+        condition: part.map.condition.clone(),
+    }
+}

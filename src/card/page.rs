@@ -1,0 +1,127 @@
+//! The card's page, and the same as a table for a README.
+
+use std::fmt::Write as _;
+
+use askama::Template;
+
+use super::{Evidence, Group, Line, State, evidence, groups, known};
+use crate::report::{Done, utc};
+
+/// The page.
+#[derive(Template)]
+#[template(path = "card.html")]
+struct CardPage<'a> {
+    groups: Vec<GroupView>,
+    counts: Vec<(usize, &'static str, &'static str)>,
+    started: String,
+    command: &'a str,
+    machine: String,
+    how_much: &'static str,
+    void: usize,
+}
+
+struct GroupView {
+    name: String,
+    lines: Vec<LineView>,
+}
+
+struct LineView {
+    line: Line,
+    word: &'static str,
+    class: &'static str,
+    /// The deciding judgement.
+    first: Option<Evidence>,
+    /// What else was judged: other claims of the line, where it flips.
+    others: Vec<Evidence>,
+    /// What to do where there is nothing.
+    absent: String,
+}
+
+/// The page of a run's records.
+///
+/// # Errors
+/// Where the card's file is broken or the template cannot be filled, which is a bug.
+pub fn card_page(done: &Done) -> anyhow::Result<String> {
+    let records = &done.records;
+    let first = records.first();
+    let groups = views(done)?;
+    let lines = || groups.iter().flat_map(|group| &group.lines);
+    let count = |class: &str| lines().filter(|line| line.class == class).count();
+    let counts = [
+        (count("holds"), "hold", "holds"),
+        (count("fails"), "does not hold", "fails"),
+        (count("open"), "undecided", "open"),
+        (count("found"), "answered by a number or a map", "found"),
+        (count("absent"), "not measured", "absent"),
+    ];
+    let page = CardPage {
+        counts: counts.into_iter().filter(|(count, _, _)| *count > 0).collect(),
+        started: first.map(|record| utc(record.started_at_us)).unwrap_or_default(),
+        command: first.map(|record| record.command.as_str()).unwrap_or_default(),
+        machine: first.map(|record| record.environment.in_words()).unwrap_or_default(),
+        how_much: first.map_or("", |record| record.plan.extent.in_words()),
+        void: records.iter().filter(|record| record.void.is_some()).count(),
+        groups,
+    };
+    Ok(page.render()?)
+}
+
+/// The same as a table in Markdown.
+///
+/// # Errors
+/// As [`card_page`].
+pub fn card_markdown(done: &Done) -> anyhow::Result<String> {
+    let mut text = String::from("| | the card says | verdict | measured |\n|---|---|---|---|\n");
+    for group in views(done)? {
+        let _ = writeln!(text, "| | **{}** | | |", group.name);
+        for view in group.lines {
+            let measured = match &view.first {
+                Some(first) => {
+                    let folder = format!("{}/report.html", first.scenario);
+                    format!("{}. {} ([{}]({folder}))", first.sentence, first.number, first.scenario)
+                }
+                None => view.absent.clone(),
+            };
+            let cell = |words: &str| words.replace('|', "\\|").replace('\n', " ");
+            let (id, claim) = (&view.line.id, cell(&view.line.claim));
+            let _ = writeln!(text, "| {id} | {claim} | **{}** | {} |", view.word, cell(&measured));
+        }
+    }
+    if let Some(record) = done.records.first() {
+        let _ = writeln!(
+            text,
+            "\n`{}`, {} UTC, {}. Intervals are of 95 %, over rounds.",
+            record.command,
+            utc(record.started_at_us),
+            record.environment.in_words()
+        );
+    }
+    Ok(text)
+}
+
+fn views(done: &Done) -> anyhow::Result<Vec<GroupView>> {
+    let known = known()?;
+    let line_view = |line: Line| {
+        let state = evidence::state(&line, done, &known);
+        let (word, class, judged, absent) = match state {
+            State::Judged(judged) => {
+                let first = judged.first();
+                let word = first.map_or("", |first| first.word);
+                (word, first.map_or("absent", |first| first.class), judged, String::new())
+            }
+            State::NotRun(scenario) => {
+                let absent = format!("Not in this run: wirebench run {scenario}");
+                ("not measured", "absent", Vec::new(), absent)
+            }
+            State::Refused(scenario, why) => {
+                let absent = format!("{scenario} could not be measured: {why}");
+                ("not measured", "absent", Vec::new(), absent)
+            }
+            State::NoScenario => ("no scenario yet", "absent", Vec::new(), "No scenario tests it yet.".to_owned()),
+        };
+        let mut judged = judged.into_iter();
+        LineView { line, word, class, first: judged.next(), others: judged.collect(), absent }
+    };
+    let group_view = |Group { name, lines }| GroupView { name, lines: lines.into_iter().map(line_view).collect() };
+    Ok(groups()?.into_iter().map(group_view).collect())
+}

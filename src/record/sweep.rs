@@ -1,0 +1,301 @@
+//! What is found along an axis: from where on one contender is better than another, and who is cheapest where.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::Record;
+use super::verdict::FAILED_SHARE_MAX;
+use crate::scenario::{Axis, BreakEven, Condition, Coordinate, Map, Scenario, Sought};
+use crate::statistics::{
+    Place, ROUNDS_FOR_A_VERDICT, Ratio, crossing, falls, mean, mean_with_interval, paired_ratio, place,
+};
+use crate::text;
+
+/// A point that was looked for, and what was found.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct BreakEvenPart {
+    /// What was looked for.
+    #[serde(flatten)]
+    pub break_even: BreakEven,
+    /// What was measured along the axis, in its order.
+    pub points: Vec<SweepPoint>,
+    /// Where it is, in the axis's unit; absent where it lies beyond what was measured, or nothing can be said.
+    pub at: Option<f64>,
+    /// The lower end of its 95 % interval (percentile bootstrap over the rounds); absent where that lies beyond what was measured.
+    pub low: Option<f64>,
+    /// The upper end, likewise.
+    pub high: Option<f64>,
+    /// Whether it is decided on which side of it what holds.
+    pub word: Found,
+    /// In a sentence with the numbers.
+    pub because: String,
+}
+
+/// What a search along an axis comes to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Found {
+    /// There is such a point.
+    Point,
+    /// One side holds all along the axis.
+    Throughout,
+    /// The other side does.
+    Nowhere,
+    /// The rounds do not say.
+    Undecided,
+}
+
+impl Found {
+    /// As people write it.
+    pub fn in_words(self) -> &'static str {
+        match self {
+            Found::Point => "breaks even",
+            Found::Throughout => "throughout",
+            Found::Nowhere => "nowhere",
+            Found::Undecided => "undecided",
+        }
+    }
+}
+
+/// One point of the axis.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct SweepPoint {
+    /// Where it is.
+    pub at: Coordinate,
+    /// The ratio of the two figures, with its interval; absent where there were no two rounds to pair.
+    pub ratio: Option<Ratio>,
+    /// Cores that the contender uses less, mean of the rounds with half of its 95 % interval; where that is what is sought.
+    pub cores_saved: Option<(f64, f64)>,
+}
+
+/// Who is cheapest where.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct MapPart {
+    /// What was asked.
+    #[serde(flatten)]
+    pub map: Map,
+    /// A row a point of the axis.
+    pub rows: Vec<MapRow>,
+}
+
+/// One point of the axis.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct MapRow {
+    /// Where it is.
+    pub at: Coordinate,
+    /// A cell a tolerance.
+    pub cells: Vec<MapCell>,
+}
+
+/// The cheapest contender of those that bring nothing later than a tolerance.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct MapCell {
+    /// Who; absent where none is so quick.
+    pub cheapest: Option<String>,
+    /// Its figure, mean of the rounds.
+    pub figure: Option<f64>,
+    /// Those that are as cheap as it, as far as the rounds tell: whose 95 % interval of the ratio to it reaches down to 1.
+    pub as_cheap: Vec<String>,
+}
+
+/// Looks for a point.
+pub(super) fn break_even(record: &Record, scenario: &Scenario, sought: &BreakEven) -> BreakEvenPart {
+    let metric = sought.sought.metric();
+    let along = along(scenario, &sought.condition, sought.axis);
+    let mut points = Vec::new();
+    let mut rounds: Vec<(f64, Vec<(f64, f64)>)> = Vec::new();
+    for (condition, at) in along {
+        if record.cell(&sought.contender, &condition.name).is_none() {
+            continue;
+        }
+        let pairs = record.paired_figures(&sought.contender, &sought.against, &condition.name, metric);
+        let cores: Vec<f64> = pairs.iter().map(|pair| cores_saved(*pair, at.value)).collect();
+        points.push(SweepPoint {
+            at: at.clone(),
+            ratio: paired_ratio(&pairs),
+            cores_saved: mean_with_interval(&cores).filter(|_| matches!(sought.sought, Sought::CoresSaved(_))),
+        });
+        rounds.push((at.value, pairs));
+    }
+    let n = rounds.iter().map(|(_, pairs)| pairs.len()).min().unwrap_or(0);
+    let found = search(sought, &rounds);
+    let why_not = if record.void.is_some() {
+        Some("the run is void".to_owned())
+    } else if points.len() < 2 {
+        Some("fewer than two points of the axis were measured in this run".to_owned())
+    } else if n < ROUNDS_FOR_A_VERDICT {
+        Some(format!("a point of the axis has {n} rounds, and needs {ROUNDS_FOR_A_VERDICT}"))
+    } else {
+        None
+    };
+    let (word, because) = match (why_not, found) {
+        (Some(because), _) => (Found::Undecided, because),
+        (None, None) => (Found::Undecided, "a point has no figures to compare".to_owned()),
+        (None, Some((place, falls))) => in_words(sought, &rounds, place, falls, n, record.noun()),
+    };
+    let finite = |value: f64| value.is_finite().then_some(value);
+    let [at, low, high] = match found {
+        Some((Place { at, low, high }, _)) if word != Found::Undecided => [at, low, high].map(finite),
+        _ => [None; 3],
+    };
+    BreakEvenPart { break_even: sought.clone(), points, at, low, high, word, because }
+}
+
+/// The points of a condition's axis, from its beginning on.
+fn along<'a>(scenario: &'a Scenario, family: &str, axis: Axis) -> Vec<(&'a Condition, &'a Coordinate)> {
+    let on = |condition: &'a Condition| Some((condition, condition.on(family, axis)?));
+    let mut along: Vec<_> = scenario.conditions.iter().filter_map(on).collect();
+    along.sort_by(|(_, left), (_, right)| left.value.total_cmp(&right.value));
+    along
+}
+
+/// Figures per call of the contender and of the other, at a rate.
+fn cores_saved((contender, against): (f64, f64), rate_per_s: f64) -> f64 {
+    (against - contender) * rate_per_s / 1e6
+}
+
+/// Where it is, and whether the contender is below from there on.
+fn search(sought: &BreakEven, rounds: &[(f64, Vec<(f64, f64)>)]) -> Option<(Place, bool)> {
+    if rounds.len() < 2 {
+        return None;
+    }
+    match sought.sought {
+        Sought::Crossing { ratio, .. } => {
+            // Ratios are even on a logarithmic axis, unless it begins at nothing.
+            let logarithmic = rounds[0].0 > 0.0;
+            let there = |value: f64| if logarithmic { value.ln() } else { value };
+            let back = |value: f64| if logarithmic { value.exp() } else { value };
+            let axis: Vec<f64> = rounds.iter().map(|(at, _)| there(*at)).collect();
+            let logs = |(_, pairs): &(f64, Vec<(f64, f64)>)| {
+                pairs.iter().map(|(left, right)| (left / right / ratio).ln()).collect::<Vec<_>>()
+            };
+            let points: Vec<Vec<f64>> = rounds.iter().map(logs).collect();
+            let is_whole = points.iter().flatten().all(|log| log.is_finite());
+            let means: Vec<f64> = points.iter().filter(|of| !of.is_empty()).map(|of| mean(of)).collect();
+            if !is_whole || means.len() < points.len() {
+                return None;
+            }
+            let falls = match (means.first(), means.last()) {
+                (Some(first), Some(last)) if (*first > 0.0) != (*last > 0.0) => *first > 0.0,
+                _ => falls(&axis, &means),
+            };
+            let found = place(&points, |means| crossing(&axis, means, falls))?;
+            // Of no number, the exponential of an infinite one would be.
+            let beyond = |value: f64| if value.is_finite() { back(value) } else { value };
+            Some((Place { at: beyond(found.at), low: beyond(found.low), high: beyond(found.high) }, falls))
+        }
+        Sought::CoresSaved(cores) => {
+            // Per call at the highest rate: beyond it, what is saved is in proportion to the rate.
+            let highest = &rounds.last()?.1;
+            let saved: Vec<f64> = highest.iter().map(|pair| cores_saved(*pair, 1.0)).collect();
+            let at = |means: &[f64]| if means[0] > 0.0 { cores / means[0] } else { f64::INFINITY };
+            Some((place(&[saved], at)?, true))
+        }
+    }
+}
+
+fn in_words(
+    sought: &BreakEven,
+    rounds: &[(f64, Vec<(f64, f64)>)],
+    found: Place,
+    falls: bool,
+    n: usize,
+    noun: &str,
+) -> (Found, String) {
+    let BreakEven { axis, contender, against, .. } = sought;
+    let show = |value: f64| axis.show(value);
+    let (from, to) = (rounds[0].0, rounds[rounds.len() - 1].0);
+    let Place { at, low, high } = found;
+    if let Sought::CoresSaved(cores) = sought.sought {
+        let what = format!("{contender} uses {} core less than {against}", text::plain_number(cores));
+        let rate = |value: f64| format!("{}/s", text::rounded(value));
+        let extrapolated = format!(
+            "in proportion to what a {noun} takes at {}, the highest rate measured; n = {n} rounds",
+            show(to)
+        );
+        return match (low.is_finite(), high.is_finite()) {
+            (true, true) => (
+                Found::Point,
+                format!("{what} at {} (95 % interval {} to {}), {extrapolated}", rate(at), rate(low), rate(high)),
+            ),
+            (false, _) => (
+                Found::Nowhere,
+                format!("at no rate: a {noun} over {contender} takes more processor time than over {against} ({extrapolated})"),
+            ),
+            (true, false) => (
+                Found::Undecided,
+                format!("not before {} (95 %), and perhaps never: {extrapolated}", rate(low)),
+            ),
+        };
+    }
+    let Sought::Crossing { metric, ratio } = sought.sought else { return (Found::Undecided, String::new()) };
+    let limit = if (ratio - 1.0).abs() < 1e-9 { String::new() } else { format!("{ratio:.2} × ") };
+    let below = format!("{} of {contender} is below {limit}that of {against}", metric.in_words(noun));
+    let range = format!("{} to {}", show(from), show(to));
+    let end = |value: f64, beyond: &str| if value.is_finite() { show_place(*axis, value) } else { beyond.to_owned() };
+    let interval = format!(
+        "95 % interval {} to {}, n = {n} rounds a point, {} points",
+        end(low, &format!("below {}", show(from))),
+        end(high, &format!("above {}", show(to))),
+        rounds.len()
+    );
+    // −∞ is before the first point, where a falling curve has crossed.
+    let throughout = if falls { f64::NEG_INFINITY } else { f64::INFINITY };
+    match (at.is_finite(), low == high) {
+        (true, _) if low.is_finite() || high.is_finite() => {
+            let side = if falls { "from" } else { "up to" };
+            let on = if falls { " on" } else { "" };
+            (Found::Point, format!("{below} {side} {}{on} ({interval})", show_place(*axis, at)))
+        }
+        (false, true) if at == throughout => (Found::Throughout, format!("{below} all along, from {range} (n = {n} rounds a point)")),
+        (false, true) => (Found::Nowhere, format!("{below} nowhere from {range} (n = {n} rounds a point)")),
+        _ => (Found::Undecided, format!("it is not decided where {below}, if anywhere from {range}: {interval}")),
+    }
+}
+
+/// A place that was interpolated is worth no more digits than this.
+fn show_place(axis: Axis, value: f64) -> String {
+    match axis {
+        Axis::HandlerWait | Axis::HandlerCpu => text::micros(value),
+        Axis::RatePerS => format!("{}/s", text::rounded(value)),
+        _ => text::rounded(value),
+    }
+}
+
+/// Draws the map.
+pub(super) fn map_part(record: &Record, scenario: &Scenario, map: &Map) -> MapPart {
+    let twin = Scenario::again(&scenario.baseline);
+    let along = along(scenario, &map.condition, map.axis);
+    let measured = along.into_iter().filter(|(condition, _)| {
+        record.cells.iter().any(|cell| cell.condition == condition.name && cell.merged.is_some())
+    });
+    let rows = measured.map(|(condition, at)| {
+        let mut contenders: Vec<(&str, f64, f64)> = Vec::new();
+        for (index, cell) in record.cells.iter().enumerate() {
+            let Some(merged) = cell.merged.as_ref().filter(|_| cell.condition == condition.name) else { continue };
+            let figures: Vec<f64> = record.figures(index, map.metric.figure()).into_values().collect();
+            if cell.contender != twin && !figures.is_empty() && merged.counts.failed_share() <= FAILED_SHARE_MAX {
+                contenders.push((&cell.contender, mean(&figures), merged.response_us.max));
+            }
+        }
+        contenders.sort_by(|left, right| left.1.total_cmp(&right.1));
+        let cell = |tolerance: &f64| {
+            let quick: Vec<_> = contenders.iter().filter(|(_, _, latest)| latest <= tolerance).collect();
+            let Some((cheapest, figure, _)) = quick.first() else {
+                return MapCell { cheapest: None, figure: None, as_cheap: Vec::new() };
+            };
+            let is_as_cheap = |name: &str| {
+                let pairs = record.paired_figures(name, cheapest, &condition.name, map.metric);
+                paired_ratio(&pairs).is_none_or(|ratio| ratio.low <= 1.0)
+            };
+            let others = quick[1..].iter().filter(|(name, _, _)| is_as_cheap(name));
+            MapCell {
+                cheapest: Some((*cheapest).to_owned()),
+                figure: Some(*figure),
+                as_cheap: others.map(|(name, _, _)| (*name).to_owned()).collect(),
+            }
+        };
+        MapRow { at: at.clone(), cells: map.tolerances_us.iter().map(cell).collect() }
+    });
+    MapPart { rows: rows.collect(), map: map.clone() }
+}

@@ -1,0 +1,141 @@
+//! `extend = "rest-vs-grpc"`: a scenario that says only what is different about it.
+
+use toml::{Table, Value};
+
+use super::{BUILT_IN, ScenarioError};
+
+/// How often what is extended may extend something itself.
+const DEPTH_MAX: usize = 4;
+
+/// What a scenario says only for itself.
+const ITS_OWN: [&str; 6] = ["card", "bench", "claim", "break_even", "map", "baseline"];
+
+/// The text with what it extends; itself where it extends nothing. A file that is extended is looked for beside this one.
+pub(super) fn extended(file: &str, text: &str) -> Result<Option<String>, ScenarioError> {
+    let mut whole = read(file, text)?;
+    if !whole.contains_key("extend") {
+        return Ok(None);
+    }
+    let mut from = file.to_owned();
+    for _ in 0..DEPTH_MAX {
+        let Some(base) = whole.remove("extend") else { break };
+        let (base_file, base_text) = find(file, text, &from, &base)?;
+        let base = read(&base_file, &base_text)?;
+        whole = over(base, whole);
+        from = base_file;
+    }
+    if whole.contains_key("extend") {
+        return Err(at_extend(file, text, "what it extends extends too much: at most four, one behind the other"));
+    }
+    toml::to_string(&whole).map(Some).map_err(|error| at_extend(file, text, &error.to_string()))
+}
+
+fn read(file: &str, text: &str) -> Result<Table, ScenarioError> {
+    toml::from_str(text).map_err(|error| ScenarioError::from_toml(file, text, &error))
+}
+
+/// A built-in scenario by its name, or a file.
+fn find(file: &str, text: &str, from: &str, base: &Value) -> Result<(String, String), ScenarioError> {
+    let Some(base) = base.as_str() else {
+        return Err(at_extend(file, text, "extend = \"NAME\", or the path of a file"));
+    };
+    if let Some((name, text)) = BUILT_IN.iter().find(|(name, _)| *name == base) {
+        return Ok((format!("scenarios/{name}.toml"), (*text).to_owned()));
+    }
+    let path = std::path::Path::new(from).with_file_name(base);
+    let read = std::fs::read_to_string(&path);
+    let read = read.map_err(|error| {
+        at_extend(file, text, &format!("no built-in scenario is called that, and {}: {error}", path.display()))
+    })?;
+    Ok((path.display().to_string(), read))
+}
+
+fn at_extend(file: &str, text: &str, message: &str) -> ScenarioError {
+    let at = text.find("extend").unwrap_or(0);
+    ScenarioError::at(file, text, at..at + "extend".len().min(text.len() - at), message, None)
+}
+
+/// Tables key by key, lists of tables by their names; all else as the upper one has it.
+fn over(mut base: Table, upper: Table) -> Table {
+    for key in ITS_OWN {
+        base.remove(key);
+    }
+    for (key, value) in upper {
+        let merged = match (base.remove(&key), value) {
+            (Some(Value::Table(base)), Value::Table(upper)) => {
+                let mut base = base;
+                base.extend(upper);
+                Value::Table(base)
+            }
+            (Some(Value::Array(base)), Value::Array(upper)) if has_names(&base) => Value::Array(by_name(base, upper)),
+            (_, value) => value,
+        };
+        base.insert(key, merged);
+    }
+    base
+}
+
+fn has_names(list: &[Value]) -> bool {
+    list.iter().all(|value| value.get("name").is_some())
+}
+
+fn by_name(mut base: Vec<Value>, upper: Vec<Value>) -> Vec<Value> {
+    for value in upper {
+        match base.iter_mut().find(|known| known.get("name") == value.get("name")) {
+            Some(known) => *known = value,
+            None => base.push(value),
+        }
+    }
+    base
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::scenario::Scenario;
+
+    const EXTENDING: &str = r#"
+name = "mine"
+extend = "rest-vs-grpc"
+question = "And over TLS?"
+analysis = "None yet."
+
+[workload]
+rate_per_s = 500
+
+[[contender]]
+name = "grpc"
+protocol = "grpc"
+tls = "1.3"
+
+[[contender]]
+name = "rest-h1-tls"
+protocol = "rest"
+tls = "1.3"
+
+[quick]
+contenders = ["grpc", "rest-h1-tls"]
+"#;
+
+    #[test]
+    fn what_is_not_said_is_said_by_what_is_extended() {
+        let scenario = Scenario::parse("mine.toml", EXTENDING, &[]).unwrap();
+        let base = Scenario::find("rest-vs-grpc", &[]).unwrap();
+        assert_eq!((scenario.name.as_str(), scenario.claims.len(), scenario.bench), ("mine", 0, false));
+        assert_eq!(scenario.conditions.len(), base.conditions.len());
+        // One more; the one of the same name is another. Without a claim, the first contender is the baseline.
+        assert_eq!(scenario.contenders.len(), base.contenders.len() + 1);
+        assert!(scenario.contender("grpc").unwrap().in_words().contains("TLS 1.3"));
+        assert_eq!(scenario.workload.time_out, base.workload.time_out);
+        assert_eq!(scenario.profiles.quick.rounds, base.profiles.quick.rounds);
+        assert_eq!(scenario.profiles.quick.contenders.len(), 4);
+    }
+
+    #[test]
+    fn what_cannot_be_extended_is_said_at_its_line() {
+        for (wrong, says) in [("rest-vs-grcp", "no built-in scenario is called that"), ("mine.toml", "No such file")] {
+            let text = EXTENDING.replace("rest-vs-grpc", wrong);
+            let error = Scenario::parse("/nowhere/mine.toml", &text, &[]).unwrap_err().to_string();
+            assert!(error.starts_with("/nowhere/mine.toml:3: ") && error.contains(says), "{error}");
+        }
+    }
+}
