@@ -7,10 +7,12 @@ use proto::flow::{Congestion, FlowCarrier};
 use rand::SeedableRng as _;
 use rand::seq::SliceRandom as _;
 use rand_chacha::ChaCha8Rng;
+use servers::Handler;
 use sha2::{Digest as _, Sha256};
 
 use crate::scenario::{
-    Activity, BreakEven, CapacitySearch, Claim, Condition, Contender, Link, Map, Profile, Scenario, Traffic, Workload,
+    Activity, BreakEven, CapacitySearch, Claim, Condition, Contender, ForeignServer, Link, Map, Profile,
+    Scenario, Traffic, Workload,
 };
 
 /// How much of a scenario is run.
@@ -187,6 +189,14 @@ impl Plan {
         contenders
     }
 
+    /// The cells whose capacity is searched for, where it is: those that are measured, with arrivals of their own and nothing that varies
+    /// along an axis or changes meanwhile.
+    pub fn searched(&self) -> impl Iterator<Item = (usize, &Cell)> {
+        self.cells.iter().enumerate().filter(|(_, cell)| {
+            cell.not_offered.is_none() && cell.condition.family.is_none() && cell.condition.changes.is_empty()
+        })
+    }
+
     /// Measurements in all: cells times rounds.
     pub fn measurements(&self) -> usize {
         self.rounds.iter().map(Vec::len).sum()
@@ -229,7 +239,7 @@ impl Plan {
         let waits = self.rounds.iter().flatten().filter(|cell| self.cells[**cell].waits_for_what_is_lost);
         let waiting = self.time_out * u32::try_from(waits.count()).unwrap_or(u32::MAX);
         let searching = match self.capacity {
-            true => SEARCH_PER_CELL * u32::try_from(self.cells.len()).unwrap_or(u32::MAX),
+            true => SEARCH_PER_CELL * u32::try_from(self.searched().count()).unwrap_or(u32::MAX),
             false => Duration::ZERO,
         };
         measuring
@@ -267,6 +277,15 @@ fn not_offered(scenario: &Scenario, contender: &Contender, condition: &Condition
         (Traffic::Market(_), Activity::Flow(_)) => return None,
     };
     let protocol = access.carriage.protocol();
+    if access.server.is_some() && condition.handler != Handler::default() {
+        return Some("what its handler does is its own, and not to be set".to_owned());
+    }
+    let program = access.server.as_ref().and_then(ForeignServer::program);
+    if let Some(program) = program.filter(|program| !is_installed(program)) {
+        return Some(format!(
+            "{program} is not installed (`apt-get install {program}`, where Debian has it)"
+        ));
+    }
     if let (Some(congestion), Transport::Plain | Transport::Tls) = (access.congestion, access.transport())
         && let Some(why) = not_had(congestion)
     {
@@ -285,6 +304,12 @@ fn not_offered(scenario: &Scenario, contender: &Contender, condition: &Condition
     let max = access.carriage.in_flight_max()?;
     (in_flight > max)
         .then(|| format!("{in_flight} calls in flight on a connection: this contender can have {max}"))
+}
+
+/// Whether a program can be started by this name.
+fn is_installed(program: &str) -> bool {
+    let folders = std::env::var_os("PATH").unwrap_or_default();
+    program.contains('/') || std::env::split_paths(&folders).any(|folder| folder.join(program).is_file())
 }
 
 /// A congestion control that this machine has not.
@@ -336,8 +361,12 @@ mod tests {
             .filter(|cell| cell.not_offered.is_some())
             .map(|cell| format!("{} {}", cell.contender.name, cell.condition.name))
             .collect();
-        let http1 = ["rest-h1-json 1x8", "rest-h1-json-again 1x8", "rest-h1-protobuf 1x8", "graphql 1x8"];
-        assert_eq!(without, [&["sse 8x1"], &http1[..], &["sse 1x8"]].concat());
+        let of = |of: &str| without.iter().filter(|cell| cell.starts_with(of)).cloned().collect::<Vec<_>>();
+        assert_eq!(of("rest-h1-protobuf"), ["rest-h1-protobuf 1x8"]);
+        assert_eq!(of("rest-h2"), [""; 0]);
+        assert_eq!(of("sse").len(), 6);
+        // Its handler is its own, so that it cannot be told to wait.
+        assert!(of("rest-h1-json-nginx").contains(&"rest-h1-json-nginx wait handler_wait=10ms".to_owned()));
         assert!(plan.rounds.iter().all(|round| round.len() == plan.cells.len() - without.len()));
     }
 

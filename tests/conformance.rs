@@ -11,9 +11,9 @@ use clients::{Connector, Endpoint, HttpVersion, MarketConnection, Tls, TlsOption
 use proto::data::DataSet;
 use proto::encoding::Encoding;
 use proto::{Capability, Protocol, Transport};
-use servers::{Handler, MarketConfig};
 use servers::background::Background;
 use servers::tls::Identity;
+use servers::{Handler, MarketConfig};
 
 fn serve(transport: Transport, identity: &Arc<Identity>, config: &MarketConfig) -> Background {
     Background::over(transport, identity, MarketConfig { ticks_per_s: 200.0, ..config.clone() }).unwrap()

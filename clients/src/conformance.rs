@@ -71,6 +71,22 @@ where
     results
 }
 
+/// Puts the cases of one operation that get a reply: for a server that is not wirebench's and does nothing else.
+pub async fn check_replies<K>(connector: &K, capability: Capability, data: &DataSet) -> Vec<CaseResult>
+where
+    K: Connector,
+    K::Connection: MarketConnection,
+{
+    let mut results = Vec::new();
+    for (_, case, operation, expected) in cases(data).into_iter().filter(|(of, ..)| *of == capability) {
+        if matches!(expected, Expected::Reply(_) | Expected::Receipt) {
+            let outcome = clock::limit(CASE_TIME_MAX, call_once(connector, &operation)).await;
+            results.push(judge(case, outcome.unwrap_or(Err(CallError::TimedOut)), &expected));
+        }
+    }
+    results
+}
+
 /// What a case must show.
 enum Expected {
     Reply(Reply),

@@ -19,7 +19,10 @@ impl<C: Connection<Request = Operation, Reply = Reply>> Connection for InSteps<C
 
     fn prepare(&self, request: &Operation) -> Result<C::Prepared, Unsupported> {
         let Operation::Portfolio(PortfolioRequest { account, .. }) = request else {
-            return Err(Unsupported(format!("only a portfolio comes in steps, and this is a {}", request.in_words())));
+            return Err(Unsupported(format!(
+                "only a portfolio comes in steps, and this is a {}",
+                request.in_words()
+            )));
         };
         let field_mask = Some(mask::parse(HOLDINGS));
         self.0.prepare(&Operation::Portfolio(PortfolioRequest { account: account.clone(), field_mask }))

@@ -11,8 +11,8 @@ use lab::cores::Layout;
 use lab::probe::Control;
 use lab::stalls::Stalls;
 use proto::{Capability, Protocol, Transport};
-use servers::{Handler, MarketConfig};
 use servers::reference::Behaviour;
+use servers::{Handler, MarketConfig};
 
 use super::{Outcome, Row, Unit};
 use crate::record::Quantiles;
@@ -180,6 +180,7 @@ impl Bench<'_> {
             tls,
             connection_per_call: false,
             dns: false,
+            server: None,
             screen: Screen::default(),
             cold_round_trips: None,
             congestion: None,

@@ -2,8 +2,8 @@
 
 use super::Line;
 use super::interval::{Scale, interval};
-use crate::report::Done;
 use crate::record::{BreakEvenPart, Found, MapPart, Record, Verdict, VerdictWord};
+use crate::report::Done;
 use crate::scenario::{Rule, Test};
 use crate::text;
 
@@ -46,9 +46,13 @@ pub(super) fn state(line: &Line, done: &Done, known: &[String]) -> State {
     let id = line.evidence_id();
     let mut judged = Vec::new();
     for scenario in &line.scenarios {
-        let Some(record) = done.records.iter().find(|record| record.scenario.name == *scenario) else { continue };
+        let Some(record) = done.records.iter().find(|record| record.scenario.name == *scenario) else {
+            continue;
+        };
         let verdicts = record.verdicts.iter().filter(|verdict| verdict.claim.card == id);
-        judged.extend(verdicts.filter(|verdict| was_measured(record, verdict)).map(|of| of_verdict(record, of)));
+        judged.extend(
+            verdicts.filter(|verdict| was_measured(record, verdict)).map(|of| of_verdict(record, of)),
+        );
         let sought = record.break_evens.iter().filter(|part| part.break_even.card == id);
         judged.extend(sought.filter(|part| part.points.len() > 1).map(|part| of_break_even(record, part)));
         judged.extend(record.map.iter().filter(|part| part.map.card == id).map(|part| of_map(record, part)));
@@ -126,7 +130,8 @@ fn of_verdict(record: &Record, verdict: &Verdict) -> Evidence {
                     (Scale { rule, show: Box::new(show) }, number)
                 }
             };
-            let predicted = prediction.filter(|_| matches!(claim.test, Test::Compared { .. })).map(|of| of.ratio);
+            let predicted =
+                prediction.filter(|_| matches!(claim.test, Test::Compared { .. })).map(|of| of.ratio);
             (number, interval(ratio, &scale, predicted, &claim.sentence))
         }
         None => (verdict.because.clone(), String::new()),

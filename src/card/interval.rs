@@ -33,16 +33,24 @@ pub(super) fn interval(ratio: &Ratio, scale: &Scale, predicted: Option<f64>, tit
     let log = |value: f64| value.max(1e-4).ln();
     let limits = [from, to].into_iter().filter(|end| end.is_finite() && *end > 0.0);
     let ends = limits.clone().chain([ratio.low, ratio.high, ratio.ratio]).chain(predicted);
-    let (low, high) = ends.fold((f64::MAX, f64::MIN), |(low, high), end| (low.min(log(end)), high.max(log(end))));
+    let (low, high) =
+        ends.fold((f64::MAX, f64::MIN), |(low, high), end| (low.min(log(end)), high.max(log(end))));
     let room = ((high - low) * 0.18).max(0.04);
     let (low, high) = (low - room, high + room);
     let at = |value: f64| {
         let share = (log(value) - low) / (high - low);
         MARGIN + share.clamp(0.0, 1.0) * (WIDTH - 2.0 * MARGIN)
     };
-    let (shade_from, shade_to) = (if from > 0.0 { at(from) } else { MARGIN }, if to.is_finite() { at(to) } else { WIDTH - MARGIN });
+    let (shade_from, shade_to) =
+        (if from > 0.0 { at(from) } else { MARGIN }, if to.is_finite() { at(to) } else { WIDTH - MARGIN });
     let show = |value: f64| escape(&(scale.show)(value));
-    let said = format!("{} (95 % interval {} to {}), {}", show(ratio.ratio), show(ratio.low), show(ratio.high), escape(title));
+    let said = format!(
+        "{} (95 % interval {} to {}), {}",
+        show(ratio.ratio),
+        show(ratio.low),
+        show(ratio.high),
+        escape(title)
+    );
     let mut svg = format!(
         r#"<svg class="interval-chart" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{said}"><title>{said}</title><rect class="side" x="{shade_from:.1}" y="4" width="{:.1}" height="{:.1}"/><path class="grid" d="M{MARGIN} {FOOT}H{:.1}"/>"#,
         shade_to - shade_from,
@@ -51,7 +59,13 @@ pub(super) fn interval(ratio: &Ratio, scale: &Scale, predicted: Option<f64>, tit
     );
     for limit in limits {
         let x = at(limit);
-        let anchor = if x < 40.0 { "start" } else if x > WIDTH - 40.0 { "end" } else { "middle" };
+        let anchor = if x < 40.0 {
+            "start"
+        } else if x > WIDTH - 40.0 {
+            "end"
+        } else {
+            "middle"
+        };
         let _ = write!(
             svg,
             r#"<path class="limit" d="M{x:.1} 4V{FOOT}"/><text class="tick" x="{x:.1}" y="39" text-anchor="{anchor}">{}</text>"#,

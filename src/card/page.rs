@@ -117,11 +117,14 @@ fn views(done: &Done) -> anyhow::Result<Vec<GroupView>> {
                 let absent = format!("{scenario} could not be measured: {why}");
                 ("not measured", "absent", Vec::new(), absent)
             }
-            State::NoScenario => ("no scenario yet", "absent", Vec::new(), "No scenario tests it yet.".to_owned()),
+            State::NoScenario => {
+                ("no scenario yet", "absent", Vec::new(), "No scenario tests it yet.".to_owned())
+            }
         };
         let mut judged = judged.into_iter();
         LineView { line, word, class, first: judged.next(), others: judged.collect(), absent }
     };
-    let group_view = |Group { name, lines }| GroupView { name, lines: lines.into_iter().map(line_view).collect() };
+    let group_view =
+        |Group { name, lines }| GroupView { name, lines: lines.into_iter().map(line_view).collect() };
     Ok(groups()?.into_iter().map(group_view).collect())
 }

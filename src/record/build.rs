@@ -21,7 +21,7 @@ use crate::calibrate::Calibration;
 use crate::plan::{Cell, Plan};
 use crate::run::disturbance::client_limited;
 use crate::run::{EndUse, Held, Measurement, Memory, Results, Wire};
-use crate::scenario::{Link, Scenario};
+use crate::scenario::{Access, Link, Scenario};
 use crate::statistics::{mean, mean_with_interval, slope};
 
 /// The p99 of the engine's own lateness above which a record carries a warning, in µs.
@@ -52,7 +52,7 @@ pub struct RunInfo {
 pub fn record(scenario: &Scenario, plan: &Plan, info: RunInfo, results: &Results) -> Record {
     let pushes = scenario.workload.activity.is_pushed();
     let loopback = is_loopback(results);
-    let mut warnings = warnings(&info, results, pushes);
+    let mut warnings = warnings(&info, plan, results, pushes);
     if plan.accept_noise {
         warnings.push(
             "--accept-noise: measurements that were disturbed from outside count all the same".to_owned(),
@@ -153,10 +153,16 @@ fn is_loopback(results: &Results) -> bool {
     results.link.as_ref().is_none_or(|used| used.link == Link::Loopback)
 }
 
-fn warnings(info: &RunInfo, results: &Results, pushes: bool) -> Vec<String> {
+fn warnings(info: &RunInfo, plan: &Plan, results: &Results, pushes: bool) -> Vec<String> {
     let mut warnings = Vec::new();
     if cfg!(debug_assertions) {
         warnings.push("a debug build measured: the figures are several times too high".to_owned());
+    }
+    for contender in plan.contenders().into_iter().filter(|of| of.access().is_some_and(Access::is_target)) {
+        warnings.push(format!(
+            "the server of {} was started by somebody else: its processor time is in no figure, and CPU is the client's alone",
+            contender.name
+        ));
     }
     if crate::allocations::count().is_some() {
         warnings

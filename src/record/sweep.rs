@@ -113,7 +113,8 @@ pub(super) fn break_even(record: &Record, scenario: &Scenario, sought: &BreakEve
         points.push(SweepPoint {
             at: at.clone(),
             ratio: paired_ratio(&pairs),
-            cores_saved: mean_with_interval(&cores).filter(|_| matches!(sought.sought, Sought::CoresSaved(_))),
+            cores_saved: mean_with_interval(&cores)
+                .filter(|_| matches!(sought.sought, Sought::CoresSaved(_))),
         });
         rounds.push((at.value, pairs));
     }
@@ -216,11 +217,18 @@ fn in_words(
         return match (low.is_finite(), high.is_finite()) {
             (true, true) => (
                 Found::Point,
-                format!("{what} at {} (95 % interval {} to {}), {extrapolated}", rate(at), rate(low), rate(high)),
+                format!(
+                    "{what} at {} (95 % interval {} to {}), {extrapolated}",
+                    rate(at),
+                    rate(low),
+                    rate(high)
+                ),
             ),
             (false, _) => (
                 Found::Nowhere,
-                format!("at no rate: a {noun} over {contender} takes more processor time than over {against} ({extrapolated})"),
+                format!(
+                    "at no rate: a {noun} over {contender} takes more processor time than over {against} ({extrapolated})"
+                ),
             ),
             (true, false) => (
                 Found::Undecided,
@@ -232,7 +240,9 @@ fn in_words(
     let limit = if (ratio - 1.0).abs() < 1e-9 { String::new() } else { format!("{ratio:.2} × ") };
     let below = format!("{} of {contender} is below {limit}that of {against}", metric.in_words(noun));
     let range = format!("{} to {}", show(from), show(to));
-    let end = |value: f64, beyond: &str| if value.is_finite() { show_place(*axis, value) } else { beyond.to_owned() };
+    let end = |value: f64, beyond: &str| {
+        if value.is_finite() { show_place(*axis, value) } else { beyond.to_owned() }
+    };
     let interval = format!(
         "95 % interval {} to {}, n = {n} rounds a point, {} points",
         end(low, &format!("below {}", show(from))),
@@ -247,9 +257,14 @@ fn in_words(
             let on = if falls { " on" } else { "" };
             (Found::Point, format!("{below} {side} {}{on} ({interval})", show_place(*axis, at)))
         }
-        (false, true) if at == throughout => (Found::Throughout, format!("{below} all along, from {range} (n = {n} rounds a point)")),
+        (false, true) if at == throughout => {
+            (Found::Throughout, format!("{below} all along, from {range} (n = {n} rounds a point)"))
+        }
         (false, true) => (Found::Nowhere, format!("{below} nowhere from {range} (n = {n} rounds a point)")),
-        _ => (Found::Undecided, format!("it is not decided where {below}, if anywhere from {range}: {interval}")),
+        _ => (
+            Found::Undecided,
+            format!("it is not decided where {below}, if anywhere from {range}: {interval}"),
+        ),
     }
 }
 
@@ -272,9 +287,14 @@ pub(super) fn map_part(record: &Record, scenario: &Scenario, map: &Map) -> MapPa
     let rows = measured.map(|(condition, at)| {
         let mut contenders: Vec<(&str, f64, f64)> = Vec::new();
         for (index, cell) in record.cells.iter().enumerate() {
-            let Some(merged) = cell.merged.as_ref().filter(|_| cell.condition == condition.name) else { continue };
+            let Some(merged) = cell.merged.as_ref().filter(|_| cell.condition == condition.name) else {
+                continue;
+            };
             let figures: Vec<f64> = record.figures(index, map.metric.figure()).into_values().collect();
-            if cell.contender != twin && !figures.is_empty() && merged.counts.failed_share() <= FAILED_SHARE_MAX {
+            if cell.contender != twin
+                && !figures.is_empty()
+                && merged.counts.failed_share() <= FAILED_SHARE_MAX
+            {
                 contenders.push((&cell.contender, mean(&figures), merged.response_us.max));
             }
         }

@@ -104,7 +104,10 @@ impl ResultsFolder {
     /// # Errors
     /// The system's.
     pub fn finish(&self, done: &Done) -> anyhow::Result<PathBuf> {
-        write_atomically(&self.path.join("index.html"), super::index_page(&done.records, self.card)?.as_bytes())?;
+        write_atomically(
+            &self.path.join("index.html"),
+            super::index_page(&done.records, self.card)?.as_bytes(),
+        )?;
         if self.card {
             let page = card::card_page(done)?;
             write_atomically(&self.path.join("card.html"), page.as_bytes())?;

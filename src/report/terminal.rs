@@ -3,7 +3,7 @@
 use super::goodput::{in_words, megabits};
 use super::tables::round_trips;
 use super::view::aa_lines;
-use crate::record::{CellPart, Merged, Record};
+use crate::record::{CellPart, MapPart, MapRow, Merged, Record};
 use crate::text;
 
 /// What a run came to, for the terminal.
@@ -93,7 +93,28 @@ pub fn summary_lines(record: &Record) -> Vec<String> {
         ));
         lines.push(format!("   {}", verdict.because));
     }
+    for part in &record.break_evens {
+        let sought = &part.break_even;
+        lines.push(format!("{} {}: {}", sought.card, part.word.in_words(), sought.sentence));
+        lines.push(format!("   {}", part.because));
+    }
+    if let Some(part) = &record.map {
+        lines.push(format!("{} map: {}", part.map.card, part.map.sentence));
+        lines.extend(map_lines(part));
+    }
     lines
+}
+
+/// A line a point of the axis: `   8/s: up to 100 ms: sse; up to 500 ms: sse`.
+fn map_lines(part: &MapPart) -> Vec<String> {
+    let line = |row: &MapRow| {
+        let cells = row.cells.iter().zip(&part.map.tolerances_us).map(|(cell, us)| {
+            let who = cell.cheapest.as_deref().unwrap_or("nobody");
+            format!("up to {}: {who}", text::micros(*us))
+        });
+        format!("   {}: {}", part.map.axis.show(row.at.value), cells.collect::<Vec<_>>().join("; "))
+    };
+    part.rows.iter().map(line).collect()
 }
 
 /// `; dns 80.2 ms, connect 80.1 ms, request 80.3 ms`; nothing of warm calls.

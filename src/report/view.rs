@@ -8,6 +8,7 @@ use super::curve::{Along, Curve, ROUNDS, time_line};
 use super::facts::{environment, facts};
 use super::forest::{self, forest};
 use super::goodput::{FlowsView, flows_view};
+use super::sweep::{self, BreakEvenView, MapView};
 use super::tables::{
     CalibrationRow, CapacityView, CostRow, DistanceRow, MemoryRow, calibration, capacity, cost_row,
     distance_row, memory_row,
@@ -19,12 +20,17 @@ use crate::scenario::{Activity, Metric, Scenario};
 use crate::statistics::mean_with_interval;
 use crate::text;
 
+/// Conditions that a page shows whole; of more, the points of axes are folded up.
+const CONDITIONS_OPEN: usize = 2;
+
 /// The page of a scenario.
 #[derive(Template)]
 #[template(path = "report.html")]
 pub(super) struct ScenarioPage<'a> {
     record: &'a Record,
     verdicts: Vec<VerdictView<'a>>,
+    break_evens: Vec<BreakEvenView>,
+    map: Option<MapView>,
     sections: Vec<ConditionView>,
     memory: Vec<MemoryRow>,
     void: Vec<String>,
@@ -74,6 +80,8 @@ struct ConditionView {
     distance: Option<(String, Vec<DistanceRow>)>,
     /// Each call opens a connection of its own.
     cold: bool,
+    /// One of many points of an axis: it is folded up.
+    folded: bool,
     rows: Vec<Row>,
     costs: Vec<CostRow>,
     not_offered: Vec<(String, String)>,
@@ -142,6 +150,8 @@ impl<'a> ScenarioPage<'a> {
         let order = contenders(record);
         ScenarioPage {
             verdicts: verdicts(record),
+            break_evens: record.break_evens.iter().map(|part| sweep::break_even(record, part)).collect(),
+            map: record.map.as_ref().map(|part| sweep::map(record, part)),
             sections: record.conditions().into_iter().map(|name| condition(record, name, &order)).collect(),
             memory: record.memory.iter().map(memory_row).collect(),
             void: void_measurements(record),
@@ -249,6 +259,8 @@ fn condition(record: &Record, name: &str, order: &[&str]) -> ConditionView {
                 format!("'{}', {} there and back", distance.link, text::micros(distance.round_trip_us));
             (link, cells.iter().filter_map(|(_, cell)| distance_row(cell)).collect())
         }),
+        folded: cells.iter().any(|(_, cell)| !cell.axes.is_empty())
+            && record.conditions().len() > CONDITIONS_OPEN,
         cold: measured.iter().any(|(_, _, merged)| !merged.phases.is_empty()),
         rows: measured
             .iter()
@@ -400,7 +412,12 @@ fn condition_in_words(cell: &CellPart, operation: &str) -> String {
     if cell.cold {
         return format!("{} callers, each call on a connection of its own, {load}", cell.connections);
     }
-    format!("{} {connections} × {} in flight, {load}", cell.connections, cell.in_flight)
+    let handler = match (cell.handler_wait_us, cell.handler_cpu_us) {
+        (0.0, 0.0) => String::new(),
+        (wait, 0.0) => format!(", the handler waits {}", text::micros(wait)),
+        (wait, cpu) => format!(", the handler waits {} and burns {}", text::micros(wait), text::micros(cpu)),
+    };
+    format!("{} {connections} × {} in flight, {load}{handler}", cell.connections, cell.in_flight)
 }
 
 fn failures(cell: &CellPart, merged: &Merged) -> Vec<String> {

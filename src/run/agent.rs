@@ -10,8 +10,8 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 use clients::cold::Cold;
 use clients::conformance;
-use clients::load::{Calls, Engine, Flows, Job, Outcome, Pushes, Round, Sessions, Shape};
 use clients::in_steps::InSteps;
+use clients::load::{Calls, Engine, Flows, Job, Outcome, Pushes, Round, Sessions, Shape};
 use clients::market::Checked;
 use clients::protocols::Visit;
 use clients::{Connection as _, Connector, Endpoint, MarketConnection, Tls};
@@ -23,6 +23,7 @@ use servers::protocols::{Carrier, Settings};
 use servers::tls::Identity;
 use servers::{Market, Shutdown};
 
+use super::foreign;
 use super::message::{
     Emit, FromClient, FromServer, Open, Progress, ReceiveFlows, SendFlows, Serve, ToClient, ToServer,
 };
@@ -75,6 +76,7 @@ fn serve() -> anyhow::Result<()> {
     let first = read_message(&mut stdin().lock())?;
     match first {
         ToServer::Serve(serve) => serve_market(*serve),
+        ToServer::Supervise(order) => foreign::supervise(&order),
         ToServer::Send(send) => send_flows(&send),
         _ => bail!("the first message must say what to serve"),
     }
@@ -126,7 +128,7 @@ fn serve_market(serve: Serve) -> anyhow::Result<()> {
             _ => None,
         };
         let ready =
-            FromServer::Ready { address: running.address, root, name_server, origin: market.origin() };
+            FromServer::Ready { address: running.address, root, name_server, origin: market.origin(), program: None };
         write_message(&mut stdout(), &ready)?;
         let mut orders = orders(shutdown);
         loop {
@@ -134,7 +136,7 @@ fn serve_market(serve: Serve) -> anyhow::Result<()> {
                 ended = &mut running.task => return Ok(ended?),
                 Some(order) = orders.recv() => {
                     let reply = match order {
-                        ToServer::Serve(_) | ToServer::Send(_) => bail!("told to serve twice"),
+                        ToServer::Serve(_) | ToServer::Supervise(_) | ToServer::Send(_) => bail!("told to serve twice"),
                         ToServer::Flow(_) => bail!("a server of the market was told to send flows"),
                         ToServer::Emit(emit) => {
                             FromServer::Emitting { first_sequence: plan_ticks(&market, &emit)? }
@@ -222,20 +224,21 @@ impl<I: BufRead> Visit for Client<'_, I> {
         let data = DataSet::new(open.market_seed);
         let runtime = clients::local_runtime()?;
         let protocol = open.carriage.protocol();
-        let conformance = if open.conformance {
-            runtime.block_on(conformance::check(&connector, protocol, &data))
-        } else {
-            Vec::new()
+        let capability = match open.workload.activity {
+            Activity::Market(capability) => capability,
+            Activity::Flow(_) => bail!("a client of the market was told of flows"),
+        };
+        let conformance = match (open.conformance, open.is_ours) {
+            (false, _) => Vec::new(),
+            (true, true) => runtime.block_on(conformance::check(&connector, protocol, &data)),
+            (true, false) => runtime.block_on(conformance::check_replies(&connector, capability, &data)),
         };
         let operations = workload::operations(&open.workload, &open.screen, &data);
         let checked = Checked(connector.clone());
         let in_steps = open.screen.in_steps;
         let (market_seed, orders) = (open.market_seed, operations.clone());
-        let Activity::Market(operation) = open.workload.activity else {
-            bail!("a client of the market was told of flows")
-        };
         let cores = &open.cores;
-        let start: Starter<'_> = match operation {
+        let start: Starter<'_> = match capability {
             Capability::Subscribe => starter(cores, Pushes { connector, market_seed }),
             Capability::Session => starter(cores, Sessions { connector, orders, market_seed }),
             _ => {

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use servers::flow::{FlowTimes, Sent};
 use servers::{Handler, Limits, MarketConfig};
 
-use crate::scenario::{FlowSettings, Screen, Workload};
+use crate::scenario::{FlowSettings, ForeignServer, Screen, Workload};
 
 /// To a server.
 #[derive(Debug, Serialize, Deserialize)]
@@ -22,6 +22,8 @@ use crate::scenario::{FlowSettings, Screen, Workload};
 pub(super) enum ToServer {
     /// Serve, on any port.
     Serve(Box<Serve>),
+    /// Have a server up that is not wirebench's, instead.
+    Supervise(Supervise),
     /// Be the sender of flows, instead.
     Send(SendFlows),
     /// Send a round of them.
@@ -34,6 +36,16 @@ pub(super) enum ToServer {
     Arrivals,
     /// Say how many allocations there were so far.
     Allocations,
+}
+
+/// A server that is not wirebench's.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Supervise {
+    /// Where it runs.
+    pub(super) core: usize,
+    pub(super) address: IpAddr,
+    pub(super) server: ForeignServer,
+    pub(super) market_seed: u64,
 }
 
 /// The ticks of a round.
@@ -87,6 +99,8 @@ pub(super) enum FromServer {
         root: Option<Vec<u8>>,
         name_server: Option<SocketAddr>,
         origin: Option<clock::Mono>,
+        /// Of a program that serves in its stead: its process.
+        program: Option<u32>,
     },
     /// It is ready to send flows.
     ReadyToSend,
@@ -148,6 +162,8 @@ pub(super) struct Open {
     pub(super) workload: Workload,
     /// How a portfolio is asked for.
     pub(super) screen: Screen,
+    /// Whether it is a server of wirebench's, which passes every case; of another, replies to what it is asked for are compared.
+    pub(super) is_ours: bool,
     /// Whether the conformance cases come first.
     pub(super) conformance: bool,
 }

@@ -3,6 +3,7 @@
 
 pub mod agent;
 pub(crate) mod disturbance;
+mod foreign;
 mod held;
 mod message;
 mod network;
@@ -228,12 +229,8 @@ impl Run<'_> {
     ) -> anyhow::Result<()> {
         let (plan, scenario) = (self.plan, self.scenario);
         let Some(wanted) = scenario.capacity.as_ref().filter(|_| plan.capacity) else { return Ok(()) };
-        let cells = plan.cells.iter().enumerate().filter(|(_, cell)| cell.not_offered.is_none());
-        for (index, cell) in cells {
+        for (index, cell) in plan.searched() {
             let Model::Open { arrivals, rate_per_s } = cell.condition.model else { continue };
-            if !cell.condition.changes.is_empty() {
-                continue;
-            }
             let Some(pair) = pairs.iter_mut().find(|pair| pair.name == cell.contender.name) else { continue };
             pair.handle(cell.condition.handler)?;
             self.lay_link(&cell.condition);

@@ -15,7 +15,8 @@ use servers::flow::{FlowTimes, Sent};
 use servers::{Handler, Limits, MarketConfig};
 
 use super::message::{
-    Emit, FromClient, FromServer, Open, Progress, ReceiveFlows, SendFlows, Serve, ToClient, ToServer,
+    Emit, FromClient, FromServer, Open, Progress, ReceiveFlows, SendFlows, Serve, Supervise, ToClient,
+    ToServer,
 };
 use super::network::Network;
 use crate::allocations;
@@ -50,6 +51,8 @@ pub(crate) struct Pair {
     has_flows: bool,
     /// When the first freeze of the server's behaviour began, if it was given one.
     pub(crate) origin: Option<Mono>,
+    /// Of a server that is not wirebench's: the program, which is what is metered.
+    program: Option<u32>,
     /// What the market's handlers do.
     handler: Handler,
 }
@@ -155,6 +158,7 @@ impl Place<'_> {
             name: name.to_owned(),
             client,
             server,
+            program: None,
             shape: None,
             has_flows: true,
             origin: None,
@@ -170,25 +174,36 @@ impl Place<'_> {
     ) -> anyhow::Result<(Pair, Vec<CaseResult>)> {
         let Place { layout, network, .. } = self;
         let congestion = access.congestion.unwrap_or(self.congestion);
+        // What somebody else started is on no host of ours.
+        let host = if access.is_target() { None } else { network.server_host() };
         let mut server: Child<ToServer, FromServer> =
-            Child::start(&format!("the server of {name}"), &["agent", "server"], network.server_host())?;
-        server.send(&ToServer::Serve(Box::new(Serve {
-            core: layout.server,
-            address: network.server_address(),
-            protocol: access.carriage.protocol(),
-            transport: access.transport(),
-            congestion,
-            named: access.dns,
-            market: setup.market.clone(),
-            limits: Limits {
-                idle_time_max: IDLE_TIME_MAX,
-                header_time_max: IDLE_TIME_MAX,
-                ..Limits::default()
-            },
-        })))?;
-        let (address, root, name_server, origin) = match server.receive(OPEN_TIME_MAX)? {
-            FromServer::Ready { address, root, name_server, origin } => (address, root, name_server, origin),
-            other => bail!("the server of {name}: {}", unexpected_of_server(other)),
+            Child::start(&format!("the server of {name}"), &["agent", "server"], host)?;
+        let order = match &access.server {
+            Some(foreign) => ToServer::Supervise(Supervise {
+                core: layout.server,
+                address: network.server_address(),
+                server: foreign.clone(),
+                market_seed: setup.market.seed,
+            }),
+            None => ToServer::Serve(Box::new(Serve {
+                core: layout.server,
+                address: network.server_address(),
+                protocol: access.carriage.protocol(),
+                transport: access.transport(),
+                congestion,
+                named: access.dns,
+                market: setup.market.clone(),
+                limits: Limits {
+                    idle_time_max: IDLE_TIME_MAX,
+                    header_time_max: IDLE_TIME_MAX,
+                    ..Limits::default()
+                },
+            })),
+        };
+        server.send(&order)?;
+        let FromServer::Ready { address, root, name_server, origin, program } = ready(name, &mut server)?
+        else {
+            bail!("the server of {name} said something else than that it is ready");
         };
         let mut client: Child<ToClient, FromClient> =
             Child::start(&format!("the client of {name}"), &["agent", "client"], network.client_host())?;
@@ -201,6 +216,7 @@ impl Place<'_> {
             congestion,
             market_seed: setup.market.seed,
             workload: setup.workload.clone(),
+            is_ours: access.server.is_none(),
             screen: access.screen.clone(),
             conformance: setup.conformance,
         }))?;
@@ -208,7 +224,8 @@ impl Place<'_> {
             FromClient::Opened { conformance } => {
                 let name = name.to_owned();
                 let handler = setup.market.handler;
-                let pair = Pair { name, client, server, shape: None, has_flows: false, origin, handler };
+                let pair =
+                    Pair { name, client, server, program, shape: None, has_flows: false, origin, handler };
                 Ok((pair, conformance))
             }
             other => bail!("the client of {name}: {}", unexpected(other)),
@@ -293,7 +310,7 @@ impl Place<'_> {
         pair.server.ensure_running()?;
         pair.client.ensure_running()?;
         let client_core = *self.layout.client.first().context("no core for the client")?;
-        let (server, client, interface) = (pair.server.pid(), pair.client.pid(), self.network.interface());
+        let (server, client, interface) = (pair.served_by(), pair.client.pid(), self.network.interface());
         Ok(Readings {
             at: Clock::System.now(),
             shared_core: self.layout.shared,
@@ -312,7 +329,12 @@ impl Place<'_> {
 impl Pair {
     /// Of the client and the server.
     pub(super) fn pids(&self) -> (u32, u32) {
-        (self.client.pid(), self.server.pid())
+        (self.client.pid(), self.served_by())
+    }
+
+    /// The process whose use is the server's.
+    fn served_by(&self) -> u32 {
+        self.program.unwrap_or_else(|| self.server.pid())
     }
 
     /// Has the client open these connections, unless they are open; says whether it did.
@@ -447,6 +469,14 @@ impl Readings {
             foreign_share: (core.busy - known).max(0.0),
             allocations: None,
         }
+    }
+}
+
+/// Waits until a server is.
+fn ready(name: &str, server: &mut Child<ToServer, FromServer>) -> anyhow::Result<FromServer> {
+    match server.receive(OPEN_TIME_MAX)? {
+        ready @ FromServer::Ready { .. } => Ok(ready),
+        other => bail!("the server of {name}: {}", unexpected_of_server(other)),
     }
 }
 

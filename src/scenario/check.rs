@@ -53,6 +53,7 @@ impl Check<'_> {
         let workload = self.workload(&wire.workload)?;
         let conditions = self.conditions(&wire, &workload)?;
         let mut contenders = self.contenders(&wire.contender, &wire.defaults, &workload)?;
+        self.targets_are_near(&wire)?;
         let baseline = self.baseline(&wire, &contenders)?;
         let twin = Contender { name: Scenario::again(&baseline.name), ..baseline.clone() };
         let place = contenders.iter().position(|contender| *contender == baseline).map_or(0, |nth| nth + 1);
@@ -90,6 +91,19 @@ impl Check<'_> {
             conditions,
             contenders,
         })
+    }
+
+    /// What somebody else started is on this machine, and on no host of wirebench's.
+    fn targets_are_near(&self, wire: &WireScenario) -> Result<(), ScenarioError> {
+        for target in wire.contender.get_ref().iter().filter_map(|contender| contender.target.as_ref()) {
+            let near = wire.link == Link::Loopback;
+            self.require(
+                target,
+                near,
+                "a target is reached over loopback: put link = \"loopback\" at the head of the file",
+            )?;
+        }
+        Ok(())
     }
 
     fn capacity(&self, wire: &WireCapacity, workload: &Workload) -> Result<CapacitySearch, ScenarioError> {
@@ -157,7 +171,11 @@ impl Check<'_> {
                 "only `session` has ticks_per_s; the rate of `subscribe` is rate_per_s",
             )?;
         }
-        self.require(&wire.operation, has_ticks || !wants_ticks, "`session` needs ticks_per_s, or a rate_per_s to emit as many")?;
+        self.require(
+            &wire.operation,
+            has_ticks || !wants_ticks,
+            "`session` needs ticks_per_s, or a rate_per_s to emit as many",
+        )?;
         let time_out = wire.time_out.get_ref().0;
         self.require(&wire.time_out, !time_out.is_zero(), "a time-out of nothing fails every call")?;
         let arrivals = wire.arrivals.into();
@@ -364,6 +382,7 @@ mod tests {
     use super::*;
 
     const GOOD: &str = include_str!("../../scenarios/rest-vs-grpc.toml");
+    const SWEEP: &str = include_str!("../../scenarios/grpc-break-even.toml");
     const FLOWS: &str = include_str!("../../scenarios/tcp-congestion.toml");
     const OVER_A_LINK: &str = include_str!("../../scenarios/tcp-delivers.toml");
 
@@ -415,6 +434,97 @@ mod tests {
         ] {
             assert_refused(OVER_A_LINK, right, wrong, said, "");
         }
+    }
+
+    #[test]
+    fn axes_multiply_into_conditions_and_profiles_name_them_together_or_one_by_one() {
+        let axes = "axes = { rate_per_s = [500, 2000], handler_wait = [\"0ms\", \"10ms\"] }";
+        let text = SWEEP.replace("axes = { rate_per_s = [500, 2000, 8000] }", axes);
+        let text = text.replace("rate_per_s=8000", "rate_per_s=2000 handler_wait=10ms");
+        let text = without_break_evens(&text).replace(
+            "[full]\nconditions = [\"rates\"]",
+            "[full]\nconditions = [\"rates rate_per_s=500 handler_wait=0s\"]",
+        );
+        let scenario = parse("x.toml", &text).unwrap();
+        let names: Vec<&str> = scenario.conditions.iter().map(|condition| condition.name.as_str()).collect();
+        let of = |rate: u32, wait: &str| format!("rates rate_per_s={rate} handler_wait={wait}");
+        assert_eq!(names, [of(500, "0s"), of(500, "10ms"), of(2000, "0s"), of(2000, "10ms")]);
+        let last = &scenario.conditions[3];
+        assert_eq!(last.handler.wait, std::time::Duration::from_millis(10));
+        assert_eq!(last.on("rates", crate::scenario::Axis::RatePerS).unwrap().value, 2000.0);
+        assert_eq!(scenario.profiles.quick.conditions.len(), 4);
+        assert_eq!(scenario.profiles.full.conditions, [of(500, "0s")]);
+    }
+
+    fn without_break_evens(text: &str) -> String {
+        let (from, to) = (text.find("[[break_even]]").unwrap(), text.find("[quick]").unwrap());
+        format!("{}{}", &text[..from], &text[to..])
+    }
+
+    #[test]
+    fn what_all_contenders_have_is_had_by_those_whose_protocol_has_it() {
+        let scenario =
+            parse("x.toml", &SWEEP.replace("encoding = \"json\"", "encoding = \"protobuf\"\ntls = \"1.3\""))
+                .unwrap();
+        let words = |name: &str| scenario.contender(name).unwrap().in_words();
+        assert_eq!(words("rest-h1-json"), "REST, HTTP/1.1, protobuf, TLS 1.3");
+        // HTTP/2 is its own.
+        assert_eq!(words("rest-h2-json"), "REST, HTTP/2, protobuf, TLS 1.3");
+        assert_eq!(words("grpc"), "gRPC, HTTP/2, protobuf, TLS 1.3");
+    }
+
+    #[test]
+    fn what_is_sought_along_an_axis_needs_one() {
+        for (right, wrong, said) in [
+            ("rate_per_s = [500, 2000, 8000]", "rate_per_s = []", "an axis needs values"),
+            (
+                "rate_per_s = [500, 2000, 8000]",
+                "rate_per_s = [500, 2000, 8000], in_flight = [0]",
+                "1 to 10 000",
+            ),
+            ("crosses = 1.0", "crosses = 1.0\nsaves_cores = 2", "one of `crosses`"),
+            ("crosses = 1.0", "crosses = 0", "above 0"),
+            ("saves_cores = 1.0", "saves_cores = -1", "above 0"),
+        ] {
+            let (message, _) = error_of(&SWEEP.replacen(right, wrong, 1));
+            assert!(message.contains(said), "{wrong}: {message}");
+        }
+        let two =
+            SWEEP.replace("rate_per_s = [500, 2000, 8000] }", "rate_per_s = [8000], in_flight = [8, 16] }");
+        let two = two.replace("\"rates rate_per_s=8000\"", "\"rates rate_per_s=8000 in_flight=8\"");
+        assert!(error_of(&two).0.contains("a condition with one axis"), "{:?}", error_of(&two));
+        let none = SWEEP.replacen("condition = \"rates\"\ncontender", "condition = \"ratse\"\ncontender", 1);
+        assert!(error_of(&none).1.contains("rates"), "{:?}", error_of(&none));
+    }
+
+    #[test]
+    fn only_what_is_pushed_is_polled_for_and_only_a_portfolio_asked_for_in_parts() {
+        let (push, screen) = (
+            include_str!("../../scenarios/push-ladder.toml"),
+            include_str!("../../scenarios/overfetching.toml"),
+        );
+        assert_refused(push, "poll_every = \"1s\"", "poll_every = \"0s\"", "such as \"100ms\"", "");
+        assert_refused(
+            push,
+            "protocol = \"sse\"",
+            "protocol = \"sse\"\npoll_every = \"1s\"",
+            "no choice",
+            "",
+        );
+        assert_refused(
+            GOOD,
+            "protocol = \"grpc\"",
+            "protocol = \"grpc\"\nfields = [\"account\"]",
+            "only a `portfolio`",
+            "",
+        );
+        assert_refused(
+            screen,
+            "in_steps = true",
+            "fields = [\"positions.price\"]",
+            "there is no field 'price'",
+            "",
+        );
     }
 
     #[test]

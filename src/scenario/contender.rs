@@ -1,5 +1,7 @@
 //! Contenders: ways to reach the market, or flows that share a link; and each of them in words.
 
+use std::net::SocketAddr;
+
 use clients::protocols::Carriage;
 use clients::protocols::quic::Streams;
 use clients::{HttpVersion, TlsOptions, TlsVersion};
@@ -72,12 +74,39 @@ pub struct Access {
     pub connection_per_call: bool,
     /// The server's name is looked up for each connection, and never remembered.
     pub dns: bool,
+    /// Who serves, where it is not wirebench.
+    pub server: Option<ForeignServer>,
     /// What is asked for.
     pub screen: Screen,
     /// Round trips that a cold call takes by arithmetic, where it is predicted.
     pub cold_round_trips: Option<u32>,
     /// Who decides how much is on its way, at both ends; cubic unless stated.
     pub congestion: Option<Congestion>,
+}
+
+/// A server that is not wirebench's.
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ForeignServer {
+    /// A program that is started where the market's server would be.
+    Program {
+        /// What starts it; `{folder}`, `{address}` and `{port}` in it are filled in.
+        command: String,
+        /// What stands in its file `config`, filled in likewise.
+        config: Option<String>,
+    },
+    /// One that somebody else started.
+    Target(SocketAddr),
+}
+
+impl ForeignServer {
+    /// The program that has to be installed, where one has.
+    pub fn program(&self) -> Option<&str> {
+        match self {
+            ForeignServer::Program { command, .. } => command.split_whitespace().next(),
+            ForeignServer::Target(_) => None,
+        }
+    }
 }
 
 /// How a portfolio is asked for.
@@ -90,6 +119,11 @@ pub struct Screen {
 }
 
 impl Access {
+    /// Whether somebody else started the server.
+    pub fn is_target(&self) -> bool {
+        matches!(self.server, Some(ForeignServer::Target(_)))
+    }
+
     /// What carries it.
     pub fn transport(&self) -> Transport {
         // A scenario with another does not pass its check.
@@ -142,6 +176,11 @@ impl Access {
         }
         if self.dns {
             words += ", its name looked up";
+        }
+        match &self.server {
+            None => {}
+            Some(ForeignServer::Target(address)) => words += &format!(", served at {address}"),
+            Some(server) => words += &format!(", served by {}", server.program().unwrap_or_default()),
         }
         if !self.screen.fields.is_empty() {
             words += &format!(", {} fields", self.screen.fields.len());

@@ -8,7 +8,7 @@ use super::{BUILT_IN, ScenarioError};
 const DEPTH_MAX: usize = 4;
 
 /// What a scenario says only for itself.
-const ITS_OWN: [&str; 6] = ["card", "bench", "claim", "break_even", "map", "baseline"];
+const ITS_OWN: [&str; 7] = ["card", "bench", "claim", "break_even", "map", "baseline", "capacity"];
 
 /// The text with what it extends; itself where it extends nothing. A file that is extended is looked for beside this one.
 pub(super) fn extended(file: &str, text: &str) -> Result<Option<String>, ScenarioError> {
@@ -25,7 +25,11 @@ pub(super) fn extended(file: &str, text: &str) -> Result<Option<String>, Scenari
         from = base_file;
     }
     if whole.contains_key("extend") {
-        return Err(at_extend(file, text, "what it extends extends too much: at most four, one behind the other"));
+        return Err(at_extend(
+            file,
+            text,
+            "what it extends extends too much: at most four, one behind the other",
+        ));
     }
     toml::to_string(&whole).map(Some).map_err(|error| at_extend(file, text, &error.to_string()))
 }
@@ -45,7 +49,11 @@ fn find(file: &str, text: &str, from: &str, base: &Value) -> Result<(String, Str
     let path = std::path::Path::new(from).with_file_name(base);
     let read = std::fs::read_to_string(&path);
     let read = read.map_err(|error| {
-        at_extend(file, text, &format!("no built-in scenario is called that, and {}: {error}", path.display()))
+        at_extend(
+            file,
+            text,
+            &format!("no built-in scenario is called that, and {}: {error}", path.display()),
+        )
     })?;
     Ok((path.display().to_string(), read))
 }
@@ -67,7 +75,9 @@ fn over(mut base: Table, upper: Table) -> Table {
                 base.extend(upper);
                 Value::Table(base)
             }
-            (Some(Value::Array(base)), Value::Array(upper)) if has_names(&base) => Value::Array(by_name(base, upper)),
+            (Some(Value::Array(base)), Value::Array(upper)) if has_names(&base) => {
+                Value::Array(by_name(base, upper))
+            }
             (_, value) => value,
         };
         base.insert(key, merged);
@@ -132,7 +142,9 @@ contenders = ["grpc", "rest-h1-tls"]
 
     #[test]
     fn what_cannot_be_extended_is_said_at_its_line() {
-        for (wrong, says) in [("rest-vs-grcp", "no built-in scenario is called that"), ("mine.toml", "No such file")] {
+        for (wrong, says) in
+            [("rest-vs-grcp", "no built-in scenario is called that"), ("mine.toml", "No such file")]
+        {
             let text = EXTENDING.replace("rest-vs-grpc", wrong);
             let error = Scenario::parse("/nowhere/mine.toml", &text, &[]).unwrap_err().to_string();
             assert!(error.starts_with("/nowhere/mine.toml:3: ") && error.contains(says), "{error}");

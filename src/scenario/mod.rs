@@ -19,7 +19,7 @@ use proto::Capability;
 use servers::Handler;
 
 pub use axis::{Axis, Coordinate};
-pub use contender::{Access, Contender, Screen, Traffic};
+pub use contender::{Access, Contender, ForeignServer, Screen, Traffic};
 pub use diagnose::ScenarioError;
 pub use link::{Link, WanLink};
 pub use sweep::{BreakEven, Map, Sought};
@@ -304,8 +304,10 @@ pub struct Profile {
 }
 
 /// The scenarios that are built in, by name.
-const BUILT_IN: [(&str, &str); 19] = [
+const BUILT_IN: [(&str, &str); 21] = [
     ("rest-vs-grpc", include_str!("../../scenarios/rest-vs-grpc.toml")),
+    ("rest-vs-grpc-portfolio", include_str!("../../scenarios/rest-vs-grpc-portfolio.toml")),
+    ("rest-vs-grpc-history", include_str!("../../scenarios/rest-vs-grpc-history.toml")),
     ("push", include_str!("../../scenarios/push.toml")),
     ("session", include_str!("../../scenarios/session.toml")),
     ("https-tax", include_str!("../../scenarios/https-tax.toml")),

@@ -285,6 +285,14 @@ pub(super) struct WireContender {
     #[serde(default)]
     #[schemars(with = "Option<StreamsName>")]
     pub(super) streams: Option<Spanned<Streams>>,
+    /// Who serves instead of wirebench: a program that it starts.
+    #[serde(default)]
+    #[schemars(with = "Option<WireServer>")]
+    pub(super) server: Option<Spanned<WireServer>>,
+    /// Or a server that somebody else started, such as `http://127.0.0.1:9000`; over loopback. Its processor time is not counted.
+    #[serde(default)]
+    #[schemars(with = "Option<String>")]
+    pub(super) target: Option<Spanned<String>>,
     /// The fields of a portfolio that are asked for, such as `["positions.symbol", "positions.quote.last_cents"]`; all by default. Of
     /// `portfolio`.
     #[serde(default)]
@@ -319,6 +327,18 @@ pub(super) struct WireContender {
     /// Round trips that a cold call takes by arithmetic, to stand beside what is measured.
     #[serde(default)]
     pub(super) cold_round_trips: Option<u32>,
+}
+
+/// A program that serves instead of wirebench. It answers what the workload asks as the market would: `{folder}/v1/quotes/SYMBOL` holds the
+/// reply to each quote as JSON.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct WireServer {
+    /// What starts it in the foreground, as one process: `{folder}` is a folder of its own, `{address}` and `{port}` are where it is to listen.
+    pub(super) command: String,
+    /// What is written to `{folder}/config`, with the same filled in.
+    #[serde(default)]
+    pub(super) config: Option<String>,
 }
 
 /// The names that stand in files, for the schema.

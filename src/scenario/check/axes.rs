@@ -61,9 +61,9 @@ impl Check<'_> {
                 let family = std::mem::take(&mut point.name);
                 let coordinates: Vec<Coordinate> =
                     chosen.into_iter().map(|setting| setting.coordinate).collect();
-                point.name = coordinates.iter().fold(family.clone(), |name, at| {
-                    format!("{name} {}={}", at.axis.name(), at.label)
-                });
+                point.name = coordinates
+                    .iter()
+                    .fold(family.clone(), |name, at| format!("{name} {}={}", at.axis.name(), at.label));
                 point.family = Some((family, coordinates));
                 Ok(point)
             })

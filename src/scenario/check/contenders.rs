@@ -1,5 +1,7 @@
 //! Contenders: the options that each protocol has, and no others.
 
+use std::net::SocketAddr;
+
 use clients::protocols::Carriage;
 use clients::protocols::quic::Streams;
 use clients::{HttpVersion, TlsOptions, TlsVersion};
@@ -9,8 +11,8 @@ use proto::mask::{Mask, MaskError};
 use proto::{Capability, Protocol, Transport};
 use toml::Spanned;
 
-use super::super::wire::{WireContender, WireDefaults};
-use super::super::{Access, Activity, Contender, Screen, ScenarioError, Traffic, Workload};
+use super::super::wire::{WireContender, WireDefaults, WireServer};
+use super::super::{Access, Activity, Contender, ForeignServer, ScenarioError, Screen, Traffic, Workload};
 use super::Check;
 
 /// The protocols that have a choice of HTTP versions, and of encodings.
@@ -85,6 +87,7 @@ impl Check<'_> {
             };
             Mask::for_portfolio(&FieldMask { paths: fields.clone() }).map_err(at)?;
         }
+        let server = self.server(wire, workload)?;
         let in_steps = wire.in_steps.as_ref().is_some_and(|in_steps| *in_steps.get_ref());
         let wire = &wire.with(*protocol.get_ref(), defaults);
         let carriage = self.carriage(wire, *protocol.get_ref())?;
@@ -97,13 +100,57 @@ impl Check<'_> {
             tls: self.tls(wire, carriage)?,
             connection_per_call: wire.connection_per_call,
             dns: wire.dns,
+            server,
             screen: Screen { fields, in_steps },
             cold_round_trips: wire.cold_round_trips,
             congestion: wire.congestion.as_ref().map(|congestion| *congestion.get_ref()),
         })
     }
 
-    fn only_portfolios<T>(&self, given: Option<&Spanned<T>>, workload: &Workload) -> Result<(), ScenarioError> {
+    /// Who serves instead of wirebench, if somebody does.
+    fn server(
+        &self,
+        wire: &WireContender,
+        workload: &Workload,
+    ) -> Result<Option<ForeignServer>, ScenarioError> {
+        if let Some(server) = &wire.server {
+            self.require(
+                server,
+                wire.target.is_none(),
+                "a contender has a `server` or a `target`, not both",
+            )?;
+            self.only_plain_calls(server, wire, workload)?;
+            let WireServer { command, config } = server.get_ref().clone();
+            self.require(server, !command.trim().is_empty(), "a command needs a program")?;
+            return Ok(Some(ForeignServer::Program { command, config }));
+        }
+        let Some(target) = &wire.target else { return Ok(None) };
+        self.only_plain_calls(target, wire, workload)?;
+        let address = target.get_ref().split_once("://").map_or(target.get_ref().as_str(), |(_, rest)| rest);
+        match address.trim_end_matches('/').parse::<SocketAddr>() {
+            Ok(address) if address.ip().is_loopback() => Ok(Some(ForeignServer::Target(address))),
+            _ => {
+                let message = "a target is an address of this machine, such as \"http://127.0.0.1:9000\"";
+                Err(ScenarioError::at(self.file, self.text, target.span(), message, None))
+            }
+        }
+    }
+
+    fn only_plain_calls<T>(
+        &self,
+        at: &Spanned<T>,
+        wire: &WireContender,
+        workload: &Workload,
+    ) -> Result<(), ScenarioError> {
+        self.require(at, workload.activity.is_calls(), "only calls are served by others")?;
+        self.require(at, wire.tls.is_none(), "what others serve is asked for in plain text")
+    }
+
+    fn only_portfolios<T>(
+        &self,
+        given: Option<&Spanned<T>>,
+        workload: &Workload,
+    ) -> Result<(), ScenarioError> {
         let Some(given) = given else { return Ok(()) };
         let right = workload.activity == Activity::Market(Capability::Portfolio);
         self.require(given, right, "only a `portfolio` is asked for in parts")

@@ -28,7 +28,11 @@ impl Check<'_> {
             (None, Some(cores), None | Some(Metric::CpuPerCall)) => {
                 let right = cores.get_ref().is_finite() && *cores.get_ref() > 0.0;
                 self.require(cores, right, "cores: above 0")?;
-                self.require(cores, axis == Axis::RatePerS, "cores are saved at a rate: the axis is rate_per_s")?;
+                self.require(
+                    cores,
+                    axis == Axis::RatePerS,
+                    "cores are saved at a rate: the axis is rate_per_s",
+                )?;
                 Sought::CoresSaved(*cores.get_ref())
             }
             _ => {
