@@ -45,6 +45,16 @@ impl ResultsFolder {
         Ok(ResultsFolder { path, latest, card })
     }
 
+    /// The folder that holds a record's own folder.
+    ///
+    /// # Errors
+    /// Where there is none above it.
+    pub fn of_record(record: &Path, card: bool) -> anyhow::Result<ResultsFolder> {
+        let path = record.canonicalize().with_context(|| format!("looking for {}", record.display()))?;
+        let path = path.ancestors().nth(2).context("a record lies in a folder of its scenario")?;
+        Ok(ResultsFolder { path: path.to_owned(), latest: None, card })
+    }
+
     /// Where it is.
     pub fn path(&self) -> &Path {
         &self.path

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use crate::cli::Ending;
 use crate::export::{Format, export};
-use crate::report;
+use crate::report::{self, Done, ResultsFolder};
 
 /// What `report` takes.
 #[derive(Debug, clap::Args)]
@@ -15,6 +15,9 @@ pub struct Options {
     /// Print every measurement in this format to stdout, instead of drawing.
     #[arg(long, value_name = "FORMAT")]
     export: Option<Format>,
+    /// Draw the card's page from these records too, in the folder that holds theirs.
+    #[arg(long, conflicts_with = "export")]
+    card: bool,
 }
 
 /// Draws `report.html` beside each record, or exports it.
@@ -23,6 +26,7 @@ pub struct Options {
 /// Where a record cannot be read or a page not written.
 #[allow(clippy::print_stdout, reason = "an export is data")]
 pub fn report(options: &Options) -> anyhow::Result<Ending> {
+    let mut done = Done::default();
     for path in &options.records {
         let record = crate::record::read(path)?;
         if let Some(format) = options.export {
@@ -32,6 +36,11 @@ pub fn report(options: &Options) -> anyhow::Result<Ending> {
         let page = path.with_file_name("report.html");
         crate::record::write_atomically(&page, report::scenario_page(&record)?.as_bytes())?;
         eprintln!("report: {}", page.display());
+        done.records.push(record);
+    }
+    if options.card {
+        let folder = ResultsFolder::of_record(&options.records[0], true)?;
+        eprintln!("card: {}", folder.finish(&done)?.display());
     }
     Ok(Ending::Fine)
 }
