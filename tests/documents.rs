@@ -73,6 +73,29 @@ fn every_scenario_is_whole_and_can_be_planned() {
     assert!(checked >= 1, "no scenario was found");
 }
 
+/// The example that SCENARIOS.md ends with is measured, briefly, as its reader would.
+#[test]
+fn the_example_that_teaches_scenarios_runs() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let text = std::fs::read_to_string(root.join("docs/SCENARIOS.md")).unwrap();
+    assert!(text.trim_end().ends_with("```"), "it does not end with an example");
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("my-question.toml"), blocks(&text, "toml").last().unwrap()).unwrap();
+    let ran = std::process::Command::new(env!("CARGO_BIN_EXE_wirebench"))
+        .current_dir(folder.path())
+        .args("run my-question.toml --quick --rounds=2 --allow-debug --accept-noise --out=results".split(' '))
+        .arg("--set=quick.duration=\"300ms\"")
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&ran.stderr);
+    assert!(ran.status.success(), "{said}");
+    let record = wirebench::record::read(&folder.path().join("results/json-or-protobuf/record.json")).unwrap();
+    assert!(record.cells.iter().all(|cell| cell.merged.as_ref().unwrap().counts.failures() == 0), "{said}");
+    assert_eq!((record.verdicts.len(), record.break_evens[0].points.len()), (1, 2));
+    // Two rounds decide nothing, and say so.
+    assert!(said.contains("and needs 10"), "{said}");
+}
+
 #[test]
 fn every_link_leads_somewhere() {
     for (path, text) in documents() {

@@ -33,6 +33,8 @@ struct LineView {
     first: Option<Evidence>,
     /// What else was judged: other claims of the line, where it flips.
     others: Vec<Evidence>,
+    /// Where the evidence is: scenarios, each once.
+    scenarios: Vec<String>,
     /// What to do where there is nothing.
     absent: String,
 }
@@ -121,8 +123,14 @@ fn views(done: &Done) -> anyhow::Result<Vec<GroupView>> {
                 ("no scenario yet", "absent", Vec::new(), "No scenario tests it yet.".to_owned())
             }
         };
+        let mut scenarios: Vec<String> = Vec::new();
+        for evidence in &judged {
+            if !scenarios.contains(&evidence.scenario) {
+                scenarios.push(evidence.scenario.clone());
+            }
+        }
         let mut judged = judged.into_iter();
-        LineView { line, word, class, first: judged.next(), others: judged.collect(), absent }
+        LineView { line, word, class, first: judged.next(), others: judged.collect(), scenarios, absent }
     };
     let group_view =
         |Group { name, lines }| GroupView { name, lines: lines.into_iter().map(line_view).collect() };
