@@ -105,10 +105,14 @@ pub struct Plan {
     pub duration: Duration,
     /// When a call or an event counts as failed.
     pub time_out: Duration,
+    /// Connections of each contender that are opened to be held, where a scenario asks for them.
+    pub held: usize,
 }
 
 /// Starting and stopping of one contender's processes with its conformance cases, roughly: for the estimate.
 const OVERHEAD_PER_CONTENDER: Duration = Duration::from_millis(400);
+/// Opening and closing of a connection that is held, roughly: for the estimate.
+const HELD_CONNECTION: Duration = Duration::from_micros(250);
 /// A search for capacity, roughly: for the estimate.
 const SEARCH_PER_CELL: Duration = Duration::from_secs(45);
 /// From one cell to the next, roughly: for the estimate.
@@ -175,6 +179,7 @@ impl Plan {
             warm_up: profile.warm_up,
             duration: profile.duration,
             time_out: scenario.workload.time_out,
+            held: scenario.hold.as_ref().map_or(0, |hold| hold.connections.iter().sum()),
         })
     }
 
@@ -245,6 +250,7 @@ impl Plan {
         measuring
             + waiting
             + searching
+            + HELD_CONNECTION * u32::try_from(self.held * self.contenders().len()).unwrap_or(u32::MAX)
             + OVERHEAD_PER_CONTENDER * u32::try_from(self.contenders().len()).unwrap_or(u32::MAX)
     }
 }

@@ -89,7 +89,8 @@ fn the_example_that_teaches_scenarios_runs() {
         .unwrap();
     let said = String::from_utf8_lossy(&ran.stderr);
     assert!(ran.status.success(), "{said}");
-    let record = wirebench::record::read(&folder.path().join("results/json-or-protobuf/record.json")).unwrap();
+    let record =
+        wirebench::record::read(&folder.path().join("results/json-or-protobuf/record.json")).unwrap();
     assert!(record.cells.iter().all(|cell| cell.merged.as_ref().unwrap().counts.failures() == 0), "{said}");
     assert_eq!((record.verdicts.len(), record.break_evens[0].points.len()), (1, 2));
     // Two rounds decide nothing, and say so.

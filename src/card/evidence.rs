@@ -3,8 +3,8 @@
 use super::Line;
 use super::interval::{Scale, interval};
 use crate::record::{BreakEvenPart, Found, MapPart, Record, Verdict, VerdictWord};
-use crate::report::Done;
-use crate::scenario::{Rule, Test};
+use crate::report::{Done, memory_in_words};
+use crate::scenario::{Hold, Rule, Scenario, Test};
 use crate::text;
 
 /// What is known of a line.
@@ -55,6 +55,8 @@ pub(super) fn state(line: &Line, done: &Done, known: &[String]) -> State {
         );
         let sought = record.break_evens.iter().filter(|part| part.break_even.card == id);
         judged.extend(sought.filter(|part| part.points.len() > 1).map(|part| of_break_even(record, part)));
+        let price = record.hold.iter().filter(|hold| hold.card == id && !record.memory.is_empty());
+        judged.extend(price.map(|hold| of_price(record, hold)));
         judged.extend(record.map.iter().filter(|part| part.map.card == id).map(|part| of_map(record, part)));
     }
     if !judged.is_empty() {
@@ -168,6 +170,27 @@ fn of_break_even(record: &Record, part: &BreakEvenPart) -> Evidence {
         prediction: None,
         chart: String::new(),
         condition: part.break_even.condition.clone(),
+    }
+}
+
+/// What an idle connection takes, contender by contender.
+fn of_price(record: &Record, hold: &Hold) -> Evidence {
+    let twin = Scenario::again(&record.plan.baseline);
+    let parts = record.memory.iter().filter(|part| part.contender != twin);
+    let prices = parts.map(|part| format!("{} {}", part.contender, memory_in_words(part)));
+    Evidence {
+        scenario: record.scenario.name.clone(),
+        sentence: hold.sentence.clone(),
+        word: "a price",
+        class: "found",
+        number: format!(
+            "Both ends and the kernel together, the slope up to {} idle connections with its 95 % interval: {}",
+            text::count(hold.connections.last().copied().unwrap_or(0) as u64),
+            prices.collect::<Vec<_>>().join(", ")
+        ),
+        prediction: None,
+        chart: String::new(),
+        condition: String::new(),
     }
 }
 

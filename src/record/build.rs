@@ -22,7 +22,7 @@ use crate::plan::{Cell, Plan};
 use crate::run::disturbance::client_limited;
 use crate::run::{EndUse, Held, Measurement, Memory, Results, Wire};
 use crate::scenario::{Access, Link, Scenario};
-use crate::statistics::{mean, mean_with_interval, slope};
+use crate::statistics::{mean, mean_with_interval, slope, slope_uncertainty};
 
 /// The p99 of the engine's own lateness above which a record carries a warning, in µs.
 const LAG_P99_US_MAX: f64 = 500.0;
@@ -99,6 +99,7 @@ pub fn record(scenario: &Scenario, plan: &Plan, info: RunInfo, results: &Results
             .map(|measurement| round_part(measurement, plan, loopback))
             .collect(),
         memory: results.held.iter().map(memory_part).collect(),
+        hold: scenario.hold.clone(),
         capacities: results
             .capacities
             .iter()
@@ -443,10 +444,12 @@ fn wire_part(wire: &Wire, loopback: bool) -> WirePart {
 }
 
 fn memory_part(held: &Held) -> MemoryPart {
-    let slope = |of: fn(&Memory) -> u64| {
+    let points = |of: fn(&Memory) -> u64| {
         let points = held.points.iter().map(|(connections, memory)| (*connections as f64, of(memory) as f64));
-        slope(&points.collect::<Vec<_>>())
+        points.collect::<Vec<_>>()
     };
+    let slope = |of| slope(&points(of));
+    let all = |memory: &Memory| memory.client + memory.server + memory.kernel;
     MemoryPart {
         contender: held.contender.clone(),
         client_at_rest_bytes: held.at_rest.client,
@@ -454,6 +457,8 @@ fn memory_part(held: &Held) -> MemoryPart {
         client_bytes_per_connection: slope(|memory| memory.client),
         server_bytes_per_connection: slope(|memory| memory.server),
         kernel_bytes_per_connection: slope(|memory| memory.kernel),
+        bytes_per_connection: slope(all),
+        bytes_per_connection_uncertainty: slope_uncertainty(&points(all)),
         points: held
             .points
             .iter()

@@ -32,7 +32,7 @@ use crate::calibrate::Calibration;
 use crate::capacity::Capacity;
 use crate::plan::Extent;
 use crate::run::LinkUsed;
-use crate::scenario::Coordinate;
+use crate::scenario::{Coordinate, Hold};
 
 /// The version of the schema: another number where a reader of this one would misread.
 pub const SCHEMA: &str = "wirebench.record.v2";
@@ -76,6 +76,9 @@ pub struct Record {
     pub rounds: Vec<RoundPart>,
     /// What connections take in memory, contender by contender; of quick runs none.
     pub memory: Vec<MemoryPart>,
+    /// What was asked of idle connections, where something was.
+    #[serde(default)]
+    pub hold: Option<Hold>,
     /// The highest rates, where they were searched for.
     pub capacities: Vec<CapacityPart>,
     /// What the claims came to.
@@ -418,6 +421,12 @@ pub struct MemoryPart {
     pub server_bytes_per_connection: f64,
     /// Of the kernel, for both ends together: slabs and socket buffers.
     pub kernel_bytes_per_connection: f64,
+    /// All three together.
+    #[serde(default)]
+    pub bytes_per_connection: f64,
+    /// Half of its 95 % interval, by what the points are off a straight line; absent of fewer than three.
+    #[serde(default)]
+    pub bytes_per_connection_uncertainty: Option<f64>,
     /// What was read.
     pub points: Vec<MemoryPoint>,
 }

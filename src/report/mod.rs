@@ -16,6 +16,7 @@ use askama::Template as _;
 
 pub(crate) use chart::escape;
 pub use folder::{Done, ResultsFolder};
+pub(crate) use tables::memory_in_words;
 pub use terminal::summary_lines;
 pub(crate) use view::utc;
 

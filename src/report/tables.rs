@@ -91,6 +91,14 @@ pub(super) struct MemoryRow {
     pub(super) at_rest: [String; 2],
     pub(super) per_connection: [String; 2],
     pub(super) kernel: String,
+    /// All three, with half of its interval.
+    pub(super) all: String,
+}
+
+/// `41.2 ± 0.3 KiB`.
+pub(crate) fn memory_in_words(part: &MemoryPart) -> String {
+    let half = part.bytes_per_connection_uncertainty.map(|half| format!(" ± {:.1}", half / 1024.0));
+    format!("{:.1}{} KiB", part.bytes_per_connection / 1024.0, half.unwrap_or_default())
 }
 
 pub(super) fn memory_row(part: &MemoryPart) -> MemoryRow {
@@ -101,6 +109,7 @@ pub(super) fn memory_row(part: &MemoryPart) -> MemoryRow {
         at_rest: [part.client_at_rest_bytes, part.server_at_rest_bytes].map(mebibytes),
         per_connection: [part.client_bytes_per_connection, part.server_bytes_per_connection].map(kibibytes),
         kernel: kibibytes(part.kernel_bytes_per_connection),
+        all: memory_in_words(part),
     }
 }
 

@@ -1,9 +1,10 @@
 //! What a run came to, in lines for a terminal.
 
 use super::goodput::{in_words, megabits};
+use super::tables::memory_in_words;
 use super::tables::round_trips;
 use super::view::aa_lines;
-use crate::record::{CellPart, MapPart, MapRow, Merged, Record};
+use crate::record::{CellPart, MapPart, MapRow, MemoryPart, Merged, Record};
 use crate::text;
 
 /// What a run came to, for the terminal.
@@ -92,6 +93,11 @@ pub fn summary_lines(record: &Record) -> Vec<String> {
             verdict.claim.sentence
         ));
         lines.push(format!("   {}", verdict.because));
+    }
+    if let Some(hold) = record.hold.as_ref().filter(|_| !record.memory.is_empty()) {
+        lines.push(format!("{} a price: {}", hold.card, hold.sentence));
+        let line = |part: &MemoryPart| format!("   {}: {}", part.contender, memory_in_words(part));
+        lines.extend(record.memory.iter().map(line));
     }
     for part in &record.break_evens {
         let sought = &part.break_even;

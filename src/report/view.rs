@@ -33,6 +33,8 @@ pub(super) struct ScenarioPage<'a> {
     map: Option<MapView>,
     sections: Vec<ConditionView>,
     memory: Vec<MemoryRow>,
+    /// From how many to how many connections were held.
+    held: String,
     void: Vec<String>,
     /// What the machine measured of what is known: when, and row by row.
     calibration: Option<(String, Vec<CalibrationRow>)>,
@@ -154,6 +156,7 @@ impl<'a> ScenarioPage<'a> {
             map: record.map.as_ref().map(|part| sweep::map(record, part)),
             sections: record.conditions().into_iter().map(|name| condition(record, name, &order)).collect(),
             memory: record.memory.iter().map(memory_row).collect(),
+            held: held(record),
             void: void_measurements(record),
             calibration: record.calibration.as_ref().map(calibration),
             facts: facts(record),
@@ -384,6 +387,12 @@ pub(super) fn aa_lines(record: &Record, condition: &str) -> Vec<String> {
         )
     };
     pairs.map(line).collect()
+}
+
+fn held(record: &Record) -> String {
+    let points = record.memory.iter().flat_map(|part| &part.points).map(|point| point.connections as u64);
+    let (fewest, most) = (points.clone().min().unwrap_or(0), points.max().unwrap_or(0));
+    format!("{} to {}", text::count(fewest), text::count(most))
 }
 
 fn void_measurements(record: &Record) -> Vec<String> {

@@ -8,7 +8,7 @@ use lab::meter::{kernel_memory, process_memory};
 use super::{Pair, Place};
 
 /// Connections that are held, one number after the other. The first fills what is allocated once.
-pub(super) const HELD: [usize; 4] = [64, 256, 512, 1_024];
+const HELD: [usize; 4] = [64, 256, 512, 1_024];
 /// Time for the last of them to be accepted and served.
 const SETTLING: Duration = Duration::from_millis(250);
 
@@ -44,14 +44,21 @@ impl Place<'_> {
         })
     }
 
-    /// Holds more and more connections, and says what that takes.
-    pub(crate) fn hold(&self, pair: &mut Pair, at_rest: Memory) -> anyhow::Result<Held> {
-        let mut points = Vec::with_capacity(HELD.len());
-        for connections in HELD {
+    /// Holds more and more connections, these or as many as is usual, and says what that takes; then lets them go.
+    pub(crate) fn hold(
+        &self,
+        pair: &mut Pair,
+        at_rest: Memory,
+        numbers: Option<&[usize]>,
+    ) -> anyhow::Result<Held> {
+        let numbers = numbers.unwrap_or(&HELD);
+        let mut points = Vec::with_capacity(numbers.len());
+        for &connections in numbers {
             pair.connect(Shape { connections, in_flight: 1, cold: false })?;
             clock::pause_thread(SETTLING);
             points.push((connections, self.memory(pair)?));
         }
+        pair.connect(Shape { connections: 1, in_flight: 1, cold: false })?;
         Ok(Held { contender: pair.name.clone(), at_rest, points })
     }
 }

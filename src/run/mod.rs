@@ -204,10 +204,12 @@ impl Run<'_> {
             return Ok(());
         }
         // Over a distance a thousand connections take minutes to open, and no less memory.
-        if self.plan.extent != Extent::Quick && self.scenario.link.round_trip().is_none() {
+        let asked = self.scenario.hold.as_ref().map(|hold| &hold.connections[..]);
+        let usual = self.plan.extent != Extent::Quick && self.scenario.link.round_trip().is_none();
+        if asked.is_some() || usual {
             for (pair, at_rest) in pairs.iter_mut().zip(at_rest) {
                 watcher.stage(&format!("holding connections of {}", pair.name));
-                results.held.push(self.place.hold(pair, at_rest)?);
+                results.held.push(self.place.hold(pair, at_rest, asked)?);
             }
         }
         self.clear_link();

@@ -13,9 +13,9 @@ use servers::Handler;
 use toml::Spanned;
 
 use super::diagnose::nearest;
-use super::wire::{Call, WireCapacity, WireCondition, WireProfile, WireScenario, WireWorkload};
+use super::wire::{Call, WireCapacity, WireCondition, WireHold, WireProfile, WireScenario, WireWorkload};
 use super::{
-    Activity, CapacitySearch, Condition, Contender, Link, Profile, Profiles, Scenario, ScenarioError,
+    Activity, CapacitySearch, Condition, Contender, Hold, Link, Profile, Profiles, Scenario, ScenarioError,
     Workload,
 };
 use crate::capacity::parse_objective;
@@ -72,7 +72,7 @@ impl Check<'_> {
             card: wire.card,
             bench: wire.bench,
             analysis: wire.analysis.trim().to_owned(),
-            link: wire.link,
+            link: wire.link.clone(),
             capacity: wire
                 .capacity
                 .as_ref()
@@ -82,6 +82,7 @@ impl Check<'_> {
             claims,
             break_evens,
             map,
+            hold: wire.hold.map(|hold| self.hold(hold, &wire.link)).transpose()?,
             profiles: Profiles {
                 quick: profile(wire.quick)?,
                 standard: profile(wire.standard)?,
@@ -91,6 +92,22 @@ impl Check<'_> {
             conditions,
             contenders,
         })
+    }
+
+    fn hold(&self, wire: WireHold, link: &Link) -> Result<Hold, ScenarioError> {
+        let at = &wire.connections;
+        let connections = at.get_ref();
+        let rising = connections.windows(2).all(|pair| pair[0] < pair[1]) && connections.len() >= 3;
+        self.require(at, rising, "connections: at least three numbers, rising")?;
+        let right = connections.iter().all(|number| (1..=CONNECTIONS_MAX).contains(number));
+        self.require(at, right, "connections: 1 to 20 000")?;
+        let near = link.round_trip().is_none();
+        self.require(
+            at,
+            near,
+            "over a distance thousands of connections take minutes to open, and no less memory",
+        )?;
+        Ok(Hold { card: wire.card, sentence: wire.sentence, connections: wire.connections.into_inner() })
     }
 
     /// What somebody else started is on this machine, and on no host of wirebench's.

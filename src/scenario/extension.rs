@@ -8,7 +8,7 @@ use super::{BUILT_IN, ScenarioError};
 const DEPTH_MAX: usize = 4;
 
 /// What a scenario says only for itself.
-const ITS_OWN: [&str; 7] = ["card", "bench", "claim", "break_even", "map", "baseline", "capacity"];
+const ITS_OWN: [&str; 8] = ["card", "bench", "claim", "break_even", "map", "baseline", "capacity", "hold"];
 
 /// The text with what it extends; itself where it extends nothing. A file that is extended is looked for beside this one.
 pub(super) fn extended(file: &str, text: &str) -> Result<Option<String>, ScenarioError> {

@@ -59,8 +59,21 @@ pub struct Scenario {
     pub break_evens: Vec<BreakEven>,
     /// Which contender is cheapest where.
     pub map: Option<Map>,
+    /// Idle connections that are held in every extent.
+    pub hold: Option<Hold>,
     /// How much of it is run.
     pub profiles: Profiles,
+}
+
+/// Idle connections, and what is asked of them.
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
+pub struct Hold {
+    /// The line of the card.
+    pub card: String,
+    /// What is asked, in our words.
+    pub sentence: String,
+    /// How many, one number after the other.
+    pub connections: Vec<usize>,
 }
 
 /// A search for the highest rate at which an objective is met, in every cell.
@@ -304,7 +317,7 @@ pub struct Profile {
 }
 
 /// The scenarios that are built in, by name.
-const BUILT_IN: [(&str, &str); 21] = [
+const BUILT_IN: [(&str, &str); 22] = [
     ("rest-vs-grpc", include_str!("../../scenarios/rest-vs-grpc.toml")),
     ("rest-vs-grpc-portfolio", include_str!("../../scenarios/rest-vs-grpc-portfolio.toml")),
     ("rest-vs-grpc-history", include_str!("../../scenarios/rest-vs-grpc-history.toml")),
@@ -325,6 +338,7 @@ const BUILT_IN: [(&str, &str); 21] = [
     ("push-ladder", include_str!("../../scenarios/push-ladder.toml")),
     ("bidirectional", include_str!("../../scenarios/bidirectional.toml")),
     ("polling-break-even", include_str!("../../scenarios/polling-break-even.toml")),
+    ("cost-of-state", include_str!("../../scenarios/cost-of-state.toml")),
     ("aa", include_str!("../../scenarios/aa.toml")),
 ];
 

@@ -68,6 +68,9 @@ pub(super) struct WireScenario {
     /// Which contender is cheapest where.
     #[serde(default)]
     pub(super) map: Option<WireMap>,
+    /// Idle connections that are held after the rounds, to see what one takes in memory. Without it standard and full runs hold some.
+    #[serde(default)]
+    pub(super) hold: Option<WireHold>,
     /// What `--quick` runs.
     pub(super) quick: WireProfile,
     /// What is run by default.
@@ -489,6 +492,19 @@ pub(super) struct WireMap {
     /// Ages that are put up with: a contender that brings anything later is none of that column's.
     #[schemars(with = "Vec<String>")]
     pub(super) tolerances: Spanned<Vec<Span>>,
+}
+
+/// Idle connections.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct WireHold {
+    /// The line of the card.
+    pub(super) card: String,
+    /// What is asked, in our words.
+    pub(super) sentence: String,
+    /// How many, one number after the other, rising; at least three.
+    #[schemars(with = "Vec<usize>")]
+    pub(super) connections: Spanned<Vec<usize>>,
 }
 
 /// A search for capacity.

@@ -147,6 +147,18 @@ pub fn ratio_to_value(values: &[f64], value: f64) -> Option<Ratio> {
     Some(Ratio { ratio, low, high, low_90, high_90, n: values.len(), method: Method::StudentT })
 }
 
+/// Half of the 95 % interval of that slope, by Student's t on what the points are off the line; `None` for fewer than three.
+pub fn slope_uncertainty(points: &[(f64, f64)]) -> Option<f64> {
+    let n = points.len() as f64;
+    let t = student(n - 2.0).filter(|_| points.len() > 2)?;
+    let of = |value: fn(&(f64, f64)) -> f64| points.iter().map(value).sum::<f64>() / n;
+    let (middle, height, slope) = (of(|point| point.0), of(|point| point.1), slope(points));
+    let off = |point: &(f64, f64)| (point.1 - height - slope * (point.0 - middle)).powi(2);
+    let spread: f64 = points.iter().map(|point| (point.0 - middle).powi(2)).sum();
+    let error = (points.iter().map(off).sum::<f64>() / (n - 2.0) / spread).sqrt();
+    Some(t.inverse_cdf(0.975) * error)
+}
+
 /// The slope of the straight line through points, by least squares; 0 for fewer than two.
 pub fn slope(points: &[(f64, f64)]) -> f64 {
     let n = points.len() as f64;
