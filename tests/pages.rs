@@ -164,7 +164,7 @@ impl Browser {
     async fn until(&mut self, is_it: impl Fn(&Value) -> bool) -> Value {
         loop {
             let message = clock::limit(Duration::from_secs(60), self.socket.next()).await;
-            let message = message.expect("chromium says nothing").unwrap().unwrap();
+            let message = message.unwrap().unwrap().unwrap();
             let Ok(value) = serde_json::from_str::<Value>(message.to_text().unwrap_or_default()) else {
                 continue;
             };

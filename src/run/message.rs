@@ -123,7 +123,7 @@ pub(super) enum FromServer {
 #[serde(rename_all = "snake_case")]
 pub(super) enum ToClient {
     /// Check the server, make the requests.
-    Open(Open),
+    Open(Box<Open>),
     /// Be the receiver of flows, instead.
     Receive(ReceiveFlows),
     /// Open these connections, in place of those that were open: what listens on others would be sent to as well.

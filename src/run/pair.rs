@@ -207,7 +207,7 @@ impl Place<'_> {
         };
         let mut client: Child<ToClient, FromClient> =
             Child::start(&format!("the client of {name}"), &["agent", "client"], network.client_host())?;
-        client.send(&ToClient::Open(Open {
+        client.send(&ToClient::Open(Box::new(Open {
             cores: layout.client.clone(),
             carriage: access.carriage,
             address,
@@ -219,7 +219,7 @@ impl Place<'_> {
             is_ours: access.server.is_none(),
             screen: access.screen.clone(),
             conformance: setup.conformance,
-        }))?;
+        })))?;
         match client.receive(OPEN_TIME_MAX)? {
             FromClient::Opened { conformance } => {
                 let name = name.to_owned();
