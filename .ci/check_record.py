@@ -66,6 +66,10 @@ def check(path):
         off = abs(distance["round_trips"] - distance["predicted"])
         # Where the client had no processor time left, what it waited for was itself, and the record says so.
         assert off <= 0.15 or cell["merged"]["client_limited"], distance
+    for cell in measured if name == "sse-reconnect" else []:
+        who, merged = cell["contender"], cell["merged"]
+        assert merged["reconnections"] > 0 and merged["longest_silence_us"] > 50_000, who
+        assert (merged["longest_gap"] > 0) == (who == "websocket"), who
     if name == "rest-vs-grpc":
         assert all(part["replies_compared_whole"] >= 50 for part in record["conformance"]), record["conformance"]
     print(f"{name}: {len(measured)} cells, {sum(c['merged']['ok'] for c in measured)} right replies or events")

@@ -51,7 +51,10 @@ where
     }
     for (capability, case) in [
         (Capability::PlaceOrder, "a duplicate idempotency key gets the first receipt"),
-        (Capability::Subscribe, "a subscription delivers ticks in order"),
+        (
+            Capability::Subscribe,
+            "a subscription delivers ticks in order, and resumes behind one that was heard",
+        ),
         (Capability::Session, "a session answers heartbeats and orders and delivers ticks"),
     ] {
         if !offers.contains(&capability) {
@@ -194,27 +197,49 @@ where
     }
 }
 
+/// Two ticks, and the second of them again on a connection that resumes behind the first.
 async fn subscription<K>(connector: &K, data: &DataSet) -> Result<(), String>
 where
     K: Connector,
     K::Connection: MarketConnection,
 {
+    let first = ticks(connector, data, None, 2).await?;
+    let again = ticks(connector, data, first.first().copied(), 1).await?;
+    if first.get(1) == again.first() {
+        return Ok(());
+    }
+    Err(format!("sequences {first:?}, and behind the first of them {again:?}"))
+}
+
+/// The sequences of ticks on a connection of its own, behind one or from now on: each checked, and in order.
+async fn ticks<K>(
+    connector: &K,
+    data: &DataSet,
+    after_sequence: Option<u64>,
+    count: usize,
+) -> Result<Vec<u64>, String>
+where
+    K: Connector,
+    K::Connection: MarketConnection,
+{
     let connection = connector.connect().await.map_err(|error| error.to_string())?;
-    let mut ticks =
-        connection.subscribe(&SubscribeRequest::default()).await.map_err(|error| error.to_string())?;
-    let mut last = 0;
-    for _ in 0..2 {
+    let request = SubscribeRequest { after_sequence, ..SubscribeRequest::default() };
+    let mut ticks = connection.subscribe(&request).await.map_err(|error| error.to_string())?;
+    let mut last = after_sequence;
+    let mut sequences = Vec::with_capacity(count);
+    for _ in 0..count {
         let tick = match ticks.next().await {
             Some(Ok(tick)) => tick,
             other => return Err(format!("expected a tick, got {other:?}")),
         };
         let right = proto::v1::Tick { emitted_mono_ns: tick.emitted_mono_ns, ..data.tick(tick.sequence) };
-        if tick != right || tick.emitted_mono_ns == 0 || (last != 0 && tick.sequence != last + 1) {
-            return Err(format!("after sequence {last}, expected {right:?}, got {tick:?}"));
+        if tick != right || tick.emitted_mono_ns == 0 || last.is_some_and(|last| tick.sequence != last + 1) {
+            return Err(format!("after sequence {last:?}, expected {right:?}, got {tick:?}"));
         }
-        last = tick.sequence;
+        last = Some(tick.sequence);
+        sequences.push(tick.sequence);
     }
-    Ok(())
+    Ok(sequences)
 }
 
 async fn session<K>(connector: &K, data: &DataSet) -> Result<(), String>

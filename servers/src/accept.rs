@@ -47,13 +47,48 @@ pub(crate) async fn accept<S, F>(
     S: Fn(Stream) -> F,
     F: Future<Output = ()> + Send + 'static,
 {
+    let Listener { socket, tls } = listener;
+    let refusal = tls.is_none().then_some(refusal);
+    let (first_max, idle_max) = (limits.header_time_max, limits.idle_time_max);
+    let begin = |stream| {
+        let (watched, progress) = Watched::new(stream);
+        let stream = match secured(watched, tls.as_ref(), &progress) {
+            Ok(stream) => stream,
+            Err(error) => {
+                tracing::warn!("no TLS for a connection: {error}");
+                return None;
+            }
+        };
+        let served = serve(stream);
+        Some(async move {
+            tokio::select! {
+                () = served => {}
+                () = stalled(progress, first_max, idle_max) => tracing::debug!("closed an idle connection"),
+            }
+        })
+    };
+    accept_plain(socket, limits, refusal, shutdown, begin).await;
+}
+
+/// The same without a look at what is said: `begin` has each connection as it came, and decides itself how long it may be idle. Where it
+/// gives nothing, the connection is closed.
+pub(crate) async fn accept_plain<S, F>(
+    socket: TcpListener,
+    limits: Limits,
+    refusal: Option<&'static [u8]>,
+    shutdown: Shutdown,
+    begin: S,
+) where
+    S: Fn(TcpStream) -> Option<F>,
+    F: Future<Output = ()> + Send + 'static,
+{
     let places = Arc::new(Semaphore::new(limits.connections_max));
     let connections = TaskTracker::new();
     let abandon = Shutdown::new();
     loop {
         let accepted = tokio::select! {
             () = shutdown.cancelled() => break,
-            accepted = listener.socket.accept() => accepted,
+            accepted = socket.accept() => accepted,
         };
         let stream = match accepted {
             Ok((stream, _peer)) => stream,
@@ -65,7 +100,7 @@ pub(crate) async fn accept<S, F>(
             }
         };
         let Ok(place) = Arc::clone(&places).try_acquire_owned() else {
-            if listener.tls.is_none() {
+            if let Some(refusal) = refusal {
                 connections.spawn(refuse(stream, refusal));
             }
             continue;
@@ -73,27 +108,17 @@ pub(crate) async fn accept<S, F>(
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!("TCP_NODELAY refused: {error}");
         }
-        let (watched, progress) = Watched::new(stream);
-        let stream = match secured(watched, listener.tls.as_ref(), &progress) {
-            Ok(stream) => stream,
-            Err(error) => {
-                tracing::warn!("no TLS for a connection: {error}");
-                continue;
-            }
-        };
-        let served = serve(stream);
-        let (first_max, idle_max) = (limits.header_time_max, limits.idle_time_max);
+        let Some(begun) = begin(stream) else { continue };
         let abandon = abandon.clone();
         connections.spawn(async move {
             tokio::select! {
-                () = served => {}
-                () = stalled(progress, first_max, idle_max) => tracing::debug!("closed an idle connection"),
+                () = begun => {}
                 () = abandon.cancelled() => tracing::debug!("dropped a connection that did not drain"),
             }
             drop(place);
         });
     }
-    drop(listener);
+    drop(socket);
     connections.close();
     if clock::limit(limits.drain_time_max, connections.wait()).await.is_err() {
         abandon.cancel();

@@ -5,6 +5,7 @@
 
 pub mod accept;
 pub mod background;
+pub mod between;
 mod conversation;
 pub mod flow;
 mod framed;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use clients::TlsOptions;
-use clients::load::{Round, Shape};
+use clients::load::{Manners, Round, Shape};
 use clients::protocols::Carriage;
 use clients::protocols::quic::Streams;
 use clock::Mono;
@@ -184,10 +184,11 @@ impl Bench<'_> {
             screen: Screen::default(),
             cold_round_trips: None,
             congestion: None,
+            manners: Manners::default(),
         };
         let contender = Contender { name, traffic: Traffic::Market(access) };
         let market = MarketConfig { behaviour: Some(turn.behaviour), ..MarketConfig::default() };
-        let setup = Setup { market, workload: &workload, conformance: false };
+        let setup = Setup { market, workload: &workload, conformance: false, relayed: false };
         Ok(self.place.open(&contender, &setup)?.0)
     }
 }

@@ -42,8 +42,10 @@ pub fn differences(old: &Record, new: &Record) -> Vec<String> {
                 .distance
                 .as_ref()
                 .map_or_else(String::new, |distance| format!(", over '{}'", distance.link));
+            let between =
+                cell.between.as_ref().map_or_else(String::new, |words| format!(", a relay that {words}"));
             format!(
-                "{}, {} {cold}connections × {} in flight, {rate} ({}){over}",
+                "{}, {} {cold}connections × {} in flight, {rate} ({}){over}{between}",
                 cell.carriage, cell.connections, cell.in_flight, cell.arrivals
             )
         };

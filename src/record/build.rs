@@ -261,6 +261,7 @@ fn cell_part(index: usize, cell: &Cell, pushed: bool, plan: &Plan, results: &Res
         handler_cpu_us: micros(cell.condition.handler.cpu),
         cold: cell.condition.shape.cold,
         changes: cell.condition.changes.clone(),
+        between: cell.condition.between.as_ref().map(|between| between.words().to_owned()),
         distance: distance(cell, pushed, &measured, results),
         not_offered: cell.not_offered.clone(),
         merged: merge(cell, &measured, plan, loopback),
@@ -496,6 +497,8 @@ fn counts(outcome: &Outcome, span: Duration) -> Counts {
         late_replies: outcome.late_replies,
         duplicates: outcome.duplicates,
         out_of_order: outcome.out_of_order,
+        longest_gap: outcome.longest_gap,
+        longest_silence_us: micros(outcome.longest_silence),
         ok_per_s: outcome.ok as f64 / span.as_secs_f64(),
     }
 }

@@ -203,6 +203,9 @@ pub struct CellPart {
     /// What changed on the link, and when after the start of the measured time.
     #[serde(default)]
     pub changes: Vec<String>,
+    /// What a relay between clients and servers did; absent where the condition says nothing of one.
+    #[serde(default)]
+    pub between: Option<String>,
     /// What the two ends talked over here, and its delay there and back in µs; absent where it has none.
     #[serde(default)]
     pub distance: Option<Distance>,
@@ -362,6 +365,12 @@ pub struct Counts {
     /// Pushed events that came after a later one.
     #[serde(default)]
     pub out_of_order: u64,
+    /// The longest run of pushed events that one subscriber missed, in one measurement.
+    #[serde(default)]
+    pub longest_gap: u64,
+    /// The longest time in which one subscriber received nothing, within the measured time of one measurement, in µs.
+    #[serde(default)]
+    pub longest_silence_us: f64,
     /// Calls that succeeded, per second from the start of the measuring to the last reply.
     pub ok_per_s: f64,
 }

@@ -7,6 +7,7 @@ mod facts;
 mod folder;
 mod forest;
 mod goodput;
+mod reconnections;
 mod sweep;
 mod tables;
 mod terminal;

@@ -1,6 +1,7 @@
 //! What a run came to, in lines for a terminal.
 
 use super::goodput::{in_words, megabits};
+use super::reconnections::reconnection_lines;
 use super::tables::memory_in_words;
 use super::tables::round_trips;
 use super::view::aa_lines;
@@ -59,6 +60,7 @@ pub fn summary_lines(record: &Record) -> Vec<String> {
         let words = if words.is_empty() { words } else { format!("; {words}") };
         lines.push(format!("flows {}: {}: {}{words}", cell.condition, cell.contender, flows.join(", ")));
     }
+    lines.extend(reconnection_lines(record));
     for condition in record.conditions() {
         lines.extend(aa_lines(record, condition).into_iter().map(|line| format!("A/A {condition}: {line}")));
     }

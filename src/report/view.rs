@@ -8,6 +8,7 @@ use super::curve::{Along, Curve, ROUNDS, time_line};
 use super::facts::{environment, facts};
 use super::forest::{self, forest};
 use super::goodput::{FlowsView, flows_view};
+use super::reconnections::{ReconnectionRow, reconnection_row};
 use super::sweep::{self, BreakEvenView, MapView};
 use super::tables::{
     CalibrationRow, CapacityView, CostRow, DistanceRow, MemoryRow, calibration, capacity, cost_row,
@@ -101,6 +102,8 @@ struct ConditionView {
     flow_colours: Vec<String>,
     /// The ticks of sessions, a line a contender.
     ticks: Vec<TicksRow>,
+    /// How subscribers came through what stood between, a line a contender.
+    reconnections: Vec<ReconnectionRow>,
 }
 
 /// How ticks came that were pushed beside calls.
@@ -276,6 +279,10 @@ fn condition(record: &Record, name: &str, order: &[&str]) -> ConditionView {
         failures: measured.iter().flat_map(|(_, cell, merged)| failures(cell, merged)).collect(),
         n: format!("n ≥ {} {noun}s a contender, in {rounds} rounds", text::count(n)),
         ticks: measured.iter().filter_map(|(_, cell, merged)| ticks_row(cell, merged)).collect(),
+        reconnections: measured
+            .iter()
+            .filter_map(|(_, cell, merged)| reconnection_row(cell, merged, noun))
+            .collect(),
         a_noun: if noun == "event" { format!("an {noun}") } else { format!("a {noun}") },
         pushed: noun != "call",
         flow_colours: (0..flows_max).map(chart::marker).collect(),
@@ -408,7 +415,10 @@ fn condition_in_words(cell: &CellPart, operation: &str) -> String {
     if let ("subscribe", Some(rate)) = (operation, cell.rate_per_s) {
         let subscribers = if cell.connections == 1 { "subscriber" } else { "subscribers" };
         let rate = text::three_digits(rate);
-        return format!("{} {subscribers}, {rate} ticks per second ({})", cell.connections, cell.arrivals);
+        let between =
+            cell.between.as_ref().map_or_else(String::new, |words| format!(", behind a relay: {words}"));
+        let (connections, arrivals) = (cell.connections, &cell.arrivals);
+        return format!("{connections} {subscribers}, {rate} ticks per second ({arrivals}){between}");
     }
     if operation == Activity::FLOW {
         let link = cell.distance.as_ref().map_or_else(|| "nothing but a cable between", |of| &of.link);

@@ -19,6 +19,7 @@ use clock::Clock;
 use lab::child::{read_message, write_message};
 use proto::data::DataSet;
 use proto::{Capability, Operation, Transport};
+use servers::between::Relay;
 use servers::protocols::{Carrier, Settings};
 use servers::tls::Identity;
 use servers::{Market, Shutdown};
@@ -104,7 +105,7 @@ fn send_flows(send: &SendFlows) -> anyhow::Result<()> {
 }
 
 fn serve_market(serve: Serve) -> anyhow::Result<()> {
-    let Serve { core, address, protocol, transport, congestion, named, market, limits } = serve;
+    let Serve { core, address, protocol, transport, congestion, named, relayed, market, limits } = serve;
     lab::cores::pin(core).context("pinning the server")?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
@@ -127,13 +128,29 @@ fn serve_market(serve: Serve) -> anyhow::Result<()> {
             }
             _ => None,
         };
-        let ready =
-            FromServer::Ready { address: running.address, root, name_server, origin: market.origin(), program: None };
+        let relay = match relayed {
+            true => {
+                let started =
+                    Relay::start(any_port, running.address, Some(congestion), limits, shutdown.clone());
+                Some(started.await?)
+            }
+            false => None,
+        };
+        let address = relay.as_ref().map_or(running.address, |relay| relay.address);
+        let origin = market.origin();
+        let ready = FromServer::Ready { address, root, name_server, origin, program: None };
         write_message(&mut stdout(), &ready)?;
         let mut orders = orders(shutdown);
         loop {
             tokio::select! {
-                ended = &mut running.task => return Ok(ended?),
+                ended = &mut running.task => {
+                    ended?;
+                    // Its connections ended with the server's.
+                    if let Some(relay) = relay {
+                        relay.task.await?;
+                    }
+                    return Ok(());
+                }
                 Some(order) = orders.recv() => {
                     let reply = match order {
                         ToServer::Serve(_) | ToServer::Supervise(_) | ToServer::Send(_) => bail!("told to serve twice"),
@@ -144,6 +161,11 @@ fn serve_market(serve: Serve) -> anyhow::Result<()> {
                         ToServer::Handle(handler) => {
                             market.set_handler(handler);
                             FromServer::Handling
+                        }
+                        ToServer::Between(policy) => {
+                            let relay = relay.as_ref().context("a relay was told what to do where there is none")?;
+                            relay.policy.send_replace(policy);
+                            FromServer::BetweenSet
                         }
                         ToServer::Allocations => FromServer::Allocations { count: allocations::count() },
                         ToServer::Arrivals => FromServer::Arrivals { arrivals: market.take_arrivals() },
@@ -239,7 +261,7 @@ impl<I: BufRead> Visit for Client<'_, I> {
         let (market_seed, orders) = (open.market_seed, operations.clone());
         let cores = &open.cores;
         let start: Starter<'_> = match capability {
-            Capability::Subscribe => starter(cores, Pushes { connector, market_seed }),
+            Capability::Subscribe => starter(cores, Pushes { connector, market_seed, manners: open.manners }),
             Capability::Session => starter(cores, Sessions { connector, orders, market_seed }),
             _ => {
                 if in_steps {

@@ -6,11 +6,12 @@ use std::time::Duration;
 
 use clients::TlsOptions;
 use clients::conformance::CaseResult;
-use clients::load::{Emission, Outcome, Round, Shape};
+use clients::load::{Emission, Manners, Outcome, Round, Shape};
 use clients::protocols::Carriage;
 use proto::flow::{Congestion, Flow};
 use proto::{Protocol, Transport};
 use serde::{Deserialize, Serialize};
+use servers::between::Policy;
 use servers::flow::{FlowTimes, Sent};
 use servers::{Handler, Limits, MarketConfig};
 
@@ -32,6 +33,8 @@ pub(super) enum ToServer {
     Emit(Emit),
     /// Have handlers do this from now on.
     Handle(Handler),
+    /// Have the relay do this from now on.
+    Between(Policy),
     /// Say when calls came.
     Arrivals,
     /// Say how many allocations there were so far.
@@ -84,6 +87,8 @@ pub(super) struct Serve {
     pub(super) congestion: Congestion,
     /// Whether a name server beside it knows where it is.
     pub(super) named: bool,
+    /// Whether a relay stands before it: then that is where clients connect.
+    pub(super) relayed: bool,
     pub(super) market: MarketConfig,
     pub(super) limits: Limits,
 }
@@ -110,6 +115,8 @@ pub(super) enum FromServer {
     Emitting { first_sequence: u64 },
     /// Handlers do as they were told.
     Handling,
+    /// The relay does what it was told.
+    BetweenSet,
     /// When calls came.
     Arrivals { arrivals: Vec<clock::Mono> },
     /// So many allocations; of a build that does not count, none.
@@ -159,6 +166,8 @@ pub(super) struct Open {
     /// Of TCP and QUIC.
     pub(super) congestion: Congestion,
     pub(super) market_seed: u64,
+    /// What subscribers do about a connection that is lost, or silent.
+    pub(super) manners: Manners,
     pub(super) workload: Workload,
     /// How a portfolio is asked for.
     pub(super) screen: Screen,

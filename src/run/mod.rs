@@ -20,6 +20,7 @@ use clock::{Mono, Precision};
 use lab::cores::Layout;
 use lab::wan::{self, WayCount};
 use servers::MarketConfig;
+use servers::between::Policy;
 use servers::flow::Sent;
 
 pub use held::{Held, Memory};
@@ -203,9 +204,10 @@ impl Run<'_> {
             results.partial = false;
             return Ok(());
         }
-        // Over a distance a thousand connections take minutes to open, and no less memory.
+        // Over a distance a thousand connections take minutes to open, and no less memory; through a relay they take its too.
         let asked = self.scenario.hold.as_ref().map(|hold| &hold.connections[..]);
-        let usual = self.plan.extent != Extent::Quick && self.scenario.link.round_trip().is_none();
+        let is_direct = self.scenario.link.round_trip().is_none() && !self.scenario.is_relayed();
+        let usual = self.plan.extent != Extent::Quick && is_direct;
         if asked.is_some() || usual {
             for (pair, at_rest) in pairs.iter_mut().zip(at_rest) {
                 watcher.stage(&format!("holding connections of {}", pair.name));
@@ -319,7 +321,8 @@ impl Run<'_> {
             ticks_per_s: TICKS_PER_S,
             ..MarketConfig::default()
         };
-        self.place.open(contender, &Setup { market, workload, conformance: true })
+        let relayed = self.scenario.is_relayed();
+        self.place.open(contender, &Setup { market, workload, conformance: true, relayed })
     }
 
     fn measure(
@@ -333,8 +336,11 @@ impl Run<'_> {
         let condition = &plan.cells[cell].condition;
         // The same schedule for every contender of a round, another in each round.
         let order = self.round(condition, plan.seed.wrapping_add(round as u64));
+        // As old in every round, and none that the one before has silenced.
+        pair.forget_connections();
         self.connect(pair, condition)?;
         self.lay_link(condition);
+        pair.between(condition.between.as_ref().map_or(Policy::Passes, |between| between.policy))?;
         let changes = match self.link(condition) {
             Link::Wan(link) => wan::parse_changes(&condition.changes, *link.ways)?,
             Link::Loopback | Link::Cable => Vec::new(),
@@ -342,6 +348,8 @@ impl Run<'_> {
         let taken = self
             .place
             .load(pair, condition.shape, order, &changes, &mut |progress| watcher.progress(progress))?;
+        // While the others have their turn nobody reconnects.
+        pair.between(Policy::Passes)?;
         let pushes = scenario.workload.activity.is_pushed();
         let void = if plan.accept_noise { None } else { disturbance::void_reason(&taken, pushes) };
         let Taken { outcome, client, server, wire, sent, way, .. } = taken;

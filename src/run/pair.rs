@@ -11,6 +11,7 @@ use lab::cores::Layout;
 use lab::meter::{CoreShares, CoreTime, HostCount, ProcessUse};
 use lab::wan::{self, RouterCount, WayCount};
 use proto::flow::{Congestion, Flow};
+use servers::between::Policy;
 use servers::flow::{FlowTimes, Sent};
 use servers::{Handler, Limits, MarketConfig};
 
@@ -49,6 +50,8 @@ pub(crate) struct Pair {
     shape: Option<Shape>,
     /// Whether it sends flows.
     has_flows: bool,
+    /// Whether a relay stands between them.
+    relayed: bool,
     /// When the first freeze of the server's behaviour began, if it was given one.
     pub(crate) origin: Option<Mono>,
     /// Of a server that is not wirebench's: the program, which is what is metered.
@@ -63,6 +66,8 @@ pub(crate) struct Setup<'a> {
     pub(crate) workload: &'a Workload,
     /// Whether the conformance cases go through it first.
     pub(crate) conformance: bool,
+    /// Whether a relay stands between the two.
+    pub(crate) relayed: bool,
 }
 
 /// What a stretch of load came to, at both ends.
@@ -161,6 +166,7 @@ impl Place<'_> {
             program: None,
             shape: None,
             has_flows: true,
+            relayed: false,
             origin: None,
             handler: Handler::default(),
         })
@@ -192,6 +198,7 @@ impl Place<'_> {
                 transport: access.transport(),
                 congestion,
                 named: access.dns,
+                relayed: setup.relayed,
                 market: setup.market.clone(),
                 limits: Limits {
                     idle_time_max: IDLE_TIME_MAX,
@@ -215,6 +222,7 @@ impl Place<'_> {
             tls: access.tls.zip(root),
             congestion,
             market_seed: setup.market.seed,
+            manners: access.manners,
             workload: setup.workload.clone(),
             is_ours: access.server.is_none(),
             screen: access.screen.clone(),
@@ -223,9 +231,18 @@ impl Place<'_> {
         match client.receive(OPEN_TIME_MAX)? {
             FromClient::Opened { conformance } => {
                 let name = name.to_owned();
-                let handler = setup.market.handler;
-                let pair =
-                    Pair { name, client, server, program, shape: None, has_flows: false, origin, handler };
+                let (handler, relayed) = (setup.market.handler, setup.relayed);
+                let pair = Pair {
+                    name,
+                    client,
+                    server,
+                    program,
+                    shape: None,
+                    has_flows: false,
+                    relayed,
+                    origin,
+                    handler,
+                };
                 Ok((pair, conformance))
             }
             other => bail!("the client of {name}: {}", unexpected(other)),
@@ -361,6 +378,25 @@ impl Pair {
             other => bail!("the server of {}: {}", self.name, unexpected_of_server(other)),
         }
         Ok(())
+    }
+
+    /// Has the relay do this from now on; without effect where none stands between.
+    pub(super) fn between(&mut self, policy: Policy) -> anyhow::Result<()> {
+        if !self.relayed {
+            return Ok(());
+        }
+        self.server.send(&ToServer::Between(policy))?;
+        match self.server.receive(OPEN_TIME_MAX)? {
+            FromServer::BetweenSet => Ok(()),
+            other => bail!("the server of {}: {}", self.name, unexpected_of_server(other)),
+        }
+    }
+
+    /// Forgets that connections are open, where a relay may have silenced them or made them old: the next round opens others.
+    pub(super) fn forget_connections(&mut self) {
+        if self.relayed {
+            self.shape = None;
+        }
     }
 
     /// Has the server emit; says what.

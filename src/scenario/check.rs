@@ -1,6 +1,7 @@
 //! The check that the parts of a scenario file fit together: from what is written to what is used.
 
 mod axes;
+mod between;
 mod claims;
 mod contenders;
 mod flows;
@@ -54,6 +55,7 @@ impl Check<'_> {
         let conditions = self.conditions(&wire, &workload)?;
         let mut contenders = self.contenders(&wire.contender, &wire.defaults, &workload)?;
         self.targets_are_near(&wire)?;
+        self.between_fits(&wire, &contenders)?;
         let baseline = self.baseline(&wire, &contenders)?;
         let twin = Contender { name: Scenario::again(&baseline.name), ..baseline.clone() };
         let place = contenders.iter().position(|contender| *contender == baseline).map_or(0, |nth| nth + 1);
@@ -256,6 +258,7 @@ impl Check<'_> {
             shape: Shape { connections, in_flight, cold },
             model: own.map_or(workload.model, |rate| Workload::model(Some(rate), arrivals)),
             link,
+            between: self.between(condition, workload)?,
             changes: condition.changes.as_ref().map(|changes| changes.get_ref().clone()).unwrap_or_default(),
             handler: Handler {
                 wait: condition.handler_wait.map_or(wait, |wait| wait.0),
@@ -402,6 +405,7 @@ mod tests {
     const SWEEP: &str = include_str!("../../scenarios/grpc-break-even.toml");
     const FLOWS: &str = include_str!("../../scenarios/tcp-congestion.toml");
     const OVER_A_LINK: &str = include_str!("../../scenarios/tcp-delivers.toml");
+    const BEHIND_A_RELAY: &str = include_str!("../../scenarios/sse-reconnect.toml");
 
     fn error_of(text: &str) -> (String, String) {
         match parse("x.toml", text).unwrap_err() {
@@ -564,6 +568,39 @@ mod tests {
             assert_refused(FLOWS, right, wrong, said, "");
         }
         assert_refused(GOOD, "holds_below = 1.0", "holds = \"jain > 0.9\"", "no metric", "");
+    }
+
+    #[test]
+    fn what_does_not_go_through_a_relay_is_refused() {
+        let first = "protocol = \"sse\"\nhttp = \"1.1\"";
+        for (right, wrong, said) in [
+            ("between = \"silent=400ms\"", "between = \"silent=400\"", "'silent=400'"),
+            ("resumes = true", "resumes = true\nencoding = \"json\"", "duplicate key"),
+            (first, "protocol = \"grpc\"\nresumes = true", "an option of sse, websocket"),
+            ("notices = \"150ms\"", "notices = \"0s\"", "always there"),
+        ] {
+            assert_refused(BEHIND_A_RELAY, right, wrong, said, "");
+        }
+        for other in ["protocol = \"udp\"", "protocol = \"quic\"", "protocol = \"rest\"\nhttp = \"3\""] {
+            let (message, _) = error_of(&BEHIND_A_RELAY.replacen(first, other, 1));
+            let line = 1 + BEHIND_A_RELAY.lines().position(|line| line.starts_with("between")).unwrap();
+            // A protocol in fewer lines moves what is below it only.
+            assert!(
+                message.contains("sse does not go over TCP") && message.contains(&format!(":{line}:")),
+                "{message}"
+            );
+        }
+        for line in ["resumes = true", "notices = \"1s\""] {
+            let with = format!("protocol = \"websocket\"\n{line}");
+            assert_refused(GOOD, "protocol = \"tcp\"", &with, "of `subscribe` only", "");
+        }
+        assert_refused(
+            GOOD,
+            "connections = 8",
+            "connections = 8\nbetween = \"closes=1s\"",
+            "of `subscribe` only",
+            "",
+        );
     }
 
     fn assert_refused(good: &str, right: &str, wrong: &str, said: &str, suggested: &str) {

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 
+use clients::load::Manners;
 use clients::protocols::Carriage;
 use clients::protocols::quic::Streams;
 use clients::{HttpVersion, TlsOptions, TlsVersion};
@@ -82,6 +83,8 @@ pub struct Access {
     pub cold_round_trips: Option<u32>,
     /// Who decides how much is on its way, at both ends; cubic unless stated.
     pub congestion: Option<Congestion>,
+    /// What its subscribers do about a connection that is lost, or silent.
+    pub manners: Manners,
 }
 
 /// A server that is not wirebench's.
@@ -174,6 +177,7 @@ impl Access {
                 (true, true) => ", resumed with early data",
             };
         }
+        words += &super::between::in_words(self.manners, self.carriage);
         if self.dns {
             words += ", its name looked up";
         }

@@ -2,6 +2,7 @@
 //! once it exists, a scenario is whole and its parts fit together.
 
 mod axis;
+mod between;
 mod check;
 mod contender;
 mod diagnose;
@@ -19,6 +20,7 @@ use proto::Capability;
 use servers::Handler;
 
 pub use axis::{Axis, Coordinate};
+pub use between::Between;
 pub use contender::{Access, Contender, ForeignServer, Screen, Traffic};
 pub use diagnose::ScenarioError;
 pub use link::{Link, WanLink};
@@ -166,6 +168,8 @@ pub struct Condition {
     pub link: Option<Link>,
     /// What changes on the link, and when after the start of the measured time.
     pub changes: Vec<String>,
+    /// What a relay between clients and servers does meanwhile; `None` where the condition says nothing of one.
+    pub between: Option<Between>,
     /// What the market's handler does.
     pub handler: Handler,
     /// Of a condition with axes: its name, and where on them this one is.
@@ -317,11 +321,12 @@ pub struct Profile {
 }
 
 /// The scenarios that are built in, by name.
-const BUILT_IN: [(&str, &str); 22] = [
+const BUILT_IN: [(&str, &str); 23] = [
     ("rest-vs-grpc", include_str!("../../scenarios/rest-vs-grpc.toml")),
     ("rest-vs-grpc-portfolio", include_str!("../../scenarios/rest-vs-grpc-portfolio.toml")),
     ("rest-vs-grpc-history", include_str!("../../scenarios/rest-vs-grpc-history.toml")),
     ("push", include_str!("../../scenarios/push.toml")),
+    ("sse-reconnect", include_str!("../../scenarios/sse-reconnect.toml")),
     ("session", include_str!("../../scenarios/session.toml")),
     ("https-tax", include_str!("../../scenarios/https-tax.toml")),
     ("tcp-delivers", include_str!("../../scenarios/tcp-delivers.toml")),
@@ -396,6 +401,11 @@ impl Scenario {
     /// A contender by name.
     pub fn contender(&self, name: &str) -> Option<&Contender> {
         self.contenders.iter().find(|contender| contender.name == name)
+    }
+
+    /// Whether a relay stands between clients and servers: in every condition, if one of them says what it does.
+    pub fn is_relayed(&self) -> bool {
+        self.conditions.iter().any(|condition| condition.between.is_some())
     }
 
     /// A condition by name.

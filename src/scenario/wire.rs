@@ -197,6 +197,13 @@ pub(super) struct WireCondition {
     #[serde(default)]
     #[schemars(with = "Option<String>")]
     pub(super) link: Option<Spanned<String>>,
+    /// What a relay between clients and servers does with TCP connections in this condition: `closes=700ms`, `closes_idle=700ms`,
+    /// `resets=700ms`, `silent=700ms` (ages of a connection), `buffers=64KB` or `passes`. Where one condition has it, the relay stands
+    /// between in all of them, and passes everything on where nothing else is said; connections are opened anew for each round. Of
+    /// `subscribe`, over TCP.
+    #[serde(default)]
+    #[schemars(with = "Option<String>")]
+    pub(super) between: Option<Spanned<String>>,
     /// Time that the market's handler waits in this condition, instead of the workload's.
     #[serde(default)]
     pub(super) handler_wait: Option<Span>,
@@ -327,6 +334,16 @@ pub(super) struct WireContender {
     #[serde(default)]
     #[schemars(with = "Option<CongestionName>")]
     pub(super) congestion: Option<Spanned<Congestion>>,
+    /// A subscriber that lost its connection asks for what came after the last event that it heard; for `sse`, where it is the
+    /// default, and `websocket`, where it is not.
+    #[serde(default)]
+    #[schemars(with = "Option<bool>")]
+    pub(super) resumes: Option<Spanned<bool>>,
+    /// The silence after which a subscriber gives its connection up for another while events are due, such as `500ms`; it waits for
+    /// ever by default. Of `subscribe`.
+    #[serde(default)]
+    #[schemars(with = "Option<String>")]
+    pub(super) notices: Option<Spanned<Span>>,
     /// Round trips that a cold call takes by arithmetic, to stand beside what is measured.
     #[serde(default)]
     pub(super) cold_round_trips: Option<u32>,

@@ -4,6 +4,7 @@
 use std::cell::{Cell, RefCell};
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use clock::{Clock, Mono, Timer};
 use proto::data::DataSet;
@@ -25,6 +26,7 @@ pub(crate) struct Ears {
     free: RefCell<Vec<usize>>,
     round: RefCell<Option<Heard>>,
     all_heard: Notify,
+    begun: Notify,
 }
 
 /// What was heard in a round.
@@ -38,6 +40,8 @@ struct Heard {
     seen: Vec<bool>,
     /// By subscriber: how many ticks of the round stand before the next in order.
     next: Vec<usize>,
+    /// By subscriber: when it last heard a tick, whichever.
+    heard_at: Vec<Mono>,
     /// Ticks that have not come, of all subscribers.
     outstanding: usize,
     outcome: Outcome,
@@ -53,6 +57,7 @@ impl Ears {
             free: RefCell::default(),
             round: RefCell::default(),
             all_heard: Notify::new(),
+            begun: Notify::new(),
         }
     }
 
@@ -72,10 +77,16 @@ impl Ears {
 
     /// Begins to count a round; its ticks must not have been emitted yet.
     pub(super) fn begin(&self, round: &Round) -> io::Result<Timer> {
+        self.expect(round)?;
+        self.begun.notify_waiters();
+        self.clock.timer(END_PRECISION)
+    }
+
+    fn expect(&self, round: &Round) -> io::Result<()> {
         let emission = round.emission.ok_or_else(|| io::Error::other("a round without ticks to hear"))?;
         let span = round.warm_up + round.duration;
         let schedule = emission.schedule(span, round.seed).map_err(io::Error::other)?;
-        let due = |offset: &u64| round.start + std::time::Duration::from_nanos(*offset);
+        let due = |offset: &u64| round.start + Duration::from_nanos(*offset);
         let expected: Vec<(Mono, Tick)> = schedule
             .offsets_ns()
             .iter()
@@ -91,11 +102,27 @@ impl Ears {
             first_sequence: emission.first_sequence,
             seen: vec![false; expected.len() * subscribers],
             next: vec![0; subscribers],
+            heard_at: vec![measured_from; subscribers],
             outstanding: expected.len() * subscribers,
             expected,
             outcome: Outcome::over(measured_from, round.duration).map_err(io::Error::other)?,
         });
-        self.clock.timer(END_PRECISION)
+        Ok(())
+    }
+
+    /// Whether a subscriber should have heard something in this time: a round has gone on for as long, and its last tick has not come
+    /// to it.
+    pub(super) fn is_owed(&self, nth: usize, within: Duration) -> bool {
+        let now = self.clock.now();
+        self.round.borrow().as_ref().is_some_and(|heard| {
+            now >= heard.round.start + within
+                && heard.next.get(nth).is_some_and(|n| *n < heard.expected.len())
+        })
+    }
+
+    /// Waits for the next round to begin.
+    pub(super) async fn something_is_due(&self) {
+        self.begun.notified().await;
     }
 
     /// Takes a tick that a subscriber has just received.
@@ -174,16 +201,37 @@ impl Heard {
         } else {
             (now.since(*scheduled) > self.round.time_out).then_some(Failure::TimedOut)
         };
-        if *scheduled >= self.measured_from {
-            let times =
-                CallTimes { scheduled: *scheduled, picked_up: emitted, sent: Some(emitted), done: now };
+        let scheduled = *scheduled;
+        self.listen_again(nth, now);
+        if scheduled >= self.measured_from {
+            let times = CallTimes { scheduled, picked_up: emitted, sent: Some(emitted), done: now };
             self.outcome.record(&times, failure, self.round.time_out);
         }
-        Some((*scheduled, failure))
+        Some((scheduled, failure))
+    }
+
+    /// Ends a silence of a subscriber: what of it lies in the measured time counts.
+    fn listen_again(&mut self, nth: usize, now: Mono) {
+        let end = self.measured_from + self.round.duration;
+        if let Some(last) = self.heard_at.get_mut(nth) {
+            let silence = now.min(end).since(*last);
+            self.outcome.longest_silence = self.outcome.longest_silence.max(silence);
+            *last = (*last).max(now);
+        }
     }
 
     fn into_outcome(mut self, now: Mono) -> Outcome {
+        for nth in 0..self.heard_at.len() {
+            self.listen_again(nth, now);
+        }
         for seen in self.seen.chunks(self.expected.len().max(1)) {
+            self.outcome.longest_gap = self.outcome.longest_gap.max(longest_gap(
+                self.expected
+                    .iter()
+                    .zip(seen)
+                    .filter(|((due, _), _)| *due >= self.measured_from)
+                    .map(|(_, seen)| *seen),
+            ));
             for ((scheduled, _), _) in self.expected.iter().zip(seen).filter(|(_, seen)| !**seen) {
                 if *scheduled >= self.measured_from {
                     self.outcome.record_missed(*scheduled, self.round.time_out);
@@ -192,5 +240,100 @@ impl Heard {
         }
         self.outcome.elapsed = now.since(self.measured_from);
         self.outcome
+    }
+}
+
+/// The longest run of ticks that did not come.
+fn longest_gap(seen: impl Iterator<Item = bool>) -> u64 {
+    let (mut longest, mut run) = (0, 0);
+    for seen in seen {
+        run = if seen { 0 } else { run + 1 };
+        longest = longest.max(run);
+    }
+    longest
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Arrivals, Emission, Model};
+    use super::*;
+
+    const FIRST: u64 = 11;
+    const EVERY: Duration = Duration::from_millis(10);
+
+    /// Ten ticks, ten milliseconds apart, of which the first two are the warm-up's; two subscribers.
+    fn ears() -> (Ears, clock::Fake, Mono, DataSet) {
+        let fake = clock::Fake::new();
+        let ears = Ears::new(Clock::Fake(fake.clone()), DataSet::new(1), Arc::default());
+        assert_eq!((ears.join(), ears.join()), (0, 1));
+        let (rate_per_s, arrivals) = (1.0 / EVERY.as_secs_f64(), Arrivals::Constant);
+        let start = fake.now() + EVERY;
+        let round = Round {
+            model: Model::Closed,
+            warm_up: EVERY * 2,
+            duration: EVERY * 8,
+            time_out: EVERY * 20,
+            seed: 1,
+            start,
+            precision: clock::Precision::Sleep,
+            emission: Some(Emission { first_sequence: FIRST, arrivals, rate_per_s }),
+        };
+        ears.expect(&round).unwrap();
+        (ears, fake, start, DataSet::new(1))
+    }
+
+    fn outcome(ears: &Ears) -> Outcome {
+        ears.round.borrow_mut().take().unwrap().into_outcome(ears.clock.now())
+    }
+
+    #[test]
+    fn gaps_repetitions_and_silences_are_those_of_a_subscriber() {
+        let (ears, fake, _, data) = ears();
+        let hear = |nth, place: u64| ears.hear(nth, &data.tick(FIRST + place));
+        for place in 0..10 {
+            fake.advance(EVERY);
+            hear(0, place);
+            // The other was away for three ticks, heard two of them afterwards, and one again.
+            match place {
+                4..7 => {}
+                7 => [5, 6, 6, 7].into_iter().for_each(|place| hear(1, place)),
+                _ => hear(1, place),
+            }
+        }
+        ears.count_reconnection();
+        let outcome = outcome(&ears);
+        assert_eq!((outcome.arrivals, outcome.ok), (16, 15));
+        assert_eq!(outcome.failed.get(&Failure::Missed), Some(&1));
+        assert_eq!((outcome.longest_gap, outcome.duplicates, outcome.out_of_order), (1, 1, 0));
+        assert_eq!((outcome.longest_silence, outcome.reconnections), (EVERY * 4, 1));
+    }
+
+    #[test]
+    fn a_silence_lasts_to_the_end_of_the_measured_time_at_most() {
+        let (ears, fake, _, data) = ears();
+        for place in 0..6 {
+            fake.advance(EVERY);
+            ears.hear(0, &data.tick(FIRST + place));
+        }
+        fake.advance(EVERY * 100);
+        let outcome = outcome(&ears);
+        // The second subscriber heard nothing at all.
+        assert_eq!((outcome.longest_gap, outcome.longest_silence), (8, EVERY * 8));
+        assert_eq!(outcome.failed.get(&Failure::Missed), Some(&(4 + 8)));
+    }
+
+    #[test]
+    fn a_subscriber_is_owed_what_is_due_and_no_more() {
+        let (ears, fake, start, data) = ears();
+        assert!(!ears.is_owed(0, EVERY * 3), "before the round");
+        while fake.now() < start + EVERY * 3 {
+            assert!(!ears.is_owed(0, EVERY * 3), "the round has not gone on for so long");
+            fake.advance(EVERY);
+        }
+        assert!(ears.is_owed(0, EVERY * 3));
+        ears.hear(0, &data.tick(FIRST + 9));
+        assert!(!ears.is_owed(0, EVERY * 3) && ears.is_owed(1, EVERY * 3), "the last came to one of them");
+        outcome(&ears);
+        assert!(!ears.is_owed(1, EVERY * 3), "between rounds");
     }
 }

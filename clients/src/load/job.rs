@@ -3,19 +3,17 @@
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
 
 use clock::{Clock, Precision};
-use futures::stream::StreamExt as _;
 use proto::Operation;
 use proto::data::DataSet;
-use proto::v1::SubscribeRequest;
 use tokio::task::JoinHandle;
 
 use super::ears::Ears;
+use super::subscriber::{Manners, Subscriber};
 use super::{Driver, Live, Outcome, Round, Schedule, Shape};
 use crate::connection::{CallError, Connection, Connector};
-use crate::market::{Checked, MarketConnection, Subscribe as _};
+use crate::market::{Checked, MarketConnection};
 use crate::session_calls::SessionConnector;
 
 /// A kind of load, before it is opened. Each worker opens its part on its own thread.
@@ -78,6 +76,8 @@ pub struct Pushes<K> {
     pub connector: K,
     /// Makes the ticks that are expected.
     pub market_seed: u64,
+    /// What each does about a connection that is lost, or silent.
+    pub manners: Manners,
 }
 
 impl<K> Job for Pushes<K>
@@ -91,7 +91,7 @@ where
         let ears = Rc::new(Ears::new(clock, DataSet::new(self.market_seed), live));
         let mut listening = Vec::with_capacity(shape.connections);
         for _ in 0..shape.connections.max(1) {
-            let subscriber = Subscriber::open(self.connector.clone(), Rc::clone(&ears)).await?;
+            let subscriber = Subscriber::open(self.connector.clone(), self.manners, Rc::clone(&ears)).await?;
             listening.push(tokio::task::spawn_local(subscriber.listen()));
         }
         Ok(Subscribers { ears, listening })
@@ -114,62 +114,6 @@ impl Worker for Subscribers {
     async fn run(&self, round: &Round, _: &Schedule) -> io::Result<Outcome> {
         let timer = self.ears.begin(round)?;
         self.ears.finish(timer).await
-    }
-}
-
-/// The pause before a subscriber that lost its subscription asks for another.
-const REST_BEFORE_RECONNECTION: Duration = Duration::from_millis(50);
-
-struct Subscriber<K: Connector> {
-    connector: K,
-    connection: K::Connection,
-    ticks: crate::market::TickStream,
-    ears: Rc<Ears>,
-    nth: usize,
-}
-
-impl<K> Subscriber<K>
-where
-    K: Connector,
-    K::Connection: MarketConnection,
-{
-    async fn open(connector: K, ears: Rc<Ears>) -> Result<Subscriber<K>, CallError> {
-        let connection = connector.connect().await?;
-        let ticks = connection.subscribe(&SubscribeRequest::default()).await?;
-        let nth = ears.join();
-        Ok(Subscriber { connector, connection, ticks, ears, nth })
-    }
-
-    async fn listen(mut self) {
-        loop {
-            match self.ticks.next().await {
-                Some(Ok(tick)) => self.ears.hear(self.nth, &tick),
-                Some(Err(error)) => {
-                    self.ears.note(&error);
-                    self.reconnect().await;
-                }
-                None => self.reconnect().await,
-            }
-        }
-    }
-
-    async fn reconnect(&mut self) {
-        loop {
-            clock::pause(REST_BEFORE_RECONNECTION).await;
-            let again = async {
-                let connection = self.connector.connect().await?;
-                let ticks = connection.subscribe(&SubscribeRequest::default()).await?;
-                Ok((connection, ticks))
-            };
-            match again.await {
-                Ok((connection, ticks)) => {
-                    self.ears.count_reconnection();
-                    (self.connection, self.ticks) = (connection, ticks);
-                    return;
-                }
-                Err(error) => self.ears.note(&error),
-            }
-        }
     }
 }
 

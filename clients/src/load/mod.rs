@@ -16,6 +16,7 @@ mod pacer;
 mod recorder;
 mod schedule;
 mod slot;
+mod subscriber;
 mod watchdog;
 
 use std::time::Duration;
@@ -28,6 +29,7 @@ pub use job::{Calls, Job, Pushes, Sessions, Worker};
 pub use live::Live;
 pub use recorder::{Histograms, Outcome, PhaseTimes, packed};
 pub use schedule::{Arrivals, Schedule, ScheduleError};
+pub use subscriber::{Manners, REST_BEFORE_RECONNECTION};
 
 /// Connections, and the calls that each may have in flight.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]

@@ -99,6 +99,10 @@ pub struct Outcome {
     pub duplicates: u64,
     /// Pushed events that came after a later one.
     pub out_of_order: u64,
+    /// The longest run of pushed events that one subscriber missed.
+    pub longest_gap: u64,
+    /// The longest time in which one subscriber received nothing, within the measured time.
+    pub longest_silence: Duration,
     /// From the start of the measuring to the last reply.
     pub elapsed: Duration,
     /// The same by when it was due.
@@ -128,6 +132,8 @@ impl Outcome {
             late_replies: 0,
             duplicates: 0,
             out_of_order: 0,
+            longest_gap: 0,
+            longest_silence: Duration::ZERO,
             elapsed: Duration::ZERO,
             course: Course::default(),
             ticks: None,
@@ -159,6 +165,8 @@ impl Outcome {
         self.late_replies += other.late_replies;
         self.duplicates += other.duplicates;
         self.out_of_order += other.out_of_order;
+        self.longest_gap = self.longest_gap.max(other.longest_gap);
+        self.longest_silence = self.longest_silence.max(other.longest_silence);
         self.course.merge(&other.course);
         match (&mut self.ticks, &other.ticks) {
             (Some(mine), Some(theirs)) => mine.merge(theirs),

@@ -223,7 +223,7 @@ impl Subscribe for GraphQlConnection {
                 return Err(CallError::Protocol(format!("{kind} before connection_ack")));
             }
         }
-        let variables = json!({ "symbols": request.symbols });
+        let variables = json!({ "symbols": request.symbols, "after_sequence": request.after_sequence });
         let payload = json!({ "query": documents::TICKS, "variables": variables });
         send(&mut socket, &json!({ "id": "1", "type": "subscribe", "payload": payload })).await?;
         Ok(Box::pin(stream::unfold(Some(socket), async |socket| {

@@ -194,10 +194,10 @@ impl Subscribe for RestConnection {
             encoding: self.encoding,
             every: self.poll_every,
             filter,
-            after: None,
+            after: request.after_sequence,
             ticks: VecDeque::new(),
         };
-        // Where "now" is, so that no tick is missed between this and the first wait.
+        // Where "now" is unless it is known where to resume, so that no tick is missed between this and the first wait.
         poll.fetch(0).await?;
         Ok(Box::pin(stream::try_unfold(poll, |mut poll| async move {
             loop {

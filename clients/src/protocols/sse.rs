@@ -80,8 +80,10 @@ impl Connection for SseConnection {
 }
 
 impl Subscribe for SseConnection {
+    /// As long as its connection lasts: whoever subscribes decides whether to come back, and behind which event.
     async fn subscribe(&self, request: &SubscribeRequest) -> Result<TickStream, CallError> {
-        let source = self.event_source(request).await?;
+        let mut source = self.event_source(request).await?;
+        source.retries_max = 0;
         Ok(Box::pin(stream::unfold(source, async |mut source| {
             let tick = source.next().await?;
             Some((tick, source))
@@ -103,8 +105,9 @@ impl SseConnection {
             connector: self.connector.clone(),
             path: format!("{}{query}", Protocol::Sse.path()),
             events: None,
-            last_event_id: String::new(),
+            last_event_id: request.after_sequence.map(|seen| seen.to_string()).unwrap_or_default(),
             retry: RETRY,
+            retries_max: RETRIES_MAX,
             reconnections: 0,
             missed: 0,
             over: false,
@@ -125,6 +128,8 @@ pub struct EventSource {
     events: Option<Events>,
     last_event_id: String,
     retry: Duration,
+    /// Reconnections that may fail one after the other; 0 where it is not for this stream to reconnect.
+    retries_max: u32,
     reconnections: u64,
     missed: u64,
     over: bool,
@@ -188,15 +193,15 @@ impl EventSource {
     }
 
     async fn reconnect(&mut self) -> Result<(), CallError> {
-        for attempt in 1..=RETRIES_MAX {
+        for attempt in 1..=self.retries_max {
             clock::pause(self.retry).await;
             self.reconnections += 1;
             match self.open(None).await {
-                Err(CallError::Refused(_) | CallError::Reset(_)) if attempt < RETRIES_MAX => {}
+                Err(CallError::Refused(_) | CallError::Reset(_)) if attempt < self.retries_max => {}
                 other => return other,
             }
         }
-        Ok(())
+        Err(CallError::Reset("the event stream ended".to_owned()))
     }
 
     /// Opens a connection, or takes this one, and asks for what comes after the last event seen.

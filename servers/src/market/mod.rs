@@ -204,22 +204,18 @@ impl Market {
         self.delays.sleep_until(time).await;
     }
 
-    /// Ticks of some symbols (none named: all) from now on.
+    /// Ticks of some symbols (none named: all), behind the one that the caller has seen, or from now on.
     ///
     /// # Errors
     /// Where a symbol is unknown or there are too many.
     pub fn subscribe(&self, request: &SubscribeRequest) -> MarketResult<Subscription> {
-        self.data.check_symbols(&request.symbols)?;
-        Ok(Subscription::from_now(Arc::clone(&self.ticks), &request.symbols))
-    }
-
-    /// The same, after a sequence that the caller has seen.
-    ///
-    /// # Errors
-    /// As [`Market::subscribe`].
-    pub fn resume(&self, request: &SubscribeRequest, after: u64) -> MarketResult<Subscription> {
-        self.data.check_symbols(&request.symbols)?;
-        Ok(Subscription::after(Arc::clone(&self.ticks), &request.symbols, after))
+        let SubscribeRequest { symbols, after_sequence } = request;
+        self.data.check_symbols(symbols)?;
+        let ticks = Arc::clone(&self.ticks);
+        Ok(match after_sequence {
+            Some(seen) => Subscription::after(ticks, symbols, *seen),
+            None => Subscription::from_now(ticks, symbols),
+        })
     }
 
     /// The handler's own work is stated, so that a protocol's overhead can be set against it.

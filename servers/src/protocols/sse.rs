@@ -61,16 +61,14 @@ async fn ticks(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let Query(query) = query?;
-    let request = SubscribeRequest { symbols: split(query.symbols.as_deref().unwrap_or_default()) };
-    let subscription = match headers.get("last-event-id") {
-        None => state.market.subscribe(&request)?,
-        Some(id) => {
-            let seen = id.to_str().ok().and_then(|id| id.parse().ok()).ok_or_else(|| {
-                Problem::new(StatusCode::BAD_REQUEST, "Last-Event-ID is the number that an event's id gave")
-            })?;
-            state.market.resume(&request, seen)?
-        }
-    };
+    let seen = headers.get("last-event-id").map(|id| {
+        id.to_str().ok().and_then(|id| id.parse().ok()).ok_or_else(|| {
+            Problem::new(StatusCode::BAD_REQUEST, "Last-Event-ID is the number that an event's id gave")
+        })
+    });
+    let symbols = split(query.symbols.as_deref().unwrap_or_default());
+    let request = SubscribeRequest { symbols, after_sequence: seen.transpose()? };
+    let subscription = state.market.subscribe(&request)?;
     let events = Events {
         subscription,
         next: None,

@@ -84,8 +84,11 @@ fn udp_answers_hostile_datagrams_with_a_fault_and_serves_on() {
 fn an_address_that_does_not_prove_itself_gets_no_more_than_it_sent() {
     let server = Server::start(Protocol::Udp, Limits { trust_loopback: false, ..Limits::default() });
     let forged = peer(&server);
-    let subscribe =
-        datagram(1, Kind::SubscribeRequest, &SubscribeRequest { symbols: vec!["AAAA".into(); 2] });
+    let subscribe = datagram(
+        1,
+        Kind::SubscribeRequest,
+        &SubscribeRequest { symbols: vec!["AAAA".into(); 2], ..SubscribeRequest::default() },
+    );
     let guess = datagram_of(2, Kind::Hello, &[7; 8]);
     let (mut sent, requests) = (0, 50);
     for _ in 0..requests {

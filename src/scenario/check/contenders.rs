@@ -104,6 +104,7 @@ impl Check<'_> {
             screen: Screen { fields, in_steps },
             cold_round_trips: wire.cold_round_trips,
             congestion: wire.congestion.as_ref().map(|congestion| *congestion.get_ref()),
+            manners: self.manners(wire, carriage, workload)?,
         })
     }
 
@@ -219,7 +220,7 @@ impl Check<'_> {
     }
 
     /// Refuses an option where the protocol has no such choice.
-    fn option<T>(
+    pub(super) fn option<T>(
         &self,
         protocol: Protocol,
         name: &str,

@@ -50,8 +50,19 @@ impl Check<'_> {
         if let Some(protocol) = &wire.protocol {
             return error(protocol.span(), "of `flow` a contender has `flows` and no protocol");
         }
-        let WireContender { http, encoding, persisted, streams, tls, congestion, resume, early_data, .. } =
-            wire;
+        let WireContender {
+            http,
+            encoding,
+            persisted,
+            streams,
+            tls,
+            congestion,
+            resume,
+            early_data,
+            resumes,
+            notices,
+            ..
+        } = wire;
         let options = [
             http.as_ref().map(Spanned::span),
             encoding.as_ref().map(Spanned::span),
@@ -61,6 +72,8 @@ impl Check<'_> {
             congestion.as_ref().map(Spanned::span),
             resume.as_ref().map(Spanned::span),
             early_data.as_ref().map(Spanned::span),
+            resumes.as_ref().map(Spanned::span),
+            notices.as_ref().map(Spanned::span),
         ];
         if let Some(span) = options.into_iter().flatten().next() {
             return error(

@@ -12,7 +12,7 @@ const CANDLE: &str = "{opened_at_us open_cents high_cents low_cents close_cents 
 const RECEIPT: &str = "{order_id order{account symbol side quantity} status price_cents idempotency_key}";
 
 /// The subscription to ticks.
-pub(super) const TICKS: &str = "subscription($symbols:[String!]!){ticks(symbols:$symbols){sequence symbol price_cents size emitted_mono_ns}}";
+pub(super) const TICKS: &str = "subscription($symbols:[String!]!,$after_sequence:Long){ticks(symbols:$symbols,after_sequence:$after_sequence){sequence symbol price_cents size emitted_mono_ns}}";
 
 /// The document of an operation, and its variables.
 pub(super) fn of(operation: &Operation) -> (String, Value) {

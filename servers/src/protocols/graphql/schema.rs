@@ -68,6 +68,12 @@ impl ScalarType for Long {
     }
 }
 
+impl Long {
+    fn sequence(self) -> async_graphql::Result<u64> {
+        u64::try_from(self.0).map_err(|_| Error::new("a sequence is a number from 0"))
+    }
+}
+
 impl From<u64> for Long {
     fn from(value: u64) -> Long {
         // Every integer of the contract fits 53 bits.
@@ -391,15 +397,19 @@ impl Receipt {
 pub(super) struct Ticks;
 
 /// Server push.
-#[Subscription(rename_fields = "snake_case")]
+#[Subscription(rename_fields = "snake_case", rename_args = "snake_case")]
 impl Ticks {
-    /// Ticks from now on, until the caller leaves; no symbols: of all.
+    /// Ticks from now on, or behind the one of a sequence as far back as they are held, until the caller leaves; no symbols:
+    /// of all.
     async fn ticks(
         &self,
         context: &Context<'_>,
         #[graphql(default)] symbols: Vec<String>,
+        after_sequence: Option<Long>,
     ) -> async_graphql::Result<impl Stream<Item = Tick> + use<>> {
-        let subscription = market(context)?.subscribe(&SubscribeRequest { symbols }).map_err(refusal)?;
+        let after_sequence = after_sequence.map(Long::sequence).transpose()?;
+        let request = SubscribeRequest { symbols, after_sequence };
+        let subscription = market(context)?.subscribe(&request).map_err(refusal)?;
         Ok(stream::unfold(subscription, |mut subscription| async move {
             let tick = Tick(subscription.next().await.tick().clone());
             Some((tick, subscription))
