@@ -1,5 +1,5 @@
-//! The phases of a cold call. Whoever opens a connection says which phase it is in ([`during`]); whoever makes a cold call has them
-//! told apart ([`told_apart`]). On every other connection nothing is timed.
+//! The phases of a cold call. Whoever opens a connection says which phase it is in (`during`); whoever makes a cold call has them
+//! told apart (`told_apart`). On every other connection nothing is timed.
 
 use std::cell::RefCell;
 use std::time::Duration;
