@@ -7,7 +7,8 @@ use super::Record;
 use super::verdict::FAILED_SHARE_MAX;
 use crate::scenario::{Axis, BreakEven, Condition, Coordinate, Map, Scenario, Sought};
 use crate::statistics::{
-    Place, ROUNDS_FOR_A_VERDICT, Ratio, crossing, falls, mean, mean_with_interval, paired_ratio, place,
+    Pair, Place, ROUNDS_FOR_A_VERDICT, Ratio, crossing, falls, mean, mean_with_interval, means, paired_ratio,
+    place,
 };
 use crate::text;
 
@@ -103,7 +104,7 @@ pub(super) fn break_even(record: &Record, scenario: &Scenario, sought: &BreakEve
     let metric = sought.sought.metric();
     let along = along(scenario, &sought.condition, sought.axis);
     let mut points = Vec::new();
-    let mut rounds: Vec<(f64, Vec<(f64, f64)>)> = Vec::new();
+    let mut rounds: Vec<(f64, Vec<Pair>)> = Vec::new();
     for (condition, at) in along {
         if record.cell(&sought.contender, &condition.name).is_none() {
             continue;
@@ -156,7 +157,7 @@ fn cores_saved((contender, against): (f64, f64), rate_per_s: f64) -> f64 {
 }
 
 /// Where it is, and whether the contender is below from there on.
-fn search(sought: &BreakEven, rounds: &[(f64, Vec<(f64, f64)>)]) -> Option<(Place, bool)> {
+fn search(sought: &BreakEven, rounds: &[(f64, Vec<Pair>)]) -> Option<(Place, bool)> {
     if rounds.len() < 2 {
         return None;
     }
@@ -167,20 +168,22 @@ fn search(sought: &BreakEven, rounds: &[(f64, Vec<(f64, f64)>)]) -> Option<(Plac
             let there = |value: f64| if logarithmic { value.ln() } else { value };
             let back = |value: f64| if logarithmic { value.exp() } else { value };
             let axis: Vec<f64> = rounds.iter().map(|(at, _)| there(*at)).collect();
-            let logs = |(_, pairs): &(f64, Vec<(f64, f64)>)| {
-                pairs.iter().map(|(left, right)| (left / right / ratio).ln()).collect::<Vec<_>>()
+            let logs = |means: &[Pair]| -> Vec<f64> {
+                means.iter().map(|(left, right)| (left / right / ratio).ln()).collect()
             };
-            let points: Vec<Vec<f64>> = rounds.iter().map(logs).collect();
-            let is_whole = points.iter().flatten().all(|log| log.is_finite());
-            let means: Vec<f64> = points.iter().filter(|of| !of.is_empty()).map(|of| mean(of)).collect();
-            if !is_whole || means.len() < points.len() {
+            let points: Vec<Vec<Pair>> = rounds.iter().map(|(_, pairs)| pairs.clone()).collect();
+            if points.iter().any(Vec::is_empty) {
                 return None;
             }
-            let falls = match (means.first(), means.last()) {
+            let middle = logs(&points.iter().map(|of| means(of.iter().copied())).collect::<Vec<_>>());
+            if middle.iter().any(|log| !log.is_finite()) {
+                return None;
+            }
+            let falls = match (middle.first(), middle.last()) {
                 (Some(first), Some(last)) if (*first > 0.0) != (*last > 0.0) => *first > 0.0,
-                _ => falls(&axis, &means),
+                _ => falls(&axis, &middle),
             };
-            let found = place(&points, |means| crossing(&axis, means, falls))?;
+            let found = place(&points, |means| crossing(&axis, &logs(means), falls))?;
             // Of no number, the exponential of an infinite one would be.
             let beyond = |value: f64| if value.is_finite() { back(value) } else { value };
             Some((Place { at: beyond(found.at), low: beyond(found.low), high: beyond(found.high) }, falls))
@@ -188,16 +191,18 @@ fn search(sought: &BreakEven, rounds: &[(f64, Vec<(f64, f64)>)]) -> Option<(Plac
         Sought::CoresSaved(cores) => {
             // Per call at the highest rate: beyond it, what is saved is in proportion to the rate.
             let highest = &rounds.last()?.1;
-            let saved: Vec<f64> = highest.iter().map(|pair| cores_saved(*pair, 1.0)).collect();
-            let at = |means: &[f64]| if means[0] > 0.0 { cores / means[0] } else { f64::INFINITY };
-            Some((place(&[saved], at)?, true))
+            let at = |means: &[Pair]| {
+                let saved = cores_saved(means[0], 1.0);
+                if saved > 0.0 { cores / saved } else { f64::INFINITY }
+            };
+            Some((place(std::slice::from_ref(highest), at)?, true))
         }
     }
 }
 
 fn in_words(
     sought: &BreakEven,
-    rounds: &[(f64, Vec<(f64, f64)>)],
+    rounds: &[(f64, Vec<Pair>)],
     found: Place,
     falls: bool,
     n: usize,

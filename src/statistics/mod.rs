@@ -16,7 +16,7 @@ use statrs::distribution::{ContinuousCDF as _, StudentsT};
 
 use bootstrap::Bootstrap;
 pub use holm::holm;
-pub use place::{Place, crossing, falls, place};
+pub use place::{Pair, Place, crossing, falls, means, place};
 pub use unpaired::{ratio_of_rounds, ratio_of_runs};
 
 /// Rounds that a verdict needs.

@@ -4,7 +4,7 @@
 use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 
-use super::{mean, slope};
+use super::slope;
 
 /// Resamples: each end of a 95 % interval then stands on 50 of them.
 const RESAMPLES: usize = 1_999;
@@ -22,22 +22,33 @@ pub struct Place {
     pub high: f64,
 }
 
-/// Finds a place from the means of each point's rounds, and again from resampled rounds. `None` where a point has fewer than two.
-pub fn place(points: &[Vec<f64>], find: impl Fn(&[f64]) -> f64) -> Option<Place> {
+/// Two figures of the same round, or the means of both.
+pub type Pair = (f64, f64);
+
+/// Finds a place from the means of both figures of each point's rounds, and again from resampled rounds. `None` where a point has fewer than
+/// two. (Means, and not logarithms of each round's ratio: where little happens, a round may cost nothing.)
+pub fn place(points: &[Vec<Pair>], find: impl Fn(&[Pair]) -> f64) -> Option<Place> {
     if points.is_empty() || points.iter().any(|rounds| rounds.len() < 2) {
         return None;
     }
     let mut random = ChaCha8Rng::seed_from_u64(SEED);
-    let mut resampled = |rounds: &Vec<f64>| {
+    let mut resampled = |rounds: &Vec<Pair>| {
         let n = rounds.len();
-        (0..n).map(|_| rounds[random.random_range(0..n)]).sum::<f64>() / n as f64
+        means((0..n).map(|_| rounds[random.random_range(0..n)]))
     };
     let mut found: Vec<f64> =
         (0..RESAMPLES).map(|_| find(&points.iter().map(&mut resampled).collect::<Vec<_>>())).collect();
     found.sort_by(f64::total_cmp);
-    let at = find(&points.iter().map(|rounds| mean(rounds)).collect::<Vec<_>>());
+    let at = find(&points.iter().map(|rounds| means(rounds.iter().copied())).collect::<Vec<_>>());
     let end = |share: f64| found[(share * (RESAMPLES - 1) as f64).round() as usize];
     Some(Place { at, low: end(0.025), high: end(0.975) })
+}
+
+/// The means of both figures.
+pub fn means(rounds: impl ExactSizeIterator<Item = Pair>) -> Pair {
+    let n = rounds.len() as f64;
+    let (left, right) = rounds.fold((0.0, 0.0), |sum, pair| (sum.0 + pair.0, sum.1 + pair.1));
+    (left / n, right / n)
 }
 
 /// Whether a curve falls along its axis, by least squares.
@@ -82,9 +93,12 @@ mod tests {
         let axis = [0.0, 1.0, 3.0, 4.0];
         let mut noise = || (0..12).map(|_| random.random_range(-0.5..0.5)).sum::<f64>();
         let covered = (0..200).filter(|_| {
-            let points: Vec<Vec<f64>> =
-                axis.iter().map(|at| (0..12).map(|_| 2.0 - at + noise()).collect()).collect();
-            let found = place(&points, |means| crossing(&axis, means, true)).unwrap();
+            let points: Vec<Vec<Pair>> = axis
+                .iter()
+                .map(|at| (0..12).map(|_| (12.0 - at + noise(), 10.0 + noise())).collect())
+                .collect();
+            let beyond = |means: &[Pair]| means.iter().map(|(left, right)| left - right).collect::<Vec<_>>();
+            let found = place(&points, |means| crossing(&axis, &beyond(means), true)).unwrap();
             found.low <= 2.0 && 2.0 <= found.high
         });
         let covered = covered.count();
@@ -93,6 +107,6 @@ mod tests {
 
     #[test]
     fn one_round_says_nothing() {
-        assert_eq!(place(&[vec![1.0], vec![1.0, 2.0]], |_| 0.0), None);
+        assert_eq!(place(&[vec![(1.0, 1.0)], vec![(1.0, 1.0), (2.0, 1.0)]], |_| 0.0), None);
     }
 }
