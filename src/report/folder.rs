@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 
 use crate::export::{Format, export};
+use crate::matrix::MatrixRecord;
 use crate::record::{Record, write_atomically};
 
 /// The folder of one run.
@@ -58,6 +59,17 @@ impl ResultsFolder {
         Ok(())
     }
 
+    /// Writes a matrix's record and page.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn add_matrix(&self, matrix: &MatrixRecord) -> anyhow::Result<()> {
+        let folder = self.of(&matrix.scenario.name)?;
+        write_atomically(&folder.join("record.json"), &serde_json::to_vec(matrix)?)?;
+        write_atomically(&folder.join("report.html"), crate::matrix::page(matrix)?.as_bytes())?;
+        Ok(())
+    }
+
     /// Writes a scenario's measurements in another format beside its record.
     ///
     /// # Errors
@@ -74,9 +86,9 @@ impl ResultsFolder {
     ///
     /// # Errors
     /// The system's.
-    pub fn finish(&self, records: &[Record]) -> anyhow::Result<PathBuf> {
+    pub fn finish(&self, records: &[Record], matrices: &[MatrixRecord]) -> anyhow::Result<PathBuf> {
         let index = self.path.join("index.html");
-        write_atomically(&index, super::index_page(records)?.as_bytes())?;
+        write_atomically(&index, super::index_page(records, matrices)?.as_bytes())?;
         if let (Some(latest), Some(name)) = (&self.latest, self.path.file_name()) {
             // Made beside it and renamed over it: a reader sees the old run or the new one.
             let unfinished = latest.with_extension("unfinished");

@@ -16,6 +16,10 @@ use askama::Template as _;
 pub use folder::ResultsFolder;
 pub use terminal::summary_lines;
 
+pub(crate) use facts::place;
+pub(crate) use view::{class, utc};
+
+use crate::matrix::MatrixRecord;
 use crate::record::Record;
 
 /// The page of one scenario.
@@ -30,6 +34,6 @@ pub fn scenario_page(record: &Record) -> Result<String, askama::Error> {
 ///
 /// # Errors
 /// As [`scenario_page`].
-pub fn index_page(records: &[Record]) -> Result<String, askama::Error> {
-    view::IndexPage::of(records).render()
+pub fn index_page(records: &[Record], matrices: &[MatrixRecord]) -> Result<String, askama::Error> {
+    view::IndexPage::of(records, matrices).render()
 }

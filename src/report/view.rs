@@ -12,6 +12,7 @@ use super::tables::{
     CalibrationRow, CapacityView, CostRow, DistanceRow, MemoryRow, calibration, capacity, cost_row,
     distance_row, memory_row,
 };
+use crate::matrix::MatrixRecord;
 use crate::record::{
     AaPair, CellPart, Difference, Merged, Quantiles, Record, RoundPart, Verdict, VerdictWord, printable,
 };
@@ -41,6 +42,7 @@ pub(super) struct ScenarioPage<'a> {
 #[template(path = "index.html")]
 pub(super) struct IndexPage<'a> {
     scenarios: Vec<(&'a Record, Vec<VerdictView<'a>>)>,
+    matrices: &'a [MatrixRecord],
     started: String,
     command: &'a str,
 }
@@ -154,24 +156,21 @@ impl<'a> ScenarioPage<'a> {
 }
 
 impl<'a> IndexPage<'a> {
-    pub(super) fn of(records: &'a [Record]) -> IndexPage<'a> {
+    pub(super) fn of(records: &'a [Record], matrices: &'a [MatrixRecord]) -> IndexPage<'a> {
+        let of_records = records.iter().map(|record| (record.started_at_us, record.command.as_str()));
+        let of_matrices = matrices.iter().map(|matrix| (matrix.started_at_us, matrix.command.as_str()));
+        let first = of_records.chain(of_matrices).min();
         IndexPage {
             scenarios: records.iter().map(|record| (record, verdicts(record))).collect(),
-            started: records.first().map(|record| utc(record.started_at_us)).unwrap_or_default(),
-            command: records.first().map(|record| record.command.as_str()).unwrap_or_default(),
+            matrices,
+            started: first.map(|(started, _)| utc(started)).unwrap_or_default(),
+            command: first.map(|(_, command)| command).unwrap_or_default(),
         }
     }
 }
 
 fn verdicts(record: &Record) -> Vec<VerdictView<'_>> {
-    let view = |verdict: &'_ Verdict| {
-        let class = match verdict.verdict {
-            VerdictWord::Holds => "holds",
-            VerdictWord::DoesNotHold => "fails",
-            VerdictWord::Undecided => "open",
-        };
-        (verdict.verdict.in_words(), class)
-    };
+    let view = |verdict: &'_ Verdict| (verdict.verdict.in_words(), class(verdict.verdict));
     record
         .verdicts
         .iter()
@@ -180,6 +179,15 @@ fn verdicts(record: &Record) -> Vec<VerdictView<'_>> {
             VerdictView { verdict, word, class }
         })
         .collect()
+}
+
+/// The class that gives a verdict its colour.
+pub(crate) fn class(word: VerdictWord) -> &'static str {
+    match word {
+        VerdictWord::Holds => "holds",
+        VerdictWord::DoesNotHold => "fails",
+        VerdictWord::Undecided => "open",
+    }
 }
 
 /// Every contender once, in the scenario's order: its place gives it one colour and one shape throughout.
@@ -481,7 +489,7 @@ fn interval(record: &Record, cell: usize, metric: Metric) -> Option<(f64, f64)> 
 }
 
 /// `2026-11-24 09:41:07`, in UTC.
-pub(super) fn utc(wall_us: u64) -> String {
+pub(crate) fn utc(wall_us: u64) -> String {
     let micros = i64::try_from(wall_us).unwrap_or(i64::MAX);
     match jiff::Timestamp::from_microsecond(micros) {
         Ok(time) => time.strftime("%Y-%m-%d %H:%M:%S").to_string(),

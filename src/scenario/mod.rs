@@ -16,6 +16,7 @@ use proto::Capability;
 
 pub use contender::{Access, Contender, Traffic};
 pub use diagnose::ScenarioError;
+pub(crate) use diagnose::nearest;
 pub use link::{Link, WanLink};
 pub use wire::json_schema;
 
@@ -380,10 +381,12 @@ mod tests {
         for (scenario, (name, _)) in scenarios.iter().zip(BUILT_IN) {
             assert_eq!(scenario.name, name);
         }
+        let matrices = crate::matrix::MatrixScenario::built_in().unwrap();
         let files = std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/scenarios")).unwrap();
         let files = files.filter(|file| {
             file.as_ref().unwrap().path().extension().is_some_and(|extension| extension == "toml")
         });
-        assert_eq!(files.count(), BUILT_IN.len(), "a scenario's file is not built in");
+        let built_in = BUILT_IN.len() + matrices.len();
+        assert_eq!(files.count(), built_in, "a scenario's file is not built in");
     }
 }

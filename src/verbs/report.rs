@@ -24,6 +24,14 @@ pub struct Options {
 #[allow(clippy::print_stdout, reason = "an export is data")]
 pub fn report(options: &Options) -> anyhow::Result<Ending> {
     for path in &options.records {
+        if options.export.is_none()
+            && let Ok(matrix) = crate::matrix::read(path)
+        {
+            let page = path.with_file_name("report.html");
+            crate::record::write_atomically(&page, crate::matrix::page(&matrix)?.as_bytes())?;
+            eprintln!("report: {}", page.display());
+            continue;
+        }
         let record = crate::record::read(path)?;
         if let Some(format) = options.export {
             print!("{}", export(&record, format).map_err(anyhow::Error::msg)?);

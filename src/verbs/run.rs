@@ -11,6 +11,7 @@ use lab::machine::Machine;
 use crate::cli::{Ending, UsageError};
 use crate::export::Format;
 use crate::expression::Expression;
+use crate::matrix::{self, MatrixRecord, MatrixScenario};
 use crate::plan::{Extent, Plan, PlanOptions};
 use crate::progress::Screen;
 use crate::record::{Record, RunInfo, record};
@@ -94,13 +95,16 @@ const MARKET_SEED: u64 = 42;
 pub fn run(options: &Options) -> anyhow::Result<Ending> {
     // Before there is a second thread.
     lab::hosts::prepare();
+    let matrices = matrices(options)?;
     let scenarios = scenarios(options)?;
     let plans = scenarios.iter().map(|scenario| plan(options, scenario)).collect::<Result<Vec<_>, _>>()?;
     if options.dry_run {
+        matrices.iter().for_each(print_matrix);
         scenarios.iter().zip(&plans).for_each(|(scenario, plan)| print_plan(scenario, plan));
         return Ok(Ending::Fine);
     }
-    if cfg!(debug_assertions) && !options.allow_debug {
+    // A matrix measures no time.
+    if cfg!(debug_assertions) && !options.allow_debug && !scenarios.is_empty() {
         return Err(UsageError(
             "this is a debug build, and its figures would be several times too high: use `cargo run --release`, or \
              --allow-debug to measure all the same"
@@ -119,6 +123,12 @@ pub fn run(options: &Options) -> anyhow::Result<Ending> {
     let baseline = options.baseline.as_deref().map(compare::side).transpose()?;
     let stop = stop_on_signals()?;
     let folder = ResultsFolder::create(options.out.as_deref())?;
+    // Before this process pins itself: they have clients of their own to start.
+    let matrices = fill(&matrices, options, &folder, &stop)?;
+    if scenarios.is_empty() {
+        eprintln!("report: {}", folder.finish(&[], &matrices)?.display());
+        return Ok(Ending::Fine);
+    }
     // Read before this process pins itself: what is allowed is what was inherited.
     let environment = Machine::read();
     let layout = Layout::of(&environment.cores)?;
@@ -159,12 +169,12 @@ pub fn run(options: &Options) -> anyhow::Result<Ending> {
         records.push(record);
         if partial {
             eprintln!("stopped: what was measured is kept, marked partial");
-            let index = folder.finish(&records)?;
+            let index = folder.finish(&records, &matrices)?;
             eprintln!("report: {}", index.display());
             return ended.map(|()| Ending::Error);
         }
     }
-    let index = folder.finish(&records)?;
+    let index = folder.finish(&records, &matrices)?;
     eprintln!("report: {}", index.display());
     let void = records.iter().any(|record| record.void.is_some());
     if let Some(name) = &options.save_baseline {
@@ -189,11 +199,52 @@ fn parse_name(name: &str) -> Result<String, String> {
         Err("a-z, A-Z, 0-9, -, _ and . only, of which a folder is made".to_owned())
     }
 }
+
+/// The matrices among what was named.
+fn matrices(options: &Options) -> anyhow::Result<Vec<MatrixScenario>> {
+    if options.all {
+        return Ok(MatrixScenario::built_in()?);
+    }
+    let named = options.scenarios.iter().enumerate();
+    let once = named.filter(|(nth, name)| !options.scenarios[..*nth].contains(name));
+    let found = once.map(|(_, name)| MatrixScenario::find(name)).collect::<Result<Vec<_>, _>>()?;
+    let matrices: Vec<MatrixScenario> = found.into_iter().flatten().collect();
+    if let (Some(matrix), false) = (matrices.first(), options.set.is_empty()) {
+        return Err(
+            UsageError(format!("--set: {} is a matrix, which has nothing to set", matrix.name)).into()
+        );
+    }
+    Ok(matrices)
+}
+
+/// Fills matrices, each with its record and page.
+fn fill(
+    matrices: &[MatrixScenario],
+    options: &Options,
+    folder: &ResultsFolder,
+    stop: &AtomicBool,
+) -> anyhow::Result<Vec<MatrixRecord>> {
+    let mut filled = Vec::new();
+    for scenario in matrices {
+        let tell = &mut |line: &str| eprintln!("{line}");
+        let record = matrix::run(scenario, text::command_line(), stop, tell)?;
+        folder.add_matrix(&record)?;
+        matrix::summary_lines(&record).iter().for_each(|line| eprintln!("{line}"));
+        if options.json {
+            print_json(&record)?;
+        }
+        filled.push(record);
+    }
+    Ok(filled)
+}
+
 fn scenarios(options: &Options) -> anyhow::Result<Vec<Scenario>> {
     let named: Vec<String> = if options.all {
         Scenario::built_in()?.into_iter().map(|scenario| scenario.name).collect()
     } else {
-        options.scenarios.clone()
+        let names = options.scenarios.iter();
+        let is_matrix = |name: &&String| !matches!(MatrixScenario::find(name), Ok(None));
+        names.filter(|name| !is_matrix(name)).cloned().collect()
     };
     let scenarios: Vec<Scenario> =
         named.iter().map(|name| Scenario::find(name, &options.set)).collect::<Result<_, _>>()?;
@@ -257,6 +308,13 @@ fn print_plan(scenario: &Scenario, plan: &Plan) {
     }
 }
 
+#[allow(clippy::print_stdout, reason = "a plan that was asked for is data")]
+fn print_matrix(matrix: &MatrixScenario) {
+    let columns: Vec<String> = matrix.experiment.columns().into_iter().map(|column| column.name).collect();
+    println!("{}: {}", matrix.name, matrix.question);
+    println!("  a matrix, its columns: {}", columns.join(", "));
+}
+
 fn print_outcome(record: &Record) {
     for line in crate::report::summary_lines(record) {
         eprintln!("{line}");
@@ -264,7 +322,7 @@ fn print_outcome(record: &Record) {
 }
 
 #[allow(clippy::print_stdout, reason = "asked for as data")]
-fn print_json(record: &Record) -> anyhow::Result<()> {
+fn print_json(record: &impl serde::Serialize) -> anyhow::Result<()> {
     println!("{}", serde_json::to_string(record)?);
     Ok(())
 }
