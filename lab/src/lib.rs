@@ -10,5 +10,6 @@ pub mod hosts;
 pub mod machine;
 pub mod meter;
 pub mod probe;
+pub mod program;
 pub mod stalls;
 pub mod wan;
