@@ -266,8 +266,8 @@ pub(super) fn run(stop: &AtomicBool, tell: &mut dyn FnMut(&str)) -> anyhow::Resu
     Ok(Findings { rows, cells, missing: bench.missing(), method: method() })
 }
 
-fn each(mut tried: impl FnMut(Contender) -> anyhow::Result<Tried>) -> anyhow::Result<Vec<Tried>> {
-    CONTENDERS.into_iter().map(|contender| tried(contender)).collect()
+fn each(tried: impl FnMut(Contender) -> anyhow::Result<Tried>) -> anyhow::Result<Vec<Tried>> {
+    CONTENDERS.into_iter().map(tried).collect()
 }
 
 fn cells(row: &Tries) -> Vec<MatrixCell> {
