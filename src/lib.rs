@@ -11,6 +11,7 @@ pub mod cli;
 pub mod compare;
 pub mod export;
 pub mod expression;
+pub mod matrix;
 pub mod plan;
 pub mod progress;
 pub mod record;

@@ -289,7 +289,7 @@ fn not_offered(scenario: &Scenario, contender: &Contender, condition: &Condition
         return Some("what its handler does is its own, and not to be set".to_owned());
     }
     let program = access.server.as_ref().and_then(ForeignServer::program);
-    if let Some(program) = program.filter(|program| !is_installed(program)) {
+    if let Some(program) = program.filter(|program| lab::program::find(&[program]).is_none()) {
         return Some(format!(
             "{program} is not installed (`apt-get install {program}`, where Debian has it)"
         ));
@@ -312,12 +312,6 @@ fn not_offered(scenario: &Scenario, contender: &Contender, condition: &Condition
     let max = access.carriage.in_flight_max()?;
     (in_flight > max)
         .then(|| format!("{in_flight} calls in flight on a connection: this contender can have {max}"))
-}
-
-/// Whether a program can be started by this name.
-fn is_installed(program: &str) -> bool {
-    let folders = std::env::var_os("PATH").unwrap_or_default();
-    program.contains('/') || std::env::split_paths(&folders).any(|folder| folder.join(program).is_file())
 }
 
 /// A congestion control that this machine has not.

@@ -193,7 +193,7 @@ pub(crate) fn wait(process: &mut std::process::Child, at_most: Duration) -> Opti
     }
 }
 
-pub(crate) fn in_words(status: ExitStatus) -> String {
+fn in_words(status: ExitStatus) -> String {
     match (status.code(), status.signal()) {
         (Some(code), _) => format!("exit code {code}"),
         (None, Some(number)) => {

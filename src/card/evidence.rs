@@ -2,8 +2,9 @@
 
 use super::Line;
 use super::interval::{Scale, interval};
+use crate::matrix::{MatrixRecord, MatrixVerdict};
 use crate::record::{BreakEvenPart, Found, MapPart, Record, Verdict, VerdictWord};
-use crate::report::{Done, memory_in_words};
+use crate::report::{Done, class, memory_in_words};
 use crate::scenario::{Hold, Rule, Scenario, Test};
 use crate::text;
 
@@ -59,6 +60,11 @@ pub(super) fn state(line: &Line, done: &Done, known: &[String]) -> State {
         judged.extend(price.map(|hold| of_price(record, hold)));
         judged.extend(record.map.iter().filter(|part| part.map.card == id).map(|part| of_map(record, part)));
     }
+    let matrices = done.matrices.iter().filter(|matrix| line.scenarios.contains(&matrix.scenario.name));
+    for matrix in matrices {
+        let verdicts = matrix.verdicts.iter().filter(|verdict| verdict.claim.card == id);
+        judged.extend(verdicts.map(|verdict| of_matrix(matrix, verdict)));
+    }
     if !judged.is_empty() {
         return State::Judged(judged);
     }
@@ -83,14 +89,6 @@ fn was_measured(record: &Record, verdict: &Verdict) -> bool {
         .into_iter()
         .flatten()
         .all(|name| record.cell(name, &claim.condition).is_some())
-}
-
-pub(super) fn class(word: VerdictWord) -> &'static str {
-    match word {
-        VerdictWord::Holds => "holds",
-        VerdictWord::DoesNotHold => "fails",
-        VerdictWord::Undecided => "open",
-    }
 }
 
 fn of_verdict(record: &Record, verdict: &Verdict) -> Evidence {
@@ -170,6 +168,20 @@ fn of_break_even(record: &Record, part: &BreakEvenPart) -> Evidence {
         prediction: None,
         chart: String::new(),
         condition: part.break_even.condition.clone(),
+    }
+}
+
+/// Counted, not measured: no interval.
+fn of_matrix(matrix: &MatrixRecord, verdict: &MatrixVerdict) -> Evidence {
+    Evidence {
+        scenario: matrix.scenario.name.clone(),
+        sentence: verdict.claim.sentence.clone(),
+        word: verdict.verdict.in_words(),
+        class: class(verdict.verdict),
+        number: verdict.because.trim_end_matches('.').to_owned(),
+        prediction: None,
+        chart: String::new(),
+        condition: String::new(),
     }
 }
 

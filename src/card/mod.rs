@@ -7,6 +7,7 @@ mod page;
 
 use serde::Deserialize;
 
+use crate::matrix::MatrixScenario;
 use crate::scenario::Scenario;
 
 use evidence::{Evidence, State};
@@ -60,15 +61,17 @@ pub fn groups() -> Result<Vec<Group>, toml::de::Error> {
 /// # Errors
 /// Where a built-in scenario is broken; a test keeps that from happening.
 pub fn known() -> anyhow::Result<Vec<String>> {
-    Ok(Scenario::built_in()?.into_iter().map(|scenario| scenario.name).collect())
+    let measured = Scenario::built_in()?.into_iter().map(|scenario| scenario.name);
+    Ok(measured.chain(MatrixScenario::names().map(str::to_owned)).collect())
 }
 
-/// The names of those that test the card, in its order, each once.
+/// The names of those that are measured and test the card, in its order, each once; matrices are told apart.
 ///
 /// # Errors
 /// As [`known`] and [`groups`].
 pub fn scenarios() -> anyhow::Result<Vec<String>> {
-    let (known, groups) = (known()?, groups()?);
+    let known: Vec<String> = Scenario::built_in()?.into_iter().map(|scenario| scenario.name).collect();
+    let groups = groups()?;
     let named = groups.into_iter().flat_map(|group| group.lines).flat_map(|line| line.scenarios);
     let mut scenarios: Vec<String> = Vec::new();
     for name in named.filter(|name| known.contains(name)) {

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use crate::record::Record;
+use lab::machine::Machine;
+
+use crate::record::{Record, Tool};
 use crate::scenario::Link;
 use crate::text;
 
@@ -78,19 +80,23 @@ fn link_in_words(record: &Record) -> String {
 
 /// Where it was measured, likewise.
 pub(super) fn environment(record: &Record) -> Vec<(&'static str, String)> {
-    let machine = &record.environment;
+    place(&record.tool, &record.environment)
+}
+
+/// What did something, and where, in words.
+pub(crate) fn place(tool: &Tool, machine: &Machine) -> Vec<(&'static str, String)> {
     let unknown = |value: &Option<String>| value.clone().unwrap_or_else(|| "unknown".to_owned());
-    let libraries = join(&record.tool.libraries);
+    let libraries = join(&tool.libraries);
     let virtual_machine = if machine.virtual_machine { ", in a virtual machine" } else { "" };
     vec![
         (
             "wirebench",
             format!(
                 "{} ({}, {} build, {})",
-                record.tool.version,
-                unknown(&record.tool.commit),
-                record.tool.build,
-                unknown(&record.tool.rustc)
+                tool.version,
+                unknown(&tool.commit),
+                tool.build,
+                unknown(&tool.rustc)
             ),
         ),
         (

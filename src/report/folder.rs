@@ -7,6 +7,7 @@ use anyhow::Context as _;
 
 use crate::card;
 use crate::export::{Format, export};
+use crate::matrix::MatrixRecord;
 use crate::record::{Record, write_atomically};
 
 /// The folder of one run.
@@ -24,6 +25,8 @@ pub struct ResultsFolder {
 pub struct Done {
     /// Scenarios that were measured, in their order.
     pub records: Vec<Record>,
+    /// Matrices that were filled.
+    pub matrices: Vec<MatrixRecord>,
     /// Those that could not be, and why.
     pub refused: Vec<(String, String)>,
 }
@@ -97,6 +100,17 @@ impl ResultsFolder {
         Ok(())
     }
 
+    /// Writes a matrix's record and page.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn add_matrix(&self, matrix: &MatrixRecord) -> anyhow::Result<()> {
+        let folder = self.of(&matrix.scenario.name)?;
+        write_atomically(&folder.join("record.json"), &serde_json::to_vec(matrix)?)?;
+        write_atomically(&folder.join("report.html"), crate::matrix::page(matrix)?.as_bytes())?;
+        Ok(())
+    }
+
     /// Writes a scenario's measurements in another format beside its record.
     ///
     /// # Errors
@@ -114,10 +128,7 @@ impl ResultsFolder {
     /// # Errors
     /// The system's.
     pub fn finish(&self, done: &Done) -> anyhow::Result<PathBuf> {
-        write_atomically(
-            &self.path.join("index.html"),
-            super::index_page(&done.records, self.card)?.as_bytes(),
-        )?;
+        write_atomically(&self.path.join("index.html"), super::index_page(done, self.card)?.as_bytes())?;
         if self.card {
             let page = card::card_page(done)?;
             write_atomically(&self.path.join("card.html"), page.as_bytes())?;

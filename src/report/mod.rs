@@ -16,10 +16,11 @@ mod view;
 use askama::Template as _;
 
 pub(crate) use chart::escape;
+pub(crate) use facts::place;
 pub use folder::{Done, ResultsFolder};
 pub(crate) use tables::memory_in_words;
 pub use terminal::summary_lines;
-pub(crate) use view::utc;
+pub(crate) use view::{class, utc};
 
 use crate::record::Record;
 
@@ -35,6 +36,6 @@ pub fn scenario_page(record: &Record) -> Result<String, askama::Error> {
 ///
 /// # Errors
 /// As [`scenario_page`].
-pub fn index_page(records: &[Record], card: bool) -> Result<String, askama::Error> {
-    view::IndexPage::of(records, card).render()
+pub fn index_page(done: &Done, card: bool) -> Result<String, askama::Error> {
+    view::IndexPage::of(done, card).render()
 }

@@ -6,6 +6,7 @@ use hdrhistogram::Histogram;
 use super::chart::{self, Bar, Line, NARROW, WIDE};
 use super::curve::{Along, Curve, ROUNDS, time_line};
 use super::facts::{environment, facts};
+use super::folder::Done;
 use super::forest::{self, forest};
 use super::goodput::{FlowsView, flows_view};
 use super::reconnections::{ReconnectionRow, reconnection_row};
@@ -14,6 +15,7 @@ use super::tables::{
     CalibrationRow, CapacityView, CostRow, DistanceRow, MemoryRow, calibration, capacity, cost_row,
     distance_row, memory_row,
 };
+use crate::matrix::MatrixRecord;
 use crate::record::{
     AaPair, CellPart, Difference, Merged, Quantiles, Record, RoundPart, Verdict, VerdictWord, printable,
 };
@@ -52,6 +54,7 @@ pub(super) struct IndexPage<'a> {
     /// Whether the card's page lies beside it.
     card: bool,
     scenarios: Vec<(&'a Record, Vec<VerdictView<'a>>)>,
+    matrices: &'a [MatrixRecord],
     started: String,
     command: &'a str,
 }
@@ -172,25 +175,23 @@ impl<'a> ScenarioPage<'a> {
 }
 
 impl<'a> IndexPage<'a> {
-    pub(super) fn of(records: &'a [Record], card: bool) -> IndexPage<'a> {
+    pub(super) fn of(done: &'a Done, card: bool) -> IndexPage<'a> {
+        let Done { records, matrices, .. } = done;
+        let of_records = records.iter().map(|record| (record.started_at_us, record.command.as_str()));
+        let of_matrices = matrices.iter().map(|matrix| (matrix.started_at_us, matrix.command.as_str()));
+        let first = of_records.chain(of_matrices).min();
         IndexPage {
             card,
             scenarios: records.iter().map(|record| (record, verdicts(record))).collect(),
-            started: records.first().map(|record| utc(record.started_at_us)).unwrap_or_default(),
-            command: records.first().map(|record| record.command.as_str()).unwrap_or_default(),
+            matrices,
+            started: first.map(|(started, _)| utc(started)).unwrap_or_default(),
+            command: first.map(|(_, command)| command).unwrap_or_default(),
         }
     }
 }
 
 fn verdicts(record: &Record) -> Vec<VerdictView<'_>> {
-    let view = |verdict: &'_ Verdict| {
-        let class = match verdict.verdict {
-            VerdictWord::Holds => "holds",
-            VerdictWord::DoesNotHold => "fails",
-            VerdictWord::Undecided => "open",
-        };
-        (verdict.verdict.in_words(), class)
-    };
+    let view = |verdict: &'_ Verdict| (verdict.verdict.in_words(), class(verdict.verdict));
     record
         .verdicts
         .iter()
@@ -199,6 +200,15 @@ fn verdicts(record: &Record) -> Vec<VerdictView<'_>> {
             VerdictView { verdict, word, class }
         })
         .collect()
+}
+
+/// The class that gives a verdict its colour.
+pub(crate) fn class(word: VerdictWord) -> &'static str {
+    match word {
+        VerdictWord::Holds => "holds",
+        VerdictWord::DoesNotHold => "fails",
+        VerdictWord::Undecided => "open",
+    }
 }
 
 /// Every contender once, in the scenario's order: its place gives it one colour and one shape throughout.

@@ -5,6 +5,8 @@ use std::fs;
 use std::io::stdin;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
@@ -19,7 +21,9 @@ use crate::scenario::ForeignServer;
 
 /// Time for a program to listen.
 const START_TIME_MAX: Duration = Duration::from_secs(10);
-/// Between two looks whether it does.
+/// Between two looks whether it runs, when it does: seldom, for a look takes processor time from it.
+const LOOK_WHETHER_IT_RUNS_EVERY: Duration = Duration::from_secs(1);
+/// Between two looks whether it listens.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 /// Has the server up, and answers for it to the command until the end of the input.
@@ -29,7 +33,7 @@ pub(super) fn supervise(order: &Supervise) -> anyhow::Result<()> {
             TcpStream::connect_timeout(address, START_TIME_MAX)
                 .with_context(|| format!("nobody answers at {address}: start the server first"))?;
             say_ready(*address, None)?;
-            obey()
+            obey(None)
         }
         ForeignServer::Program { command, config } => {
             lab::cores::pin(order.core).context("pinning the server")?;
@@ -42,12 +46,10 @@ pub(super) fn supervise(order: &Supervise) -> anyhow::Result<()> {
                 },
                 config.as_deref(),
             )?;
-            let program = start(command, &folder.0, address)?;
-            listens(address)?;
+            let mut program = start(command, &folder.0, address)?;
+            listens(address, &mut program)?;
             say_ready(address, Some(program.pid()))?;
-            let obeyed = obey();
-            program.end();
-            obeyed
+            obey(Some(program))
         }
     }
 }
@@ -57,18 +59,33 @@ fn say_ready(address: SocketAddr, program: Option<u32>) -> anyhow::Result<()> {
     Ok(write_message(&mut std::io::stdout(), &ready)?)
 }
 
-/// Nothing can be asked of a server that is not ours.
-fn obey() -> anyhow::Result<()> {
-    let mut input = stdin().lock();
+/// Nothing can be asked of a server that is not ours. It ends with this.
+fn obey(mut program: Option<Program>) -> anyhow::Result<()> {
+    let (orders_in, orders) = channel();
+    std::thread::spawn(move || {
+        let mut input = stdin().lock();
+        while let Ok(message) = read_message::<ToServer>(&mut input) {
+            if orders_in.send(message).is_err() {
+                return;
+            }
+        }
+    });
     loop {
-        match read_message(&mut input) {
+        match orders.recv_timeout(LOOK_WHETHER_IT_RUNS_EVERY) {
             Ok(ToServer::Allocations) => {
                 write_message(&mut std::io::stdout(), &FromServer::Allocations { count: None })?;
             }
             Ok(other) => bail!("a server that is not wirebench's cannot be told {other:?}"),
-            Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => return Ok(()),
-            Err(error) => return Err(error.into()),
+            Err(RecvTimeoutError::Disconnected) => return Ok(()),
+            Err(RecvTimeoutError::Timeout) => still_runs(program.as_mut())?,
         }
+    }
+}
+
+fn still_runs(program: Option<&mut Program>) -> anyhow::Result<()> {
+    match program.map(Program::ended).transpose()?.flatten() {
+        Some(status) => bail!("the program ended by itself: {status}"),
+        None => Ok(()),
     }
 }
 
@@ -116,28 +133,25 @@ fn start(words: &str, folder: &Path, address: SocketAddr) -> anyhow::Result<Prog
         let word = word.replace("{folder}", &folder.display().to_string());
         word.replace("{address}", &address.ip().to_string()).replace("{port}", &address.port().to_string())
     };
-    let words: Vec<String> = words.split_whitespace().map(fill).collect();
-    let name = words.first().cloned().context("a command needs a program")?;
-    let ended = {
-        let name = name.clone();
-        move |how: String| {
-            let error = format!("{name} ended by itself: {how}");
-            // Whoever would read it may be gone.
-            let _ = write_message(&mut std::io::stdout(), &FromServer::Failed { error });
-            std::process::exit(1);
-        }
-    };
-    Program::start(&words, ended).with_context(|| format!("starting {name}"))
+    let mut words = words.split_whitespace().map(fill);
+    let name = words.next().context("a command needs a program")?;
+    // Those of administrators are not on every user's path.
+    let path = lab::program::find(&[&name]).unwrap_or_else(|| PathBuf::from(&name));
+    let mut command = Command::new(path);
+    // What it prints is not what the command reads.
+    command.args(words).stdin(Stdio::null()).stdout(Stdio::null());
+    Program::start(&mut command).with_context(|| format!("starting {name}"))
 }
 
 /// Waits until a program listens.
-fn listens(address: SocketAddr) -> anyhow::Result<()> {
+fn listens(address: SocketAddr, program: &mut Program) -> anyhow::Result<()> {
     let clock = Clock::System;
     let deadline = clock.now() + START_TIME_MAX;
     while clock.now() < deadline {
         if TcpStream::connect_timeout(&address, LOOK_EVERY).is_ok() {
             return Ok(());
         }
+        still_runs(Some(program))?;
         clock::pause_thread(LOOK_EVERY);
     }
     bail!(

@@ -50,7 +50,7 @@ pub enum ScenarioError {
 }
 
 impl ScenarioError {
-    pub(super) fn unknown<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> ScenarioError {
+    pub(crate) fn unknown<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> ScenarioError {
         let known: Vec<&str> = known.collect();
         let help = match nearest(name, &known) {
             Some(near) => {
@@ -62,7 +62,7 @@ impl ScenarioError {
     }
 
     /// Something wrong at a place of the text.
-    pub(super) fn at(
+    pub(crate) fn at(
         file: &str,
         text: &str,
         span: Range<usize>,
@@ -79,7 +79,7 @@ impl ScenarioError {
     }
 
     /// What the TOML reader says, with a suggestion where it met a word it does not know.
-    pub(super) fn from_toml(file: &str, text: &str, error: &toml::de::Error) -> ScenarioError {
+    pub(crate) fn from_toml(file: &str, text: &str, error: &toml::de::Error) -> ScenarioError {
         let span = error.span().unwrap_or(0..0);
         let message = error.message();
         ScenarioError::at(file, text, span, message, suggestion(message))
@@ -96,7 +96,7 @@ fn suggestion(message: &str) -> Option<String> {
 }
 
 /// The most similar word, if any is similar at all.
-pub(super) fn nearest<'a>(word: &str, known: &[&'a str]) -> Option<&'a str> {
+pub(crate) fn nearest<'a>(word: &str, known: &[&'a str]) -> Option<&'a str> {
     let similarity = |candidate: &str| strsim::jaro_winkler(word, candidate);
     let best = known.iter().copied().max_by(|left, right| similarity(left).total_cmp(&similarity(right)))?;
     (similarity(best) > 0.75).then_some(best)

@@ -3,6 +3,7 @@
 use proto::{Capability, Protocol};
 
 use crate::cli::Ending;
+use crate::matrix::MatrixScenario;
 use crate::scenario::Scenario;
 
 /// What `list` takes.
@@ -19,14 +20,17 @@ pub struct Options {
 /// Where a built-in scenario is broken.
 #[allow(clippy::print_stdout, reason = "a list is data")]
 pub fn list(options: &Options) -> anyhow::Result<Ending> {
-    let scenarios = Scenario::built_in()?;
+    let (scenarios, matrices) = (Scenario::built_in()?, MatrixScenario::built_in()?);
     if options.json {
-        println!("{}", serde_json::to_string_pretty(&as_json(&scenarios))?);
+        println!("{}", serde_json::to_string_pretty(&as_json(&scenarios, &matrices))?);
         return Ok(Ending::Fine);
     }
     println!("Scenarios (wirebench run NAME):");
     for scenario in &scenarios {
         println!("  {:<16} {:<4} {}", scenario.name, scenario.card.join(" "), scenario.question);
+    }
+    for matrix in &matrices {
+        println!("  {:<16} {:<4} {}", matrix.name, matrix.card.join(" "), matrix.question);
     }
     println!("\nProtocols, and what each offers (wirebench serve PROTOCOL):");
     println!("  {:<13}  {}", "", Capability::ALL.map(Capability::name).join("  "));
@@ -45,7 +49,16 @@ pub fn list(options: &Options) -> anyhow::Result<Ending> {
     Ok(Ending::Fine)
 }
 
-fn as_json(scenarios: &[Scenario]) -> serde_json::Value {
+fn as_json(scenarios: &[Scenario], matrices: &[MatrixScenario]) -> serde_json::Value {
+    let matrices = matrices.iter().map(|matrix| {
+        let columns: Vec<String> = matrix.experiment.columns().into_iter().map(|c| c.name).collect();
+        serde_json::json!({
+            "name": matrix.name,
+            "question": matrix.question,
+            "card": matrix.card,
+            "contenders": columns,
+        })
+    });
     let scenarios: Vec<_> = scenarios
         .iter()
         .map(|scenario| {
@@ -57,6 +70,7 @@ fn as_json(scenarios: &[Scenario]) -> serde_json::Value {
                 "contenders": contenders,
             })
         })
+        .chain(matrices)
         .collect();
     let protocols: Vec<_> = Protocol::ALL
         .into_iter()

@@ -28,6 +28,15 @@ pub struct Options {
 pub fn report(options: &Options) -> anyhow::Result<Ending> {
     let mut done = Done::default();
     for path in &options.records {
+        if options.export.is_none()
+            && let Ok(matrix) = crate::matrix::read(path)
+        {
+            let page = path.with_file_name("report.html");
+            crate::record::write_atomically(&page, crate::matrix::page(&matrix)?.as_bytes())?;
+            eprintln!("report: {}", page.display());
+            done.matrices.push(matrix);
+            continue;
+        }
         let record = crate::record::read(path)?;
         if let Some(format) = options.export {
             print!("{}", export(&record, format).map_err(anyhow::Error::msg)?);

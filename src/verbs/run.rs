@@ -12,6 +12,7 @@ use crate::card;
 use crate::cli::{Ending, UsageError};
 use crate::export::Format;
 use crate::expression::Expression;
+use crate::matrix::{self, MatrixScenario};
 use crate::plan::{Extent, Plan, PlanOptions};
 use crate::progress::Screen;
 use crate::record::{Record, RunInfo, record};
@@ -102,13 +103,16 @@ const MARKET_SEED: u64 = 42;
 pub fn run(options: &Options) -> anyhow::Result<Ending> {
     // Before there is a second thread.
     lab::hosts::prepare();
+    let matrices = matrices(options)?;
     let scenarios = scenarios(options)?;
     let plans = scenarios.iter().map(|scenario| plan(options, scenario)).collect::<Result<Vec<_>, _>>()?;
     if options.dry_run {
+        matrices.iter().for_each(print_matrix);
         scenarios.iter().zip(&plans).for_each(|(scenario, plan)| print_plan(scenario, plan));
         return Ok(Ending::Fine);
     }
-    if cfg!(debug_assertions) && !options.allow_debug {
+    // A matrix measures no time.
+    if cfg!(debug_assertions) && !options.allow_debug && !scenarios.is_empty() {
         return Err(UsageError(
             "this is a debug build, and its figures would be several times too high: use `cargo run --release`, or \
              --allow-debug to measure all the same"
@@ -132,11 +136,17 @@ pub fn run(options: &Options) -> anyhow::Result<Ending> {
         // Read before this process pins itself: what is allowed is what was inherited.
         environment: Machine::read(),
     };
+    let mut done = Done::default();
+    // Before this process pins itself: they have clients of their own to start.
+    session.fill(&matrices, &mut done)?;
+    if scenarios.is_empty() {
+        eprintln!("report: {}", session.folder.finish(&done)?.display());
+        return Ok(Ending::Fine);
+    }
     let layout = Layout::of(&session.environment.cores)?;
     for core in &layout.client {
         lab::cores::pin(*core).context("pinning the command to the clients' core")?;
     }
-    let mut done = Done::default();
     for (scenario, plan) in scenarios.iter().zip(&plans) {
         match session.one(scenario, plan, &layout) {
             Ok(record) => {
@@ -146,12 +156,7 @@ pub fn run(options: &Options) -> anyhow::Result<Ending> {
                     return session.stopped(&done);
                 }
             }
-            // One scenario that this machine refuses does not take the others with it.
-            Err(error) if options.card && !session.stop.load(Ordering::Relaxed) => {
-                eprintln!("{}: not measured: {error:#}", scenario.name);
-                done.refused.push((scenario.name.clone(), format!("{error:#}")));
-            }
-            Err(error) => return Err(error),
+            Err(error) => session.refused(&scenario.name, error, &mut done)?,
         }
         session.folder.finish(&done)?;
     }
@@ -225,6 +230,35 @@ impl Session<'_> {
         Ok(record)
     }
 
+    /// Fills matrices, each with its record and page. What this machine refuses does not end the card.
+    fn fill(&self, matrices: &[MatrixScenario], done: &mut Done) -> anyhow::Result<()> {
+        for scenario in matrices {
+            let tell = &mut |line: &str| eprintln!("{line}");
+            match matrix::run(scenario, text::command_line(), &self.stop, tell) {
+                Ok(record) => {
+                    self.folder.add_matrix(&record)?;
+                    matrix::summary_lines(&record).iter().for_each(|line| eprintln!("{line}"));
+                    if self.options.json {
+                        print_json(&record)?;
+                    }
+                    done.matrices.push(record);
+                }
+                Err(error) => self.refused(&scenario.name, error, done)?,
+            }
+        }
+        Ok(())
+    }
+
+    /// One scenario that this machine refuses does not take the others of the card with it.
+    fn refused(&self, name: &str, error: anyhow::Error, done: &mut Done) -> anyhow::Result<()> {
+        if !self.options.card || self.stop.load(Ordering::Relaxed) {
+            return Err(error);
+        }
+        eprintln!("{name}: not measured: {error:#}");
+        done.refused.push((name.to_owned(), format!("{error:#}")));
+        Ok(())
+    }
+
     /// What an earlier start measured to its end, by the same plan.
     fn kept(&self, scenario: &Scenario, plan: &Plan) -> anyhow::Result<Option<Record>> {
         if self.options.resume.is_none() {
@@ -255,13 +289,33 @@ fn parse_name(name: &str) -> Result<String, String> {
         Err("a-z, A-Z, 0-9, -, _ and . only, of which a folder is made".to_owned())
     }
 }
+
+/// The matrices among what was named.
+fn matrices(options: &Options) -> anyhow::Result<Vec<MatrixScenario>> {
+    if options.all || options.card {
+        return Ok(MatrixScenario::built_in()?);
+    }
+    let named = options.scenarios.iter().enumerate();
+    let once = named.filter(|(nth, name)| !options.scenarios[..*nth].contains(name));
+    let found = once.map(|(_, name)| MatrixScenario::find(name)).collect::<Result<Vec<_>, _>>()?;
+    let matrices: Vec<MatrixScenario> = found.into_iter().flatten().collect();
+    if let (Some(matrix), false) = (matrices.first(), options.set.is_empty()) {
+        return Err(
+            UsageError(format!("--set: {} is a matrix, which has nothing to set", matrix.name)).into()
+        );
+    }
+    Ok(matrices)
+}
+
 fn scenarios(options: &Options) -> anyhow::Result<Vec<Scenario>> {
     let named: Vec<String> = if options.card {
         card::scenarios()?
     } else if options.all {
         Scenario::built_in()?.into_iter().map(|scenario| scenario.name).collect()
     } else {
-        options.scenarios.clone()
+        let names = options.scenarios.iter();
+        let is_matrix = |name: &&String| !matches!(MatrixScenario::find(name), Ok(None));
+        names.filter(|name| !is_matrix(name)).cloned().collect()
     };
     let scenarios: Vec<Scenario> =
         named.iter().map(|name| Scenario::find(name, &options.set)).collect::<Result<_, _>>()?;
@@ -325,6 +379,13 @@ fn print_plan(scenario: &Scenario, plan: &Plan) {
     }
 }
 
+#[allow(clippy::print_stdout, reason = "a plan that was asked for is data")]
+fn print_matrix(matrix: &MatrixScenario) {
+    let columns: Vec<String> = matrix.experiment.columns().into_iter().map(|column| column.name).collect();
+    println!("{}: {}", matrix.name, matrix.question);
+    println!("  a matrix, its columns: {}", columns.join(", "));
+}
+
 fn print_outcome(record: &Record) {
     for line in crate::report::summary_lines(record) {
         eprintln!("{line}");
@@ -332,7 +393,7 @@ fn print_outcome(record: &Record) {
 }
 
 #[allow(clippy::print_stdout, reason = "asked for as data")]
-fn print_json(record: &Record) -> anyhow::Result<()> {
+fn print_json(record: &impl serde::Serialize) -> anyhow::Result<()> {
     println!("{}", serde_json::to_string(record)?);
     Ok(())
 }

@@ -1,6 +1,7 @@
 //! REST: resources over HTTP/1.1 and HTTP/2, in JSON or protobuf by content negotiation, with the caching
 //! headers, the errors (RFC 9457) and the OpenAPI description that a public API has.
 
+pub mod dynamic;
 mod negotiation;
 pub(super) mod problem;
 mod ticks;
