@@ -59,6 +59,11 @@ const BUILT_IN: [(&str, &str); 2] = [
 ];
 
 impl MatrixScenario {
+    /// The names of the built-in matrices.
+    pub fn names() -> impl Iterator<Item = &'static str> {
+        BUILT_IN.iter().map(|(name, _)| *name)
+    }
+
     /// Every built-in matrix.
     ///
     /// # Errors

@@ -21,6 +21,7 @@ pub use link::{Link, WanLink};
 pub use wire::json_schema;
 
 use crate::expression::{Distribution, Expression, Figure, Point};
+use crate::matrix::MatrixScenario;
 
 /// A question, and all that is needed to answer it by measuring.
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
@@ -314,7 +315,8 @@ impl Scenario {
         }
         let is_file = name_or_file.ends_with(".toml") || Path::new(name_or_file).exists();
         if !is_file {
-            return Err(ScenarioError::unknown(name_or_file, BUILT_IN.iter().map(|(name, _)| *name)));
+            let names = BUILT_IN.iter().map(|(name, _)| *name);
+            return Err(ScenarioError::unknown(name_or_file, names.chain(MatrixScenario::names())));
         }
         let text = std::fs::read_to_string(name_or_file)
             .map_err(|source| ScenarioError::Unreadable { file: name_or_file.to_owned(), source })?;
@@ -381,7 +383,7 @@ mod tests {
         for (scenario, (name, _)) in scenarios.iter().zip(BUILT_IN) {
             assert_eq!(scenario.name, name);
         }
-        let matrices = crate::matrix::MatrixScenario::built_in().unwrap();
+        let matrices = MatrixScenario::built_in().unwrap();
         let files = std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/scenarios")).unwrap();
         let files = files.filter(|file| {
             file.as_ref().unwrap().path().extension().is_some_and(|extension| extension == "toml")

@@ -3,13 +3,16 @@
 use std::collections::BTreeMap;
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
+use std::path::Path;
 use std::process::{Command, Stdio};
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use anyhow::Context as _;
 use lab::program::Program;
 use serde::Deserialize;
 
+use super::super::go_on;
 use super::answer::{brief, is_right, printed};
 use super::nginx::Nginx;
 use super::{AS_IS, BY_HAND, Bench, CANNOT, CONTENDERS, Contender, NOT_INSTALLED, Tried, not_offered};
@@ -45,14 +48,18 @@ struct Got {
 }
 
 /// Tries every contender, from the page's own origin and from another.
-pub(super) fn quotes(bench: &Bench, nginx: Option<&Nginx>) -> anyhow::Result<[Vec<Tried>; 2]> {
+pub(super) fn quotes(
+    bench: &Bench,
+    nginx: Option<&Nginx>,
+    stop: &AtomicBool,
+) -> anyhow::Result<[Vec<Tried>; 2]> {
     let lacks = match (&bench.chromium, nginx) {
         (None, _) => Some("chromium was not found"),
         (_, None) => Some("nginx was not found, which serves the page"),
         _ => None,
     };
     let told = match (&bench.chromium, nginx) {
-        (Some(chromium), Some(nginx)) => Some(told(chromium, nginx, bench)?),
+        (Some(chromium), Some(nginx)) => Some(told(chromium, nginx, bench, stop)?),
         _ => None,
     };
     let tried = |contender: Contender, of: fn(&Told) -> &BTreeMap<String, Got>| {
@@ -90,7 +97,12 @@ fn read(contender: Contender, got: Option<&Got>) -> Tried {
 }
 
 /// Lets the browser open the page, and waits for what it tells; `Err` within says why nothing came.
-fn told(chromium: &std::path::Path, nginx: &Nginx, bench: &Bench) -> anyhow::Result<Result<Told, String>> {
+fn told(
+    chromium: &Path,
+    nginx: &Nginx,
+    bench: &Bench,
+    stop: &AtomicBool,
+) -> anyhow::Result<Result<Told, String>> {
     let servers: BTreeMap<&str, String> = CONTENDERS
         .into_iter()
         .filter_map(|contender| Some((contender.name(), bench.address(contender)?.to_string())))
@@ -115,6 +127,7 @@ fn told(chromium: &std::path::Path, nginx: &Nginx, bench: &Bench) -> anyhow::Res
     let clock = clock::Clock::System;
     let end = clock.now() + TIME_MAX;
     loop {
+        go_on(stop)?;
         match nginx.told.accept() {
             Ok((stream, _)) => {
                 let told = body(stream).context("reading what the page tells")?;

@@ -226,7 +226,7 @@ pub(super) fn run(stop: &AtomicBool, tell: &mut dyn FnMut(&str)) -> anyhow::Resu
     let cache = nginx::reads(&bench, nginx.as_ref())?;
     go_on(stop)?;
     tell("Chromium");
-    let [own, other] = browser::quotes(&bench, nginx.as_ref())?;
+    let [own, other] = browser::quotes(&bench, nginx.as_ref(), stop)?;
     go_on(stop)?;
     let rows = [
         Tries {

@@ -105,7 +105,8 @@ fn free_port() -> anyhow::Result<SocketAddr> {
     Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?)
 }
 
-/// A cache, and each path passed on to its server: what any introduction to nginx has, and nothing else.
+/// A cache, and each path passed on to its server: what any introduction to nginx has, and nothing else. It is one process, so that
+/// none outlives this one, however this one ends: workers survive the death of their master.
 fn configuration(
     folder: &Path,
     http: SocketAddr,
@@ -120,7 +121,7 @@ fn configuration(
     // As root, workers would become somebody who may not read the folder.
     let user = if std::fs::metadata("/proc/self").is_ok_and(|of| is_root(&of)) { "user root;" } else { "" };
     Ok(format!(
-        r#"{user} daemon off; worker_processes 1; pid {folder}/pid; error_log {folder}/error.log;
+        r#"{user} daemon off; master_process off; pid {folder}/pid; error_log {folder}/error.log;
 events {{ worker_connections 128; }}
 http {{
   access_log off; default_type text/html;
