@@ -134,6 +134,7 @@ impl Figure {
             Figure::Failed | Figure::Within(_) | Figure::FlowShare(_) => format!("{:.3} %", value * 100.0),
             Figure::Jain => format!("{value:.3}"),
             Figure::RatePerS => format!("{value:.1}/s"),
+            Figure::CpuPerS => format!("{}/s", text::micros(value)),
             Figure::BytesPerCall => format!("{value:.0} B"),
             _ => text::micros(value),
         }

@@ -424,7 +424,7 @@ fn condition_in_words(cell: &CellPart, operation: &str) -> String {
     let connections = if cell.connections == 1 { "connection" } else { "connections" };
     if let ("subscribe", Some(rate)) = (operation, cell.rate_per_s) {
         let subscribers = if cell.connections == 1 { "subscriber" } else { "subscribers" };
-        let rate = text::three_digits(rate);
+        let rate = text::plain_number(rate);
         let between =
             cell.between.as_ref().map_or_else(String::new, |words| format!(", behind a relay: {words}"));
         let (connections, arrivals) = (cell.connections, &cell.arrivals);
@@ -435,7 +435,7 @@ fn condition_in_words(cell: &CellPart, operation: &str) -> String {
         return format!("Flows: {link}");
     }
     let load = match cell.rate_per_s {
-        Some(rate) => format!("{} arrivals per second ({})", text::three_digits(rate), cell.arrivals),
+        Some(rate) => format!("{} arrivals per second ({})", text::plain_number(rate), cell.arrivals),
         None => "closed loop: each slot calls again when its call is done".to_owned(),
     };
     if cell.cold {
