@@ -123,6 +123,11 @@ impl Figure {
         figure.ok_or_else(|| format!("there is no '{path}': {PATHS}"))
     }
 
+    /// Whether the server's processor time is in it, which of a target is not known.
+    pub fn needs_the_server(self) -> bool {
+        matches!(self, Figure::CpuPerCall | Figure::ServerCpuPerCall | Figure::CpuPerS)
+    }
+
     /// Whether less of it is better.
     pub fn less_is_better(self) -> bool {
         !matches!(self, Figure::RatePerS | Figure::Within(_) | Figure::Jain | Figure::FlowShare(_))

@@ -5,6 +5,9 @@ use proto::{Operation, Reply, WrongReply, mask};
 
 use crate::connection::{CallError, Connection, Connector, Unsupported};
 
+/// What both steps come to, as paths into a portfolio.
+pub const BOTH_STEPS: [&str; 4] = ["account", "positions.symbol", "positions.quantity", "positions.quote"];
+
 /// What the first step asks for.
 const HOLDINGS: &str = "account,positions.symbol,positions.quantity";
 

@@ -5,7 +5,7 @@ use super::interval::{Scale, interval};
 use crate::matrix::{MatrixRecord, MatrixVerdict};
 use crate::record::{BreakEvenPart, Found, MapPart, Record, Verdict, VerdictWord};
 use crate::report::{Done, class, memory_in_words};
-use crate::scenario::{Hold, Rule, Scenario, Test};
+use crate::scenario::{Hold, Rule, Test};
 use crate::text;
 
 /// What is known of a line.
@@ -136,8 +136,7 @@ fn of_verdict(record: &Record, verdict: &Verdict) -> Evidence {
         }
         None => (verdict.because.clone(), String::new()),
     };
-    let undecided = verdict.verdict == VerdictWord::Undecided;
-    let number = if undecided && record.void.is_some() { verdict.because.clone() } else { number };
+    let number = if verdict.verdict == VerdictWord::Undecided { verdict.because.clone() } else { number };
     Evidence {
         scenario: record.scenario.name.clone(),
         sentence: claim.sentence.clone(),
@@ -187,16 +186,16 @@ fn of_matrix(matrix: &MatrixRecord, verdict: &MatrixVerdict) -> Evidence {
 
 /// What an idle connection takes, contender by contender.
 fn of_price(record: &Record, hold: &Hold) -> Evidence {
-    let twin = Scenario::again(&record.plan.baseline);
-    let parts = record.memory.iter().filter(|part| part.contender != twin);
-    let prices = parts.map(|part| format!("{} {}", part.contender, memory_in_words(part)));
+    let prices = record.memory.iter().map(|part| format!("{} {}", part.contender, memory_in_words(part)));
     Evidence {
         scenario: record.scenario.name.clone(),
         sentence: hold.sentence.clone(),
         word: "a price",
         class: "found",
         number: format!(
-            "Both ends and the kernel together, the slope up to {} idle connections with its 95 % interval: {}",
+            "Both ends and the kernel together, the slope over {} numbers of idle connections up to {}, held once, ± half the 95 % interval of \
+             what they are off a line: {}",
+            hold.connections.len(),
             text::count(hold.connections.last().copied().unwrap_or(0) as u64),
             prices.collect::<Vec<_>>().join(", ")
         ),
@@ -210,10 +209,8 @@ fn of_price(record: &Record, hold: &Hold) -> Evidence {
 fn of_map(record: &Record, part: &MapPart) -> Evidence {
     let tolerance = |nth: usize| text::micros(part.map.tolerances_us[nth]);
     let rows = part.rows.iter().map(|row| {
-        let cells = row.cells.iter().enumerate().map(|(nth, cell)| match &cell.cheapest {
-            Some(name) => format!("{name} ({})", tolerance(nth)),
-            None => format!("nobody ({})", tolerance(nth)),
-        });
+        let cells = row.cells.iter().enumerate();
+        let cells = cells.map(|(nth, cell)| format!("up to {} old {}", tolerance(nth), cell.in_words()));
         format!("{}: {}", part.map.axis.show(row.at.value), cells.collect::<Vec<_>>().join(", "))
     });
     Evidence {
@@ -222,7 +219,7 @@ fn of_map(record: &Record, part: &MapPart) -> Evidence {
         word: "a map",
         class: "found",
         number: format!(
-            "Least {}, by {} (and how old what it brings may be). {}.",
+            "Least {}, by {} and by how old what it brings may be. {}",
             part.map.metric.in_words(record.noun()),
             part.map.axis.in_words(),
             rows.collect::<Vec<_>>().join("; ")

@@ -21,7 +21,7 @@ use crate::calibrate::Calibration;
 use crate::plan::{Cell, Plan};
 use crate::run::disturbance::client_limited;
 use crate::run::{EndUse, Held, Measurement, Memory, Results, Wire};
-use crate::scenario::{Access, Link, Scenario};
+use crate::scenario::{Link, Scenario};
 use crate::statistics::{mean, mean_with_interval, slope, slope_uncertainty};
 
 /// The p99 of the engine's own lateness above which a record carries a warning, in µs.
@@ -159,7 +159,7 @@ fn warnings(info: &RunInfo, plan: &Plan, results: &Results, pushes: bool) -> Vec
     if cfg!(debug_assertions) {
         warnings.push("a debug build measured: the figures are several times too high".to_owned());
     }
-    for contender in plan.contenders().into_iter().filter(|of| of.access().is_some_and(Access::is_target)) {
+    for contender in plan.contenders().into_iter().filter(|of| of.is_target()) {
         warnings.push(format!(
             "the server of {} was started by somebody else: its processor time is in no figure, and CPU is the client's alone",
             contender.name

@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Record;
-use super::verdict::FAILED_SHARE_MAX;
+use super::verdict::{FAILED_SHARE_MAX, withheld};
 use crate::scenario::{Axis, BreakEven, Condition, Coordinate, Map, Scenario, Sought};
 use crate::statistics::{
     Pair, Place, ROUNDS_FOR_A_VERDICT, Ratio, crossing, falls, mean, mean_with_interval, means, paired_ratio,
@@ -99,12 +99,24 @@ pub struct MapCell {
     pub as_cheap: Vec<String>,
 }
 
+impl MapCell {
+    /// Who is cheapest, and who is as cheap: `sse (as cheap: websocket)`.
+    pub fn in_words(&self) -> String {
+        match (&self.cheapest, self.as_cheap.is_empty()) {
+            (None, _) => "nobody".to_owned(),
+            (Some(name), true) => name.clone(),
+            (Some(name), false) => format!("{name} (as cheap: {})", self.as_cheap.join(", ")),
+        }
+    }
+}
+
 /// Looks for a point.
 pub(super) fn break_even(record: &Record, scenario: &Scenario, sought: &BreakEven) -> BreakEvenPart {
     let metric = sought.sought.metric();
     let along = along(scenario, &sought.condition, sought.axis);
     let mut points = Vec::new();
     let mut rounds: Vec<(f64, Vec<Pair>)> = Vec::new();
+    let mut measured: Vec<&str> = Vec::new();
     for (condition, at) in along {
         if record.cell(&sought.contender, &condition.name).is_none() {
             continue;
@@ -118,11 +130,14 @@ pub(super) fn break_even(record: &Record, scenario: &Scenario, sought: &BreakEve
                 .filter(|_| matches!(sought.sought, Sought::CoresSaved(_))),
         });
         rounds.push((at.value, pairs));
+        measured.push(&condition.name);
     }
     let n = rounds.iter().map(|(_, pairs)| pairs.len()).min().unwrap_or(0);
     let found = search(sought, &rounds);
-    let why_not = if record.void.is_some() {
-        Some("the run is void".to_owned())
+    let names = [&sought.contender[..], &sought.against[..]];
+    let withheld = measured.iter().find_map(|condition| withheld(record, &names, condition));
+    let why_not = if withheld.is_some() {
+        withheld
     } else if points.len() < 2 {
         Some("fewer than two points of the axis were measured in this run".to_owned())
     } else if n < ROUNDS_FOR_A_VERDICT {
@@ -133,7 +148,12 @@ pub(super) fn break_even(record: &Record, scenario: &Scenario, sought: &BreakEve
     let (word, because) = match (why_not, found) {
         (Some(because), _) => (Found::Undecided, because),
         (None, None) => (Found::Undecided, "a point has no figures to compare".to_owned()),
-        (None, Some((place, falls))) => in_words(sought, &rounds, place, falls, n, record.noun()),
+        (None, Some((place, falls))) => {
+            let sides = [points.first(), points.last()].map(|point| side(sought, point?.ratio.as_ref()?));
+            let crosses = matches!(sides, [Some(first), Some(last)] if first != last);
+            let found = Along { place, falls, crosses, n };
+            in_words(sought, &rounds, &found, record.noun())
+        }
     };
     let finite = |value: f64| value.is_finite().then_some(value);
     let [at, low, high] = match found {
@@ -149,6 +169,27 @@ fn along<'a>(scenario: &'a Scenario, family: &str, axis: Axis) -> Vec<(&'a Condi
     let mut along: Vec<_> = scenario.conditions.iter().filter_map(on).collect();
     along.sort_by(|(_, left), (_, right)| left.value.total_cmp(&right.value));
     along
+}
+
+/// On which side of what is sought a point's whole interval lies: above it, or below; `None` where it straddles.
+fn side(sought: &BreakEven, ratio: &Ratio) -> Option<bool> {
+    let Sought::Crossing { ratio: limit, .. } = sought.sought else { return None };
+    match (ratio.low > limit, ratio.high < limit) {
+        (true, _) => Some(true),
+        (_, true) => Some(false),
+        _ => None,
+    }
+}
+
+/// What a search along an axis showed.
+struct Along {
+    place: Place,
+    /// Whether the contender's figure becomes the smaller one along the axis.
+    falls: bool,
+    /// Whether the first and the last point lie on either side, with their whole intervals.
+    crosses: bool,
+    /// Rounds of the point with the fewest.
+    n: usize,
 }
 
 /// Figures per call of the contender and of the other, at a rate.
@@ -169,7 +210,8 @@ fn search(sought: &BreakEven, rounds: &[(f64, Vec<Pair>)]) -> Option<(Place, boo
             let back = |value: f64| if logarithmic { value.exp() } else { value };
             let axis: Vec<f64> = rounds.iter().map(|(at, _)| there(*at)).collect();
             let logs = |means: &[Pair]| -> Vec<f64> {
-                means.iter().map(|(left, right)| (left / right / ratio).ln()).collect()
+                // Of a resample that costs nothing, a logarithm that is still a number.
+                means.iter().map(|(left, right)| (left.max(1e-9) / right.max(1e-9) / ratio).ln()).collect()
             };
             let points: Vec<Vec<Pair>> = rounds.iter().map(|(_, pairs)| pairs.clone()).collect();
             if points.iter().any(Vec::is_empty) {
@@ -200,18 +242,11 @@ fn search(sought: &BreakEven, rounds: &[(f64, Vec<Pair>)]) -> Option<(Place, boo
     }
 }
 
-fn in_words(
-    sought: &BreakEven,
-    rounds: &[(f64, Vec<Pair>)],
-    found: Place,
-    falls: bool,
-    n: usize,
-    noun: &str,
-) -> (Found, String) {
+fn in_words(sought: &BreakEven, rounds: &[(f64, Vec<Pair>)], found: &Along, noun: &str) -> (Found, String) {
+    let Along { place: Place { at, low, high }, falls, crosses, n } = *found;
     let BreakEven { axis, contender, against, .. } = sought;
     let show = |value: f64| axis.show(value);
     let (from, to) = (rounds[0].0, rounds[rounds.len() - 1].0);
-    let Place { at, low, high } = found;
     if let Sought::CoresSaved(cores) = sought.sought {
         let what = format!("{contender} uses {} core less than {against}", text::plain_number(cores));
         let rate = |value: f64| format!("{}/s", text::rounded(value));
@@ -257,7 +292,7 @@ fn in_words(
     // −∞ is before the first point, where a falling curve has crossed.
     let throughout = if falls { f64::NEG_INFINITY } else { f64::INFINITY };
     match (at.is_finite(), low == high) {
-        (true, _) if low.is_finite() || high.is_finite() => {
+        (true, _) if crosses && low.is_finite() && high.is_finite() => {
             let side = if falls { "from" } else { "up to" };
             let on = if falls { " on" } else { "" };
             (Found::Point, format!("{below} {side} {}{on} ({interval})", show_place(*axis, at)))
@@ -323,4 +358,74 @@ pub(super) fn map_part(record: &Record, scenario: &Scenario, map: &Map) -> MapPa
         MapRow { at: at.clone(), cells: map.tolerances_us.iter().map(cell).collect() }
     });
     MapPart { rows: rows.collect(), map: map.clone() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scenario::Metric;
+
+    fn sought(sought: Sought) -> BreakEven {
+        BreakEven {
+            card: "A4".to_owned(),
+            sentence: "From where on?".to_owned(),
+            condition: "rates".to_owned(),
+            axis: Axis::RatePerS,
+            contender: "new".to_owned(),
+            against: "old".to_owned(),
+            sought,
+        }
+    }
+
+    /// Ten rounds a point whose ratios lie around these.
+    fn rounds(ratios: &[f64]) -> Vec<(f64, Vec<Pair>)> {
+        let round = |ratio: f64, nth: usize| (ratio * (100.0 + nth as f64 % 3.0), 101.0 - nth as f64 % 2.0);
+        let point = |(nth, ratio): (usize, &f64)| {
+            (10.0_f64.powf(nth as f64 + 1.0), (0..10).map(|nth| round(*ratio, nth)).collect())
+        };
+        ratios.iter().enumerate().map(point).collect()
+    }
+
+    fn found(of: Sought, ratios: &[f64]) -> (Found, String) {
+        let (of, rounds) = (sought(of), rounds(ratios));
+        let (place, falls) = search(&of, &rounds).unwrap();
+        let ends = [&rounds[0], &rounds[rounds.len() - 1]].map(|(_, pairs)| paired_ratio(pairs).unwrap());
+        let sides = ends.map(|ratio| side(&of, &ratio));
+        let crosses = matches!(sides, [Some(first), Some(last)] if first != last);
+        in_words(&of, &rounds, &Along { place, falls, crosses, n: 10 }, "call")
+    }
+
+    #[test]
+    fn the_side_on_which_it_is_better_is_told() {
+        let even = Sought::Crossing { metric: Metric::CpuPerCall, ratio: 1.0 };
+        let (word, because) = found(even, &[2.0, 1.5, 0.5]);
+        assert_eq!(word, Found::Point);
+        assert!(
+            because.starts_with("CPU per call of new is below that of old from ")
+                && because.contains("/s on ("),
+            "{because}"
+        );
+        let (word, because) = found(even, &[0.5, 2.0, 2.0]);
+        assert_eq!(word, Found::Point);
+        assert!(because.contains("is below that of old up to "), "{because}");
+        assert_eq!(found(even, &[0.5, 0.6, 0.7]).0, Found::Throughout);
+        assert_eq!(found(even, &[1.5, 1.6, 1.7]).0, Found::Nowhere);
+        // Below at both ends, above between: from nowhere on.
+        assert_eq!(found(even, &[0.5, 2.0, 0.5]).0, Found::Undecided);
+        assert_eq!(found(even, &[1.0, 1.001, 0.999]).0, Found::Undecided);
+    }
+
+    #[test]
+    fn a_core_is_saved_at_the_rate_that_proportion_says() {
+        // 20 µs less a call of 100: 50 000 calls a second are a core.
+        let (word, because) = found(Sought::CoresSaved(1.0), &[0.9, 0.8]);
+        assert_eq!(word, Found::Point);
+        assert!(
+            because.starts_with("new uses 1 core less than old at 5") && because.contains("\u{2009}000/s"),
+            "{because}"
+        );
+        let (word, because) = found(Sought::CoresSaved(1.0), &[1.1, 1.2]);
+        assert_eq!(word, Found::Nowhere);
+        assert!(because.starts_with("at no rate"), "{because}");
+    }
 }

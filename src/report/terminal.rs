@@ -116,10 +116,11 @@ pub fn summary_lines(record: &Record) -> Vec<String> {
 /// A line a point of the axis: `   8/s: up to 100 ms: sse; up to 500 ms: sse`.
 fn map_lines(part: &MapPart) -> Vec<String> {
     let line = |row: &MapRow| {
-        let cells = row.cells.iter().zip(&part.map.tolerances_us).map(|(cell, us)| {
-            let who = cell.cheapest.as_deref().unwrap_or("nobody");
-            format!("up to {}: {who}", text::micros(*us))
-        });
+        let cells = row
+            .cells
+            .iter()
+            .zip(&part.map.tolerances_us)
+            .map(|(cell, us)| format!("up to {}: {}", text::micros(*us), cell.in_words()));
         format!("   {}: {}", part.map.axis.show(row.at.value), cells.collect::<Vec<_>>().join("; "))
     };
     part.rows.iter().map(line).collect()

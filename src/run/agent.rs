@@ -272,7 +272,13 @@ impl<I: BufRead> Visit for Client<'_, I> {
             }
         };
         write_message(&mut stdout(), &FromClient::Opened { conformance })?;
-        obey(input, &start, &|| runtime.block_on(audit(&checked, &operations, &data)))
+        obey(input, &start, &|| {
+            if in_steps {
+                let in_steps = Checked(InSteps(checked.0.clone()));
+                return runtime.block_on(audit(&in_steps, &operations, &data));
+            }
+            runtime.block_on(audit(&checked, &operations, &data))
+        })
     }
 }
 

@@ -210,6 +210,9 @@ impl Run<'_> {
         let usual = self.plan.extent != Extent::Quick && is_direct;
         if asked.is_some() || usual {
             for (pair, at_rest) in pairs.iter_mut().zip(at_rest) {
+                if self.stop.load(Ordering::Relaxed) {
+                    return Ok(());
+                }
                 watcher.stage(&format!("holding connections of {}", pair.name));
                 results.held.push(self.place.hold(pair, at_rest, asked)?);
             }
@@ -345,11 +348,15 @@ impl Run<'_> {
             Link::Wan(link) => wan::parse_changes(&condition.changes, *link.ways)?,
             Link::Loopback | Link::Cable => Vec::new(),
         };
-        let taken = self
+        let mut taken = self
             .place
             .load(pair, condition.shape, order, &changes, &mut |progress| watcher.progress(progress))?;
         // While the others have their turn nobody reconnects.
         pair.between(Policy::Passes)?;
+        if plan.cells[cell].contender.is_target() {
+            // What the server uses, wherever it runs, is foreign to us, and the contender's own.
+            (taken.client.foreign_share, taken.server.foreign_share) = (0.0, 0.0);
+        }
         let pushes = scenario.workload.activity.is_pushed();
         let void = if plan.accept_noise { None } else { disturbance::void_reason(&taken, pushes) };
         let Taken { outcome, client, server, wire, sent, way, .. } = taken;

@@ -231,7 +231,9 @@ impl Place<'_> {
         match client.receive(OPEN_TIME_MAX)? {
             FromClient::Opened { conformance } => {
                 let name = name.to_owned();
-                let (handler, relayed) = (setup.market.handler, setup.relayed);
+                let relayed = setup.relayed;
+                // What a handler of somebody else's does is its own.
+                let handler = access.server.as_ref().map_or(setup.market.handler, |_| Handler::default());
                 let pair = Pair {
                     name,
                     client,

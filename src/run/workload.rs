@@ -1,5 +1,6 @@
 //! The calls of a workload, made from the seed before the run: the same for every contender.
 
+use clients::in_steps::BOTH_STEPS;
 use prost_types::FieldMask;
 use proto::data::{ACCOUNTS, DataSet, SYMBOLS};
 use proto::v1::{HistoryRequest, Order, OrderRequest, PortfolioRequest, QuoteRequest, QuotesRequest, Side};
@@ -21,8 +22,9 @@ pub(crate) fn largest_reply_bytes(workload: &Workload) -> usize {
 
 /// One call for each symbol or account, in an order that is spread over them; the load goes round them.
 pub(super) fn operations(workload: &Workload, screen: &Screen, data: &DataSet) -> Vec<Operation> {
-    let all = screen.fields.is_empty();
-    let field_mask = || (!all).then(|| FieldMask { paths: screen.fields.clone() });
+    let in_steps = screen.in_steps.then(|| BOTH_STEPS.map(str::to_owned).to_vec());
+    let fields = in_steps.unwrap_or_else(|| screen.fields.clone());
+    let field_mask = || (!fields.is_empty()).then(|| FieldMask { paths: fields.clone() });
     let symbol = |nth: usize| data.symbol(nth * STRIDE % SYMBOLS);
     let account = |nth: usize| data.account(nth * STRIDE % ACCOUNTS);
     let Activity::Market(capability) = workload.activity else { return Vec::new() };

@@ -14,10 +14,12 @@ use servers::Handler;
 use toml::Spanned;
 
 use super::diagnose::nearest;
-use super::wire::{Call, WireCapacity, WireCondition, WireHold, WireProfile, WireScenario, WireWorkload};
+use super::wire::{
+    Call, WireCapacity, WireCondition, WireContender, WireHold, WireProfile, WireScenario, WireWorkload,
+};
 use super::{
-    Activity, CapacitySearch, Condition, Contender, Hold, Link, Profile, Profiles, Scenario, ScenarioError,
-    Workload,
+    Activity, BreakEven, CapacitySearch, Claim, Condition, Contender, Hold, Link, Map, Profile, Profiles,
+    Scenario, ScenarioError, Test, Workload,
 };
 use crate::capacity::parse_objective;
 
@@ -67,6 +69,13 @@ impl Check<'_> {
         let break_even = |wire| self.break_even(wire, &conditions, &contender_names);
         let break_evens = wire.break_even.into_iter().map(break_even).collect::<Result<Vec<_>, _>>()?;
         let map = wire.map.map(|wire| self.map(wire, &conditions)).transpose()?;
+        self.targets_are_judged_by_what_is_known(
+            &wire.contender,
+            &contenders,
+            &claims,
+            &break_evens,
+            map.as_ref(),
+        )?;
         let profile = |wire| self.profile(wire, &conditions, &contender_names, &baseline.name);
         Ok(Scenario {
             name: wire.name.into_inner(),
@@ -94,6 +103,32 @@ impl Check<'_> {
             conditions,
             contenders,
         })
+    }
+
+    /// The processor time of a server that somebody else started is in no figure, and in no judgement.
+    fn targets_are_judged_by_what_is_known(
+        &self,
+        wire: &Spanned<Vec<WireContender>>,
+        contenders: &[Contender],
+        claims: &[Claim],
+        break_evens: &[BreakEven],
+        map: Option<&Map>,
+    ) -> Result<(), ScenarioError> {
+        let is_target = |name: &String| contenders.iter().any(|of| of.name == *name && of.is_target());
+        let by_claim = claims.iter().any(|claim| match &claim.test {
+            Test::Compared { metric, against, .. } => {
+                metric.figure().needs_the_server() && (is_target(&claim.contender) || is_target(against))
+            }
+            Test::Absolute { holds } => holds.figure.needs_the_server() && is_target(&claim.contender),
+        });
+        let by_break_even = break_evens.iter().any(|sought| {
+            let needs = sought.sought.metric().figure().needs_the_server();
+            needs && (is_target(&sought.contender) || is_target(&sought.against))
+        });
+        let any = contenders.iter().any(Contender::is_target);
+        let by_map = map.is_some_and(|map| map.metric.figure().needs_the_server() && any);
+        let message = "a target's processor time is not known: judge it by response times or bytes";
+        self.require(wire, !(by_claim || by_break_even || by_map), message)
     }
 
     fn hold(&self, wire: WireHold, link: &Link) -> Result<Hold, ScenarioError> {
@@ -546,6 +581,22 @@ mod tests {
             "there is no field 'price'",
             "",
         );
+    }
+
+    #[test]
+    fn what_others_serve_is_judged_by_what_is_known_of_it() {
+        let mine = "name = \"grpc\"\nprotocol = \"rest\"\ntarget = \"http://127.0.0.1:9000\"";
+        let text = GOOD.replacen("name = \"grpc\"\nprotocol = \"grpc\"", mine, 1);
+        assert!(error_of(&text).0.contains("put link = \"loopback\""), "{:?}", error_of(&text));
+        let text = text.replacen("bench = true", "bench = true\nlink = \"loopback\"", 1);
+        assert!(error_of(&text).0.contains("processor time is not known"), "{:?}", error_of(&text));
+        for (wrong, said) in [
+            ("http://192.0.2.1:9000", "an address of this machine"),
+            ("http://127.0.0.1:9000\"\ntls = \"1.3", "in plain text"),
+        ] {
+            let text = text.replacen("http://127.0.0.1:9000", wrong, 1);
+            assert!(error_of(&text).0.contains(said), "{wrong}: {:?}", error_of(&text));
+        }
     }
 
     #[test]

@@ -40,6 +40,11 @@ impl Contender {
         }
     }
 
+    /// Whether somebody else started its server, whose processor time is then not known.
+    pub fn is_target(&self) -> bool {
+        self.access().is_some_and(Access::is_target)
+    }
+
     /// How many flows it has.
     pub fn flows(&self) -> usize {
         match &self.traffic {

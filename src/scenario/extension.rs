@@ -59,8 +59,14 @@ fn find(file: &str, text: &str, from: &str, base: &Value) -> Result<(String, Str
 }
 
 fn at_extend(file: &str, text: &str, message: &str) -> ScenarioError {
-    let at = text.find("extend").unwrap_or(0);
-    ScenarioError::at(file, text, at..at + "extend".len().min(text.len() - at), message, None)
+    let mut from = 0;
+    for line in text.split_inclusive('\n') {
+        if line.trim_start().starts_with("extend") {
+            return ScenarioError::at(file, text, from..from + line.trim_end().len(), message, None);
+        }
+        from += line.len();
+    }
+    ScenarioError::at(file, text, 0..0, message, None)
 }
 
 /// Tables key by key, lists of tables by their names; all else as the upper one has it.

@@ -1,8 +1,10 @@
 //! `run`: scenarios from question to report.
 
+mod session;
+
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 
 use anyhow::Context as _;
 use lab::cores::Layout;
@@ -12,15 +14,13 @@ use crate::card;
 use crate::cli::{Ending, UsageError};
 use crate::export::Format;
 use crate::expression::Expression;
-use crate::matrix::{self, MatrixScenario};
+use crate::matrix::MatrixScenario;
 use crate::plan::{Extent, Plan, PlanOptions};
-use crate::progress::Screen;
-use crate::record::{Record, RunInfo, record};
 use crate::report::{Done, ResultsFolder};
-use crate::run::{Watcher as _, execute};
 use crate::scenario::{Link, Scenario};
 use crate::text;
-use crate::verbs::{calibrate, compare};
+use crate::verbs::compare;
+use session::Session;
 
 /// What `run` takes.
 #[derive(Debug, clap::Args)]
@@ -92,9 +92,6 @@ pub struct Options {
     allow_debug: bool,
 }
 
-/// The seed of the market's data, in every run.
-const MARKET_SEED: u64 = 42;
-
 /// Runs.
 ///
 /// # Errors
@@ -127,6 +124,9 @@ pub fn run(options: &Options) -> anyhow::Result<Ending> {
         ))
         .into());
     }
+    if let Some(folder) = options.resume.as_ref().filter(|folder| !folder.is_dir()) {
+        return Err(UsageError(format!("--resume {}: there is no such folder", folder.display())).into());
+    }
     // Read before hours of measuring.
     let baseline = options.baseline.as_deref().map(compare::side).transpose()?;
     let session = Session {
@@ -149,11 +149,16 @@ pub fn run(options: &Options) -> anyhow::Result<Ending> {
     }
     for (scenario, plan) in scenarios.iter().zip(&plans) {
         match session.one(scenario, plan, &layout) {
-            Ok(record) => {
+            // What there is of it lies in its folder, marked partial; the others of the card do not go with it.
+            Ok((_, Err(error))) if options.card && !session.is_told_to_stop() => {
+                session.refused(&scenario.name, error, &mut done)?;
+            }
+            Ok((record, ended)) => {
                 let partial = record.partial;
                 done.records.push(record);
                 if partial {
-                    return session.stopped(&done);
+                    let ending = session.stopped(&done)?;
+                    return ended.map(|()| ending);
                 }
             }
             Err(error) => session.refused(&scenario.name, error, &mut done)?,
@@ -179,105 +184,6 @@ pub fn run(options: &Options) -> anyhow::Result<Ending> {
         (true, true) => Ending::Void,
         (false, true) => Ending::Fine,
     })
-}
-
-/// What does not change from scenario to scenario.
-struct Session<'a> {
-    options: &'a Options,
-    stop: Arc<AtomicBool>,
-    folder: ResultsFolder,
-    environment: Machine,
-}
-
-impl Session<'_> {
-    /// A scenario's record: measured now, or kept where an earlier start had finished it. Its page is written.
-    fn one(&self, scenario: &Scenario, plan: &Plan, layout: &Layout) -> anyhow::Result<Record> {
-        let Session { options, stop, folder, environment } = self;
-        if let Some(record) = self.kept(scenario, plan)? {
-            eprintln!("{}: measured before, and kept", scenario.name);
-            return Ok(record);
-        }
-        let info = RunInfo {
-            command: text::command_line(),
-            started_at_us: clock::wall_time_us(),
-            environment: environment.clone(),
-            layout: layout.clone(),
-            calibration: calibrate::kept(environment),
-            market_seed: MARKET_SEED,
-        };
-        let pcap = options.pcap.then(|| folder.pcap(&scenario.name)).transpose()?;
-        let mut screen = Screen::open(&scenario.name, plan);
-        let (results, ended) =
-            execute(scenario, plan, MARKET_SEED, layout, pcap.as_deref(), stop, &mut screen);
-        screen.stage("writing");
-        screen.close();
-        if results.measurements.is_empty() {
-            ended?;
-            return Err(anyhow::anyhow!("stopped before anything was measured"));
-        }
-        if let Err(error) = ended {
-            eprintln!("{}: {error:#}", scenario.name);
-        }
-        let record = record(scenario, plan, info, &results);
-        folder.add(&record)?;
-        if let Some(format) = options.export {
-            folder.add_export(&record, format)?;
-        }
-        print_outcome(&record);
-        if options.json {
-            print_json(&record)?;
-        }
-        Ok(record)
-    }
-
-    /// Fills matrices, each with its record and page. What this machine refuses does not end the card.
-    fn fill(&self, matrices: &[MatrixScenario], done: &mut Done) -> anyhow::Result<()> {
-        for scenario in matrices {
-            let tell = &mut |line: &str| eprintln!("{line}");
-            match matrix::run(scenario, text::command_line(), &self.stop, tell) {
-                Ok(record) => {
-                    self.folder.add_matrix(&record)?;
-                    matrix::summary_lines(&record).iter().for_each(|line| eprintln!("{line}"));
-                    if self.options.json {
-                        print_json(&record)?;
-                    }
-                    done.matrices.push(record);
-                }
-                Err(error) => self.refused(&scenario.name, error, done)?,
-            }
-        }
-        Ok(())
-    }
-
-    /// One scenario that this machine refuses does not take the others of the card with it.
-    fn refused(&self, name: &str, error: anyhow::Error, done: &mut Done) -> anyhow::Result<()> {
-        if !self.options.card || self.stop.load(Ordering::Relaxed) {
-            return Err(error);
-        }
-        eprintln!("{name}: not measured: {error:#}");
-        done.refused.push((name.to_owned(), format!("{error:#}")));
-        Ok(())
-    }
-
-    /// What an earlier start measured to its end, by the same plan.
-    fn kept(&self, scenario: &Scenario, plan: &Plan) -> anyhow::Result<Option<Record>> {
-        if self.options.resume.is_none() {
-            return Ok(None);
-        }
-        let kept = self.folder.record(&scenario.name)?;
-        Ok(kept.filter(|record| !record.partial && record.plan.sha256 == plan.sha256(scenario)))
-    }
-
-    /// What there is when a run ends before its time.
-    fn stopped(&self, done: &Done) -> anyhow::Result<Ending> {
-        eprintln!("stopped: what was measured is kept, marked partial");
-        let index = self.folder.finish(done)?;
-        eprintln!("report: {}", index.display());
-        if self.options.card {
-            eprintln!("to go on: the same command with --resume {}", self.folder.path().display());
-        }
-        Ok(Ending::Error)
-    }
 }
 
 fn parse_name(name: &str) -> Result<String, String> {
@@ -384,16 +290,4 @@ fn print_matrix(matrix: &MatrixScenario) {
     let columns: Vec<String> = matrix.experiment.columns().into_iter().map(|column| column.name).collect();
     println!("{}: {}", matrix.name, matrix.question);
     println!("  a matrix, its columns: {}", columns.join(", "));
-}
-
-fn print_outcome(record: &Record) {
-    for line in crate::report::summary_lines(record) {
-        eprintln!("{line}");
-    }
-}
-
-#[allow(clippy::print_stdout, reason = "asked for as data")]
-fn print_json(record: &impl serde::Serialize) -> anyhow::Result<()> {
-    println!("{}", serde_json::to_string(record)?);
-    Ok(())
 }

@@ -87,10 +87,10 @@ impl Check<'_> {
             };
             Mask::for_portfolio(&FieldMask { paths: fields.clone() }).map_err(at)?;
         }
-        let server = self.server(wire, workload)?;
         let in_steps = wire.in_steps.as_ref().is_some_and(|in_steps| *in_steps.get_ref());
         let wire = &wire.with(*protocol.get_ref(), defaults);
         let carriage = self.carriage(wire, *protocol.get_ref())?;
+        let server = self.server(wire, carriage, workload)?;
         if let Some(congestion) = &wire.congestion {
             let has = carriage.protocol() != Protocol::Udp;
             self.require(congestion, has, "nothing controls the congestion of plain datagrams")?;
@@ -112,6 +112,7 @@ impl Check<'_> {
     fn server(
         &self,
         wire: &WireContender,
+        carriage: Carriage,
         workload: &Workload,
     ) -> Result<Option<ForeignServer>, ScenarioError> {
         if let Some(server) = &wire.server {
@@ -120,13 +121,13 @@ impl Check<'_> {
                 wire.target.is_none(),
                 "a contender has a `server` or a `target`, not both",
             )?;
-            self.only_plain_calls(server, wire, workload)?;
+            self.only_plain_calls(server, wire, carriage, workload)?;
             let WireServer { command, config } = server.get_ref().clone();
             self.require(server, !command.trim().is_empty(), "a command needs a program")?;
             return Ok(Some(ForeignServer::Program { command, config }));
         }
         let Some(target) = &wire.target else { return Ok(None) };
-        self.only_plain_calls(target, wire, workload)?;
+        self.only_plain_calls(target, wire, carriage, workload)?;
         let address = target.get_ref().split_once("://").map_or(target.get_ref().as_str(), |(_, rest)| rest);
         match address.trim_end_matches('/').parse::<SocketAddr>() {
             Ok(address) if address.ip().is_loopback() => Ok(Some(ForeignServer::Target(address))),
@@ -141,10 +142,17 @@ impl Check<'_> {
         &self,
         at: &Spanned<T>,
         wire: &WireContender,
+        carriage: Carriage,
         workload: &Workload,
     ) -> Result<(), ScenarioError> {
         self.require(at, workload.activity.is_calls(), "only calls are served by others")?;
-        self.require(at, wire.tls.is_none(), "what others serve is asked for in plain text")
+        let is_plain = wire.tls.is_none() && carriage.transport(false) == Some(Transport::Plain);
+        let is_tcp = carriage.protocol() != Protocol::Udp && !wire.dns;
+        self.require(
+            at,
+            is_plain && is_tcp,
+            "what others serve is asked for over TCP, in plain text, by its address",
+        )
     }
 
     fn only_portfolios<T>(
