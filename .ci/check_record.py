@@ -8,7 +8,7 @@ CLOSED_ON_PURPOSE = {"sse-reconnect"}
 
 
 def check_matrix(record):
-    rows, columns = len(record["rows"]), len(record["contenders"])
+    rows, columns = len(record["rows"]), len(record["columns"])
     assert len(record["cells"]) == rows * columns, (rows, columns, len(record["cells"]))
     assert record["verdicts"], "no verdict"
     print(f'{record["scenario"]["name"]}: {rows} x {columns} cells, {len(record["missing"])} clients missing')
