@@ -144,6 +144,10 @@ fn decide(claim: &Claim, ratio: Option<&Ratio>, noun: &str) -> (VerdictWord, Str
         Test::Absolute { .. } => Rule::HoldsBelow(1.0),
     };
     let (word, open) = apply(rule, judged);
+    let open = match test {
+        Test::Compared { .. } => open,
+        Test::Absolute { holds } => format!("the interval straddles {}", holds.figure.show(holds.limit())),
+    };
     (word, if word == VerdictWord::Undecided { format!("{measured}; {open}") } else { measured })
 }
 
@@ -217,6 +221,9 @@ mod tests {
         assert!(because.starts_with(said), "{because}");
         claim.test = Test::Absolute { holds: Expression::parse("within.60ms > 98%").unwrap() };
         assert_eq!(decide(&claim, Some(&ratio(0.5, 0.6, 10)), "call").0, VerdictWord::DoesNotHold);
+        let (word, because) = decide(&claim, Some(&ratio(0.9, 1.1, 10)), "call");
+        assert_eq!(word, VerdictWord::Undecided);
+        assert!(because.ends_with("the interval straddles 98.000 %"), "{because}");
     }
 
     #[test]
