@@ -14,7 +14,7 @@ def check_matrix(record):
     print(f'{record["scenario"]["name"]}: {rows} x {columns} cells, {len(record["missing"])} clients missing')
 
 
-def check_cell(record, cell, are_flows, is_session):
+def check_cell(record, cell, are_flows, is_session, is_told):
     name = record["scenario"]["name"]
     who, merged = f'{name}: {cell["contender"]} {cell["condition"]}', cell["merged"]
     for flow in merged["flows"]:
@@ -22,6 +22,9 @@ def check_cell(record, cell, are_flows, is_session):
         assert sum(flow["course_bits_per_s"]) / len(flow["course_bits_per_s"]) >= 0.99 * flow["goodput_bits_per_s"], who
     assert bool(merged["flows"]) == are_flows, who
     for part in filter(None, [merged, merged["ticks"]]):
+        # Where most rounds were void, two events a second may all have fallen into those.
+        if is_told and part["arrivals"] == 0:
+            return
         assert part["ok"] > 0, f"{who}: nothing succeeded"
         assert "wrong_reply" not in part["failed"] and "rejected" not in part["failed"], f"{who}: {part['failed']}"
         assert part["ok"] + sum(part["failed"].values()) == part["arrivals"], who
@@ -51,7 +54,7 @@ def check(path):
     contenders = {cell["contender"] for cell in record["cells"]}
     assert {plan["baseline"], plan["baseline"] + "-again"} <= contenders and len(contenders) > 1, contenders
     for cell in measured:
-        check_cell(record, cell, plan["operation"] == "flow", plan["operation"] == "session")
+        check_cell(record, cell, plan["operation"] == "flow", plan["operation"] == "session", is_told)
     rounds = len(plan["rounds"])
     counted = sum(1 for part in record["rounds"] if part["void"] is None)
     assert counted <= rounds * len(measured) <= len(record["rounds"]), len(record["rounds"])
