@@ -38,8 +38,6 @@ pub(super) struct Evidence {
     pub(super) prediction: Option<String>,
     /// The interval beside the threshold, as SVG; empty where there is none.
     pub(super) chart: String,
-    /// The condition.
-    pub(super) condition: String,
 }
 
 /// What the records say of a line. `known` are the scenarios that there are.
@@ -145,7 +143,6 @@ fn of_verdict(record: &Record, verdict: &Verdict) -> Evidence {
         number,
         prediction: prediction.map(|of| format!("{} ×: {}", text::ratio(of.ratio), of.because)),
         chart,
-        condition: claim.condition.clone(),
     }
 }
 
@@ -166,7 +163,6 @@ fn of_break_even(record: &Record, part: &BreakEvenPart) -> Evidence {
         number: part.because.clone(),
         prediction: None,
         chart: String::new(),
-        condition: part.break_even.condition.clone(),
     }
 }
 
@@ -180,7 +176,6 @@ fn of_matrix(matrix: &MatrixRecord, verdict: &MatrixVerdict) -> Evidence {
         number: verdict.because.trim_end_matches('.').to_owned(),
         prediction: None,
         chart: String::new(),
-        condition: String::new(),
     }
 }
 
@@ -201,7 +196,6 @@ fn of_price(record: &Record, hold: &Hold) -> Evidence {
         ),
         prediction: None,
         chart: String::new(),
-        condition: String::new(),
     }
 }
 
@@ -226,6 +220,5 @@ fn of_map(record: &Record, part: &MapPart) -> Evidence {
         ),
         prediction: None,
         chart: String::new(),
-        condition: part.map.condition.clone(),
     }
 }
