@@ -4,6 +4,7 @@
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::rc::Rc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use futures::stream::StreamExt as _;
 use proto::v1::session_event::Event;
@@ -17,18 +18,19 @@ use crate::connection::{CallError, Connection, Connector, Unsupported};
 use crate::load::Ears;
 use crate::market::{MarketConnection, OpenSession, Session as _};
 
+/// Sessions that this process has opened, of all its workers and their engines: an order's key is used once.
+static OPENED: AtomicU64 = AtomicU64::new(0);
+
 /// Opens sessions that hear every tick.
 #[derive(Clone)]
 pub(crate) struct SessionConnector<K> {
     connector: K,
     ears: Rc<Ears>,
-    /// Sessions opened so far, for keys that are used once.
-    opened: Rc<Cell<u64>>,
 }
 
 impl<K> SessionConnector<K> {
     pub(crate) fn new(connector: K, ears: Rc<Ears>) -> SessionConnector<K> {
-        SessionConnector { connector, ears, opened: Rc::default() }
+        SessionConnector { connector, ears }
     }
 }
 
@@ -48,9 +50,8 @@ where
         let shared = Rc::new(Shared::default());
         let place = Place { ears: Rc::clone(&self.ears), nth: self.ears.join() };
         let listening = tokio::task::spawn_local(listen(events, Rc::clone(&shared), place));
-        self.opened.set(self.opened.get() + 1);
         // A process and its sessions have keys of their own, also after a restart.
-        let keys = format!("{}-{}-", std::process::id(), self.opened.get());
+        let keys = format!("{}-{}-", std::process::id(), OPENED.fetch_add(1, Ordering::Relaxed));
         Ok(SessionCalls { requests, shared, keys, next: Cell::new(0), listening, _connection: connection })
     }
 
