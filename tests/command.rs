@@ -142,6 +142,30 @@ fn pushes_and_sessions_are_counted_whole() {
     }
 }
 
+/// Sessions that are opened anew, other ones of another number, place orders under keys of their own.
+#[test]
+fn no_order_is_rejected_when_sessions_are_opened_anew() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().to_str().unwrap();
+    let ran = output(&[
+        "run",
+        "bidirectional",
+        "--allow-debug",
+        "--accept-noise",
+        "--rounds=2",
+        "--only=rest-sse",
+        "--set=standard.duration=\"400ms\"",
+        "--out",
+        out,
+    ]);
+    assert!(ran.status.success(), "{}", stderr(&ran));
+    let record = wirebench::record::read(&folder.path().join("bidirectional").join("record.json")).unwrap();
+    for cell in &record.cells {
+        let merged = cell.merged.as_ref().unwrap();
+        assert!(merged.counts.ok > 0 && merged.counts.failed.is_empty(), "{cell:?}");
+    }
+}
+
 #[test]
 fn a_debug_build_refuses_to_measure_unless_allowed() {
     if cfg!(debug_assertions) {
