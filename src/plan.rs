@@ -12,7 +12,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::scenario::{
     Activity, BreakEven, CapacitySearch, Claim, Condition, Contender, ForeignServer, Link, Map, Profile,
-    Scenario, Traffic, Workload,
+    Restart, Scenario, Traffic, Workload,
 };
 
 /// How much of a scenario is run.
@@ -107,6 +107,8 @@ pub struct Plan {
     pub time_out: Duration,
     /// Connections of each contender that are opened to be held, where a scenario asks for them.
     pub held: usize,
+    /// The restarts of each contender's server, where a scenario asks for them.
+    pub restart: Option<Restart>,
 }
 
 /// Starting and stopping of one contender's processes with its conformance cases, roughly: for the estimate.
@@ -180,6 +182,12 @@ impl Plan {
             duration: profile.duration,
             time_out: scenario.workload.time_out,
             held: scenario.hold.as_ref().map_or(0, |hold| hold.connections.iter().sum()),
+            restart: scenario.restart.clone().map(|mut restart| {
+                if options.extent == Extent::Quick {
+                    restart.connections.truncate(1);
+                }
+                restart
+            }),
         })
     }
 
@@ -237,6 +245,16 @@ impl Plan {
         Sha256::digest(text).iter().fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"))
     }
 
+    /// How long the restarts of one contender's server will take, about.
+    fn restarting(&self) -> Duration {
+        let Some(Restart { connections, down, times, .. }) = &self.restart else { return Duration::ZERO };
+        let of = |number: &usize| {
+            let coming = HELD_CONNECTION * u32::try_from(*number).unwrap_or(u32::MAX);
+            coming + (coming + *down) * *times
+        };
+        connections.iter().map(of).sum()
+    }
+
     /// How long it will take, about.
     pub fn time(&self) -> Duration {
         let cell = self.warm_up + self.duration + OVERHEAD_PER_CELL;
@@ -251,6 +269,7 @@ impl Plan {
             + waiting
             + searching
             + HELD_CONNECTION * u32::try_from(self.held * self.contenders().len()).unwrap_or(u32::MAX)
+            + self.restarting() * u32::try_from(self.contenders().len()).unwrap_or(u32::MAX)
             + OVERHEAD_PER_CONTENDER * u32::try_from(self.contenders().len()).unwrap_or(u32::MAX)
     }
 }

@@ -166,6 +166,38 @@ fn no_order_is_rejected_when_sessions_are_opened_anew() {
     }
 }
 
+/// Every server is killed twice under three hundred subscribers, each of whom comes back, over whatever protocol.
+#[test]
+fn all_subscribers_come_back_to_a_server_that_was_killed() {
+    let folder = tempfile::tempdir().unwrap();
+    let ran = output(&[
+        "run",
+        "cost-of-state",
+        "--quick",
+        "--allow-debug",
+        "--accept-noise",
+        "--rounds=1",
+        "--set=hold.connections=[10, 20, 30]",
+        "--set=restart.connections=[300]",
+        "--set=restart.times=2",
+        "--set=restart.down=\"200ms\"",
+        "--out",
+        folder.path().to_str().unwrap(),
+    ]);
+    assert!(ran.status.success(), "{}", stderr(&ran));
+    let record = wirebench::record::read(&folder.path().join("cost-of-state").join("record.json")).unwrap();
+    assert_eq!(record.restarts.len(), 6, "five contenders, and a twin");
+    for part in &record.restarts {
+        assert_eq!((part.connections, part.storm_ms.n), (300, 2));
+        assert!(part.down_ms.mean >= 200.0 && part.storm_ms.mean >= part.most_ms.mean, "{part:?}");
+        // Nobody listened for longer than anybody waits: some were refused before they came back.
+        assert!(part.attempts_per_subscriber.mean > 1.0 && part.attempts_per_s_max.mean > 0.0, "{part:?}");
+        assert!(part.server_cpu_us_per_subscriber.mean > 0.0, "{part:?}");
+    }
+    let said = stderr(&ran);
+    assert!(said.contains("300 subscribers, n = 2 restarts each: long-poll"), "{said}");
+}
+
 #[test]
 fn a_debug_build_refuses_to_measure_unless_allowed() {
     if cfg!(debug_assertions) {

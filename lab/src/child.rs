@@ -142,6 +142,15 @@ impl<I: Serialize, O: DeserializeOwned + Send + 'static> Child<I, O> {
         }
     }
 
+    /// Kills it (SIGKILL) and reaps it: it has no time to say anything to anybody.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn kill(&mut self) -> Result<(), io::Error> {
+        self.process.kill()?;
+        self.process.wait().map(drop)
+    }
+
     fn gone(&mut self) -> ChildError {
         // Its pipe closes a moment before it can be reaped.
         let status = wait(&mut self.process, Duration::from_secs(1));

@@ -268,7 +268,34 @@ impl HostCount {
     }
 }
 
-/// A counter of `/proc/net/snmp`, whose lines come in pairs: names, then values. 0 where the kernel has no such counter.
+/// TCP connections that a host has asked for and was asked for so far, as its kernel counts them; other programs' too.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct ConnectionCount {
+    /// Connections that it asked for (`ActiveOpens`); a SYN that is sent again is none of its own.
+    pub attempted: u64,
+    /// Of those, or of those that it was asked for, what came to nothing (`AttemptFails`).
+    pub failed: u64,
+    /// SYNs and ends of handshakes that it threw away, because nobody had accepted what waited at a listening socket (`ListenDrops`).
+    pub dropped: u64,
+}
+
+impl ConnectionCount {
+    /// Reads the counters of the host that a process is on.
+    ///
+    /// # Errors
+    /// Where there is no such process.
+    pub fn read(pid: u32) -> io::Result<ConnectionCount> {
+        let protocols = fs::read_to_string(format!("/proc/{pid}/net/snmp"))?;
+        let extensions = fs::read_to_string(format!("/proc/{pid}/net/netstat"))?;
+        Ok(ConnectionCount {
+            attempted: protocol_count(&protocols, "Tcp:", "ActiveOpens"),
+            failed: protocol_count(&protocols, "Tcp:", "AttemptFails"),
+            dropped: protocol_count(&extensions, "TcpExt:", "ListenDrops"),
+        })
+    }
+}
+
+/// A counter of `/proc/net/snmp` or `netstat`, whose lines come in pairs: names, then values. 0 where the kernel has no such counter.
 fn protocol_count(text: &str, protocol: &str, name: &str) -> u64 {
     let mut lines = text.lines().filter_map(|line| line.strip_prefix(protocol));
     let (Some(names), Some(values)) = (lines.next(), lines.next()) else { return 0 };
@@ -322,6 +349,23 @@ mod tests {
             let _ = sender.send_to(&[0; 1_000], receiver.local_addr().unwrap());
         }
         assert!(read().since(&before).udp_drops > 0);
+    }
+
+    #[test]
+    fn connections_are_counted_and_so_are_those_that_nobody_takes() {
+        let read = || ConnectionCount::read(std::process::id()).unwrap();
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let before = read();
+        std::net::TcpStream::connect(address).unwrap();
+        drop(listener);
+        std::net::TcpStream::connect(address).unwrap_err();
+        let after = read();
+        assert!(
+            after.attempted >= before.attempted + 2 && after.failed > before.failed,
+            "{before:?} {after:?}"
+        );
+        assert!(ConnectionCount::read(u32::MAX).is_err());
     }
 
     #[test]

@@ -4,8 +4,8 @@ use super::Line;
 use super::interval::{Scale, interval};
 use crate::matrix::{MatrixRecord, MatrixVerdict};
 use crate::record::{BreakEvenPart, Found, MapPart, Record, Verdict, VerdictWord};
-use crate::report::{Done, class, memory_in_words};
-use crate::scenario::{Hold, Rule, Test};
+use crate::report::{Done, class, memory_in_words, restarts_in_words};
+use crate::scenario::{Hold, Restart, Rule, Test};
 use crate::text;
 
 /// What is known of a line.
@@ -56,6 +56,8 @@ pub(super) fn state(line: &Line, done: &Done, known: &[String]) -> State {
         judged.extend(sought.filter(|part| part.points.len() > 1).map(|part| of_break_even(record, part)));
         let price = record.hold.iter().filter(|hold| hold.card == id && !record.memory.is_empty());
         judged.extend(price.map(|hold| of_price(record, hold)));
+        let restart = record.restart.iter().filter(|asked| asked.card == id && !record.restarts.is_empty());
+        judged.extend(restart.map(|asked| of_restart(record, asked)));
         judged.extend(record.map.iter().filter(|part| part.map.card == id).map(|part| of_map(record, part)));
     }
     let matrices = done.matrices.iter().filter(|matrix| line.scenarios.contains(&matrix.scenario.name));
@@ -193,6 +195,22 @@ fn of_price(record: &Record, hold: &Hold) -> Evidence {
             hold.connections.len(),
             text::count(hold.connections.last().copied().unwrap_or(0) as u64),
             prices.collect::<Vec<_>>().join(", ")
+        ),
+        prediction: None,
+        chart: String::new(),
+    }
+}
+
+/// How long everybody took to come back, contender by contender.
+fn of_restart(record: &Record, asked: &Restart) -> Evidence {
+    Evidence {
+        scenario: record.scenario.name.clone(),
+        sentence: asked.sentence.clone(),
+        word: "a price",
+        class: "found",
+        number: format!(
+            "From when the new server listened until the last subscription was there, ± half the 95 % interval. {}",
+            restarts_in_words(&record.restarts).join(". ")
         ),
         prediction: None,
         chart: String::new(),

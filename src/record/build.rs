@@ -14,8 +14,8 @@ use super::sweep;
 use super::verdict::judge;
 use super::{
     CapacityPart, CellPart, ConformancePart, Counts, Distance, EndPart, EndPerCall, FlowPart, MemoryPart,
-    MemoryPoint, Merged, PhasePart, PlanPart, Quantiles, QueuePart, Record, RoundPart, SCHEMA, ScenarioPart,
-    SlicePart, TicksPart, Tool, TrafficPart, WirePart, WirePerCall,
+    MemoryPoint, Merged, PhasePart, PlanPart, Quantiles, QueuePart, Record, RestartPart, RoundPart, SCHEMA,
+    ScenarioPart, SlicePart, TicksPart, Tool, TrafficPart, WirePart, WirePerCall,
 };
 use crate::calibrate::Calibration;
 use crate::plan::{Cell, Plan};
@@ -100,6 +100,8 @@ pub fn record(scenario: &Scenario, plan: &Plan, info: RunInfo, results: &Results
             .collect(),
         memory: results.held.iter().map(memory_part).collect(),
         hold: scenario.hold.clone(),
+        restarts: results.restarted.iter().map(RestartPart::of).collect(),
+        restart: scenario.restart.clone(),
         capacities: results
             .capacities
             .iter()

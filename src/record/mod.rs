@@ -6,6 +6,7 @@ mod comparison;
 mod figures;
 mod flows;
 mod quantiles;
+mod restarts;
 mod store;
 mod sweep;
 mod verdict;
@@ -23,6 +24,7 @@ pub use comparison::{AaPair, Comparison, Difference};
 pub use flows::{FlowPart, QueuePart};
 pub use quantiles::Quantiles;
 pub(crate) use quantiles::printable;
+pub use restarts::{MeanPart, RestartPart};
 pub use store::{StoreError, read, write_atomically};
 pub use sweep::{BreakEvenPart, Found, MapCell, MapPart, MapRow, SweepPoint};
 pub(crate) use verdict::{FAILED_SHARE_MAX, apply};
@@ -32,7 +34,7 @@ use crate::calibrate::Calibration;
 use crate::capacity::Capacity;
 use crate::plan::Extent;
 use crate::run::LinkUsed;
-use crate::scenario::{Coordinate, Hold};
+use crate::scenario::{Coordinate, Hold, Restart};
 
 /// The version of the schema: another number where a reader of this one would misread.
 pub const SCHEMA: &str = "wirebench.record.v2";
@@ -79,6 +81,12 @@ pub struct Record {
     /// What was asked of idle connections, where something was.
     #[serde(default)]
     pub hold: Option<Hold>,
+    /// How subscribers came back to a server that was restarted, contender by contender, where that was asked.
+    #[serde(default)]
+    pub restarts: Vec<RestartPart>,
+    /// What was asked of restarts.
+    #[serde(default)]
+    pub restart: Option<Restart>,
     /// The highest rates, where they were searched for.
     pub capacities: Vec<CapacityPart>,
     /// What the claims came to.

@@ -2,12 +2,14 @@
 //! paper.
 
 mod chart;
+mod condition;
 mod curve;
 mod facts;
 mod folder;
 mod forest;
 mod goodput;
 mod reconnections;
+mod restarts;
 mod sweep;
 mod tables;
 mod terminal;
@@ -18,6 +20,7 @@ use askama::Template as _;
 pub(crate) use chart::escape;
 pub(crate) use facts::place;
 pub use folder::{Done, ResultsFolder};
+pub(crate) use restarts::restarts_in_words;
 pub(crate) use tables::memory_in_words;
 pub use terminal::summary_lines;
 pub(crate) use view::{class, utc};

@@ -1,10 +1,11 @@
 //! What a run came to, in lines for a terminal.
 
+use super::condition::aa_lines;
 use super::goodput::{in_words, megabits};
 use super::reconnections::reconnection_lines;
+use super::restarts::restarts_in_words;
 use super::tables::memory_in_words;
 use super::tables::round_trips;
-use super::view::aa_lines;
 use crate::record::{CellPart, MapPart, MapRow, MemoryPart, Merged, Record};
 use crate::text;
 
@@ -100,6 +101,10 @@ pub fn summary_lines(record: &Record) -> Vec<String> {
         lines.push(format!("{} a price: {}", hold.card, hold.sentence));
         let line = |part: &MemoryPart| format!("   {}: {}", part.contender, memory_in_words(part));
         lines.extend(record.memory.iter().map(line));
+    }
+    if let Some(restart) = record.restart.as_ref().filter(|_| !record.restarts.is_empty()) {
+        lines.push(format!("{} a price: {}", restart.card, restart.sentence));
+        lines.extend(restarts_in_words(&record.restarts).iter().map(|line| format!("   {line}")));
     }
     for part in &record.break_evens {
         let sought = &part.break_even;

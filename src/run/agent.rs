@@ -15,7 +15,7 @@ use clients::load::{Calls, Engine, Flows, Job, Outcome, Pushes, Round, Sessions,
 use clients::market::Checked;
 use clients::protocols::Visit;
 use clients::{Connection as _, Connector, Endpoint, MarketConnection, Tls};
-use clock::Clock;
+use clock::{Clock, Mono};
 use lab::child::{read_message, write_message};
 use proto::data::DataSet;
 use proto::{Capability, Operation, Transport};
@@ -26,7 +26,7 @@ use servers::{Market, Shutdown};
 
 use super::foreign;
 use super::message::{
-    Emit, FromClient, FromServer, Open, Progress, ReceiveFlows, SendFlows, Serve, ToClient, ToServer,
+    Emit, FromClient, FromServer, Open, Progress, Ready, ReceiveFlows, SendFlows, Serve, ToClient, ToServer,
 };
 use super::workload;
 use crate::allocations;
@@ -34,6 +34,8 @@ use crate::scenario::Activity;
 
 /// How often a client says how it is going.
 const PROGRESS_EVERY: Duration = Duration::from_millis(250);
+/// How closely it is known when subscribers are there.
+const SUBSCRIBERS_COUNTED_EVERY: Duration = Duration::from_millis(1);
 /// Replies compared whole at the end.
 const AUDIT_SAMPLE: usize = 50;
 
@@ -111,18 +113,19 @@ fn serve_market(serve: Serve) -> anyhow::Result<()> {
     runtime.block_on(async {
         let shutdown = Shutdown::new();
         let market = Market::open(&market, Clock::System)?;
-        let any_port = SocketAddr::new(address, 0);
+        let any_port = SocketAddr::new(address.ip(), 0);
         let identity = match transport {
             Transport::Plain => None,
-            Transport::Tls | Transport::Quic => Some(Arc::new(Identity::generate(&[address])?)),
+            Transport::Tls | Transport::Quic => Some(Arc::new(Identity::generate(&[address.ip()])?)),
         };
         let carrier = identity.as_ref().map_or(Carrier::Plain, |identity| Carrier::new(transport, identity));
         let settings = Settings { limits, carrier, congestion: Some(congestion), ..Settings::default() };
         let started =
-            servers::protocols::start(protocol, any_port, market.clone(), settings, shutdown.clone());
+            servers::protocols::start(protocol, address, market.clone(), settings, shutdown.clone());
         let mut running = started.await?;
+        let listening_since = Clock::System.now();
         let root = identity.map(|identity| identity.root().to_vec());
-        let name_server = match address {
+        let name_server = match address.ip() {
             IpAddr::V4(market) if named => {
                 Some(servers::names::start(any_port, market, shutdown.clone()).await?.address)
             }
@@ -138,8 +141,8 @@ fn serve_market(serve: Serve) -> anyhow::Result<()> {
         };
         let address = relay.as_ref().map_or(running.address, |relay| relay.address);
         let origin = market.origin();
-        let ready = FromServer::Ready { address, root, name_server, origin, program: None };
-        write_message(&mut stdout(), &ready)?;
+        let ready = Ready { address, listening_since, root, name_server, origin, program: None };
+        write_message(&mut stdout(), &FromServer::Ready(ready))?;
         let mut orders = orders(shutdown);
         loop {
             tokio::select! {
@@ -167,6 +170,10 @@ fn serve_market(serve: Serve) -> anyhow::Result<()> {
                             relay.policy.send_replace(policy);
                             FromServer::BetweenSet
                         }
+                        ToServer::AwaitSubscribers { subscribers, within } => {
+                            let (subscribers, at) = await_subscribers(&market, subscribers, within).await;
+                            FromServer::Subscribers { subscribers, at }
+                        }
                         ToServer::Allocations => FromServer::Allocations { count: allocations::count() },
                         ToServer::Arrivals => FromServer::Arrivals { arrivals: market.take_arrivals() },
                     };
@@ -191,6 +198,19 @@ fn orders(shutdown: Shutdown) -> tokio::sync::mpsc::Receiver<ToServer> {
         shutdown.cancel();
     });
     orders
+}
+
+/// How many subscriptions wait for ticks, as soon as there are so many or the time is over, and when that was.
+async fn await_subscribers(market: &Market, subscribers: usize, within: Duration) -> (usize, Mono) {
+    let clock = Clock::System;
+    let end = clock.now() + within;
+    loop {
+        let (waiting, now) = (market.ticks().waiting(), clock.now());
+        if waiting >= subscribers || now >= end {
+            return (waiting, now);
+        }
+        clock::pause(SUBSCRIBERS_COUNTED_EVERY).await;
+    }
 }
 
 fn plan_ticks(market: &Market, emit: &Emit) -> anyhow::Result<u64> {

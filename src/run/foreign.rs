@@ -16,7 +16,7 @@ use lab::program::Program;
 use proto::data::{DataSet, SYMBOLS};
 use proto::encoding::Encoding;
 
-use super::message::{FromServer, Supervise, ToServer};
+use super::message::{FromServer, Ready, Supervise, ToServer};
 use crate::scenario::ForeignServer;
 
 /// Time for a program to listen.
@@ -55,8 +55,9 @@ pub(super) fn supervise(order: &Supervise) -> anyhow::Result<()> {
 }
 
 fn say_ready(address: SocketAddr, program: Option<u32>) -> anyhow::Result<()> {
-    let ready = FromServer::Ready { address, root: None, name_server: None, origin: None, program };
-    Ok(write_message(&mut std::io::stdout(), &ready)?)
+    let listening_since = Clock::System.now();
+    let ready = Ready { address, listening_since, root: None, name_server: None, origin: None, program };
+    Ok(write_message(&mut std::io::stdout(), &FromServer::Ready(ready))?)
 }
 
 /// Nothing can be asked of a server that is not ours. It ends with this.

@@ -21,7 +21,7 @@ use crate::scenario::{FlowSettings, ForeignServer, Screen, Workload};
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum ToServer {
-    /// Serve, on any port.
+    /// Serve.
     Serve(Box<Serve>),
     /// Have a server up that is not wirebench's, instead.
     Supervise(Supervise),
@@ -35,6 +35,8 @@ pub(super) enum ToServer {
     Handle(Handler),
     /// Have the relay do this from now on.
     Between(Policy),
+    /// Say when so many subscriptions wait for ticks, or how many do after this time.
+    AwaitSubscribers { subscribers: usize, within: Duration },
     /// Say when calls came.
     Arrivals,
     /// Say how many allocations there were so far.
@@ -74,12 +76,12 @@ pub(super) struct SendFlows {
 }
 
 /// What a server serves.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Serve {
     /// Where it runs.
     pub(super) core: usize,
-    /// Where it listens, on any port.
-    pub(super) address: IpAddr,
+    /// Where it listens; on port 0 on any.
+    pub(super) address: SocketAddr,
     pub(super) protocol: Protocol,
     /// What carries it.
     pub(super) transport: Transport,
@@ -97,16 +99,8 @@ pub(super) struct Serve {
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum FromServer {
-    /// It listens; with the certificate to trust (DER), where it is not in plain text, who knows its name, where it has one, and
-    /// when the first freeze of its behaviour began, if it has one.
-    Ready {
-        address: SocketAddr,
-        root: Option<Vec<u8>>,
-        name_server: Option<SocketAddr>,
-        origin: Option<clock::Mono>,
-        /// Of a program that serves in its stead: its process.
-        program: Option<u32>,
-    },
+    /// It listens.
+    Ready(Ready),
     /// It is ready to send flows.
     ReadyToSend,
     /// It has sent a round of them.
@@ -117,12 +111,29 @@ pub(super) enum FromServer {
     Handling,
     /// The relay does what it was told.
     BetweenSet,
+    /// So many subscriptions wait for ticks, now.
+    Subscribers { subscribers: usize, at: clock::Mono },
     /// When calls came.
     Arrivals { arrivals: Vec<clock::Mono> },
     /// So many allocations; of a build that does not count, none.
     Allocations { count: Option<u64> },
     /// It does not, and ends.
     Failed { error: String },
+}
+
+/// Where a server listens, and what is to be known of it.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Ready {
+    pub(super) address: SocketAddr,
+    pub(super) listening_since: clock::Mono,
+    /// The certificate to trust (DER), where it is not in plain text.
+    pub(super) root: Option<Vec<u8>>,
+    /// Who knows its name, where it has one.
+    pub(super) name_server: Option<SocketAddr>,
+    /// When the first freeze of its behaviour began, if it has one.
+    pub(super) origin: Option<clock::Mono>,
+    /// Of a program that serves in its stead: its process.
+    pub(super) program: Option<u32>,
 }
 
 /// To a client.

@@ -6,8 +6,10 @@ pub(crate) mod disturbance;
 mod foreign;
 mod held;
 mod message;
+mod meters;
 mod network;
 mod pair;
+mod restart;
 mod workload;
 
 use std::path::Path;
@@ -25,10 +27,11 @@ use servers::flow::Sent;
 
 pub use held::{Held, Memory};
 pub use message::Progress;
+pub use meters::{EndUse, Wire};
 pub use network::LinkUsed;
 pub(crate) use network::Network;
-pub use pair::{EndUse, Wire};
 pub(crate) use pair::{Pair, Place, Setup, Taken};
+pub use restart::{Restarted, Storm};
 pub(crate) use workload::largest_reply_bytes;
 
 use crate::capacity::{self, Capacity, Trial};
@@ -86,6 +89,8 @@ pub struct Results {
     pub conformance: Vec<Conformance>,
     /// What connections take in memory, contender by contender.
     pub held: Vec<Held>,
+    /// How subscribers came back to servers that were restarted, likewise.
+    pub restarted: Vec<Restarted>,
     /// What the searches for capacity came to, by cell.
     pub capacities: Vec<(usize, Capacity)>,
     /// What the contenders talked over; `None` where it could not be built.
@@ -124,6 +129,7 @@ pub fn execute(
         measurements: Vec::new(),
         conformance: Vec::new(),
         held: Vec::new(),
+        restarted: Vec::new(),
         capacities: Vec::new(),
         link: None,
         partial: true,
@@ -217,6 +223,7 @@ impl Run<'_> {
                 results.held.push(self.place.hold(pair, at_rest, asked)?);
             }
         }
+        self.restart(&mut pairs, results, watcher)?;
         self.clear_link();
         for (pair, conformance) in pairs.iter_mut().zip(&mut results.conformance) {
             watcher.stage(&format!("comparing replies of {} whole", pair.name));
@@ -224,6 +231,26 @@ impl Run<'_> {
         }
         watcher.stage("stopping");
         results.partial = false;
+        Ok(())
+    }
+
+    /// Restarts every server under its subscribers, where the plan has it.
+    fn restart(
+        &self,
+        pairs: &mut [Pair],
+        results: &mut Results,
+        watcher: &mut dyn Watcher,
+    ) -> anyhow::Result<()> {
+        let Some(asked) = &self.plan.restart else { return Ok(()) };
+        for &connections in &asked.connections {
+            for pair in &mut *pairs {
+                if self.stop.load(Ordering::Relaxed) {
+                    bail!("stopped while restarting servers");
+                }
+                watcher.stage(&format!("restarting the server of {} under {connections}", pair.name));
+                results.restarted.push(self.place.restart(pair, connections, asked)?);
+            }
+        }
         Ok(())
     }
 

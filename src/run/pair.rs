@@ -1,5 +1,6 @@
 //! A contender's two processes: started, told what to do, and metered from outside.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
@@ -8,7 +9,7 @@ use clients::load::{Emission, Outcome, Round, Shape};
 use clock::{Clock, Mono};
 use lab::child::{Child, ChildError};
 use lab::cores::Layout;
-use lab::meter::{CoreShares, CoreTime, HostCount, ProcessUse};
+use lab::hosts::Host;
 use lab::wan::{self, RouterCount, WayCount};
 use proto::flow::{Congestion, Flow};
 use servers::between::Policy;
@@ -16,12 +17,14 @@ use servers::flow::{FlowTimes, Sent};
 use servers::{Handler, Limits, MarketConfig};
 
 use super::message::{
-    Emit, FromClient, FromServer, Open, Progress, ReceiveFlows, SendFlows, Serve, Supervise, ToClient,
+    Emit, FromClient, FromServer, Open, Progress, Ready, ReceiveFlows, SendFlows, Serve, Supervise, ToClient,
     ToServer,
 };
+use super::meters::{EndUse, Wire};
 use super::network::Network;
 use crate::allocations;
 use crate::scenario::{Access, Activity, Contender, FlowSettings, Traffic, Workload};
+use crate::text;
 
 /// From the order to start a round to its start: time to read a message and arm a timer.
 const LEAD: Duration = Duration::from_millis(30);
@@ -58,6 +61,8 @@ pub(crate) struct Pair {
     program: Option<u32>,
     /// What the market's handlers do.
     handler: Handler,
+    /// How its server was told to serve, and where it listens; of one that is not wirebench's nothing.
+    serve: Option<Box<Serve>>,
 }
 
 /// What a pair is started with.
@@ -84,36 +89,6 @@ pub(crate) struct Taken {
     pub(crate) router: Option<RouterCount>,
     /// What became of the packets from servers to clients there.
     pub(crate) way: Option<WayCount>,
-}
-
-/// What one end used in the measured time, and what happened to its core.
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub struct EndUse {
-    /// The time in which all this was: the measured time, as the meters were read.
-    pub window: Duration,
-    /// Processor time, waits and switches of the process.
-    pub process: ProcessUse,
-    /// Its processor time as a share of the time.
-    pub own_share: f64,
-    /// The share of the time in which its core was busy, with whatever.
-    pub busy_share: f64,
-    /// The share in which its core handled packets and timers; in `busy_share` too.
-    pub softirq_share: f64,
-    /// The share that the hypervisor took.
-    pub steal_share: f64,
-    /// The share that processes other than the two ends and the command used.
-    pub foreign_share: f64,
-    /// Allocations, in a build that counts them.
-    pub allocations: Option<f64>,
-}
-
-/// What crossed between the ends in the measured time.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Wire {
-    /// As the client's host counts it; on loopback that is both ways, and others' too.
-    pub client: HostCount,
-    /// As the server's host counts it, which on loopback is the same.
-    pub server: HostCount,
 }
 
 impl Place<'_> {
@@ -169,6 +144,7 @@ impl Place<'_> {
             relayed: false,
             origin: None,
             handler: Handler::default(),
+            serve: None,
         })
     }
 
@@ -184,34 +160,38 @@ impl Place<'_> {
         let host = if access.is_target() { None } else { network.server_host() };
         let mut server: Child<ToServer, FromServer> =
             Child::start(&format!("the server of {name}"), &["agent", "server"], host)?;
-        let order = match &access.server {
-            Some(foreign) => ToServer::Supervise(Supervise {
-                core: layout.server,
-                address: network.server_address(),
-                server: foreign.clone(),
-                market_seed: setup.market.seed,
-            }),
-            None => ToServer::Serve(Box::new(Serve {
-                core: layout.server,
-                address: network.server_address(),
-                protocol: access.carriage.protocol(),
-                transport: access.transport(),
-                congestion,
-                named: access.dns,
-                relayed: setup.relayed,
-                market: setup.market.clone(),
-                limits: Limits {
-                    idle_time_max: IDLE_TIME_MAX,
-                    header_time_max: IDLE_TIME_MAX,
-                    ..Limits::default()
-                },
-            })),
+        let (order, serve) = match &access.server {
+            Some(foreign) => {
+                let order = ToServer::Supervise(Supervise {
+                    core: layout.server,
+                    address: network.server_address(),
+                    server: foreign.clone(),
+                    market_seed: setup.market.seed,
+                });
+                (order, None)
+            }
+            None => {
+                let serve = Box::new(Serve {
+                    core: layout.server,
+                    address: SocketAddr::new(network.server_address(), 0),
+                    protocol: access.carriage.protocol(),
+                    transport: access.transport(),
+                    congestion,
+                    named: access.dns,
+                    relayed: setup.relayed,
+                    market: setup.market.clone(),
+                    limits: Limits {
+                        idle_time_max: IDLE_TIME_MAX,
+                        header_time_max: IDLE_TIME_MAX,
+                        ..Limits::default()
+                    },
+                });
+                (ToServer::Serve(serve.clone()), Some(serve))
+            }
         };
         server.send(&order)?;
-        let FromServer::Ready { address, root, name_server, origin, program } = ready(name, &mut server)?
-        else {
-            bail!("the server of {name} said something else than that it is ready");
-        };
+        let Ready { address, root, name_server, origin, program, .. } = ready(name, &mut server)?;
+        let serve = serve.map(|serve| Box::new(Serve { address, ..*serve }));
         let mut client: Child<ToClient, FromClient> =
             Child::start(&format!("the client of {name}"), &["agent", "client"], network.client_host())?;
         client.send(&ToClient::Open(Box::new(Open {
@@ -244,6 +224,7 @@ impl Place<'_> {
                     relayed,
                     origin,
                     handler,
+                    serve,
                 };
                 Ok((pair, conformance))
             }
@@ -323,29 +304,15 @@ impl Place<'_> {
             return Ok(Taken { start, outcome, sent, client, server, wire, router, way });
         }
     }
-
-    /// Reads the meters of a pair, from outside so that it does nothing for them.
-    fn read(&self, pair: &mut Pair) -> anyhow::Result<Readings> {
-        pair.server.ensure_running()?;
-        pair.client.ensure_running()?;
-        let client_core = *self.layout.client.first().context("no core for the client")?;
-        let (server, client, interface) = (pair.served_by(), pair.client.pid(), self.network.interface());
-        Ok(Readings {
-            at: Clock::System.now(),
-            shared_core: self.layout.shared,
-            server: ProcessUse::read(server)?,
-            client: ProcessUse::read(client)?,
-            command: ProcessUse::read(std::process::id())?,
-            server_core: CoreTime::read(self.layout.server)?,
-            client_core: CoreTime::read(client_core)?,
-            server_host: HostCount::read(server, interface)?,
-            client_host: HostCount::read(client, interface)?,
-            way: self.network.to_clients(),
-        })
-    }
 }
 
 impl Pair {
+    /// Checks that both processes still run.
+    pub(super) fn ensure_running(&mut self) -> anyhow::Result<()> {
+        self.server.ensure_running()?;
+        Ok(self.client.ensure_running()?)
+    }
+
     /// Of the client and the server.
     pub(super) fn pids(&self) -> (u32, u32) {
         (self.client.pid(), self.served_by())
@@ -451,6 +418,37 @@ impl Pair {
         }
     }
 
+    /// Waits until so many subscriptions wait for ticks at the server; says since when.
+    pub(super) fn await_subscribers(&mut self, subscribers: usize, within: Duration) -> anyhow::Result<Mono> {
+        self.server.send(&ToServer::AwaitSubscribers { subscribers, within })?;
+        match self.server.receive(within + GRACE)? {
+            FromServer::Subscribers { subscribers: there, at } if there >= subscribers => Ok(at),
+            FromServer::Subscribers { subscribers: there, .. } => bail!(
+                "{} of {}'s {} subscribers were there within {} s",
+                text::count(there as u64),
+                self.name,
+                text::count(subscribers as u64),
+                within.as_secs()
+            ),
+            other => bail!("the server of {}: {}", self.name, unexpected_of_server(other)),
+        }
+    }
+
+    /// Kills the server with everybody's connections, leaves nobody there for a while, and starts another that listens where it did,
+    /// and emits nothing; says when it was killed, and since when the other listens.
+    pub(super) fn restart(&mut self, host: Option<&Host>, down: Duration) -> anyhow::Result<(Mono, Mono)> {
+        let serve =
+            self.serve.as_deref().context("a server that is not wirebench's is not to be restarted")?;
+        let market = MarketConfig { handler: self.handler, ticks_per_s: 0.0, ..serve.market.clone() };
+        let serve = Serve { market, ..serve.clone() };
+        let killed = Clock::System.now();
+        self.server.kill()?;
+        clock::pause_thread(down.saturating_sub(Clock::System.now().since(killed)));
+        self.server = Child::start(&format!("the server of {}", self.name), &["agent", "server"], host)?;
+        self.server.send(&ToServer::Serve(Box::new(serve)))?;
+        Ok((killed, ready(&self.name, &mut self.server)?.listening_since))
+    }
+
     /// When calls came to a server with a behaviour, since this was last asked.
     pub(crate) fn arrivals(&mut self) -> anyhow::Result<Vec<Mono>> {
         self.server.send(&ToServer::Arrivals)?;
@@ -461,59 +459,10 @@ impl Pair {
     }
 }
 
-/// Meters of a pair at an instant.
-struct Readings {
-    at: Mono,
-    shared_core: bool,
-    server: ProcessUse,
-    client: ProcessUse,
-    command: ProcessUse,
-    server_core: CoreTime,
-    client_core: CoreTime,
-    server_host: HostCount,
-    client_host: HostCount,
-    /// What became of packets to clients, where a router knows.
-    way: Option<WayCount>,
-}
-
-impl Readings {
-    /// The client shares its core with the command.
-    fn client_use(&self, before: &Readings) -> EndUse {
-        let process = self.client.since(&before.client);
-        let beside = self.command.since(&before.command).cpu;
-        let server = if self.shared_core { self.server.since(&before.server).cpu } else { Duration::ZERO };
-        self.end_use(before, process, beside + server, self.client_core.shares_since(&before.client_core))
-    }
-
-    fn server_use(&self, before: &Readings) -> EndUse {
-        let process = self.server.since(&before.server);
-        let others = self.client.since(&before.client).cpu + self.command.since(&before.command).cpu;
-        let beside = if self.shared_core { others } else { Duration::ZERO };
-        self.end_use(before, process, beside, self.server_core.shares_since(&before.server_core))
-    }
-
-    /// `beside`: processor time of ours that was used on the same core.
-    fn end_use(&self, before: &Readings, process: ProcessUse, beside: Duration, core: CoreShares) -> EndUse {
-        let share = |cpu: Duration| cpu.as_secs_f64() / self.at.since(before.at).as_secs_f64();
-        // Packets that are handled while the core is otherwise idle are nobody's processor time.
-        let known = share(process.cpu) + share(beside) + core.softirq;
-        EndUse {
-            window: self.at.since(before.at),
-            process,
-            own_share: share(process.cpu),
-            busy_share: core.busy,
-            softirq_share: core.softirq,
-            steal_share: core.steal,
-            foreign_share: (core.busy - known).max(0.0),
-            allocations: None,
-        }
-    }
-}
-
 /// Waits until a server is.
-fn ready(name: &str, server: &mut Child<ToServer, FromServer>) -> anyhow::Result<FromServer> {
+fn ready(name: &str, server: &mut Child<ToServer, FromServer>) -> anyhow::Result<Ready> {
     match server.receive(OPEN_TIME_MAX)? {
-        ready @ FromServer::Ready { .. } => Ok(ready),
+        FromServer::Ready(ready) => Ok(ready),
         other => bail!("the server of {name}: {}", unexpected_of_server(other)),
     }
 }

@@ -5,6 +5,7 @@ mod between;
 mod claims;
 mod contenders;
 mod flows;
+mod idle;
 mod sweeps;
 #[cfg(test)]
 mod tests;
@@ -17,11 +18,11 @@ use toml::Spanned;
 
 use super::diagnose::nearest;
 use super::wire::{
-    Call, WireCapacity, WireCondition, WireContender, WireHold, WireProfile, WireScenario, WireWorkload,
+    Call, WireCapacity, WireCondition, WireContender, WireProfile, WireScenario, WireWorkload,
 };
 use super::{
-    Activity, BreakEven, CapacitySearch, Claim, Condition, Contender, Hold, Link, Map, Profile, Profiles,
-    Scenario, ScenarioError, Test, Workload,
+    Activity, BreakEven, CapacitySearch, Claim, Condition, Contender, Link, Map, Profile, Profiles, Scenario,
+    ScenarioError, Test, Workload,
 };
 use crate::capacity::parse_objective;
 
@@ -64,6 +65,8 @@ impl Check<'_> {
         let twin = Contender { name: Scenario::again(&baseline.name), ..baseline.clone() };
         let place = contenders.iter().position(|contender| *contender == baseline).map_or(0, |nth| nth + 1);
         contenders.insert(place, twin);
+        let restart =
+            wire.restart.as_ref().map(|restart| self.restart(restart, &wire, &workload, &contenders));
         let condition_names: Vec<String> = conditions.iter().map(|c| c.name.clone()).collect();
         let contender_names: Vec<String> = contenders.iter().map(|c| c.name.clone()).collect();
         let claim = |claim| self.claim(claim, &condition_names, &contenders, workload.time_out);
@@ -96,6 +99,7 @@ impl Check<'_> {
             break_evens,
             map,
             hold: wire.hold.map(|hold| self.hold(hold, &wire.link)).transpose()?,
+            restart: restart.transpose()?,
             profiles: Profiles {
                 quick: profile(wire.quick)?,
                 standard: profile(wire.standard)?,
@@ -131,22 +135,6 @@ impl Check<'_> {
         let by_map = map.is_some_and(|map| map.metric.figure().needs_the_server() && any);
         let message = "a target's processor time is not known: judge it by response times or bytes";
         self.require(wire, !(by_claim || by_break_even || by_map), message)
-    }
-
-    fn hold(&self, wire: WireHold, link: &Link) -> Result<Hold, ScenarioError> {
-        let at = &wire.connections;
-        let connections = at.get_ref();
-        let rising = connections.windows(2).all(|pair| pair[0] < pair[1]) && connections.len() >= 3;
-        self.require(at, rising, "connections: at least three numbers, rising")?;
-        let right = connections.iter().all(|number| (1..=CONNECTIONS_MAX).contains(number));
-        self.require(at, right, "connections: 1 to 20 000")?;
-        let near = link.round_trip().is_none();
-        self.require(
-            at,
-            near,
-            "over a distance thousands of connections take minutes to open, and no less memory",
-        )?;
-        Ok(Hold { card: wire.card, sentence: wire.sentence, connections: wire.connections.into_inner() })
     }
 
     /// What somebody else started is on this machine, and on no host of wirebench's.

@@ -65,6 +65,8 @@ pub struct Scenario {
     pub map: Option<Map>,
     /// Idle connections that are held in every extent.
     pub hold: Option<Hold>,
+    /// A restart under which they all come back, in every extent.
+    pub restart: Option<Restart>,
     /// How much of it is run.
     pub profiles: Profiles,
 }
@@ -78,6 +80,21 @@ pub struct Hold {
     pub sentence: String,
     /// How many, one number after the other.
     pub connections: Vec<usize>,
+}
+
+/// A server that dies with its subscribers' connections, and what is asked of it.
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
+pub struct Restart {
+    /// The line of the card.
+    pub card: String,
+    /// What is asked, in our words.
+    pub sentence: String,
+    /// Subscribers, each over a connection of its own: one number after the other, of quick runs the first.
+    pub connections: Vec<usize>,
+    /// Time in which nobody listens, at least.
+    pub down: Duration,
+    /// Restarts under each number.
+    pub times: u32,
 }
 
 /// A search for the highest rate at which an objective is met, in every cell.

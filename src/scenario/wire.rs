@@ -71,6 +71,9 @@ pub(super) struct WireScenario {
     /// Idle connections that are held after the rounds, to see what one takes in memory. Without it standard and full runs hold some.
     #[serde(default)]
     pub(super) hold: Option<WireHold>,
+    /// Subscribers whose server is killed and started again after the rounds, to see how they come back.
+    #[serde(default)]
+    pub(super) restart: Option<WireRestart>,
     /// What `--quick` runs.
     pub(super) quick: WireProfile,
     /// What is run by default.
@@ -522,6 +525,26 @@ pub(super) struct WireHold {
     /// How many, one number after the other, rising; at least three.
     #[schemars(with = "Vec<usize>")]
     pub(super) connections: Spanned<Vec<usize>>,
+}
+
+/// A server that is killed under its subscribers.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct WireRestart {
+    /// The line of the card.
+    #[schemars(with = "String")]
+    pub(super) card: Spanned<String>,
+    /// What is asked, in our words.
+    pub(super) sentence: String,
+    /// Subscribers, each over a connection of its own: one number after the other; quick runs have the first.
+    #[schemars(with = "Vec<usize>")]
+    pub(super) connections: Spanned<Vec<usize>>,
+    /// Time in which nobody listens, at most 10 s; starting the other server comes on top.
+    #[schemars(with = "String")]
+    pub(super) down: Spanned<Span>,
+    /// How often under each number, 2 to 100.
+    #[schemars(with = "u32")]
+    pub(super) times: Spanned<u32>,
 }
 
 /// A search for capacity.

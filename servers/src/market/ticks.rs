@@ -92,6 +92,11 @@ impl Ticks {
         let _ = head.wait_for(|newest| *newest > sequence).await;
     }
 
+    /// How many wait for the next tick now: subscriptions that have taken all there were, and polls that wait.
+    pub fn waiting(&self) -> usize {
+        self.head.receiver_count()
+    }
+
     /// Adds a tick and wakes whoever waits.
     pub fn emit(&self, tick: Tick) {
         let place = self.newest() + 1;

@@ -6,6 +6,7 @@ const GOOD: &str = include_str!("../../../scenarios/rest-vs-grpc.toml");
 const SWEEP: &str = include_str!("../../../scenarios/grpc-break-even.toml");
 const FLOWS: &str = include_str!("../../../scenarios/tcp-congestion.toml");
 const OVER_A_LINK: &str = include_str!("../../../scenarios/tcp-delivers.toml");
+const IDLE: &str = include_str!("../../../scenarios/cost-of-state.toml");
 const BEHIND_A_RELAY: &str = include_str!("../../../scenarios/sse-reconnect.toml");
 
 fn error_of(text: &str) -> (String, String) {
@@ -198,6 +199,29 @@ fn what_does_not_go_through_a_relay_is_refused() {
         "of `subscribe` only",
         "",
     );
+}
+
+#[test]
+fn who_cannot_come_back_after_a_restart_is_refused() {
+    for (right, wrong, said) in [
+        ("connections = [1000, 10000]\ndown", "connections = []\ndown", "a list of 1 to 20 000"),
+        ("down = \"500ms\"", "down = \"1h\"", "at most 10 s"),
+        ("times = 5", "times = 1", "2 to 100"),
+    ] {
+        assert_refused(IDLE, right, wrong, said, "");
+    }
+    for (right, wrong, said) in [
+        ("protocol = \"tcp\"", "protocol = \"udp\"", "over plain TCP, and tcp does not"),
+        ("protocol = \"tcp\"", "protocol = \"sse\"\ntls = \"1.3\"", "over plain TCP, and tcp does not"),
+        ("protocol = \"rest\"", "protocol = \"rest\"\npoll_every = \"1s\"", "asks now and then"),
+        ("connections = 1\n", "connections = 1\nbetween = \"silent=1s\"\n", "behind a relay"),
+    ] {
+        let text =
+            IDLE.replacen(right, wrong, 1).replacen("[workload]", "link = \"loopback\"\n[workload]", 1);
+        let (message, _) = error_of(&text);
+        let line = 2 + text.lines().position(|line| line == "[restart]").unwrap();
+        assert!(message.contains(said) && message.contains(&format!(":{line}:")), "{wrong}: {message}");
+    }
 }
 
 fn assert_refused(good: &str, right: &str, wrong: &str, said: &str, suggested: &str) {

@@ -1,0 +1,58 @@
+//! How subscribers came back to a server that was restarted: a line of the table, and the same in words.
+
+use crate::record::{MeanPart, RestartPart};
+use crate::text;
+
+/// A contender's line.
+pub(super) struct RestartRow {
+    pub(super) name: String,
+    pub(super) down: String,
+    pub(super) subscribers: String,
+    /// Restarts.
+    pub(super) n: usize,
+    pub(super) most: String,
+    pub(super) storm: String,
+    pub(super) attempts: String,
+    pub(super) peak: String,
+    /// Client and server.
+    pub(super) cpu: [String; 2],
+    pub(super) dropped: String,
+}
+
+pub(super) fn restart_row(part: &RestartPart) -> RestartRow {
+    RestartRow {
+        name: part.contender.clone(),
+        down: seconds(&part.down_ms),
+        subscribers: text::count(part.connections as u64),
+        n: part.storm_ms.n,
+        most: seconds(&part.most_ms),
+        storm: seconds(&part.storm_ms),
+        attempts: with_half(&part.attempts_per_subscriber, 1.0, "", 1),
+        peak: with_half(&part.attempts_per_s_max, 1.0, "", 0),
+        cpu: [&part.client_cpu_us_per_subscriber, &part.server_cpu_us_per_subscriber]
+            .map(|part| with_half(part, 1.0, "µs", 0)),
+        dropped: text::count(part.dropped),
+    }
+}
+
+/// When all were back, a sentence a number of subscribers: `1 000 subscribers, n = 5 restarts each: sse 0.12 ± 0.01 s, …`.
+pub(crate) fn restarts_in_words(parts: &[RestartPart]) -> Vec<String> {
+    let of_a_number = |parts: &[RestartPart]| {
+        let (connections, times) = (parts[0].connections as u64, parts[0].storm_ms.n);
+        let lengths = parts.iter().map(|part| format!("{} {}", part.contender, seconds(&part.storm_ms)));
+        let lengths = lengths.collect::<Vec<_>>().join(", ");
+        format!("{} subscribers, n = {times} restarts each: {lengths}", text::count(connections))
+    };
+    parts.chunk_by(|one, other| one.connections == other.connections).map(of_a_number).collect()
+}
+
+/// Of a mean in ms: `1.42 ± 0.31 s`.
+fn seconds(part: &MeanPart) -> String {
+    with_half(part, 1e-3, "s", 2)
+}
+
+/// `1.42 ± 0.31 s`, where `scale` makes seconds of the mean.
+fn with_half(part: &MeanPart, scale: f64, unit: &str, digits: usize) -> String {
+    let half = part.uncertainty.map(|half| format!(" ± {:.digits$}", half * scale)).unwrap_or_default();
+    format!("{:.digits$}{half} {unit}", part.mean * scale).trim_end().to_owned()
+}

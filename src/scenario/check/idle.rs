@@ -1,0 +1,81 @@
+//! Idle connections: how many are held, and what is killed under them.
+
+use std::time::Duration;
+
+use clients::protocols::Carriage;
+use proto::{Capability, Protocol, Transport};
+
+use super::super::wire::{WireHold, WireRestart, WireScenario};
+use super::super::{Activity, Contender, Hold, Link, Restart, ScenarioError, Workload};
+use super::{CONNECTIONS_MAX, Check};
+
+/// A server is not left away for longer: everybody asks for it all the while.
+const DOWN_MAX: Duration = Duration::from_secs(10);
+const TIMES_MAX: u32 = 100;
+
+impl Check<'_> {
+    pub(super) fn hold(&self, wire: WireHold, link: &Link) -> Result<Hold, ScenarioError> {
+        let at = &wire.connections;
+        let connections = at.get_ref();
+        let rising = connections.windows(2).all(|pair| pair[0] < pair[1]) && connections.len() >= 3;
+        self.require(at, rising, "connections: at least three numbers, rising")?;
+        let right = connections.iter().all(|number| (1..=CONNECTIONS_MAX).contains(number));
+        self.require(at, right, "connections: 1 to 20 000")?;
+        let near = link.round_trip().is_none();
+        self.require(
+            at,
+            near,
+            "over a distance thousands of connections take minutes to open, and no less memory",
+        )?;
+        Ok(Hold { card: wire.card, sentence: wire.sentence, connections: wire.connections.into_inner() })
+    }
+
+    /// What is secured would have to trust the other server's certificate. (Subscribers have the market's own servers only.)
+    pub(super) fn restart(
+        &self,
+        wire: &WireRestart,
+        scenario: &WireScenario,
+        workload: &Workload,
+        contenders: &[Contender],
+    ) -> Result<Restart, ScenarioError> {
+        let WireRestart { card, sentence, connections, down, times } = wire;
+        let numbers = connections.get_ref();
+        let right = !numbers.is_empty() && numbers.iter().all(|n| (1..=CONNECTIONS_MAX).contains(n));
+        self.require(connections, right, "connections: a list of 1 to 20 000")?;
+        self.require(down, down.get_ref().0 <= DOWN_MAX, "down: at most 10 s")?;
+        self.require(times, (2..=TIMES_MAX).contains(times.get_ref()), "times: 2 to 100")?;
+        let subscribes = workload.activity == Activity::Market(Capability::Subscribe);
+        self.require(
+            card,
+            subscribes,
+            "who comes back after a restart are subscribers: of `subscribe` only",
+        )?;
+        let near = scenario.link.round_trip().is_none();
+        self.require(card, near, "over a distance thousands of connections take minutes to open")?;
+        let relayed = scenario.condition.get_ref().iter().any(|condition| condition.between.is_some());
+        self.require(
+            card,
+            !relayed,
+            "behind a relay connections are lost to the relay, and not to the server",
+        )?;
+        let why_not = |contender: &Contender| {
+            let (access, name) = (contender.access()?, &contender.name);
+            let polls = matches!(access.carriage, Carriage::Rest { poll_every: Some(_), .. });
+            if polls {
+                return Some(format!("{name} has no subscription that could be lost: it asks now and then"));
+            }
+            let is_plain =
+                access.transport() == Transport::Plain && access.carriage.protocol() != Protocol::Udp;
+            (!is_plain).then(|| format!("who comes back does so over plain TCP, and {name} does not"))
+        };
+        let why_not = contenders.iter().find_map(why_not);
+        self.require(card, why_not.is_none(), why_not.as_deref().unwrap_or_default())?;
+        Ok(Restart {
+            card: card.get_ref().clone(),
+            sentence: sentence.clone(),
+            connections: numbers.clone(),
+            down: down.get_ref().0,
+            times: *times.get_ref(),
+        })
+    }
+}
