@@ -1,6 +1,7 @@
 //! The accept loop of every server on TCP: a bound on connections, TLS where it is asked for, an idle time-out, a graceful stop.
 
 use std::io;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -9,7 +10,7 @@ use std::time::Duration;
 
 use rustls::ServerConfig;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, ReadBuf};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::Semaphore;
 use tokio_util::either::Either;
 use tokio_util::task::TaskTracker;
@@ -30,6 +31,21 @@ impl From<TcpListener> for Listener {
     fn from(socket: TcpListener) -> Listener {
         Listener { socket, tls: None }
     }
+}
+
+/// Connections that may wait to be accepted, at most; Linux allows no more unless told (`net.core.somaxconn`). Beyond it SYNs are thrown away,
+/// and come again after a second: of the default of 128, a restart under a thousand subscribers makes a second's outage.
+const ACCEPT_QUEUE: u32 = 4_096;
+
+/// Listens at an address, which a process that has just ended may have had.
+///
+/// # Errors
+/// The system's, where it refuses the address.
+pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(ACCEPT_QUEUE)
 }
 
 /// Accepts until `shutdown`, gives each connection to `serve`, and then waits for them at most the drain time.
@@ -251,6 +267,20 @@ mod tests {
 
     async fn stalls_within(progress: &Arc<Progress>, within: Duration) -> bool {
         clock::limit(within, stalled(Arc::clone(progress), SPAN, SPAN)).await.is_ok()
+    }
+
+    #[tokio::test]
+    async fn a_thousand_connections_may_wait_to_be_accepted() {
+        let somaxconn = std::fs::read_to_string("/proc/sys/net/core/somaxconn").unwrap();
+        let room: usize = somaxconn.trim().parse::<usize>().unwrap().min(1_000);
+        let listener = listen("127.0.0.1:0".parse().unwrap()).unwrap();
+        let address = listener.local_addr().unwrap();
+        let mut waiting = Vec::new();
+        for nth in 0..room {
+            // Beyond the queue a SYN is thrown away, and comes again after a second.
+            let connected = clock::limit(Duration::from_millis(900), TcpStream::connect(address)).await;
+            waiting.push(connected.unwrap_or_else(|_| panic!("there is no room for the {nth}th")).unwrap());
+        }
     }
 
     #[tokio::test]

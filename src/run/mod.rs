@@ -168,7 +168,7 @@ impl Run<'_> {
                 return Ok(());
             }
             watcher.stage(&format!("starting {} and checking its answers", contender.name));
-            let (pair, cases) = self.open(contender)?;
+            let (pair, cases) = self.open(contender, true)?;
             if let Some(case) = cases.iter().find(|case| case.failure.is_some()) {
                 let failure = case.failure.as_deref().unwrap_or_default();
                 bail!("{} fails the conformance case '{}': {failure}", contender.name, case.case);
@@ -223,7 +223,7 @@ impl Run<'_> {
                 results.held.push(self.place.hold(pair, at_rest, asked)?);
             }
         }
-        self.restart(&mut pairs, results, watcher)?;
+        self.restart(results, watcher)?;
         self.clear_link();
         for (pair, conformance) in pairs.iter_mut().zip(&mut results.conformance) {
             watcher.stage(&format!("comparing replies of {} whole", pair.name));
@@ -234,21 +234,19 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// Restarts every server under its subscribers, where the plan has it.
-    fn restart(
-        &self,
-        pairs: &mut [Pair],
-        results: &mut Results,
-        watcher: &mut dyn Watcher,
-    ) -> anyhow::Result<()> {
+    /// Restarts every server under its subscribers, where the plan has it: servers of their own, at other ports. The thousands of
+    /// connections that were held before keep their clients' ports from a server for a minute (TIME-WAIT), and looking for free
+    /// ones would take longer than coming back.
+    fn restart(&self, results: &mut Results, watcher: &mut dyn Watcher) -> anyhow::Result<()> {
         let Some(asked) = &self.plan.restart else { return Ok(()) };
         for &connections in &asked.connections {
-            for pair in &mut *pairs {
+            for contender in self.plan.contenders() {
                 if self.stop.load(Ordering::Relaxed) {
                     bail!("stopped while restarting servers");
                 }
-                watcher.stage(&format!("restarting the server of {} under {connections}", pair.name));
-                results.restarted.push(self.place.restart(pair, connections, asked)?);
+                watcher.stage(&format!("restarting the server of {} under {connections}", contender.name));
+                let (mut pair, _) = self.open(contender, false)?;
+                results.restarted.push(self.place.restart(&mut pair, connections, asked)?);
             }
         }
         Ok(())
@@ -343,16 +341,17 @@ impl Run<'_> {
         }
     }
 
-    fn open(&self, contender: &Contender) -> anyhow::Result<(Pair, Vec<CaseResult>)> {
+    /// Starts a contender's processes, with the conformance cases and the ticks that these hear, or without.
+    fn open(&self, contender: &Contender, conformance: bool) -> anyhow::Result<(Pair, Vec<CaseResult>)> {
         let workload = &self.scenario.workload;
         let market = MarketConfig {
             seed: self.market_seed,
             handler: workload.handler,
-            ticks_per_s: TICKS_PER_S,
+            ticks_per_s: if conformance { TICKS_PER_S } else { 0.0 },
             ..MarketConfig::default()
         };
         let relayed = self.scenario.is_relayed();
-        self.place.open(contender, &Setup { market, workload, conformance: true, relayed })
+        self.place.open(contender, &Setup { market, workload, conformance, relayed })
     }
 
     fn measure(

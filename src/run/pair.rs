@@ -434,12 +434,11 @@ impl Pair {
         }
     }
 
-    /// Kills the server with everybody's connections, leaves nobody there for a while, and starts another that listens where it did,
-    /// and emits nothing; says when it was killed, and since when the other listens.
+    /// Kills the server with everybody's connections, leaves nobody there for a while, and starts another that listens where it did; says when it was killed, and since when the other listens.
     pub(super) fn restart(&mut self, host: Option<&Host>, down: Duration) -> anyhow::Result<(Mono, Mono)> {
         let serve =
             self.serve.as_deref().context("a server that is not wirebench's is not to be restarted")?;
-        let market = MarketConfig { handler: self.handler, ticks_per_s: 0.0, ..serve.market.clone() };
+        let market = MarketConfig { handler: self.handler, ..serve.market.clone() };
         let serve = Serve { market, ..serve.clone() };
         let killed = Clock::System.now();
         self.server.kill()?;

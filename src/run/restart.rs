@@ -60,7 +60,6 @@ impl Place<'_> {
         pair.await_subscribers(connections, BACK_TIME_MAX)?;
         let storm = |_| self.storm(pair, connections, asked.down);
         let storms = (0..asked.times).map(storm).collect::<anyhow::Result<_>>()?;
-        pair.connect(Shape { connections: 1, in_flight: 1, cold: false })?;
         Ok(Restarted { contender: pair.name.clone(), connections, storms })
     }
 

@@ -11,7 +11,6 @@ use servers::protocols::{Carrier, Settings};
 use servers::reference::{self, Behaviour, Freeze};
 use servers::tls::Identity;
 use servers::{Handler, Limits, Market, MarketConfig, Shutdown};
-use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::cli::{Ending, UsageError};
@@ -189,7 +188,7 @@ async fn start_reference(options: &Options, shutdown: &Shutdown) -> anyhow::Resu
         // A given port is the first one's; the other takes any.
         let port = if scheme == "http" { options.port } else { 0 };
         let address = SocketAddr::new(options.bind, port);
-        let listener = TcpListener::bind(address).await.with_context(|| format!("listening on {address}"))?;
+        let listener = servers::accept::listen(address).with_context(|| format!("listening on {address}"))?;
         print_address("reference", scheme, listener.local_addr()?, "");
         let shutdown = shutdown.clone();
         tasks.push(tokio::spawn(async move {

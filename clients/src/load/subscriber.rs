@@ -27,8 +27,8 @@ pub struct Manners {
 pub(super) struct Subscriber<K: Connector> {
     connector: K,
     manners: Manners,
-    connection: K::Connection,
-    ticks: TickStream,
+    /// Its subscription and what carries it; `None` while it has none.
+    current: Option<(K::Connection, TickStream)>,
     ears: Rc<Ears>,
     /// Its place among the ears, the same for all its connections.
     nth: usize,
@@ -50,7 +50,7 @@ where
         let connection = connector.connect().await?;
         let ticks = connection.subscribe(&SubscribeRequest::default()).await?;
         let nth = ears.join();
-        Ok(Subscriber { connector, manners, connection, ticks, ears, nth, last: None })
+        Ok(Subscriber { connector, manners, current: Some((connection, ticks)), ears, nth, last: None })
     }
 
     /// Listens, and comes back, until it is dropped.
@@ -72,9 +72,10 @@ where
 
     /// The next tick, or that it was waited for in vain.
     async fn next(&mut self) -> Option<Result<Tick, CallError>> {
-        let Some(patience) = self.manners.notices else { return self.ticks.next().await };
+        let (_, ticks) = self.current.as_mut()?;
+        let Some(patience) = self.manners.notices else { return ticks.next().await };
         loop {
-            if let Ok(next) = clock::limit(patience, self.ticks.next()).await {
+            if let Ok(next) = clock::limit(patience, ticks.next()).await {
                 return next;
             }
             if self.ears.is_owed(self.nth, patience) {
@@ -82,19 +83,21 @@ where
             }
             // Nothing is due: it is no silence, and nobody looks at the clock for it until something is.
             tokio::select! {
-                next = self.ticks.next() => return next,
+                next = ticks.next() => return next,
                 () = self.ears.something_is_due() => {}
             }
         }
     }
 
     async fn reconnect(&mut self) {
+        // Closed first, whatever it is: kept until there is another, it would keep its port from it.
+        self.current = None;
         loop {
             clock::pause(REST_BEFORE_RECONNECTION).await;
             match self.again().await {
-                Ok((connection, ticks)) => {
+                Ok(current) => {
                     self.ears.count_reconnection();
-                    (self.connection, self.ticks) = (connection, ticks);
+                    self.current = Some(current);
                     return;
                 }
                 Err(error) => self.ears.note(&error),
@@ -117,5 +120,38 @@ where
             Some(patience) => clock::limit(patience, again).await.unwrap_or(Err(CallError::TimedOut)),
             None => again.await,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use clock::Clock;
+    use proto::data::DataSet;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpListener;
+
+    use super::*;
+    use crate::protocols::tcp::TcpConnector;
+
+    /// Else ten thousand of them would hold twenty thousand ports in a restart, and look for free ones for longer than for a server.
+    #[test]
+    fn a_lost_connection_is_closed_before_another_is_had() {
+        let runtime = crate::local_runtime().unwrap();
+        runtime.block_on(async {
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let connector = TcpConnector { endpoint: listener.local_addr().unwrap().into() };
+            let ears = Rc::new(Ears::new(Clock::System, DataSet::new(1), Arc::default()));
+            let subscriber = Subscriber::open(connector, Manners::default(), ears).await.unwrap();
+            let (mut connection, _) = listener.accept().await.unwrap();
+            // Nobody is there any more: there will be no other connection.
+            drop(listener);
+            tokio::task::spawn_local(subscriber.listen());
+            connection.shutdown().await.unwrap();
+            let mut request = Vec::new();
+            let closed = clock::limit(Duration::from_secs(10), connection.read_to_end(&mut request)).await;
+            assert!(closed.is_ok(), "it is still open");
+        });
     }
 }

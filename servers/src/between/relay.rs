@@ -10,11 +10,11 @@ use bytes::BytesMut;
 use clock::{Clock, Mono};
 use proto::flow::Congestion;
 use socket2::SockRef;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use crate::accept::accept_plain;
+use crate::accept::{accept_plain, listen};
 use crate::{Limits, Shutdown};
 
 /// Bytes that wait in one direction of a connection, at most, beside what a policy holds back.
@@ -71,7 +71,7 @@ impl Relay {
         limits: Limits,
         shutdown: Shutdown,
     ) -> io::Result<Relay> {
-        let socket = TcpListener::bind(address).await?;
+        let socket = listen(address)?;
         if let Some(congestion) = congestion {
             // Accepted connections have it too.
             SockRef::from(&socket).set_tcp_congestion(congestion.name().as_bytes())?;

@@ -17,10 +17,9 @@ use std::sync::Arc;
 use proto::flow::Congestion;
 use proto::{Protocol, Transport};
 use socket2::SockRef;
-use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
-use crate::accept::Listener;
+use crate::accept::{Listener, listen};
 use crate::tls::Identity;
 use crate::{Limits, Market, Shutdown, quic_server};
 
@@ -102,7 +101,7 @@ pub async fn start(
         Carrier::Tls(identity) => Some(identity.over_tcp(protocol.alpn(Transport::Tls))?),
     };
     let over = if tls.is_some() { Transport::Tls } else { Transport::Plain };
-    let listener = Listener { socket: TcpListener::bind(address).await?, tls };
+    let listener = Listener { socket: listen(address)?, tls };
     if let Some(congestion) = congestion {
         // Accepted connections have it too.
         SockRef::from(&listener.socket).set_tcp_congestion(congestion.name().as_bytes())?;

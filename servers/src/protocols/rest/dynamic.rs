@@ -18,11 +18,10 @@ use proto::MarketResult;
 use proto::v1::{HistoryRequest, Order, OrderRequest, Side};
 use serde::Serialize;
 use serde_json::Value;
-use tokio::net::TcpListener;
 
 use super::problem::Problem;
 use super::{IDEMPOTENCY_KEY, read_body};
-use crate::accept::Listener;
+use crate::accept::{Listener, listen};
 use crate::http_server::{self, Versions};
 use crate::protocols::Running;
 use crate::{Limits, Market, Shutdown};
@@ -40,7 +39,7 @@ pub async fn start(
     limits: Limits,
     shutdown: Shutdown,
 ) -> io::Result<Running> {
-    let listener = Listener { socket: TcpListener::bind(address).await?, tls: None };
+    let listener = Listener { socket: listen(address)?, tls: None };
     let address = listener.socket.local_addr()?;
     let router = Router::new()
         .route("/v1/orders", post(place_order))
