@@ -101,7 +101,7 @@ pub fn record(scenario: &Scenario, plan: &Plan, info: RunInfo, results: &Results
         memory: results.held.iter().map(memory_part).collect(),
         hold: scenario.hold.clone(),
         restarts: results.restarted.iter().map(RestartPart::of).collect(),
-        restart: scenario.restart.clone(),
+        restart: plan.restart.clone(),
         capacities: results
             .capacities
             .iter()
