@@ -250,7 +250,7 @@ impl Plan {
         let Some(Restart { connections, down, times, .. }) = &self.restart else { return Duration::ZERO };
         let of = |number: &usize| {
             let coming = HELD_CONNECTION * u32::try_from(*number).unwrap_or(u32::MAX);
-            coming + (coming + *down) * *times
+            OVERHEAD_PER_CONTENDER + coming + (coming + *down) * *times
         };
         connections.iter().map(of).sum()
     }

@@ -189,9 +189,8 @@ fn all_subscribers_come_back_to_a_server_that_was_killed() {
     assert_eq!(record.restarts.len(), 6, "five contenders, and a twin");
     for part in &record.restarts {
         assert_eq!((part.connections, part.storm_ms.n), (300, 2));
-        assert!(part.down_ms.mean >= 200.0 && part.storm_ms.mean >= part.most_ms.mean, "{part:?}");
-        // Nobody listened for longer than anybody waits: some were refused before they came back.
-        assert!(part.attempts_per_subscriber.mean > 1.0 && part.attempts_per_s_max.mean > 0.0, "{part:?}");
+        // Nobody listened for longer than anybody waits: some were refused before they came back. Then there was room for all.
+        assert!(part.attempts_per_subscriber.mean > 1.0 && part.dropped == 0, "{part:?}");
         assert!(part.server_cpu_us_per_subscriber.mean > 0.0, "{part:?}");
     }
     let said = stderr(&ran);

@@ -268,31 +268,22 @@ impl HostCount {
     }
 }
 
-/// TCP connections that a host has asked for and was asked for so far, as its kernel counts them; other programs' too.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct ConnectionCount {
-    /// Connections that it asked for (`ActiveOpens`); a SYN that is sent again is none of its own.
-    pub attempted: u64,
-    /// Of those, or of those that it was asked for, what came to nothing (`AttemptFails`).
-    pub failed: u64,
-    /// SYNs and ends of handshakes that it threw away, because nobody had accepted what waited at a listening socket (`ListenDrops`).
-    pub dropped: u64,
+/// TCP connections that a process's host has asked for so far, as its kernel counts them (`ActiveOpens`); other programs' too. A SYN
+/// that is sent again is none of its own.
+///
+/// # Errors
+/// Where there is no such process.
+pub fn connections_attempted(pid: u32) -> io::Result<u64> {
+    Ok(protocol_count(&fs::read_to_string(format!("/proc/{pid}/net/snmp"))?, "Tcp:", "ActiveOpens"))
 }
 
-impl ConnectionCount {
-    /// Reads the counters of the host that a process is on.
-    ///
-    /// # Errors
-    /// Where there is no such process.
-    pub fn read(pid: u32) -> io::Result<ConnectionCount> {
-        let protocols = fs::read_to_string(format!("/proc/{pid}/net/snmp"))?;
-        let extensions = fs::read_to_string(format!("/proc/{pid}/net/netstat"))?;
-        Ok(ConnectionCount {
-            attempted: protocol_count(&protocols, "Tcp:", "ActiveOpens"),
-            failed: protocol_count(&protocols, "Tcp:", "AttemptFails"),
-            dropped: protocol_count(&extensions, "TcpExt:", "ListenDrops"),
-        })
-    }
+/// SYNs and ends of handshakes that a process's host has thrown away so far because a listening socket's queue of connections to
+/// accept was full (`ListenOverflows`); of other programs too.
+///
+/// # Errors
+/// Where there is no such process.
+pub fn accept_queue_overflows(pid: u32) -> io::Result<u64> {
+    Ok(protocol_count(&fs::read_to_string(format!("/proc/{pid}/net/netstat"))?, "TcpExt:", "ListenOverflows"))
 }
 
 /// A counter of `/proc/net/snmp` or `netstat`, whose lines come in pairs: names, then values. 0 where the kernel has no such counter.
@@ -352,20 +343,21 @@ mod tests {
     }
 
     #[test]
-    fn connections_are_counted_and_so_are_those_that_nobody_takes() {
-        let read = || ConnectionCount::read(std::process::id()).unwrap();
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = listener.local_addr().unwrap();
-        let before = read();
-        std::net::TcpStream::connect(address).unwrap();
-        drop(listener);
-        std::net::TcpStream::connect(address).unwrap_err();
-        let after = read();
-        assert!(
-            after.attempted >= before.attempted + 2 && after.failed > before.failed,
-            "{before:?} {after:?}"
-        );
-        assert!(ConnectionCount::read(u32::MAX).is_err());
+    fn attempts_are_counted_and_so_is_who_finds_the_queue_full() {
+        let own = std::process::id();
+        let (attempted, overflows) =
+            (connections_attempted(own).unwrap(), accept_queue_overflows(own).unwrap());
+        let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+        socket.bind(&std::net::SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
+        socket.listen(1).unwrap();
+        let address = socket.local_addr().unwrap().as_socket().unwrap();
+        // Two wait in a queue of one; who comes then is not heard.
+        let wait = Duration::from_millis(200);
+        let tries: Vec<_> = (0..4).map(|_| std::net::TcpStream::connect_timeout(&address, wait)).collect();
+        assert!(tries.iter().any(Result::is_err), "{tries:?}");
+        assert!(connections_attempted(own).unwrap() >= attempted + 4);
+        assert!(accept_queue_overflows(own).unwrap() > overflows);
+        assert!(connections_attempted(u32::MAX).is_err());
     }
 
     #[test]

@@ -269,14 +269,20 @@ mod tests {
         clock::limit(within, stalled(Arc::clone(progress), SPAN, SPAN)).await.is_ok()
     }
 
+    /// More than 128, and few enough for any limit of open files.
+    const MANY: usize = 300;
+
     #[tokio::test]
-    async fn a_thousand_connections_may_wait_to_be_accepted() {
+    async fn more_connections_may_wait_than_the_runtime_would_let() {
         let somaxconn = std::fs::read_to_string("/proc/sys/net/core/somaxconn").unwrap();
-        let room: usize = somaxconn.trim().parse::<usize>().unwrap().min(1_000);
+        if somaxconn.trim().parse::<usize>().unwrap() < MANY {
+            eprintln!("not tested: net.core.somaxconn allows {somaxconn}");
+            return;
+        }
         let listener = listen("127.0.0.1:0".parse().unwrap()).unwrap();
         let address = listener.local_addr().unwrap();
         let mut waiting = Vec::new();
-        for nth in 0..room {
+        for nth in 0..MANY {
             // Beyond the queue a SYN is thrown away, and comes again after a second.
             let connected = clock::limit(Duration::from_millis(900), TcpStream::connect(address)).await;
             waiting.push(connected.unwrap_or_else(|_| panic!("there is no room for the {nth}th")).unwrap());

@@ -55,7 +55,7 @@ pub(super) fn state(line: &Line, done: &Done, known: &[String]) -> State {
         let sought = record.break_evens.iter().filter(|part| part.break_even.card == id);
         judged.extend(sought.filter(|part| part.points.len() > 1).map(|part| of_break_even(record, part)));
         let price = record.hold.iter().filter(|hold| hold.card == id && !record.memory.is_empty());
-        judged.extend(price.map(|hold| of_price(record, hold)));
+        judged.extend(price.map(|hold| of_memory(record, hold)));
         let restart = record.restart.iter().filter(|asked| asked.card == id && !record.restarts.is_empty());
         judged.extend(restart.map(|asked| of_restart(record, asked)));
         judged.extend(record.map.iter().filter(|part| part.map.card == id).map(|part| of_map(record, part)));
@@ -182,36 +182,34 @@ fn of_matrix(matrix: &MatrixRecord, verdict: &MatrixVerdict) -> Evidence {
 }
 
 /// What an idle connection takes, contender by contender.
-fn of_price(record: &Record, hold: &Hold) -> Evidence {
+fn of_memory(record: &Record, hold: &Hold) -> Evidence {
     let prices = record.memory.iter().map(|part| format!("{} {}", part.contender, memory_in_words(part)));
-    Evidence {
-        scenario: record.scenario.name.clone(),
-        sentence: hold.sentence.clone(),
-        word: "a price",
-        class: "found",
-        number: format!(
-            "Both ends and the kernel together, the slope over {} numbers of idle connections up to {}, held once, ± half the 95 % interval of \
-             what they are off a line: {}",
-            hold.connections.len(),
-            text::count(hold.connections.last().copied().unwrap_or(0) as u64),
-            prices.collect::<Vec<_>>().join(", ")
-        ),
-        prediction: None,
-        chart: String::new(),
-    }
+    let number = format!(
+        "Both ends and the kernel together, the slope over {} numbers of idle connections up to {}, held once, ± half the 95 % interval of \
+         what they are off a line: {}",
+        hold.connections.len(),
+        text::count(hold.connections.last().copied().unwrap_or(0) as u64),
+        prices.collect::<Vec<_>>().join(", ")
+    );
+    a_price(record, &hold.sentence, number)
 }
 
 /// How long everybody took to come back, contender by contender.
 fn of_restart(record: &Record, asked: &Restart) -> Evidence {
+    let number = format!(
+        "From when the new server listened until the last subscription was there, ± half the 95 % interval. {}",
+        restarts_in_words(&record.restarts).join(". ")
+    );
+    a_price(record, &asked.sentence, number)
+}
+
+fn a_price(record: &Record, sentence: &str, number: String) -> Evidence {
     Evidence {
         scenario: record.scenario.name.clone(),
-        sentence: asked.sentence.clone(),
+        sentence: sentence.to_owned(),
         word: "a price",
         class: "found",
-        number: format!(
-            "From when the new server listened until the last subscription was there, ± half the 95 % interval. {}",
-            restarts_in_words(&record.restarts).join(". ")
-        ),
+        number,
         prediction: None,
         chart: String::new(),
     }

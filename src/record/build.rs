@@ -14,15 +14,15 @@ use super::sweep;
 use super::verdict::judge;
 use super::{
     CapacityPart, CellPart, ConformancePart, Counts, Distance, EndPart, EndPerCall, FlowPart, MemoryPart,
-    MemoryPoint, Merged, PhasePart, PlanPart, Quantiles, QueuePart, Record, RestartPart, RoundPart, SCHEMA,
-    ScenarioPart, SlicePart, TicksPart, Tool, TrafficPart, WirePart, WirePerCall,
+    Merged, PhasePart, PlanPart, Quantiles, QueuePart, Record, RestartPart, RoundPart, SCHEMA, ScenarioPart,
+    SlicePart, TicksPart, Tool, TrafficPart, WirePart, WirePerCall,
 };
 use crate::calibrate::Calibration;
 use crate::plan::{Cell, Plan};
 use crate::run::disturbance::client_limited;
-use crate::run::{EndUse, Held, Measurement, Memory, Results, Wire};
+use crate::run::{EndUse, Measurement, Results, Wire};
 use crate::scenario::{Link, Scenario};
-use crate::statistics::{mean, mean_with_interval, slope, slope_uncertainty};
+use crate::statistics::{mean, mean_with_interval};
 
 /// The p99 of the engine's own lateness above which a record carries a warning, in µs.
 const LAG_P99_US_MAX: f64 = 500.0;
@@ -98,9 +98,9 @@ pub fn record(scenario: &Scenario, plan: &Plan, info: RunInfo, results: &Results
             .iter()
             .map(|measurement| round_part(measurement, plan, loopback))
             .collect(),
-        memory: results.held.iter().map(memory_part).collect(),
+        memory: results.held.iter().map(MemoryPart::of).collect(),
         hold: scenario.hold.clone(),
-        restarts: results.restarted.iter().map(RestartPart::of).collect(),
+        restarts: results.restarted.iter().filter_map(RestartPart::of).collect(),
         restart: plan.restart.clone(),
         capacities: results
             .capacities
@@ -443,35 +443,6 @@ fn wire_part(wire: &Wire, loopback: bool) -> WirePart {
         to_client: Some(to_client),
         retransmitted_segments: wire.client.retransmitted_segments + wire.server.retransmitted_segments,
         udp_drops: wire.client.udp_drops + wire.server.udp_drops,
-    }
-}
-
-fn memory_part(held: &Held) -> MemoryPart {
-    let points = |of: fn(&Memory) -> u64| {
-        let points = held.points.iter().map(|(connections, memory)| (*connections as f64, of(memory) as f64));
-        points.collect::<Vec<_>>()
-    };
-    let slope = |of| slope(&points(of));
-    let all = |memory: &Memory| memory.client + memory.server + memory.kernel;
-    MemoryPart {
-        contender: held.contender.clone(),
-        client_at_rest_bytes: held.at_rest.client,
-        server_at_rest_bytes: held.at_rest.server,
-        client_bytes_per_connection: slope(|memory| memory.client),
-        server_bytes_per_connection: slope(|memory| memory.server),
-        kernel_bytes_per_connection: slope(|memory| memory.kernel),
-        bytes_per_connection: slope(all),
-        bytes_per_connection_uncertainty: slope_uncertainty(&points(all)),
-        points: held
-            .points
-            .iter()
-            .map(|(connections, memory)| MemoryPoint {
-                connections: *connections,
-                client_bytes: memory.client,
-                server_bytes: memory.server,
-                kernel_bytes: memory.kernel,
-            })
-            .collect(),
     }
 }
 

@@ -3,8 +3,10 @@
 
 mod build;
 mod comparison;
+mod decided;
 mod figures;
 mod flows;
+mod memory;
 mod quantiles;
 mod restarts;
 mod store;
@@ -21,7 +23,9 @@ use serde::{Deserialize, Serialize};
 
 pub use build::{RunInfo, record};
 pub use comparison::{AaPair, Comparison, Difference};
+pub use decided::{ConformancePart, PlanPart, ScenarioPart, Tool};
 pub use flows::{FlowPart, QueuePart};
+pub use memory::{MemoryPart, MemoryPoint};
 pub use quantiles::Quantiles;
 pub(crate) use quantiles::printable;
 pub use restarts::{MeanPart, RestartPart};
@@ -32,7 +36,6 @@ pub use verdict::{Verdict, VerdictWord};
 
 use crate::calibrate::Calibration;
 use crate::capacity::Capacity;
-use crate::plan::Extent;
 use crate::run::LinkUsed;
 use crate::scenario::{Coordinate, Hold, Restart};
 
@@ -101,80 +104,6 @@ pub struct Record {
     pub aa: Vec<AaPair>,
     /// Every other contender against the baseline: secondary, adjusted for their number.
     pub comparisons: Vec<Comparison>,
-}
-
-/// What measured.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct Tool {
-    /// wirebench's version.
-    pub version: String,
-    /// The commit it was built from; `-dirty` behind it where the tree had changes.
-    pub commit: Option<String>,
-    /// `release` or `debug`.
-    pub build: String,
-    /// The compiler.
-    pub rustc: Option<String>,
-    /// Versions of the libraries that carry the protocols.
-    pub libraries: BTreeMap<String, String>,
-}
-
-/// What was asked.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct ScenarioPart {
-    /// Its name.
-    pub name: String,
-    /// The question.
-    pub question: String,
-    /// The lines of the card.
-    pub card: Vec<String>,
-    /// What the numbers depend on, and what they do not show.
-    pub analysis: String,
-}
-
-/// What was decided before the run.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct PlanPart {
-    /// SHA-256 of all that was decided before any data: workload, claims with thresholds and predictions, cells, order.
-    pub sha256: String,
-    /// How much was run.
-    pub extent: Extent,
-    /// The contender that the others are compared with, and that was measured twice.
-    pub baseline: String,
-    /// Seed of the order and of the schedules.
-    pub seed: u64,
-    /// Seed of the market's data.
-    pub market_seed: u64,
-    /// The call.
-    pub operation: String,
-    /// Symbols of a `quotes` call.
-    pub symbols: usize,
-    /// Candles of a `history` call.
-    pub candles: u32,
-    /// Ticks that are emitted per second beside the orders of a session.
-    pub ticks_per_s: f64,
-    /// Time after its schedule at which a call counts as failed, in µs.
-    pub time_out_us: f64,
-    /// Time that the handler waits, in µs.
-    pub handler_wait_us: f64,
-    /// Processor time that the handler burns, in µs.
-    pub handler_cpu_us: f64,
-    /// Load before the measuring in each round of each cell, in ms.
-    pub warm_up_ms: f64,
-    /// Measured load in each round of each cell, in ms.
-    pub duration_ms: f64,
-    /// For each round, the indexes of the cells in the order in which they are measured.
-    pub rounds: Vec<Vec<usize>>,
-}
-
-/// How one contender did in the conformance cases.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct ConformancePart {
-    /// Who.
-    pub contender: String,
-    /// Cases that it went through, all passed.
-    pub cases: usize,
-    /// Replies compared whole after the last round.
-    pub replies_compared_whole: Option<usize>,
 }
 
 /// A contender under a condition.
@@ -421,44 +350,6 @@ pub struct RoundPart {
     /// All four in nanoseconds: base64 of HdrHistogram V2, deflated. Mergeable.
     #[schemars(with = "PackedHistograms")]
     pub histograms_ns: Histograms,
-}
-
-/// What a contender's connections take in memory.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct MemoryPart {
-    /// Who.
-    pub contender: String,
-    /// The client's process before any connection of the load: resident and its own.
-    pub client_at_rest_bytes: u64,
-    /// The server's, likewise.
-    pub server_at_rest_bytes: u64,
-    /// What one more held connection takes of the client's process: the slope over `points`.
-    pub client_bytes_per_connection: f64,
-    /// Of the server's process.
-    pub server_bytes_per_connection: f64,
-    /// Of the kernel, for both ends together: slabs and socket buffers.
-    pub kernel_bytes_per_connection: f64,
-    /// All three together.
-    #[serde(default)]
-    pub bytes_per_connection: f64,
-    /// Half of its 95 % interval, by what the points are off a straight line; absent of fewer than three.
-    #[serde(default)]
-    pub bytes_per_connection_uncertainty: Option<f64>,
-    /// What was read.
-    pub points: Vec<MemoryPoint>,
-}
-
-/// Memory with so many connections held.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct MemoryPoint {
-    /// Connections.
-    pub connections: usize,
-    /// The client's process.
-    pub client_bytes: u64,
-    /// The server's process.
-    pub server_bytes: u64,
-    /// The kernel, for both ends and everybody else.
-    pub kernel_bytes: u64,
 }
 
 /// The highest rate of a cell.

@@ -23,7 +23,7 @@ pub struct RestartPart {
     pub storm_ms: MeanPart,
     /// Connections that were asked for since the kill, per subscriber.
     pub attempts_per_subscriber: MeanPart,
-    /// The most of them in a second, over at least 10 ms.
+    /// The most of them in a second, over at least 10 ms; what was refused while nobody listened is among them.
     pub attempts_per_s_max: MeanPart,
     /// Processor time of the client since the kill, per subscriber, in µs.
     pub client_cpu_us_per_subscriber: MeanPart,
@@ -52,12 +52,16 @@ impl MeanPart {
 }
 
 impl RestartPart {
-    pub(super) fn of(restarted: &Restarted) -> RestartPart {
+    /// `None` where the run ended before the first was over.
+    pub(super) fn of(restarted: &Restarted) -> Option<RestartPart> {
+        if restarted.storms.is_empty() {
+            return None;
+        }
         let subscribers = restarted.connections as f64;
         let mean =
             |of: &dyn Fn(&Storm) -> f64| MeanPart::of(&restarted.storms.iter().map(of).collect::<Vec<_>>());
         let ms = |span: Duration| span.as_secs_f64() * 1e3;
-        RestartPart {
+        Some(RestartPart {
             contender: restarted.contender.clone(),
             connections: restarted.connections,
             down_ms: mean(&|storm| ms(storm.down)),
@@ -68,6 +72,6 @@ impl RestartPart {
             client_cpu_us_per_subscriber: mean(&|storm| ms(storm.client_cpu) * 1e3 / subscribers),
             server_cpu_us_per_subscriber: mean(&|storm| ms(storm.server_cpu) * 1e3 / subscribers),
             dropped: restarted.storms.iter().map(|storm| storm.dropped).sum(),
-        }
+        })
     }
 }

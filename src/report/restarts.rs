@@ -27,10 +27,10 @@ pub(super) fn restart_row(part: &RestartPart) -> RestartRow {
         n: part.storm_ms.n,
         most: seconds(&part.most_ms),
         storm: seconds(&part.storm_ms),
-        attempts: with_half(&part.attempts_per_subscriber, 1.0, "", 1),
-        peak: with_half(&part.attempts_per_s_max, 1.0, "", 0),
+        attempts: with_half(&part.attempts_per_subscriber, "", 1),
+        peak: with_half(&part.attempts_per_s_max, "", 0),
         cpu: [&part.client_cpu_us_per_subscriber, &part.server_cpu_us_per_subscriber]
-            .map(|part| with_half(part, 1.0, "µs", 0)),
+            .map(|part| with_half(part, "µs", 0)),
         dropped: text::count(part.dropped),
     }
 }
@@ -48,11 +48,12 @@ pub(crate) fn restarts_in_words(parts: &[RestartPart]) -> Vec<String> {
 
 /// Of a mean in ms: `1.42 ± 0.31 s`.
 fn seconds(part: &MeanPart) -> String {
-    with_half(part, 1e-3, "s", 2)
+    let half = part.uncertainty.map(|half| half / 1e3);
+    with_half(&MeanPart { mean: part.mean / 1e3, uncertainty: half, n: part.n }, "s", 2)
 }
 
-/// `1.42 ± 0.31 s`, where `scale` makes seconds of the mean.
-fn with_half(part: &MeanPart, scale: f64, unit: &str, digits: usize) -> String {
-    let half = part.uncertainty.map(|half| format!(" ± {:.digits$}", half * scale)).unwrap_or_default();
-    format!("{:.digits$}{half} {unit}", part.mean * scale).trim_end().to_owned()
+/// `142 ± 31 µs`.
+fn with_half(part: &MeanPart, unit: &str, digits: usize) -> String {
+    let half = part.uncertainty.map(|half| format!(" ± {half:.digits$}")).unwrap_or_default();
+    format!("{:.digits$}{half} {unit}", part.mean).trim_end().to_owned()
 }

@@ -1,6 +1,7 @@
 //! From a record to what its page says.
 
 use askama::Template;
+use clients::load::REST_BEFORE_RECONNECTION;
 
 use super::condition::{ConditionView, condition};
 use super::facts::{environment, facts};
@@ -25,6 +26,8 @@ pub(super) struct ScenarioPage<'a> {
     /// From how many to how many connections were held.
     held: String,
     restarts: Vec<RestartRow>,
+    /// What subscribers wait for before they ask again.
+    rest: String,
     void: Vec<String>,
     /// What the machine measured of what is known: when, and row by row.
     calibration: Option<(String, Vec<CalibrationRow>)>,
@@ -63,6 +66,7 @@ impl<'a> ScenarioPage<'a> {
             memory: record.memory.iter().map(memory_row).collect(),
             held: held(record),
             restarts: record.restarts.iter().map(restart_row).collect(),
+            rest: humantime::format_duration(REST_BEFORE_RECONNECTION).to_string(),
             void: void_measurements(record),
             calibration: record.calibration.as_ref().map(calibration),
             facts: facts(record),

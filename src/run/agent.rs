@@ -122,7 +122,7 @@ fn serve_market(serve: Serve) -> anyhow::Result<()> {
         let settings = Settings { limits, carrier, congestion: Some(congestion), ..Settings::default() };
         let started =
             servers::protocols::start(protocol, address, market.clone(), settings, shutdown.clone());
-        let mut running = started.await?;
+        let mut running = started.await.with_context(|| format!("listening on {address}"))?;
         let listening_since = Clock::System.now();
         let root = identity.map(|identity| identity.root().to_vec());
         let name_server = match address.ip() {

@@ -224,6 +224,9 @@ impl Run<'_> {
             }
         }
         self.restart(results, watcher)?;
+        if self.stop.load(Ordering::Relaxed) {
+            return Ok(());
+        }
         self.clear_link();
         for (pair, conformance) in pairs.iter_mut().zip(&mut results.conformance) {
             watcher.stage(&format!("comparing replies of {} whole", pair.name));
@@ -241,12 +244,20 @@ impl Run<'_> {
         let Some(asked) = &self.plan.restart else { return Ok(()) };
         for &connections in &asked.connections {
             for contender in self.plan.contenders() {
-                if self.stop.load(Ordering::Relaxed) {
-                    bail!("stopped while restarting servers");
-                }
-                watcher.stage(&format!("restarting the server of {} under {connections}", contender.name));
+                let name = &contender.name;
+                watcher.stage(&format!("restarting the server of {name} under {connections} subscribers"));
                 let (mut pair, _) = self.open(contender, false)?;
-                results.restarted.push(self.place.restart(&mut pair, connections, asked)?);
+                self.place.gather(&mut pair, connections)?;
+                let place = results.restarted.len();
+                let (contender, storms) = (name.clone(), Vec::new());
+                results.restarted.push(Restarted { contender, connections, storms });
+                for _ in 0..asked.times {
+                    if self.stop.load(Ordering::Relaxed) {
+                        return Ok(());
+                    }
+                    let storm = self.place.storm(&mut pair, connections, asked.down)?;
+                    results.restarted[place].storms.push(storm);
+                }
             }
         }
         Ok(())

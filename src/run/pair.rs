@@ -423,13 +423,14 @@ impl Pair {
         self.server.send(&ToServer::AwaitSubscribers { subscribers, within })?;
         match self.server.receive(within + GRACE)? {
             FromServer::Subscribers { subscribers: there, at } if there >= subscribers => Ok(at),
-            FromServer::Subscribers { subscribers: there, .. } => bail!(
-                "{} of {}'s {} subscribers were there within {} s",
-                text::count(there as u64),
-                self.name,
-                text::count(subscribers as u64),
-                within.as_secs()
-            ),
+            FromServer::Subscribers { subscribers: there, .. } => {
+                self.ensure_running()?;
+                let [there, awaited] = [there, subscribers].map(|number| text::count(number as u64));
+                bail!(
+                    "of {} only {there} subscribers were there in time, of the {awaited} awaited",
+                    self.name
+                )
+            }
             other => bail!("the server of {}: {}", self.name, unexpected_of_server(other)),
         }
     }

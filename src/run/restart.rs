@@ -6,12 +6,11 @@ use std::time::Duration;
 use anyhow::anyhow;
 use clients::load::Shape;
 use clock::{Clock, Mono};
-use lab::meter::{ConnectionCount, cpu_time};
+use lab::meter::{accept_queue_overflows, connections_attempted, cpu_time};
 
 use super::{Pair, Place};
-use crate::scenario::Restart;
 
-/// Time that all have to come back in.
+/// Time that all have to come in, and to come back in.
 const BACK_TIME_MAX: Duration = Duration::from_secs(60);
 /// How closely it is known when attempts were made.
 const ATTEMPTS_COUNTED_EVERY: Duration = Duration::from_millis(10);
@@ -38,7 +37,7 @@ pub struct Storm {
     pub length: Duration,
     /// Connections that the client's host asked for since the kill.
     pub attempts: u64,
-    /// The most of them in a second, over at least 10 ms.
+    /// The most of them in a second, over at least 10 ms; what was refused while nobody listened is among them.
     pub attempts_per_s_max: f64,
     /// SYNs and ends of handshakes that the server's host threw away because too many were waiting to be accepted.
     pub dropped: u64,
@@ -49,23 +48,16 @@ pub struct Storm {
 }
 
 impl Place<'_> {
-    /// Has so many subscribers come and wait, and restarts their server as often as is asked.
-    pub(crate) fn restart(
-        &self,
-        pair: &mut Pair,
-        connections: usize,
-        asked: &Restart,
-    ) -> anyhow::Result<Restarted> {
+    /// Has so many subscribers come and wait.
+    pub(crate) fn gather(&self, pair: &mut Pair, connections: usize) -> anyhow::Result<()> {
         pair.connect(Shape { connections, in_flight: 1, cold: false })?;
-        pair.await_subscribers(connections, BACK_TIME_MAX)?;
-        let storm = |_| self.storm(pair, connections, asked.down);
-        let storms = (0..asked.times).map(storm).collect::<anyhow::Result<_>>()?;
-        Ok(Restarted { contender: pair.name.clone(), connections, storms })
+        pair.await_subscribers(connections, BACK_TIME_MAX).map(drop)
     }
 
-    fn storm(&self, pair: &mut Pair, connections: usize, down: Duration) -> anyhow::Result<Storm> {
+    /// Restarts the server under so many subscribers, and waits until all are back.
+    pub(crate) fn storm(&self, pair: &mut Pair, connections: usize, down: Duration) -> anyhow::Result<Storm> {
         let (client, server) = pair.pids();
-        let dropped_before = ConnectionCount::read(server)?.dropped;
+        let dropped_before = accept_queue_overflows(server)?;
         let cpu_before = cpu_time(client)?;
         let over = AtomicBool::new(false);
         let (back, attempts) = std::thread::scope(|scope| {
@@ -82,7 +74,7 @@ impl Place<'_> {
             length: back.complete_since.since(back.listening_since),
             attempts: attempts.last().map_or(0, |(_, last)| last - attempts[0].1),
             attempts_per_s_max: per_s_max(&attempts),
-            dropped: ConnectionCount::read(server)?.dropped.saturating_sub(dropped_before),
+            dropped: accept_queue_overflows(server)?.saturating_sub(dropped_before),
             client_cpu: cpu_time(client)?.saturating_sub(cpu_before),
             server_cpu: back.server_cpu,
         })
@@ -92,8 +84,9 @@ impl Place<'_> {
         let (killed, listening_since) = pair.restart(self.network.server_host(), down)?;
         let (_, server) = pair.pids();
         let cpu_before = cpu_time(server)?;
-        let most_since = pair.await_subscribers((connections * 9).div_ceil(10), BACK_TIME_MAX)?;
-        let complete_since = pair.await_subscribers(connections, BACK_TIME_MAX)?;
+        let time_left = || (listening_since + BACK_TIME_MAX).since(Clock::System.now());
+        let most_since = pair.await_subscribers((connections * 9).div_ceil(10), time_left())?;
+        let complete_since = pair.await_subscribers(connections, time_left())?;
         let server_cpu = cpu_time(server)?.saturating_sub(cpu_before);
         Ok(Back { killed, listening_since, most_since, complete_since, server_cpu })
     }
@@ -114,7 +107,7 @@ fn count_attempts(pid: u32, over: &AtomicBool) -> std::io::Result<Vec<(Mono, u64
     let mut counts = Vec::new();
     loop {
         let is_over = over.load(Ordering::Relaxed);
-        counts.push((clock.now(), ConnectionCount::read(pid)?.attempted));
+        counts.push((clock.now(), connections_attempted(pid)?));
         if is_over {
             return Ok(counts);
         }

@@ -1,6 +1,7 @@
 //! Scenarios: a question as data. What is written (`wire`) is another type than what is used ([`Scenario`]):
 //! once it exists, a scenario is whole and its parts fit together.
 
+mod asked;
 mod axis;
 mod between;
 mod check;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use toml::Spanned;
 
-use super::super::wire::WireClaim;
+use super::super::asked::WireClaim;
 use super::super::{Claim, Contender, Rule, ScenarioError, Test};
 use super::Check;
 use crate::expression::{Expression, Figure};

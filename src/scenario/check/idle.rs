@@ -5,7 +5,8 @@ use std::time::Duration;
 use clients::protocols::Carriage;
 use proto::{Capability, Protocol, Transport};
 
-use super::super::wire::{WireHold, WireRestart, WireScenario};
+use super::super::asked::{WireHold, WireRestart};
+use super::super::wire::WireScenario;
 use super::super::{Activity, Contender, Hold, Link, Restart, ScenarioError, Workload};
 use super::{CONNECTIONS_MAX, Check};
 
@@ -30,7 +31,7 @@ impl Check<'_> {
         Ok(Hold { card: wire.card, sentence: wire.sentence, connections: wire.connections.into_inner() })
     }
 
-    /// What is secured would have to trust the other server's certificate. (Subscribers have the market's own servers only.)
+    /// Subscribers that come back by themselves, to the same address, over TCP, to a server whose certificate they need not know.
     pub(super) fn restart(
         &self,
         wire: &WireRestart,
@@ -40,8 +41,9 @@ impl Check<'_> {
     ) -> Result<Restart, ScenarioError> {
         let WireRestart { card, sentence, connections, down, times } = wire;
         let numbers = connections.get_ref();
-        let right = !numbers.is_empty() && numbers.iter().all(|n| (1..=CONNECTIONS_MAX).contains(n));
-        self.require(connections, right, "connections: a list of 1 to 20 000")?;
+        let rising = !numbers.is_empty() && numbers.windows(2).all(|pair| pair[0] < pair[1]);
+        let right = rising && numbers.iter().all(|number| (1..=CONNECTIONS_MAX).contains(number));
+        self.require(connections, right, "connections: numbers from 1 to 20 000, rising")?;
         self.require(down, down.get_ref().0 <= DOWN_MAX, "down: at most 10 s")?;
         self.require(times, (2..=TIMES_MAX).contains(times.get_ref()), "times: 2 to 100")?;
         let subscribes = workload.activity == Activity::Market(Capability::Subscribe);
@@ -60,9 +62,18 @@ impl Check<'_> {
         )?;
         let why_not = |contender: &Contender| {
             let (access, name) = (contender.access()?, &contender.name);
-            let polls = matches!(access.carriage, Carriage::Rest { poll_every: Some(_), .. });
-            if polls {
+            if matches!(access.carriage, Carriage::Rest { poll_every: Some(_), .. }) {
                 return Some(format!("{name} has no subscription that could be lost: it asks now and then"));
+            }
+            if access.dns {
+                return Some(format!(
+                    "the name server of {name} ends with the server, and it would not find the other"
+                ));
+            }
+            if access.manners.notices.is_some() {
+                return Some(format!(
+                    "{name} would give up a connection that takes longer than its `notices`"
+                ));
             }
             let is_plain =
                 access.transport() == Transport::Plain && access.carriage.protocol() != Protocol::Udp;

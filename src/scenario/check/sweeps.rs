@@ -2,7 +2,7 @@
 
 use toml::Spanned;
 
-use super::super::wire::{WireBreakEven, WireMap};
+use super::super::asked::{WireBreakEven, WireMap};
 use super::super::{Axis, BreakEven, Condition, Map, Metric, ScenarioError, Sought};
 use super::Check;
 

@@ -204,7 +204,7 @@ fn what_does_not_go_through_a_relay_is_refused() {
 #[test]
 fn who_cannot_come_back_after_a_restart_is_refused() {
     for (right, wrong, said) in [
-        ("connections = [1000, 10000]\ndown", "connections = []\ndown", "a list of 1 to 20 000"),
+        ("connections = [1000, 10000]\ndown", "connections = [9, 9]\ndown", "from 1 to 20 000, rising"),
         ("down = \"500ms\"", "down = \"1h\"", "at most 10 s"),
         ("times = 5", "times = 1", "2 to 100"),
     ] {
@@ -214,6 +214,8 @@ fn who_cannot_come_back_after_a_restart_is_refused() {
         ("protocol = \"tcp\"", "protocol = \"udp\"", "over plain TCP, and tcp does not"),
         ("protocol = \"tcp\"", "protocol = \"sse\"\ntls = \"1.3\"", "over plain TCP, and tcp does not"),
         ("protocol = \"rest\"", "protocol = \"rest\"\npoll_every = \"1s\"", "asks now and then"),
+        ("protocol = \"tcp\"", "protocol = \"tcp\"\ndns = true", "would not find the other"),
+        ("protocol = \"tcp\"", "protocol = \"tcp\"\nnotices = \"1s\"", "would give up"),
         ("connections = 1\n", "connections = 1\nbetween = \"silent=1s\"\n", "behind a relay"),
     ] {
         let text =
