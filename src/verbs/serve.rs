@@ -56,6 +56,9 @@ pub struct Options {
     /// Show GraphiQL at the root of the graphql address; the browser fetches its scripts from unpkg.com.
     #[arg(long)]
     graphiql: bool,
+    /// Serve gRPC-Web on the grpc address too, over HTTP/1.1: for pages.
+    #[arg(long)]
+    grpc_web: bool,
     /// Run on this core only.
     #[arg(long)]
     core: Option<usize>,
@@ -163,6 +166,7 @@ async fn start_market(
             market.clone(),
             Settings {
                 graphiql: options.graphiql,
+                grpc_web: options.grpc_web,
                 carrier: Carrier::new(*transport, &identity),
                 ..Settings::default()
             },

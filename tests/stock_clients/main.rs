@@ -195,6 +195,21 @@ fn grpcio_with_the_proto_and_by_reflection() {
     python(GRPCIO, &[&serve.authority("grpc"), protos]);
 }
 
+/// What `docs/PROTOCOLS.md` prints, and gRPC itself beside it on the same port.
+#[test]
+fn documented_curl_command_of_grpc_web() {
+    let serve = Serve::with(&["grpc", "--grpc-web"], 1);
+    let documented =
+        std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/PROTOCOLS.md")).unwrap();
+    let block = documented.split("```sh\n").find(|block| block.contains("grpc-web+proto")).unwrap();
+    let command = block.split("```").next().unwrap().replace("127.0.0.1:PORT", &serve.authority("grpc"));
+    let Some(answer) = run("sh", &["-c", &command]) else { return };
+    let letters: String = answer.split_whitespace().filter(|word| word.len() == 1).collect();
+    assert!(letters.contains("AAAA") && letters.contains("grpc-status:0"), "{answer}");
+    let protos = concat!(env!("CARGO_MANIFEST_DIR"), "/proto");
+    python(GRPCIO, &[&serve.authority("grpc"), protos]);
+}
+
 /// The bytes that `docs/PROTOCOLS.md` prints.
 #[test]
 fn documented_bytes_over_tcp() {

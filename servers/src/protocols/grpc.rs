@@ -1,4 +1,4 @@
-//! gRPC: the market over HTTP/2, with health and reflection. tonic encodes each message, a tick once for every
+//! gRPC: the market over HTTP/2, with health and reflection, and with gRPC-Web over HTTP/1.1 too where it is asked for. tonic encodes each message, a tick once for every
 //! subscriber: see `docs/BIAS.md`.
 
 use std::future::ready;
@@ -12,6 +12,7 @@ use proto::v1::{
     QuoteRequest, Quotes, QuotesRequest, SessionEvent, SessionRequest, SubscribeRequest, Tick,
 };
 use tonic::{Code, Request, Response, Status, Streaming};
+use tonic_web::GrpcWebLayer;
 
 use crate::accept::Listener;
 use crate::http_server::{self, Versions};
@@ -24,8 +25,9 @@ mod stub {
 
 use stub::market_server::{Market as MarketRpc, MarketServer};
 
-/// Serves until `shutdown`, then drains.
-pub async fn serve(listener: Listener, market: Arc<Market>, limits: Limits, shutdown: Shutdown) {
+/// Serves until `shutdown`, then drains. With `web` for pages too, which have neither HTTP/2 by prior knowledge nor trailers; a server
+/// that is measured has it not, since it stands between HTTP and every call.
+pub async fn serve(listener: Listener, market: Arc<Market>, limits: Limits, web: bool, shutdown: Shutdown) {
     let service = MarketServer::new(Carrier { market })
         .max_decoding_message_size(limits.message_bytes_max)
         .max_encoding_message_size(usize::MAX);
@@ -41,7 +43,12 @@ pub async fn serve(listener: Listener, market: Arc<Market>, limits: Limits, shut
         (Ok(v1), Ok(v1alpha)) => routes = routes.add_service(v1).add_service(v1alpha),
         (Err(error), _) | (_, Err(error)) => tracing::error!("no reflection: {error}"),
     }
-    http_server::serve(listener, routes.into_axum_router(), Versions::Http2, limits, shutdown).await;
+    let router = routes.into_axum_router();
+    let (router, versions) = match web {
+        true => (router.layer(GrpcWebLayer::new()), Versions::Both),
+        false => (router, Versions::Http2),
+    };
+    http_server::serve(listener, router, versions, limits, shutdown).await;
 }
 
 struct Carrier {

@@ -39,6 +39,8 @@ pub struct Settings {
     pub limits: Limits,
     /// GraphQL: show the GraphiQL page, whose scripts the browser fetches from unpkg.com. Default false.
     pub graphiql: bool,
+    /// gRPC: gRPC-Web on the same port, and HTTP/1.1 for it. Default false.
+    pub grpc_web: bool,
     /// What carries the protocol. Default plain text.
     pub carrier: Carrier,
     /// Who decides how much is on its way; by default the system's own choice, and cubic over QUIC.
@@ -85,7 +87,7 @@ pub async fn start(
     settings: impl Into<Settings>,
     shutdown: Shutdown,
 ) -> io::Result<Running> {
-    let Settings { limits, graphiql, carrier, congestion } = settings.into();
+    let Settings { limits, graphiql, grpc_web, carrier, congestion } = settings.into();
     let tls = match carrier {
         Carrier::Quic(identity) => {
             let alpn = protocol.alpn(Transport::Quic);
@@ -110,7 +112,7 @@ pub async fn start(
     let task = match protocol {
         Protocol::Rest => tokio::spawn(rest::serve(listener, market, limits, shutdown)),
         Protocol::GraphQl => tokio::spawn(graphql::serve(listener, market, limits, graphiql, shutdown)),
-        Protocol::Grpc => tokio::spawn(grpc::serve(listener, market, limits, shutdown)),
+        Protocol::Grpc => tokio::spawn(grpc::serve(listener, market, limits, grpc_web, shutdown)),
         Protocol::Sse => tokio::spawn(sse::serve(listener, market, limits, shutdown)),
         Protocol::WebSocket => tokio::spawn(websocket::serve(listener, market, limits, shutdown)),
         Protocol::Tcp => tokio::spawn(tcp::serve(listener, market, limits, shutdown)),

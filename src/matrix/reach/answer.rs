@@ -10,8 +10,8 @@ use super::Contender;
 
 /// Bytes of a frame, at most.
 const FRAME_BYTES_MAX: usize = 1 << 16;
-/// Bytes before a gRPC message: whether it is compressed, and its length.
-const GRPC_PREFIX: usize = 5;
+/// In the first byte of a frame of gRPC-Web: it holds trailers (PROTOCOL-WEB.md of the gRPC project).
+const TRAILERS: u8 = 0x80;
 
 /// The quote that is asked for everywhere.
 pub(super) fn expected() -> Option<Quote> {
@@ -24,12 +24,15 @@ pub(super) fn is_right(contender: Contender, got: &[u8]) -> bool {
         Contender::Rest => json(got, &[]),
         Contender::GraphQl | Contender::Persisted => json(got, &["data", "quote"]),
         Contender::WebSocket => json(got, &["body"]),
-        Contender::Grpc => got.get(GRPC_PREFIX..).and_then(protobuf),
+        Contender::Grpc => grpc_message(got).and_then(|(message, _)| protobuf(message)),
+        // A page has to know that the call succeeded, too.
+        Contender::GrpcWeb => grpc_message(got)
+            .filter(|(_, rest)| status_is_ok(rest))
+            .and_then(|(message, _)| protobuf(message)),
         Contender::Tcp => match Frame::take(&mut BytesMut::from(got), FRAME_BYTES_MAX) {
             Ok(Some(frame)) if frame.kind == Kind::Quote => protobuf(&frame.payload),
             _ => None,
         },
-        Contender::GrpcWeb => None,
     };
     let expected = expected().map(|quote| (quote.symbol, quote.last_cents));
     expected.is_some() && quote == expected
@@ -44,6 +47,21 @@ fn json(got: &[u8], behind: &[&str]) -> Option<(String, i64)> {
         value = value.get_mut(name)?.take();
     }
     Some((value["symbol"].as_str()?.to_owned(), value["last_cents"].as_i64()?))
+}
+
+/// The first message of gRPC's frames, and what follows it: a frame is a byte (whether it is compressed), a length, and a message.
+fn grpc_message(got: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (length, rest) = got.get(1..)?.split_first_chunk::<4>()?;
+    rest.split_at_checked(usize::try_from(u32::from_be_bytes(*length)).ok()?)
+}
+
+/// Whether a frame of trailers says that the call succeeded.
+fn status_is_ok(frame: &[u8]) -> bool {
+    let trailers = grpc_message(frame).map(|(trailers, _)| String::from_utf8_lossy(trailers).to_lowercase());
+    let is_ok = |line: &str| {
+        line.split_once(':').is_some_and(|(name, code)| (name.trim(), code.trim()) == ("grpc-status", "0"))
+    };
+    frame.first() == Some(&TRAILERS) && trailers.is_some_and(|trailers| trailers.lines().any(is_ok))
 }
 
 fn protobuf(got: &[u8]) -> Option<(String, i64)> {
@@ -61,7 +79,7 @@ pub(super) fn from_hex(text: &str) -> Vec<u8> {
 /// What a client printed: protobuf in hexadecimal, the rest as it is.
 pub(super) fn printed(contender: Contender, text: &str) -> Vec<u8> {
     match contender {
-        Contender::Grpc | Contender::Tcp => from_hex(text),
+        Contender::Grpc | Contender::GrpcWeb | Contender::Tcp => from_hex(text),
         _ => text.as_bytes().to_vec(),
     }
 }
@@ -89,7 +107,15 @@ mod tests {
         let socket = format!("HTTP/1.1 101\r\n\r\n\u{1}{{\"id\":7,\"body\":{json}}}");
         assert!(is_right(Contender::WebSocket, socket.as_bytes()));
         let message = Encoding::Protobuf.encode(&quote);
-        assert!(is_right(Contender::Grpc, &[&[0; 5][..], &message].concat()));
+        let length = u8::try_from(message.len()).unwrap();
+        let framed = [&[0, 0, 0, 0, length][..], &message].concat();
+        assert!(is_right(Contender::Grpc, &framed) && !is_right(Contender::GrpcWeb, &framed));
+        let ended = |trailers: &[u8]| {
+            let length = u8::try_from(trailers.len()).unwrap();
+            [&framed[..], &[TRAILERS, 0, 0, 0, length], trailers].concat()
+        };
+        assert!(is_right(Contender::GrpcWeb, &ended(b"grpc-status:0\r\n")));
+        assert!(!is_right(Contender::GrpcWeb, &ended(b"grpc-status:13\r\n")));
         let mut frame = BytesMut::new();
         proto::frame::put_encoded(&mut frame, 7, Kind::Quote, &message);
         assert!(is_right(Contender::Tcp, &frame));

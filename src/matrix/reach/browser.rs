@@ -15,7 +15,7 @@ use serde::Deserialize;
 use super::super::go_on;
 use super::answer::{brief, is_right, printed};
 use super::nginx::Nginx;
-use super::{AS_IS, BY_HAND, Bench, CANNOT, CONTENDERS, Contender, NOT_INSTALLED, Tried, not_offered};
+use super::{AS_IS, BY_HAND, Bench, CANNOT, CONTENDERS, Contender, NOT_INSTALLED, Tried};
 
 const PAGE: &str = include_str!("page.html");
 /// Time for the browser to start and the page to try everything twice.
@@ -62,16 +62,11 @@ pub(super) fn quotes(
         (Some(chromium), Some(nginx)) => Some(told(chromium, nginx, bench, stop)?),
         _ => None,
     };
-    let tried = |contender: Contender, of: fn(&Told) -> &BTreeMap<String, Got>| {
-        if bench.address(contender).is_none() {
-            return not_offered();
-        }
-        match (&told, lacks) {
-            (_, Some(lacks)) => Tried::new(NOT_INSTALLED, lacks),
-            (Some(Ok(told)), _) => read(contender, of(told).get(contender.name())),
-            (Some(Err(why)), _) => Tried::new(CANNOT, why.clone()),
-            (None, None) => Tried::new(NOT_INSTALLED, "the browser was not started"),
-        }
+    let tried = |contender: Contender, of: fn(&Told) -> &BTreeMap<String, Got>| match (&told, lacks) {
+        (_, Some(lacks)) => Tried::new(NOT_INSTALLED, lacks),
+        (Some(Ok(told)), _) => read(contender, of(told).get(contender.name())),
+        (Some(Err(why)), _) => Tried::new(CANNOT, why.clone()),
+        (None, None) => Tried::new(NOT_INSTALLED, "the browser was not started"),
     };
     Ok([
         CONTENDERS.map(|contender| tried(contender, |told| &told.own)).into(),
@@ -92,6 +87,10 @@ fn read(contender: Contender, got: Option<&Got>) -> Tried {
             BY_HAND,
             "fetch of bytes through nginx’s grpc_pass; gRPC’s frame and protobuf by hand, its status out of reach in trailers",
         ),
+        Contender::GrpcWeb => Tried::new(
+            BY_HAND,
+            "fetch of bytes; frames and protobuf by hand, its status in the last frame of the body",
+        ),
         _ => Tried::new(AS_IS, "fetch"),
     }
 }
@@ -105,8 +104,8 @@ fn told(
 ) -> anyhow::Result<Result<Told, String>> {
     let servers: BTreeMap<&str, String> = CONTENDERS
         .into_iter()
-        .filter_map(|contender| Some((contender.name(), bench.address(contender)?.to_string())))
-        .collect();
+        .map(|contender| Ok((contender.name(), bench.address(contender)?.to_string())))
+        .collect::<anyhow::Result<_>>()?;
     let page =
         PAGE.replace("SERVERS", &serde_json::to_string(&servers)?).replace("HASH", &super::curl::hash());
     std::fs::write(nginx.folder.path().join("page/index.html"), page)?;

@@ -86,6 +86,13 @@ def grpc():
             return data.hex()
 
 
+def grpc_web():
+    request = urllib.request.Request(f"http://{address}/wirebench.market.v1.Market/GetQuote", b"\0\0\0\0\6\x0a\x04AAAA",
+                                     {"content-type": "application/grpc-web+proto"})
+    with urllib.request.urlopen(request, timeout=5) as reply:
+        return reply.read().hex()
+
+
 def tcp():
     stream = connect()
     stream.sendall(b"\x00\x00\x00\x0b\x00\x00\x00\x07\x01\x0a\x04AAAA")

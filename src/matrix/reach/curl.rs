@@ -6,17 +6,17 @@ use std::time::Duration;
 use sha2::{Digest as _, Sha256};
 
 use super::answer::{brief, is_right};
-use super::{AS_IS, BY_HAND, Bench, CANNOT, Contender, NOT_INSTALLED, QUERY, Tried, not_offered};
+use super::{AS_IS, BY_HAND, Bench, CANNOT, Contender, NOT_INSTALLED, QUERY, Tried};
 
 const TIME_MAX: Duration = Duration::from_secs(10);
 /// A gRPC frame around a request for AAAA.
-const GRPC_FRAME: &[u8] = b"\x00\x00\x00\x00\x06\x0a\x04AAAA";
+pub(super) const GRPC_FRAME: &[u8] = b"\x00\x00\x00\x00\x06\x0a\x04AAAA";
 /// A frame of ours around the same.
 const TCP_FRAME: &[u8] = b"\x00\x00\x00\x0b\x00\x00\x00\x07\x01\x0a\x04AAAA";
 const SOCKET_TEXT: &[u8] = br#"{"id":7,"kind":"quote_request","body":{"symbol":"AAAA"}}"#;
 
 pub(super) fn quote(bench: &Bench, contender: Contender) -> anyhow::Result<Tried> {
-    let Some(address) = bench.address(contender) else { return Ok(not_offered()) };
+    let address = bench.address(contender)?;
     let Some(curl) = &bench.curl else { return Ok(Tried::new(NOT_INSTALLED, "curl was not found")) };
     let curl = |arguments: &[&str], input: &[u8]| -> anyhow::Result<(bool, String)> {
         let mut command = Command::new(curl);
@@ -62,7 +62,12 @@ pub(super) fn quote(bench: &Bench, contender: Contender) -> anyhow::Result<Tried
             let how = "telnet://; handshake, mask and frames by hand";
             said(curl(&[&telnet], &socket_bytes(&address.to_string()))?, BY_HAND, how)
         }
-        Contender::Tcp | Contender::GrpcWeb => {
+        Contender::GrpcWeb => {
+            let url = format!("{http}/wirebench.market.v1.Market/GetQuote");
+            let posted = ["-H", "content-type: application/grpc-web+proto", "--data-binary", "@-", &url];
+            said(curl(&posted, GRPC_FRAME)?, BY_HAND, "curl --data-binary; frames and protobuf by hand")
+        }
+        Contender::Tcp => {
             said(curl(&[&telnet], TCP_FRAME)?, BY_HAND, "telnet://; frames and protobuf by hand")
         }
     })

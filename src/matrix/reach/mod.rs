@@ -13,8 +13,9 @@ use std::sync::atomic::AtomicBool;
 
 use anyhow::Context as _;
 use proto::Protocol;
+use servers::MarketConfig;
 use servers::background::Background;
-use servers::{Limits, MarketConfig};
+use servers::protocols::Settings;
 
 use super::record::{Apart, Column, MatrixCell, Missing, Outcome, Part, Row, Tone};
 use super::{Findings, go_on};
@@ -35,7 +36,6 @@ const AS_IS: &str = "as is";
 const CACHES: &str = "caches";
 const BY_HAND: &str = "by hand";
 const PASSES: &str = "passes";
-const NOT_OFFERED: &str = "not offered";
 const CANNOT: &str = "cannot";
 const NOT_INSTALLED: &str = "not installed";
 
@@ -87,22 +87,21 @@ impl Contender {
             }
             Contender::Grpc => "GetQuote over HTTP/2 in plain text, protobuf",
             Contender::GrpcWeb => {
-                "gRPC for browsers; none of our servers speaks it, it takes a translator in front (Envoy, or tonic-web in the server)"
+                "gRPC for pages: the same frames by POST over HTTP/1.1, and the status as a last frame of the body (tonic-web, on the gRPC server’s port)"
             }
             Contender::WebSocket => "a text message with JSON",
             Contender::Tcp => "our length-prefixed frames around protobuf",
         }
     }
 
-    /// The server that it is offered by; `None` where none does.
-    fn protocol(self) -> Option<Protocol> {
+    /// The server that it is offered by.
+    fn protocol(self) -> Protocol {
         match self {
-            Contender::Rest => Some(Protocol::Rest),
-            Contender::GraphQl | Contender::Persisted => Some(Protocol::GraphQl),
-            Contender::Grpc => Some(Protocol::Grpc),
-            Contender::GrpcWeb => None,
-            Contender::WebSocket => Some(Protocol::WebSocket),
-            Contender::Tcp => Some(Protocol::Tcp),
+            Contender::Rest => Protocol::Rest,
+            Contender::GraphQl | Contender::Persisted => Protocol::GraphQl,
+            Contender::Grpc | Contender::GrpcWeb => Protocol::Grpc,
+            Contender::WebSocket => Protocol::WebSocket,
+            Contender::Tcp => Protocol::Tcp,
         }
     }
 }
@@ -144,11 +143,10 @@ pub(super) fn outcomes() -> Vec<Outcome> {
             None,
             "It goes through, and no read is ever answered from the cache.",
         ),
-        outcome(NOT_OFFERED, 2, Tone::Neutral, "–", None, "None of our servers speaks it."),
-        outcome(CANNOT, 3, Tone::Bad, "✕", None, "No right quote came back."),
+        outcome(CANNOT, 2, Tone::Bad, "✕", None, "No right quote came back."),
         outcome(
             NOT_INSTALLED,
-            4,
+            3,
             Tone::Neutral,
             "?",
             Some(Apart::NotFound),
@@ -179,8 +177,8 @@ struct Bench {
 }
 
 impl Bench {
-    fn address(&self, contender: Contender) -> Option<SocketAddr> {
-        self.background.address(contender.protocol()?)
+    fn address(&self, contender: Contender) -> anyhow::Result<SocketAddr> {
+        self.background.address(contender.protocol()).context("a server that is not there")
     }
 
     fn missing(&self) -> Vec<Missing> {
@@ -206,8 +204,9 @@ struct Tries {
 pub(super) fn run(stop: &AtomicBool, tell: &mut dyn FnMut(&str)) -> anyhow::Result<Findings> {
     let protocols: Vec<Protocol> =
         [Protocol::Rest, Protocol::GraphQl, Protocol::Grpc, Protocol::WebSocket, Protocol::Tcp].to_vec();
+    let settings = Settings { grpc_web: true, ..Settings::default() };
     let bench = Bench {
-        background: Background::start(&protocols, MarketConfig::default(), Limits::default())
+        background: Background::start(&protocols, MarketConfig::default(), settings)
             .context("starting the servers")?,
         curl: lab::program::find(&["curl"]),
         python: lab::program::find(&["python3"]),
@@ -223,7 +222,7 @@ pub(super) fn run(stop: &AtomicBool, tell: &mut dyn FnMut(&str)) -> anyhow::Resu
     let nginx = bench.nginx.as_ref().map(|program| Nginx::start(program, &bench)).transpose()?;
     // Before the browser, whose page reads through the same cache.
     tell("nginx as a cache");
-    let cache = nginx::reads(&bench, nginx.as_ref())?;
+    let cache = nginx::reads(nginx.as_ref())?;
     go_on(stop)?;
     tell("Chromium");
     let [own, other] = browser::quotes(&bench, nginx.as_ref(), stop)?;
@@ -279,11 +278,6 @@ fn cells(row: &Tries) -> Vec<MatrixCell> {
         on_the_wire: None,
     };
     CONTENDERS.into_iter().zip(&row.tries).map(cell).collect()
-}
-
-/// Why a contender is not tried at all.
-fn not_offered() -> Tried {
-    Tried::new(NOT_OFFERED, "none of our servers speaks it")
 }
 
 fn method() -> Vec<Part> {

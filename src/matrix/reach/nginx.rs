@@ -14,7 +14,8 @@ use http::{HeaderMap, HeaderValue, Method, Uri, header};
 use lab::program::Program;
 
 use super::answer::is_right;
-use super::{Bench, CACHES, CANNOT, Contender, NOT_INSTALLED, PASSES, QUERY, Tried, not_offered};
+use super::curl::GRPC_FRAME;
+use super::{Bench, CACHES, CANNOT, Contender, NOT_INSTALLED, PASSES, QUERY, Tried};
 
 /// Reads in a row through the cache.
 pub(super) const READS: usize = 20;
@@ -114,9 +115,8 @@ fn configuration(
     told: SocketAddr,
     bench: &Bench,
 ) -> anyhow::Result<String> {
-    let server = |contender: Contender| bench.address(contender).context("a server that is not there");
-    let (rest, graphql) = (server(Contender::Rest)?, server(Contender::GraphQl)?);
-    let (grpc, websocket) = (server(Contender::Grpc)?, server(Contender::WebSocket)?);
+    let (rest, graphql) = (bench.address(Contender::Rest)?, bench.address(Contender::GraphQl)?);
+    let (grpc, websocket) = (bench.address(Contender::Grpc)?, bench.address(Contender::WebSocket)?);
     let folder = folder.display();
     // As root, workers would become somebody who may not read the folder.
     let user = if std::fs::metadata("/proc/self").is_ok_and(|of| is_root(&of)) { "user root;" } else { "" };
@@ -139,6 +139,7 @@ http {{
       proxy_pass http://{websocket}; proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection upgrade;
     }}
     location /wirebench.market.v1.Market/ {{ grpc_pass grpc://{grpc}; }}
+    location /web/ {{ proxy_pass http://{grpc}/; proxy_cache reads; }}
     location = /done {{ proxy_pass http://{told}; }}
   }}
   server {{
@@ -156,11 +157,8 @@ fn is_root(of: &std::fs::Metadata) -> bool {
 }
 
 /// Reads every contender again and again through nginx.
-pub(super) fn reads(bench: &Bench, nginx: Option<&Nginx>) -> anyhow::Result<Vec<Tried>> {
+pub(super) fn reads(nginx: Option<&Nginx>) -> anyhow::Result<Vec<Tried>> {
     super::each(|contender| {
-        if bench.address(contender).is_none() {
-            return Ok(not_offered());
-        }
         let Some(nginx) = nginx else { return Ok(Tried::new(NOT_INSTALLED, "nginx was not found")) };
         if contender == Contender::Tcp {
             return Ok(over_tcp(nginx));
@@ -214,9 +212,14 @@ async fn read_once(nginx: &Nginx, contender: Contender, first: bool) -> anyhow::
             let body = serde_json::json!({ "query": QUERY, "variables": { "s": "AAAA" } }).to_string();
             post("/graphql", "application/json", body.into_bytes())?
         }
+        Contender::GrpcWeb => post(
+            "/web/wirebench.market.v1.Market/GetQuote",
+            "application/grpc-web+proto",
+            GRPC_FRAME.to_vec(),
+        )?,
         _ => {
             let uri = format!("http://{server}/wirebench.market.v1.Market/GetQuote");
-            let mut request = post(&uri, "application/grpc", b"\x00\x00\x00\x00\x06\x0a\x04AAAA".to_vec())?;
+            let mut request = post(&uri, "application/grpc", GRPC_FRAME.to_vec())?;
             request.headers.insert(header::TE, HeaderValue::from_static("trailers"));
             request
         }

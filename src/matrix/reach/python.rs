@@ -4,13 +4,13 @@ use std::process::Command;
 use std::time::Duration;
 
 use super::answer::{brief, is_right, printed};
-use super::{AS_IS, BY_HAND, Bench, CANNOT, Contender, NOT_INSTALLED, Tried, not_offered};
+use super::{AS_IS, BY_HAND, Bench, CANNOT, Contender, NOT_INSTALLED, Tried};
 
 const CLIENT: &str = include_str!("client.py");
 const TIME_MAX: Duration = Duration::from_secs(15);
 
 pub(super) fn quote(bench: &Bench, contender: Contender) -> anyhow::Result<Tried> {
-    let Some(address) = bench.address(contender) else { return Ok(not_offered()) };
+    let address = bench.address(contender)?;
     let Some(python) = &bench.python else { return Ok(Tried::new(NOT_INSTALLED, "python3 was not found")) };
     let mut command = Command::new(python);
     // Isolated, and without the folder of packages.
@@ -26,6 +26,7 @@ pub(super) fn quote(bench: &Bench, contender: Contender) -> anyhow::Result<Tried
         Contender::Rest | Contender::GraphQl | Contender::Persisted => Tried::new(AS_IS, "urllib"),
         Contender::WebSocket => Tried::new(BY_HAND, "a socket; handshake, mask and frames by hand"),
         Contender::Grpc => Tried::new(BY_HAND, "a socket; HTTP/2 and gRPC frames and protobuf by hand"),
-        Contender::Tcp | Contender::GrpcWeb => Tried::new(BY_HAND, "a socket; frames and protobuf by hand"),
+        Contender::GrpcWeb => Tried::new(BY_HAND, "urllib; frames and protobuf by hand"),
+        Contender::Tcp => Tried::new(BY_HAND, "a socket; frames and protobuf by hand"),
     })
 }
