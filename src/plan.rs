@@ -12,7 +12,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::scenario::{
     Activity, BreakEven, CapacitySearch, Claim, Condition, Contender, ForeignServer, Link, Map, Profile,
-    Restart, Scenario, Traffic, Workload,
+    Restart, ScaleOut, Scenario, Traffic, Workload,
 };
 
 /// How much of a scenario is run.
@@ -109,12 +109,18 @@ pub struct Plan {
     pub held: usize,
     /// The restarts of each contender's server, where a scenario asks for them.
     pub restart: Option<Restart>,
+    /// The servers that join others of each contender, where a scenario asks for them.
+    pub scale_out: Option<ScaleOut>,
 }
 
 /// Starting and stopping of one contender's processes with its conformance cases, roughly: for the estimate.
 const OVERHEAD_PER_CONTENDER: Duration = Duration::from_millis(400);
 /// Opening and closing of a connection that is held, roughly: for the estimate.
 const HELD_CONNECTION: Duration = Duration::from_micros(250);
+/// Scale-outs of each contender in a quick run: one differs little from another.
+const SCALE_OUTS_OF_QUICK: u32 = 2;
+/// A scale-out, beside the coming and going, roughly: for the estimate.
+const SCALE_OUT: Duration = Duration::from_millis(900);
 /// A search for capacity, roughly: for the estimate.
 const SEARCH_PER_CELL: Duration = Duration::from_secs(45);
 /// From one cell to the next, roughly: for the estimate.
@@ -188,6 +194,12 @@ impl Plan {
                 }
                 restart
             }),
+            scale_out: scenario.scale_out.clone().map(|mut scale_out| {
+                if options.extent == Extent::Quick {
+                    scale_out.times = scale_out.times.min(SCALE_OUTS_OF_QUICK);
+                }
+                scale_out
+            }),
         })
     }
 
@@ -200,6 +212,13 @@ impl Plan {
             }
         }
         contenders
+    }
+
+    /// The same without the baseline's twin, which tells noise from a difference: of what is not judged, it would only take time.
+    pub fn contenders_once(&self) -> Vec<&Contender> {
+        let all = self.contenders();
+        let is_twin = |of: &Contender| all.iter().any(|other| Scenario::again(&other.name) == of.name);
+        all.iter().copied().filter(|contender| !is_twin(contender)).collect()
     }
 
     /// The cells whose capacity is searched for, where it is: those that are measured, with arrivals of their own and nothing that varies
@@ -255,6 +274,15 @@ impl Plan {
         connections.iter().map(of).sum()
     }
 
+    /// How long the scale-outs of all contenders will take, about; as those of two more do the calls beside them.
+    fn scaling_out(&self) -> Duration {
+        let Some(ScaleOut { connections, to, times, .. }) = &self.scale_out else { return Duration::ZERO };
+        let coming = HELD_CONNECTION * u32::try_from(2 * connections).unwrap_or(u32::MAX);
+        let starting = OVERHEAD_PER_CONTENDER * u32::try_from(1 + to / 2).unwrap_or(u32::MAX);
+        let of_one = starting + (coming + SCALE_OUT) * *times;
+        of_one * u32::try_from(self.contenders_once().len() + 2).unwrap_or(u32::MAX)
+    }
+
     /// How long it will take, about.
     pub fn time(&self) -> Duration {
         let cell = self.warm_up + self.duration + OVERHEAD_PER_CELL;
@@ -269,7 +297,8 @@ impl Plan {
             + waiting
             + searching
             + HELD_CONNECTION * u32::try_from(self.held * self.contenders().len()).unwrap_or(u32::MAX)
-            + self.restarting() * u32::try_from(self.contenders().len()).unwrap_or(u32::MAX)
+            + self.scaling_out()
+            + self.restarting() * u32::try_from(self.contenders_once().len()).unwrap_or(u32::MAX)
             + OVERHEAD_PER_CONTENDER * u32::try_from(self.contenders().len()).unwrap_or(u32::MAX)
     }
 }

@@ -181,20 +181,31 @@ fn all_subscribers_come_back_to_a_server_that_was_killed() {
         "--set=restart.connections=[300]",
         "--set=restart.times=2",
         "--set=restart.down=\"200ms\"",
+        "--set=scale_out.connections=60",
         "--out",
         folder.path().to_str().unwrap(),
     ]);
     assert!(ran.status.success(), "{}", stderr(&ran));
     let record = wirebench::record::read(&folder.path().join("cost-of-state").join("record.json")).unwrap();
-    assert_eq!(record.restarts.len(), 6, "five contenders, and a twin");
+    assert_eq!(record.restarts.len(), 5);
     for part in &record.restarts {
         assert_eq!((part.connections, part.storm_ms.n), (300, 2));
         // Nobody listened for longer than anybody waits: some were refused before they came back. Then there was room for all.
         assert!(part.attempts_per_subscriber.mean > 1.0 && part.dropped == 0, "{part:?}");
         assert!(part.server_cpu_us_per_subscriber.mean > 0.0, "{part:?}");
     }
+    // Five contenders hold connections, and calls are made on kept ones and on new ones.
+    assert_eq!(record.scale_outs.len(), 7);
+    for part in &record.scale_outs {
+        let is_fresh = part.contender.ends_with("on new connections");
+        assert_eq!(part.after.shares[2] > 0.3, is_fresh, "{part:?}");
+        if let Some(evened) = &part.evened {
+            assert!(evened.shares[2] > 0.3, "{part:?}");
+        }
+    }
     let said = stderr(&ran);
     assert!(said.contains("300 subscribers, n = 2 restarts each: long-poll"), "{said}");
+    assert!(said.contains("REST calls on kept connections 5"), "{said}");
 }
 
 #[test]

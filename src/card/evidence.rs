@@ -4,8 +4,8 @@ use super::Line;
 use super::interval::{Scale, interval};
 use crate::matrix::{MatrixRecord, MatrixVerdict};
 use crate::record::{BreakEvenPart, Found, MapPart, Record, Verdict, VerdictWord};
-use crate::report::{Done, class, memory_in_words, restarts_in_words};
-use crate::scenario::{Hold, Restart, Rule, Test};
+use crate::report::{Done, class, memory_in_words, restarts_in_words, scale_outs_in_words};
+use crate::scenario::{Hold, Restart, Rule, ScaleOut, Test};
 use crate::text;
 
 /// What is known of a line.
@@ -58,6 +58,9 @@ pub(super) fn state(line: &Line, done: &Done, known: &[String]) -> State {
         judged.extend(price.map(|hold| of_memory(record, hold)));
         let restart = record.restart.iter().filter(|asked| asked.card == id && !record.restarts.is_empty());
         judged.extend(restart.map(|asked| of_restart(record, asked)));
+        let scale_out =
+            record.scale_out.iter().filter(|asked| asked.card == id && !record.scale_outs.is_empty());
+        judged.extend(scale_out.map(|asked| of_scale_out(record, asked)));
         judged.extend(record.map.iter().filter(|part| part.map.card == id).map(|part| of_map(record, part)));
     }
     let matrices = done.matrices.iter().filter(|matrix| line.scenarios.contains(&matrix.scenario.name));
@@ -199,6 +202,15 @@ fn of_restart(record: &Record, asked: &Restart) -> Evidence {
     let number = format!(
         "From when the new server listened until the last subscription was there, ± half the 95 % interval. {}",
         restarts_in_words(&record.restarts).join(". ")
+    );
+    a_price(record, &asked.sentence, number)
+}
+
+/// How load lay when servers joined others, contender by contender.
+fn of_scale_out(record: &Record, asked: &ScaleOut) -> Evidence {
+    let number = format!(
+        "Shares of the servers behind a balancer of connections, which gives each new one to the next; ± half the 95 % interval. {}",
+        scale_outs_in_words(&record.scale_outs, asked).join(". ")
     );
     a_price(record, &asked.sentence, number)
 }

@@ -14,8 +14,8 @@ use super::sweep;
 use super::verdict::judge;
 use super::{
     CapacityPart, CellPart, ConformancePart, Counts, Distance, EndPart, EndPerCall, FlowPart, MemoryPart,
-    Merged, PhasePart, PlanPart, Quantiles, QueuePart, Record, RestartPart, RoundPart, SCHEMA, ScenarioPart,
-    SlicePart, TicksPart, Tool, TrafficPart, WirePart, WirePerCall,
+    Merged, PhasePart, PlanPart, Quantiles, QueuePart, Record, RestartPart, RoundPart, SCHEMA, ScaleOutPart,
+    ScenarioPart, SlicePart, TicksPart, Tool, TrafficPart, WirePart, WirePerCall,
 };
 use crate::calibrate::Calibration;
 use crate::plan::{Cell, Plan};
@@ -102,6 +102,17 @@ pub fn record(scenario: &Scenario, plan: &Plan, info: RunInfo, results: &Results
         hold: scenario.hold.clone(),
         restarts: results.restarted.iter().filter_map(RestartPart::of).collect(),
         restart: plan.restart.clone(),
+        scale_outs: plan
+            .scale_out
+            .iter()
+            .flat_map(|asked| {
+                results
+                    .scaled_out
+                    .iter()
+                    .filter_map(|scaled| ScaleOutPart::of(scaled, [asked.from, asked.to]))
+            })
+            .collect(),
+        scale_out: plan.scale_out.clone(),
         capacities: results
             .capacities
             .iter()

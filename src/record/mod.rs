@@ -9,6 +9,7 @@ mod flows;
 mod memory;
 mod quantiles;
 mod restarts;
+mod scaled;
 mod store;
 mod sweep;
 mod verdict;
@@ -29,6 +30,7 @@ pub use memory::{MemoryPart, MemoryPoint};
 pub use quantiles::Quantiles;
 pub(crate) use quantiles::printable;
 pub use restarts::{MeanPart, RestartPart};
+pub use scaled::{LoadPart, ScaleOutPart};
 pub use store::{StoreError, read, write_atomically};
 pub use sweep::{BreakEvenPart, Found, MapCell, MapPart, MapRow, SweepPoint};
 pub(crate) use verdict::{FAILED_SHARE_MAX, apply};
@@ -37,7 +39,7 @@ pub use verdict::{Verdict, VerdictWord};
 use crate::calibrate::Calibration;
 use crate::capacity::Capacity;
 use crate::run::LinkUsed;
-use crate::scenario::{Coordinate, Hold, Restart};
+use crate::scenario::{Coordinate, Hold, Restart, ScaleOut};
 
 /// The version of the schema: another number where a reader of this one would misread.
 pub const SCHEMA: &str = "wirebench.record.v2";
@@ -90,6 +92,12 @@ pub struct Record {
     /// What was asked of restarts.
     #[serde(default)]
     pub restart: Option<Restart>,
+    /// How load lay when servers joined others, contender by contender, where that was asked.
+    #[serde(default)]
+    pub scale_outs: Vec<ScaleOutPart>,
+    /// What was asked of scale-outs.
+    #[serde(default)]
+    pub scale_out: Option<ScaleOut>,
     /// The highest rates, where they were searched for.
     pub capacities: Vec<CapacityPart>,
     /// What the claims came to.

@@ -45,7 +45,7 @@ pub struct MeanPart {
 }
 
 impl MeanPart {
-    fn of(values: &[f64]) -> MeanPart {
+    pub(super) fn of(values: &[f64]) -> MeanPart {
         let uncertainty = mean_with_interval(values).map(|(_, half)| half);
         MeanPart { mean: mean(values), uncertainty, n: values.len() }
     }

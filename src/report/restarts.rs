@@ -47,13 +47,13 @@ pub(crate) fn restarts_in_words(parts: &[RestartPart]) -> Vec<String> {
 }
 
 /// Of a mean in ms: `1.42 ± 0.31 s`.
-fn seconds(part: &MeanPart) -> String {
+pub(super) fn seconds(part: &MeanPart) -> String {
     let half = part.uncertainty.map(|half| half / 1e3);
     with_half(&MeanPart { mean: part.mean / 1e3, uncertainty: half, n: part.n }, "s", 2)
 }
 
 /// `142 ± 31 µs`.
-fn with_half(part: &MeanPart, unit: &str, digits: usize) -> String {
+pub(super) fn with_half(part: &MeanPart, unit: &str, digits: usize) -> String {
     let half = part.uncertainty.map(|half| format!(" ± {half:.digits$}")).unwrap_or_default();
     format!("{:.digits$}{half} {unit}", part.mean).trim_end().to_owned()
 }

@@ -4,6 +4,7 @@ use super::condition::aa_lines;
 use super::goodput::{in_words, megabits};
 use super::reconnections::reconnection_lines;
 use super::restarts::restarts_in_words;
+use super::scale_outs::scale_outs_in_words;
 use super::tables::memory_in_words;
 use super::tables::round_trips;
 use crate::record::{CellPart, MapPart, MapRow, MemoryPart, Merged, Record};
@@ -105,6 +106,10 @@ pub fn summary_lines(record: &Record) -> Vec<String> {
     if let Some(restart) = record.restart.as_ref().filter(|_| !record.restarts.is_empty()) {
         lines.push(format!("{} a price: {}", restart.card, restart.sentence));
         lines.extend(restarts_in_words(&record.restarts).iter().map(|line| format!("   {line}")));
+    }
+    if let Some(asked) = record.scale_out.as_ref().filter(|_| !record.scale_outs.is_empty()) {
+        lines.push(format!("{} a price: {}", asked.card, asked.sentence));
+        lines.extend(scale_outs_in_words(&record.scale_outs, asked).iter().map(|line| format!("   {line}")));
     }
     for part in &record.break_evens {
         let sought = &part.break_even;

@@ -7,10 +7,12 @@ use super::condition::{ConditionView, condition};
 use super::facts::{environment, facts};
 use super::folder::Done;
 use super::restarts::{RestartRow, restart_row};
+use super::scale_outs::{ScaleOutRow, scale_out_row};
 use super::sweep::{self, BreakEvenView, MapView};
 use super::tables::{CalibrationRow, MemoryRow, calibration, memory_row};
 use crate::matrix::MatrixRecord;
 use crate::record::{Record, RoundPart, Verdict, VerdictWord};
+use crate::scenario::ScaleOut;
 use crate::text;
 
 /// The page of a scenario.
@@ -26,6 +28,8 @@ pub(super) struct ScenarioPage<'a> {
     /// From how many to how many connections were held.
     held: String,
     restarts: Vec<RestartRow>,
+    scale_outs: Vec<ScaleOutRow>,
+    scale_out: Option<&'a ScaleOut>,
     /// What subscribers wait for before they ask again.
     rest: String,
     void: Vec<String>,
@@ -66,6 +70,8 @@ impl<'a> ScenarioPage<'a> {
             memory: record.memory.iter().map(memory_row).collect(),
             held: held(record),
             restarts: record.restarts.iter().map(restart_row).collect(),
+            scale_outs: record.scale_outs.iter().map(scale_out_row).collect(),
+            scale_out: record.scale_out.as_ref(),
             rest: humantime::format_duration(REST_BEFORE_RECONNECTION).to_string(),
             void: void_measurements(record),
             calibration: record.calibration.as_ref().map(calibration),

@@ -81,6 +81,7 @@ fn serve() -> anyhow::Result<()> {
         ToServer::Serve(serve) => serve_market(*serve),
         ToServer::Supervise(order) => foreign::supervise(&order),
         ToServer::Send(send) => send_flows(&send),
+        ToServer::Balance(balance) => super::balancer::balance(balance),
         _ => bail!("the first message must say what to serve"),
     }
 }
@@ -156,8 +157,12 @@ fn serve_market(serve: Serve) -> anyhow::Result<()> {
                 }
                 Some(order) = orders.recv() => {
                     let reply = match order {
-                        ToServer::Serve(_) | ToServer::Supervise(_) | ToServer::Send(_) => bail!("told to serve twice"),
-                        ToServer::Flow(_) => bail!("a server of the market was told to send flows"),
+                        ToServer::Serve(_) | ToServer::Supervise(_) | ToServer::Send(_) | ToServer::Balance(_) => {
+                            bail!("told to serve twice")
+                        }
+                        ToServer::Flow(_) | ToServer::Backends(_) | ToServer::Given => {
+                            bail!("a server of the market was told {order:?}")
+                        }
                         ToServer::Emit(emit) => {
                             FromServer::Emitting { first_sequence: plan_ticks(&market, &emit)? }
                         }
@@ -186,7 +191,7 @@ fn serve_market(serve: Serve) -> anyhow::Result<()> {
 
 /// What the command orders, read by a thread that waits for it; it stops the server when the command closes the pipe, or
 /// dies.
-fn orders(shutdown: Shutdown) -> tokio::sync::mpsc::Receiver<ToServer> {
+pub(super) fn orders(shutdown: Shutdown) -> tokio::sync::mpsc::Receiver<ToServer> {
     let (order, orders) = tokio::sync::mpsc::channel(1);
     std::thread::spawn(move || {
         let mut input = stdin().lock();

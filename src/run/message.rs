@@ -35,6 +35,12 @@ pub(super) enum ToServer {
     Handle(Handler),
     /// Have the relay do this from now on.
     Between(Policy),
+    /// Be a balancer, instead.
+    Balance(Balance),
+    /// Have the balancer give new connections to these from now on.
+    Backends(Vec<SocketAddr>),
+    /// Say how many connections the balancer has given to each so far.
+    Given,
     /// Say when so many subscriptions wait for ticks, or how many do after this time.
     AwaitSubscribers { subscribers: usize, within: Duration },
     /// Say when calls came.
@@ -95,6 +101,20 @@ pub(super) struct Serve {
     pub(super) limits: Limits,
 }
 
+/// A balancer at layer 4: a relay with several servers behind it.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Balance {
+    /// Where it runs.
+    pub(super) core: usize,
+    /// Where it listens, on any port.
+    pub(super) address: IpAddr,
+    /// Of its connections to clients.
+    pub(super) congestion: Congestion,
+    pub(super) limits: Limits,
+    /// Whom it gives connections to, in turn.
+    pub(super) backends: Vec<SocketAddr>,
+}
+
 /// From a server.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -109,8 +129,10 @@ pub(super) enum FromServer {
     Emitting { first_sequence: u64 },
     /// Handlers do as they were told.
     Handling,
-    /// The relay does what it was told.
+    /// The relay or the balancer does what it was told.
     BetweenSet,
+    /// The balancer has given so many connections to each.
+    Given { connections: Vec<(SocketAddr, u64)> },
     /// So many subscriptions wait for ticks, now.
     Subscribers { subscribers: usize, at: clock::Mono },
     /// When calls came.

@@ -2,6 +2,7 @@
 //! that a noisy second hurts all alike.
 
 pub mod agent;
+mod balancer;
 pub(crate) mod disturbance;
 mod foreign;
 mod held;
@@ -10,6 +11,8 @@ mod meters;
 mod network;
 mod pair;
 mod restart;
+mod scale_out;
+mod start;
 mod workload;
 
 use std::path::Path;
@@ -30,8 +33,10 @@ pub use message::Progress;
 pub use meters::{EndUse, Wire};
 pub use network::LinkUsed;
 pub(crate) use network::Network;
-pub(crate) use pair::{Pair, Place, Setup, Taken};
+pub(crate) use pair::{Pair, Place, Taken};
 pub use restart::{Restarted, Storm};
+pub use scale_out::{Evened, Kind, ScaledOut, Trial as ScaleOutTrial};
+pub(crate) use start::Setup;
 pub(crate) use workload::largest_reply_bytes;
 
 use crate::capacity::{self, Capacity, Trial};
@@ -91,6 +96,8 @@ pub struct Results {
     pub held: Vec<Held>,
     /// How subscribers came back to servers that were restarted, likewise.
     pub restarted: Vec<Restarted>,
+    /// How load lay when servers joined others, likewise.
+    pub scaled_out: Vec<ScaledOut>,
     /// What the searches for capacity came to, by cell.
     pub capacities: Vec<(usize, Capacity)>,
     /// What the contenders talked over; `None` where it could not be built.
@@ -130,6 +137,7 @@ pub fn execute(
         conformance: Vec::new(),
         held: Vec::new(),
         restarted: Vec::new(),
+        scaled_out: Vec::new(),
         capacities: Vec::new(),
         link: None,
         partial: true,
@@ -224,6 +232,7 @@ impl Run<'_> {
             }
         }
         self.restart(results, watcher)?;
+        self.scale_out(results, watcher)?;
         if self.stop.load(Ordering::Relaxed) {
             return Ok(());
         }
@@ -243,7 +252,7 @@ impl Run<'_> {
     fn restart(&self, results: &mut Results, watcher: &mut dyn Watcher) -> anyhow::Result<()> {
         let Some(asked) = &self.plan.restart else { return Ok(()) };
         for &connections in &asked.connections {
-            for contender in self.plan.contenders() {
+            for contender in self.plan.contenders_once() {
                 let name = &contender.name;
                 watcher.stage(&format!("restarting the server of {name} under {connections} subscribers"));
                 let (mut pair, _) = self.open(contender, false)?;

@@ -1,39 +1,33 @@
 //! A contender's two processes: started, told what to do, and metered from outside.
 
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
-use clients::conformance::CaseResult;
 use clients::load::{Emission, Outcome, Round, Shape};
 use clock::{Clock, Mono};
 use lab::child::{Child, ChildError};
 use lab::cores::Layout;
 use lab::hosts::Host;
 use lab::wan::{self, RouterCount, WayCount};
-use proto::flow::{Congestion, Flow};
+use proto::flow::Congestion;
 use servers::between::Policy;
 use servers::flow::{FlowTimes, Sent};
-use servers::{Handler, Limits, MarketConfig};
+use servers::{Handler, MarketConfig};
 
-use super::message::{
-    Emit, FromClient, FromServer, Open, Progress, Ready, ReceiveFlows, SendFlows, Serve, Supervise, ToClient,
-    ToServer,
-};
+use super::message::{Emit, FromClient, FromServer, Progress, Serve, ToClient, ToServer};
 use super::meters::{EndUse, Wire};
 use super::network::Network;
+use super::start::{
+    Client, OPEN_TIME_MAX, Server, arrivals, connect, count_subscribers, ready, unexpected,
+    unexpected_of_server,
+};
 use crate::allocations;
-use crate::scenario::{Access, Activity, Contender, FlowSettings, Traffic, Workload};
 use crate::text;
 
 /// From the order to start a round to its start: time to read a message and arm a timer.
-const LEAD: Duration = Duration::from_millis(30);
-/// Time for a child to start, to check its server and to open its connections.
-const OPEN_TIME_MAX: Duration = Duration::from_secs(120);
+pub(super) const LEAD: Duration = Duration::from_millis(30);
 /// Time that a round may take beyond its own and its last call's time-out.
 const GRACE: Duration = Duration::from_secs(30);
-/// A measured connection is idle while the others have their turn, and must not be closed for it.
-const IDLE_TIME_MAX: Duration = Duration::from_secs(3_600);
 
 /// Where pairs run.
 pub(crate) struct Place<'a> {
@@ -47,32 +41,22 @@ pub(crate) struct Place<'a> {
 pub(crate) struct Pair {
     pub(super) name: String,
     // The client is dropped, and so ended, first: its server then has nothing to drain.
-    client: Child<ToClient, FromClient>,
-    server: Child<ToServer, FromServer>,
+    pub(super) client: Client,
+    pub(super) server: Server,
     /// The connections that its client has open.
-    shape: Option<Shape>,
+    pub(super) shape: Option<Shape>,
     /// Whether it sends flows.
-    has_flows: bool,
+    pub(super) has_flows: bool,
     /// Whether a relay stands between them.
-    relayed: bool,
+    pub(super) relayed: bool,
     /// When the first freeze of the server's behaviour began, if it was given one.
     pub(crate) origin: Option<Mono>,
     /// Of a server that is not wirebench's: the program, which is what is metered.
-    program: Option<u32>,
+    pub(super) program: Option<u32>,
     /// What the market's handlers do.
-    handler: Handler,
+    pub(super) handler: Handler,
     /// How its server was told to serve, and where it listens; of one that is not wirebench's nothing.
-    serve: Option<Box<Serve>>,
-}
-
-/// What a pair is started with.
-pub(crate) struct Setup<'a> {
-    pub(crate) market: MarketConfig,
-    pub(crate) workload: &'a Workload,
-    /// Whether the conformance cases go through it first.
-    pub(crate) conformance: bool,
-    /// Whether a relay stands between the two.
-    pub(crate) relayed: bool,
+    pub(super) serve: Option<Box<Serve>>,
 }
 
 /// What a stretch of load came to, at both ends.
@@ -92,146 +76,6 @@ pub(crate) struct Taken {
 }
 
 impl Place<'_> {
-    /// Starts a contender's processes; says how its conformance cases went.
-    pub(crate) fn open(
-        &self,
-        contender: &Contender,
-        setup: &Setup<'_>,
-    ) -> anyhow::Result<(Pair, Vec<CaseResult>)> {
-        let name = &contender.name;
-        match (&contender.traffic, setup.workload.activity) {
-            (Traffic::Market(access), _) => self.open_access(name, access, setup),
-            (Traffic::Flows(flows), Activity::Flow(settings)) => {
-                Ok((self.open_flows(name, flows, settings)?, Vec::new()))
-            }
-            (Traffic::Flows(_), Activity::Market(_)) => bail!("{name} has flows, which the market has not"),
-        }
-    }
-
-    /// Receivers first, since they say where to send to.
-    fn open_flows(&self, name: &str, flows: &[Flow], settings: FlowSettings) -> anyhow::Result<Pair> {
-        let Place { layout, network, .. } = self;
-        let mut client: Child<ToClient, FromClient> =
-            Child::start(&format!("the receiver of {name}"), &["agent", "client"], network.client_host())?;
-        client.send(&ToClient::Receive(ReceiveFlows {
-            cores: layout.client.clone(),
-            address: network.client_address(),
-            flows: flows.to_vec(),
-            settings,
-        }))?;
-        let addresses = match client.receive(OPEN_TIME_MAX)? {
-            FromClient::Listening { addresses } => addresses,
-            other => bail!("the receiver of {name}: {}", unexpected(other)),
-        };
-        let mut server: Child<ToServer, FromServer> =
-            Child::start(&format!("the sender of {name}"), &["agent", "server"], network.server_host())?;
-        server.send(&ToServer::Send(SendFlows {
-            core: layout.server,
-            flows: flows.iter().copied().zip(addresses).collect(),
-            buffer_bytes: settings.buffer_bytes,
-        }))?;
-        match server.receive(OPEN_TIME_MAX)? {
-            FromServer::ReadyToSend => {}
-            other => bail!("the sender of {name}: {}", unexpected_of_server(other)),
-        }
-        Ok(Pair {
-            name: name.to_owned(),
-            client,
-            server,
-            program: None,
-            shape: None,
-            has_flows: true,
-            relayed: false,
-            origin: None,
-            handler: Handler::default(),
-            serve: None,
-        })
-    }
-
-    fn open_access(
-        &self,
-        name: &str,
-        access: &Access,
-        setup: &Setup<'_>,
-    ) -> anyhow::Result<(Pair, Vec<CaseResult>)> {
-        let Place { layout, network, .. } = self;
-        let congestion = access.congestion.unwrap_or(self.congestion);
-        // What somebody else started is on no host of ours.
-        let host = if access.is_target() { None } else { network.server_host() };
-        let mut server: Child<ToServer, FromServer> =
-            Child::start(&format!("the server of {name}"), &["agent", "server"], host)?;
-        let (order, serve) = match &access.server {
-            Some(foreign) => {
-                let order = ToServer::Supervise(Supervise {
-                    core: layout.server,
-                    address: network.server_address(),
-                    server: foreign.clone(),
-                    market_seed: setup.market.seed,
-                });
-                (order, None)
-            }
-            None => {
-                let serve = Box::new(Serve {
-                    core: layout.server,
-                    address: SocketAddr::new(network.server_address(), 0),
-                    protocol: access.carriage.protocol(),
-                    transport: access.transport(),
-                    congestion,
-                    named: access.dns,
-                    relayed: setup.relayed,
-                    market: setup.market.clone(),
-                    limits: Limits {
-                        idle_time_max: IDLE_TIME_MAX,
-                        header_time_max: IDLE_TIME_MAX,
-                        ..Limits::default()
-                    },
-                });
-                (ToServer::Serve(serve.clone()), Some(serve))
-            }
-        };
-        server.send(&order)?;
-        let Ready { address, root, name_server, origin, program, .. } = ready(name, &mut server)?;
-        let serve = serve.map(|serve| Box::new(Serve { address, ..*serve }));
-        let mut client: Child<ToClient, FromClient> =
-            Child::start(&format!("the client of {name}"), &["agent", "client"], network.client_host())?;
-        client.send(&ToClient::Open(Box::new(Open {
-            cores: layout.client.clone(),
-            carriage: access.carriage,
-            address,
-            name_server,
-            tls: access.tls.zip(root),
-            congestion,
-            market_seed: setup.market.seed,
-            manners: access.manners,
-            workload: setup.workload.clone(),
-            is_ours: access.server.is_none(),
-            screen: access.screen.clone(),
-            conformance: setup.conformance,
-        })))?;
-        match client.receive(OPEN_TIME_MAX)? {
-            FromClient::Opened { conformance } => {
-                let name = name.to_owned();
-                let relayed = setup.relayed;
-                // What a handler of somebody else's does is its own.
-                let handler = access.server.as_ref().map_or(setup.market.handler, |_| Handler::default());
-                let pair = Pair {
-                    name,
-                    client,
-                    server,
-                    program,
-                    shape: None,
-                    has_flows: false,
-                    relayed,
-                    origin,
-                    handler,
-                    serve,
-                };
-                Ok((pair, conformance))
-            }
-            other => bail!("the client of {name}: {}", unexpected(other)),
-        }
-    }
-
     /// Has a pair load, and reads its meters at the ends of the measured time. The start of `round` is set here, and so is
     /// the first sequence of its emission. The link changes after these times of the measured time.
     pub(crate) fn load(
@@ -328,11 +172,8 @@ impl Pair {
         if self.shape == Some(shape) {
             return Ok(false);
         }
-        self.client.send(&ToClient::Connect { shape })?;
-        match self.client.receive(OPEN_TIME_MAX)? {
-            FromClient::Connected => self.shape = Some(shape),
-            other => bail!("the client of {}: {}", self.name, unexpected(other)),
-        }
+        connect(&self.name, &mut self.client, shape)?;
+        self.shape = Some(shape);
         Ok(true)
     }
 
@@ -420,19 +261,13 @@ impl Pair {
 
     /// Waits until so many subscriptions wait for ticks at the server; says since when.
     pub(super) fn await_subscribers(&mut self, subscribers: usize, within: Duration) -> anyhow::Result<Mono> {
-        self.server.send(&ToServer::AwaitSubscribers { subscribers, within })?;
-        match self.server.receive(within + GRACE)? {
-            FromServer::Subscribers { subscribers: there, at } if there >= subscribers => Ok(at),
-            FromServer::Subscribers { subscribers: there, .. } => {
-                self.ensure_running()?;
-                let [there, awaited] = [there, subscribers].map(|number| text::count(number as u64));
-                bail!(
-                    "of {} only {there} subscribers were there in time, of the {awaited} awaited",
-                    self.name
-                )
-            }
-            other => bail!("the server of {}: {}", self.name, unexpected_of_server(other)),
+        let (there, at) = count_subscribers(&self.name, &mut self.server, subscribers, within)?;
+        if there < subscribers {
+            self.ensure_running()?;
+            let [there, awaited] = [there, subscribers].map(|number| text::count(number as u64));
+            bail!("of {} only {there} subscribers were there in time, of the {awaited} awaited", self.name)
         }
+        Ok(at)
     }
 
     /// Kills the server with everybody's connections, leaves nobody there for a while, and starts another that listens where it did; says when it was killed, and since when the other listens.
@@ -451,32 +286,6 @@ impl Pair {
 
     /// When calls came to a server with a behaviour, since this was last asked.
     pub(crate) fn arrivals(&mut self) -> anyhow::Result<Vec<Mono>> {
-        self.server.send(&ToServer::Arrivals)?;
-        match self.server.receive(OPEN_TIME_MAX)? {
-            FromServer::Arrivals { arrivals } => Ok(arrivals),
-            other => bail!("the server of {}: {}", self.name, unexpected_of_server(other)),
-        }
-    }
-}
-
-/// Waits until a server is.
-fn ready(name: &str, server: &mut Child<ToServer, FromServer>) -> anyhow::Result<Ready> {
-    match server.receive(OPEN_TIME_MAX)? {
-        FromServer::Ready(ready) => Ok(ready),
-        other => bail!("the server of {name}: {}", unexpected_of_server(other)),
-    }
-}
-
-fn unexpected_of_server(message: FromServer) -> String {
-    match message {
-        FromServer::Failed { error } => error,
-        other => format!("it said {other:?} out of turn"),
-    }
-}
-
-fn unexpected(message: FromClient) -> String {
-    match message {
-        FromClient::Failed { error } => error,
-        other => format!("it said {other:?} out of turn"),
+        arrivals(&self.name, &mut self.server)
     }
 }

@@ -11,7 +11,7 @@ use lab::meter::{accept_queue_overflows, connections_attempted, cpu_time};
 use super::{Pair, Place};
 
 /// Time that all have to come in, and to come back in.
-const BACK_TIME_MAX: Duration = Duration::from_secs(60);
+pub(super) const BACK_TIME_MAX: Duration = Duration::from_secs(60);
 /// How closely it is known when attempts were made.
 const ATTEMPTS_COUNTED_EVERY: Duration = Duration::from_millis(10);
 

@@ -128,3 +128,23 @@ pub(super) struct WireRestart {
     #[schemars(with = "u32")]
     pub(super) times: Spanned<u32>,
 }
+
+/// Servers that join others behind a balancer at layer 4.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct WireScaleOut {
+    /// The line of the card.
+    #[schemars(with = "String")]
+    pub(super) card: Spanned<String>,
+    /// What is asked, in our words.
+    pub(super) sentence: String,
+    /// Subscribers, each over a connection of its own; about as many REST calls are made beside them, on connections that are kept and on new ones.
+    #[schemars(with = "usize")]
+    pub(super) connections: Spanned<usize>,
+    /// Servers before and after, at most 8.
+    #[schemars(with = "[usize; 2]")]
+    pub(super) servers: Spanned<[usize; 2]>,
+    /// How often, 2 to 100.
+    #[schemars(with = "u32")]
+    pub(super) times: Spanned<u32>,
+}

@@ -67,6 +67,8 @@ impl Check<'_> {
         contenders.insert(place, twin);
         let restart =
             wire.restart.as_ref().map(|restart| self.restart(restart, &wire, &workload, &contenders));
+        let scale_out =
+            wire.scale_out.as_ref().map(|asked| self.scale_out(asked, &wire, &workload, &contenders));
         let condition_names: Vec<String> = conditions.iter().map(|c| c.name.clone()).collect();
         let contender_names: Vec<String> = contenders.iter().map(|c| c.name.clone()).collect();
         let claim = |claim| self.claim(claim, &condition_names, &contenders, workload.time_out);
@@ -100,6 +102,7 @@ impl Check<'_> {
             map,
             hold: wire.hold.map(|hold| self.hold(hold, &wire.link)).transpose()?,
             restart: restart.transpose()?,
+            scale_out: scale_out.transpose()?,
             profiles: Profiles {
                 quick: profile(wire.quick)?,
                 standard: profile(wire.standard)?,

@@ -8,6 +8,7 @@ mod check;
 mod contender;
 mod diagnose;
 mod extension;
+mod idle;
 mod link;
 mod settings;
 mod sweep;
@@ -25,6 +26,7 @@ pub use between::Between;
 pub use contender::{Access, Contender, ForeignServer, Screen, Traffic};
 pub use diagnose::ScenarioError;
 pub(crate) use diagnose::nearest;
+pub use idle::{Hold, Restart, ScaleOut};
 pub use link::{Link, WanLink};
 pub use sweep::{BreakEven, Map, Sought};
 pub use wire::json_schema;
@@ -68,34 +70,10 @@ pub struct Scenario {
     pub hold: Option<Hold>,
     /// A restart under which they all come back, in every extent.
     pub restart: Option<Restart>,
+    /// A scale-out under their connections, in every extent.
+    pub scale_out: Option<ScaleOut>,
     /// How much of it is run.
     pub profiles: Profiles,
-}
-
-/// Idle connections, and what is asked of them.
-#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
-pub struct Hold {
-    /// The line of the card.
-    pub card: String,
-    /// What is asked, in our words.
-    pub sentence: String,
-    /// How many, one number after the other.
-    pub connections: Vec<usize>,
-}
-
-/// A server that dies with its subscribers' connections, and what is asked of it.
-#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
-pub struct Restart {
-    /// The line of the card.
-    pub card: String,
-    /// What is asked, in our words.
-    pub sentence: String,
-    /// Subscribers, each over a connection of its own: one number after the other, of quick runs the first.
-    pub connections: Vec<usize>,
-    /// Time in which nobody listens, at least.
-    pub down: Duration,
-    /// Restarts under each number.
-    pub times: u32,
 }
 
 /// A search for the highest rate at which an objective is met, in every cell.

@@ -13,7 +13,7 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::Link;
-use super::asked::{WireBreakEven, WireClaim, WireHold, WireMap, WireRestart};
+use super::asked::{WireBreakEven, WireClaim, WireHold, WireMap, WireRestart, WireScaleOut};
 
 /// A scenario file.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -75,6 +75,9 @@ pub(super) struct WireScenario {
     /// Subscribers whose server is killed and started again after the rounds, to see how they come back.
     #[serde(default)]
     pub(super) restart: Option<WireRestart>,
+    /// Servers that join others behind a balancer, to see how connections lie then.
+    #[serde(default)]
+    pub(super) scale_out: Option<WireScaleOut>,
     /// What `--quick` runs.
     pub(super) quick: WireProfile,
     /// What is run by default.

@@ -14,6 +14,7 @@ use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+use super::Backends;
 use crate::accept::{accept_plain, listen};
 use crate::{Limits, Shutdown};
 
@@ -59,14 +60,14 @@ pub struct Relay {
 }
 
 impl Relay {
-    /// Listens at an address for a server behind it, and lets everything pass. Of the limits it has `connections_max`, over which a
+    /// Listens at an address for the servers behind it, and lets everything pass. Of the limits it has `connections_max`, over which a
     /// connection is closed untold, and `drain_time_max`. The congestion control is that of its connections to clients.
     ///
     /// # Errors
     /// The system's, where it refuses the address or the congestion control.
     pub async fn start(
         address: SocketAddr,
-        server: SocketAddr,
+        backends: impl Into<Backends>,
         congestion: Option<Congestion>,
         limits: Limits,
         shutdown: Shutdown,
@@ -79,7 +80,10 @@ impl Relay {
         let address = socket.local_addr()?;
         let (policy, followed) = watch::channel(Policy::default());
         let stop = shutdown.clone();
+        let backends = backends.into();
         let begin = move |client| {
+            // Of none, the client's connection is closed.
+            let server = backends.next()?;
             let (clock, policy, shutdown) = (Clock::System, followed.clone(), shutdown.clone());
             let accepted_at = clock.now();
             Some(async move {

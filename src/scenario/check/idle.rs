@@ -4,15 +4,20 @@ use std::time::Duration;
 
 use clients::protocols::Carriage;
 use proto::{Capability, Protocol, Transport};
+use toml::Spanned;
 
-use super::super::asked::{WireHold, WireRestart};
+use super::super::asked::{WireHold, WireRestart, WireScaleOut};
 use super::super::wire::WireScenario;
-use super::super::{Activity, Contender, Hold, Link, Restart, ScenarioError, Workload};
+use super::super::{Activity, Contender, Hold, Link, Restart, ScaleOut, ScenarioError, Workload};
 use super::{CONNECTIONS_MAX, Check};
 
 /// A server is not left away for longer: everybody asks for it all the while.
 const DOWN_MAX: Duration = Duration::from_secs(10);
 const TIMES_MAX: u32 = 100;
+/// Servers share a core.
+const SERVERS_MAX: usize = 8;
+/// Of a scale-out: all are back well within the half second that newcomers are spared, and as many calls are made in another.
+const MOVED_MAX: usize = 2_000;
 
 impl Check<'_> {
     pub(super) fn hold(&self, wire: WireHold, link: &Link) -> Result<Hold, ScenarioError> {
@@ -31,7 +36,6 @@ impl Check<'_> {
         Ok(Hold { card: wire.card, sentence: wire.sentence, connections: wire.connections.into_inner() })
     }
 
-    /// Subscribers that come back by themselves, to the same address, over TCP, to a server whose certificate they need not know.
     pub(super) fn restart(
         &self,
         wire: &WireRestart,
@@ -46,12 +50,56 @@ impl Check<'_> {
         self.require(connections, right, "connections: numbers from 1 to 20 000, rising")?;
         self.require(down, down.get_ref().0 <= DOWN_MAX, "down: at most 10 s")?;
         self.require(times, (2..=TIMES_MAX).contains(times.get_ref()), "times: 2 to 100")?;
-        let subscribes = workload.activity == Activity::Market(Capability::Subscribe);
+        self.come_back(card, scenario, workload, contenders)?;
+        Ok(Restart {
+            card: card.get_ref().clone(),
+            sentence: sentence.clone(),
+            connections: numbers.clone(),
+            down: down.get_ref().0,
+            times: *times.get_ref(),
+        })
+    }
+
+    /// As those of a restart, whom a balancer sends away.
+    pub(super) fn scale_out(
+        &self,
+        wire: &WireScaleOut,
+        scenario: &WireScenario,
+        workload: &Workload,
+        contenders: &[Contender],
+    ) -> Result<ScaleOut, ScenarioError> {
+        let WireScaleOut { card, sentence, connections, servers, times } = wire;
+        let &[from, to] = servers.get_ref();
         self.require(
-            card,
-            subscribes,
-            "who comes back after a restart are subscribers: of `subscribe` only",
+            servers,
+            1 <= from && from < to && to <= SERVERS_MAX,
+            "servers: two numbers from 1 to 8, rising",
         )?;
+        let right = (to..=MOVED_MAX).contains(connections.get_ref());
+        self.require(connections, right, "connections: at least one a server, at most 2 000")?;
+        self.require(times, (2..=TIMES_MAX).contains(times.get_ref()), "times: 2 to 100")?;
+        self.come_back(card, scenario, workload, contenders)?;
+        Ok(ScaleOut {
+            card: card.get_ref().clone(),
+            sentence: sentence.clone(),
+            connections: *connections.get_ref(),
+            from,
+            to,
+            times: *times.get_ref(),
+        })
+    }
+
+    /// Whether all are subscribers that come back by themselves, to the same address, over TCP, to a server whose certificate they need not
+    /// know.
+    fn come_back(
+        &self,
+        card: &Spanned<String>,
+        scenario: &WireScenario,
+        workload: &Workload,
+        contenders: &[Contender],
+    ) -> Result<(), ScenarioError> {
+        let subscribes = workload.activity == Activity::Market(Capability::Subscribe);
+        self.require(card, subscribes, "who comes back by itself are subscribers: of `subscribe` only")?;
         let near = scenario.link.round_trip().is_none();
         self.require(card, near, "over a distance thousands of connections take minutes to open")?;
         let relayed = scenario.condition.get_ref().iter().any(|condition| condition.between.is_some());
@@ -64,6 +112,11 @@ impl Check<'_> {
             let (access, name) = (contender.access()?, &contender.name);
             if matches!(access.carriage, Carriage::Rest { poll_every: Some(_), .. }) {
                 return Some(format!("{name} has no subscription that could be lost: it asks now and then"));
+            }
+            if access.server.is_some() {
+                return Some(format!(
+                    "the server of {name} is not wirebench's, and does not say who is there"
+                ));
             }
             if access.dns {
                 return Some(format!(
@@ -80,13 +133,6 @@ impl Check<'_> {
             (!is_plain).then(|| format!("who comes back does so over plain TCP, and {name} does not"))
         };
         let why_not = contenders.iter().find_map(why_not);
-        self.require(card, why_not.is_none(), why_not.as_deref().unwrap_or_default())?;
-        Ok(Restart {
-            card: card.get_ref().clone(),
-            sentence: sentence.clone(),
-            connections: numbers.clone(),
-            down: down.get_ref().0,
-            times: *times.get_ref(),
-        })
+        self.require(card, why_not.is_none(), why_not.as_deref().unwrap_or_default())
     }
 }

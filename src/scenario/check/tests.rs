@@ -226,6 +226,19 @@ fn who_cannot_come_back_after_a_restart_is_refused() {
     }
 }
 
+#[test]
+fn a_scale_out_that_makes_no_sense_is_refused() {
+    for (right, wrong, said) in [
+        ("servers = [2, 3]", "servers = [3, 3]", "from 1 to 8, rising"),
+        ("servers = [2, 3]", "servers = [2, 9]", "from 1 to 8, rising"),
+        ("connections = 300", "connections = 2", "at least one a server"),
+        ("connections = 300", "connections = 2001", "at most 2 000"),
+        ("times = 3", "times = 1", "2 to 100"),
+    ] {
+        assert_refused(IDLE, right, wrong, said, "");
+    }
+}
+
 fn assert_refused(good: &str, right: &str, wrong: &str, said: &str, suggested: &str) {
     assert!(good.contains(right), "{right}");
     let text = good.replacen(right, wrong, 1);

@@ -1,0 +1,49 @@
+//! How load lay when servers joined others: a line of the table, and the same in words.
+
+use super::restarts::{seconds, with_half};
+use crate::record::{LoadPart, ScaleOutPart};
+use crate::scenario::ScaleOut;
+use crate::text;
+
+/// A contender's line.
+pub(super) struct ScaleOutRow {
+    pub(super) name: String,
+    pub(super) connections: String,
+    /// Scale-outs.
+    pub(super) n: usize,
+    /// Shares and imbalance before, after, and once all had been sent away.
+    pub(super) stages: Vec<Option<[String; 2]>>,
+    pub(super) back: Option<String>,
+}
+
+pub(super) fn scale_out_row(part: &ScaleOutPart) -> ScaleOutRow {
+    let stage = |load: &LoadPart| [shares(load), with_half(&load.imbalance, "", 2)];
+    ScaleOutRow {
+        name: part.contender.clone(),
+        connections: text::count(part.connections as u64),
+        n: part.after.imbalance.n,
+        stages: vec![Some(stage(&part.before)), Some(stage(&part.after)), part.evened.as_ref().map(stage)],
+        back: part.back_ms.as_ref().map(seconds),
+    }
+}
+
+/// How it lay after, and once all had been sent away: `half a second after 2 servers became 3, n = 3 each: sse 50 · 50 · 0 %, …`.
+pub(crate) fn scale_outs_in_words(parts: &[ScaleOutPart], asked: &ScaleOut) -> Vec<String> {
+    let n = parts.first().map_or(0, |part| part.after.imbalance.n);
+    let after = parts.iter().map(|part| format!("{} {}", part.contender, shares(&part.after)));
+    let evened = parts.iter().filter_map(|part| {
+        let (load, back) = part.evened.as_ref().zip(part.back_ms.as_ref())?;
+        Some(format!("{} {} after {}", part.contender, shares(load), seconds(back)))
+    });
+    let [after, evened] = [after.collect::<Vec<_>>(), evened.collect()].map(|parts| parts.join(", "));
+    vec![
+        format!("half a second after {} servers became {}, n = {n} each: {after}", asked.from, asked.to),
+        format!("once all {} had been sent away: {evened}", text::count(asked.connections as u64)),
+    ]
+}
+
+/// `50 · 50 · 0 %`.
+fn shares(load: &LoadPart) -> String {
+    let shares: Vec<String> = load.shares.iter().map(|share| format!("{:.0}", share * 100.0)).collect();
+    format!("{} %", shares.join(" · "))
+}

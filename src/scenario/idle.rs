@@ -1,0 +1,46 @@
+//! What is asked of connections on which nothing happens: what they take, and what it takes to have them elsewhere.
+
+use std::time::Duration;
+
+/// Idle connections, and what is asked of them.
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
+pub struct Hold {
+    /// The line of the card.
+    pub card: String,
+    /// What is asked, in our words.
+    pub sentence: String,
+    /// How many, one number after the other.
+    pub connections: Vec<usize>,
+}
+
+/// A server that dies with its subscribers' connections, and what is asked of it.
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
+pub struct Restart {
+    /// The line of the card.
+    pub card: String,
+    /// What is asked, in our words.
+    pub sentence: String,
+    /// Subscribers, each over a connection of its own: one number after the other, of quick runs the first.
+    pub connections: Vec<usize>,
+    /// Time in which nobody listens, at least.
+    pub down: Duration,
+    /// Restarts under each number.
+    pub times: u32,
+}
+
+/// Servers that join those behind a balancer, and what is asked of it.
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
+pub struct ScaleOut {
+    /// The line of the card.
+    pub card: String,
+    /// What is asked, in our words.
+    pub sentence: String,
+    /// Subscribers, each over a connection of its own; about as many calls are made beside them.
+    pub connections: usize,
+    /// Servers before.
+    pub from: usize,
+    /// Servers after.
+    pub to: usize,
+    /// Scale-outs of each contender.
+    pub times: u32,
+}
