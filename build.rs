@@ -22,7 +22,11 @@ fn main() {
     println!("cargo:rerun-if-changed=.git/HEAD");
     println!("cargo:rerun-if-changed=.git/index");
     let commit = output("git", &["rev-parse", "--short=12", "HEAD"]).map(|commit| {
-        let changed = output("git", &["status", "--porcelain", "--untracked-files=no"]);
+        let changed = output(
+            "git",
+            // Without a lock it leaves the index as it is, which is watched: or every first build were two.
+            &["--no-optional-locks", "status", "--porcelain", "--untracked-files=no"],
+        );
         if changed.is_some_and(|files| !files.is_empty()) { format!("{commit}-dirty") } else { commit }
     });
     let rustc = std::env::var("RUSTC").ok().and_then(|rustc| output(&rustc, &["--version"]));

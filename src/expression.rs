@@ -136,7 +136,10 @@ impl Figure {
     /// A value of it, for people.
     pub fn show(self, value: f64) -> String {
         match self {
-            Figure::Failed | Figure::Within(_) | Figure::FlowShare(_) => format!("{:.3} %", value * 100.0),
+            // The interval of a share may reach beyond what a share can be.
+            Figure::Failed | Figure::Within(_) | Figure::FlowShare(_) => {
+                format!("{:.3} %", value.clamp(0.0, 1.0) * 100.0)
+            }
             Figure::Jain => format!("{value:.3}"),
             Figure::RatePerS => format!("{value:.1}/s"),
             Figure::CpuPerS => format!("{}/s", text::micros(value)),

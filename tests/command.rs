@@ -418,8 +418,16 @@ fn a_freeze_is_not_omitted() {
 #[test]
 fn failures_are_counted_by_kind_and_thresholds_end_with_3() {
     let reference = Serving::reference(&["--delay=300ms"]);
-    let found =
-        load(&[reference.http(), "--rate=50", "--duration=1s", "--connections=8", "--time-out=100ms"]);
+    let nothing = |arguments: &[&str]| {
+        let loaded = output(&[&["load", "--json", "--allow-debug", "--warm-up=200ms"], arguments].concat());
+        assert_eq!(loaded.status.code(), Some(1), "nothing was measured: {}", stderr(&loaded));
+        let found: serde_json::Value = serde_json::from_slice(&loaded.stdout).unwrap();
+        assert!(found["client_cpu_us_per_call"].is_null(), "{found}");
+        (found, stderr(&loaded))
+    };
+    let (found, said) =
+        nothing(&[reference.http(), "--rate=50", "--duration=1s", "--connections=8", "--time-out=100ms"]);
+    assert!(said.contains("none of 50 calls succeeded (timed_out: "), "{said}");
     assert_eq!((&found["ok"], &found["failed"]["timed_out"]), (&0.into(), &50.into()), "{found}");
     assert!(found["response_us"]["p50"].as_f64().unwrap() >= 99_900.0);
     assert!(
@@ -431,6 +439,23 @@ fn failures_are_counted_by_kind_and_thresholds_end_with_3() {
     for (threshold, code) in [("response.p50 > 100ms", 3), ("response.p50 > 5s", 0), ("failed > 0%", 0)] {
         let held = output(&[&arguments[..], &["--fail-on", threshold]].concat());
         assert_eq!(held.status.code(), Some(code), "{threshold}: {}", stderr(&held));
+    }
+}
+
+/// Where nothing is answered nothing is measured, and a search for a capacity does not halve on.
+#[test]
+fn a_load_in_which_nothing_succeeds_is_an_error() {
+    let serving = Serving::start(&["rest", "tcp"]);
+    let nowhere = format!("{}/nowhere", serving.http());
+    for more in
+        [&["--rate=50", "--duration=300ms"][..], &["--find-capacity", "--objective=response.p99 < 5ms"]]
+    {
+        let loaded = output(&[&["load", &nowhere, "--allow-debug"], more].concat());
+        assert_eq!(loaded.status.code(), Some(1), "{}", stderr(&loaded));
+        assert!(
+            stderr(&loaded).contains("calls succeeded (") && stderr(&loaded).contains("404"),
+            "{loaded:?}"
+        );
     }
 }
 

@@ -146,7 +146,7 @@ fn of_verdict(record: &Record, verdict: &Verdict) -> Evidence {
         word: verdict.verdict.in_words(),
         class: class(verdict.verdict),
         number,
-        prediction: prediction.map(|of| format!("{} ×: {}", text::ratio(of.ratio), of.because)),
+        prediction: claim.predicted(),
         chart,
     }
 }

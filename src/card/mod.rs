@@ -37,6 +37,9 @@ pub struct Line {
     /// The line whose evidence is this one's too.
     #[serde(default, rename = "as")]
     pub like: Option<String>,
+    /// What it says is computed or cited, and no verdict of ours: what is judged stands under it, and decides nothing about it.
+    #[serde(default)]
+    pub cited: bool,
     /// What is true by construction, or computed or cited.
     #[serde(default)]
     pub note: Option<String>,

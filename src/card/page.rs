@@ -33,8 +33,8 @@ struct LineView {
     first: Option<Evidence>,
     /// What else was judged: other claims of the line, where it flips.
     others: Vec<Evidence>,
-    /// Where the evidence is: scenarios, each once.
-    scenarios: Vec<String>,
+    /// Where the evidence is: scenarios, each once, and how many warnings the report of each begins with.
+    scenarios: Vec<(String, usize)>,
     /// What to do where there is nothing.
     absent: String,
 }
@@ -80,7 +80,8 @@ pub fn card_markdown(done: &Done) -> anyhow::Result<String> {
             let measured = match &view.first {
                 Some(first) => {
                     let folder = format!("{}/report.html", first.scenario);
-                    format!("{}. {} ([{}]({folder}))", first.sentence, first.number, first.scenario)
+                    let word = if view.line.cited { format!("{}: ", first.word) } else { String::new() };
+                    format!("{word}{}. {} ([{}]({folder}))", first.sentence, first.number, first.scenario)
                 }
                 None => view.absent.clone(),
             };
@@ -106,6 +107,7 @@ fn views(done: &Done) -> anyhow::Result<Vec<GroupView>> {
     let line_view = |line: Line| {
         let state = evidence::state(&line, done, &known);
         let (word, class, judged, absent) = match state {
+            State::Judged(judged) if line.cited => ("computed, cited", "found", judged, String::new()),
             State::Judged(judged) => {
                 let first = judged.first();
                 let word = first.map_or("", |first| first.word);
@@ -123,10 +125,11 @@ fn views(done: &Done) -> anyhow::Result<Vec<GroupView>> {
                 ("no scenario yet", "absent", Vec::new(), "No scenario tests it yet.".to_owned())
             }
         };
-        let mut scenarios: Vec<String> = Vec::new();
-        for evidence in &judged {
-            if !scenarios.contains(&evidence.scenario) {
-                scenarios.push(evidence.scenario.clone());
+        let mut scenarios: Vec<(String, usize)> = Vec::new();
+        for Evidence { scenario, .. } in &judged {
+            if !scenarios.iter().any(|(listed, _)| listed == scenario) {
+                let record = done.records.iter().find(|record| record.scenario.name == *scenario);
+                scenarios.push((scenario.clone(), record.map_or(0, |record| record.warnings.len())));
             }
         }
         let mut judged = judged.into_iter();

@@ -149,9 +149,9 @@ pub(super) fn break_even(record: &Record, scenario: &Scenario, sought: &BreakEve
         (Some(because), _) => (Found::Undecided, because),
         (None, None) => (Found::Undecided, "a point has no figures to compare".to_owned()),
         (None, Some((place, falls))) => {
-            let sides = [points.first(), points.last()].map(|point| side(sought, point?.ratio.as_ref()?));
-            let crosses = matches!(sides, [Some(first), Some(last)] if first != last);
-            let found = Along { place, falls, crosses, n };
+            let sides: Vec<Option<bool>> =
+                points.iter().map(|point| side(sought, point.ratio.as_ref()?)).collect();
+            let found = Along { place, falls, sides, n };
             in_words(sought, &rounds, &found, record.noun())
         }
     };
@@ -186,8 +186,8 @@ struct Along {
     place: Place,
     /// Whether the contender's figure becomes the smaller one along the axis.
     falls: bool,
-    /// Whether the first and the last point lie on either side, with their whole intervals.
-    crosses: bool,
+    /// On which side each point lies with its whole interval.
+    sides: Vec<Option<bool>>,
     /// Rounds of the point with the fewest.
     n: usize,
 }
@@ -242,8 +242,20 @@ fn search(sought: &BreakEven, rounds: &[(f64, Vec<Pair>)]) -> Option<(Place, boo
     }
 }
 
+impl Along {
+    /// Whether the first and the last point lie on either side.
+    fn crosses(&self) -> bool {
+        matches!(self.sides[..], [Some(first), .., Some(last)] if first != last)
+    }
+
+    /// Whether all points lie on one side: above what is sought, or below.
+    fn all_lie(&self, above: bool) -> bool {
+        self.sides.iter().all(|side| *side == Some(above))
+    }
+}
+
 fn in_words(sought: &BreakEven, rounds: &[(f64, Vec<Pair>)], found: &Along, noun: &str) -> (Found, String) {
-    let Along { place: Place { at, low, high }, falls, crosses, n } = *found;
+    let Along { place: Place { at, low, high }, falls, n, .. } = *found;
     let BreakEven { axis, contender, against, .. } = sought;
     let show = |value: f64| axis.show(value);
     let (from, to) = (rounds[0].0, rounds[rounds.len() - 1].0);
@@ -289,18 +301,19 @@ fn in_words(sought: &BreakEven, rounds: &[(f64, Vec<Pair>)], found: &Along, noun
         end(high, &format!("above {}", show(to))),
         rounds.len()
     );
-    // −∞ is before the first point, where a falling curve has crossed.
-    let throughout = if falls { f64::NEG_INFINITY } else { f64::INFINITY };
     match (at.is_finite(), low == high) {
-        (true, _) if crosses && low.is_finite() && high.is_finite() => {
+        (true, _) if found.crosses() && low.is_finite() && high.is_finite() => {
             let side = if falls { "from" } else { "up to" };
             let on = if falls { " on" } else { "" };
             (Found::Point, format!("{below} {side} {}{on} ({interval})", show_place(*axis, at)))
         }
-        (false, true) if at == throughout => {
+        // Nowhere in any resample, and no point alone says otherwise.
+        (false, true) if found.all_lie(false) => {
             (Found::Throughout, format!("{below} all along, from {range} (n = {n} rounds a point)"))
         }
-        (false, true) => (Found::Nowhere, format!("{below} nowhere from {range} (n = {n} rounds a point)")),
+        (false, true) if found.all_lie(true) => {
+            (Found::Nowhere, format!("{below} nowhere from {range} (n = {n} rounds a point)"))
+        }
         _ => (
             Found::Undecided,
             format!("it is not decided where {below}, if anywhere from {range}: {interval}"),
@@ -389,10 +402,8 @@ mod tests {
     fn found(of: Sought, ratios: &[f64]) -> (Found, String) {
         let (of, rounds) = (sought(of), rounds(ratios));
         let (place, falls) = search(&of, &rounds).unwrap();
-        let ends = [&rounds[0], &rounds[rounds.len() - 1]].map(|(_, pairs)| paired_ratio(pairs).unwrap());
-        let sides = ends.map(|ratio| side(&of, &ratio));
-        let crosses = matches!(sides, [Some(first), Some(last)] if first != last);
-        in_words(&of, &rounds, &Along { place, falls, crosses, n: 10 }, "call")
+        let sides = rounds.iter().map(|(_, pairs)| side(&of, &paired_ratio(pairs).unwrap())).collect();
+        in_words(&of, &rounds, &Along { place, falls, sides, n: 10 }, "call")
     }
 
     #[test]
@@ -413,6 +424,16 @@ mod tests {
         // Below at both ends, above between: from nowhere on.
         assert_eq!(found(even, &[0.5, 2.0, 0.5]).0, Found::Undecided);
         assert_eq!(found(even, &[1.0, 1.001, 0.999]).0, Found::Undecided);
+        // Below nowhere in any resample, but one point alone does not say so.
+        let mut touches = rounds(&[1.5, 1.5, 1.5]);
+        touches[1].1[0].0 = 20.0;
+        let (place, falls) = search(&sought(even), &touches).unwrap();
+        let sides: Vec<_> =
+            touches.iter().map(|(_, pairs)| side(&sought(even), &paired_ratio(pairs).unwrap())).collect();
+        assert_eq!(sides, [Some(true), None, Some(true)]);
+        let (word, because) =
+            in_words(&sought(even), &touches, &Along { place, falls, sides, n: 10 }, "call");
+        assert_eq!(word, Found::Undecided, "{because}");
     }
 
     #[test]

@@ -114,8 +114,7 @@ fn decide(claim: &Claim, ratio: Option<&Ratio>, noun: &str) -> (VerdictWord, Str
         let because = format!("{who} two rounds with a figure above zero, of enough calls");
         return (VerdictWord::Undecided, because);
     };
-    let predicted = claim.prediction.as_ref();
-    let predicted = predicted.map(|p| format!("; predicted {:.2}, because {}", p.ratio, p.because));
+    let predicted = claim.predicted().map(|predicted| format!("; predicted {predicted}"));
     let measured = match test {
         Test::Compared { metric, against, .. } => format!(
             "{} of {contender} is {ratio:.2} × that of {against} (95 % interval {low:.2} to {high:.2}, n = {n} rounds)",

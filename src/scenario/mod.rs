@@ -33,6 +33,7 @@ pub use wire::json_schema;
 
 use crate::expression::{Distribution, Expression, Figure, Point};
 use crate::matrix::MatrixScenario;
+use crate::text;
 
 /// A question, and all that is needed to answer it by measuring.
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
@@ -199,6 +200,18 @@ pub struct Claim {
     /// What theory says that the ratio is, where it says anything.
     #[serde(default)]
     pub prediction: Option<Prediction>,
+}
+
+impl Claim {
+    /// What theory says, in the unit of what is judged, and why: `1.50 ×, because …`.
+    pub fn predicted(&self) -> Option<String> {
+        let Prediction { ratio, because } = self.prediction.as_ref()?;
+        let figure = match &self.test {
+            Test::Compared { .. } => format!("{} ×", text::ratio(*ratio)),
+            Test::Absolute { holds } => holds.figure.show(holds.limit() * ratio),
+        };
+        Some(format!("{figure}, because {because}"))
+    }
 }
 
 /// What a contender's figure is held against.

@@ -6,6 +6,7 @@ mod target;
 
 use std::time::Duration;
 
+use anyhow::bail;
 use bytes::Bytes;
 use clients::foreign::http::{HttpConnector, HttpRequest};
 use clients::foreign::tcp::{RawTcpConnector, ReplyEnd};
@@ -17,7 +18,7 @@ use clients::protocols::grpc::GrpcConnector;
 use clients::protocols::quic::{QuicConnector, Streams};
 use clients::protocols::tcp::TcpConnector;
 use clients::protocols::udp::UdpConnector;
-use clients::{Connection, Connector, Endpoint, HttpVersion};
+use clients::{Connection, Connector, Endpoint, Failure, HttpVersion};
 use clock::{Clock, Precision};
 use indicatif::ProgressBar;
 use proto::Operation;
@@ -238,7 +239,11 @@ pub fn load(options: &Options) -> anyhow::Result<Ending> {
     for failure in &failed {
         eprintln!("failed: {failure}");
     }
-    Ok(if failed.is_empty() { Ending::Fine } else { Ending::Threshold })
+    match report.nothing_came {
+        _ if !failed.is_empty() => Ok(Ending::Threshold),
+        Some(nothing) => bail!(nothing),
+        None => Ok(Ending::Fine),
+    }
 }
 
 fn model(options: &Options) -> Result<Model, UsageError> {
@@ -345,6 +350,13 @@ fn find_capacity(options: &Options, engine: &Engine) -> anyhow::Result<Ending> {
         let loaded = run(options, engine, Model::Open { arrivals, rate_per_s }, TRIAL_WARM_UP, duration)?;
         let cores = duration.as_secs_f64() * f64::from(options.workers);
         let share = loaded.cpu.as_secs_f64() / cores;
+        // A server that is too slow may be quick enough at a lower rate; one that refuses refuses.
+        let is_overload =
+            |kind: &Failure| matches!(kind, Failure::TimedOut | Failure::Dropped | Failure::Limit);
+        let refused = !loaded.outcome.failed.keys().any(is_overload);
+        if let Some(nothing) = outcome::nothing_came(&loaded.outcome).filter(|_| refused) {
+            bail!("at {rate_per_s:.0}/s {nothing}");
+        }
         let trial = Trial::of(&loaded.outcome, rate_per_s, &options.objective, share);
         if !options.json {
             let (p50, p99) = (micros(trial.response_p50_us), micros(trial.response_p99_us));

@@ -2,6 +2,8 @@
 
 mod session;
 
+use std::fmt::Write as _;
+use std::io::Write as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -104,8 +106,15 @@ pub fn run(options: &Options) -> anyhow::Result<Ending> {
     let scenarios = scenarios(options)?;
     let plans = scenarios.iter().map(|scenario| plan(options, scenario)).collect::<Result<Vec<_>, _>>()?;
     if options.dry_run {
-        matrices.iter().for_each(print_matrix);
-        scenarios.iter().zip(&plans).for_each(|(scenario, plan)| print_plan(scenario, plan));
+        let matrices = matrices.iter().map(matrix_in_words);
+        let orders = scenarios.len() == 1;
+        let planned = scenarios.iter().zip(&plans);
+        let planned = planned.map(|(scenario, plan)| plan_in_words(scenario, plan, orders));
+        let time = text::about(plans.iter().map(Plan::time).sum());
+        let total = format!("{} scenarios in all: about {time}\n", scenarios.len());
+        let all: String = matrices.chain(planned).chain((!orders).then_some(total)).collect();
+        // Whoever reads the beginning only has had enough.
+        let _ = std::io::stdout().write_all(all.as_bytes());
         return Ok(Ending::Fine);
     }
     // A matrix measures no time.
@@ -262,32 +271,33 @@ fn stop_on_signals() -> anyhow::Result<Arc<AtomicBool>> {
     Ok(stop)
 }
 
-#[allow(clippy::print_stdout, reason = "a plan that was asked for is data")]
-fn print_plan(scenario: &Scenario, plan: &Plan) {
-    println!("{}: {}", scenario.name, scenario.question);
-    println!(
-        "  {} rounds × ({:?} warm-up + {:?} measured), seed {}, {} measurements, about {}",
+/// A scenario's plan; the order of each round too where it is the only one.
+fn plan_in_words(scenario: &Scenario, plan: &Plan, orders: bool) -> String {
+    let mut words = format!(
+        "{}: {}\n  {} rounds × ({:?} warm-up + {:?} measured), seed {}, {} measurements, about {}\n  plan {}\n",
+        scenario.name,
+        scenario.question,
         plan.rounds.len(),
         plan.warm_up,
         plan.duration,
         plan.seed,
         plan.measurements(),
-        text::about(plan.time())
+        text::about(plan.time()),
+        plan.sha256(scenario)
     );
-    println!("  plan {}", plan.sha256(scenario));
     for (index, cell) in plan.cells.iter().enumerate() {
         let offered =
             cell.not_offered.as_ref().map_or_else(String::new, |why| format!("  not measured: {why}"));
-        println!("  cell {index}: {} under {}{offered}", cell.contender.name, cell.condition.name);
+        let _ =
+            writeln!(words, "  cell {index}: {} under {}{offered}", cell.contender.name, cell.condition.name);
     }
-    for (round, order) in plan.rounds.iter().enumerate() {
-        println!("  round {}: {order:?}", round + 1);
+    for (round, order) in plan.rounds.iter().enumerate().filter(|_| orders) {
+        let _ = writeln!(words, "  round {}: {order:?}", round + 1);
     }
+    words
 }
 
-#[allow(clippy::print_stdout, reason = "a plan that was asked for is data")]
-fn print_matrix(matrix: &MatrixScenario) {
+fn matrix_in_words(matrix: &MatrixScenario) -> String {
     let columns: Vec<String> = matrix.experiment.columns().into_iter().map(|column| column.name).collect();
-    println!("{}: {}", matrix.name, matrix.question);
-    println!("  a matrix, its columns: {}", columns.join(", "));
+    format!("{}: {}\n  a matrix, its columns: {}\n", matrix.name, matrix.question, columns.join(", "))
 }

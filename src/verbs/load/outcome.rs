@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use clients::load::{Arrivals, Model};
+use clients::load::{Arrivals, Model, Outcome};
 use hdrhistogram::Histogram;
 use serde::Serialize;
 
@@ -28,11 +28,14 @@ pub(super) struct LoadReport {
     /// By kind; every kind that occurred.
     failed: BTreeMap<&'static str, u64>,
     failed_total: u64,
+    #[serde(skip)]
+    pub(super) nothing_came: Option<String>,
     failure_samples: BTreeMap<&'static str, String>,
     reconnections: u64,
     /// Successful calls per second, from the start of the measuring to the last reply.
     rate_per_s: f64,
-    client_cpu_us_per_call: f64,
+    /// Of those that succeeded; absent where none did.
+    client_cpu_us_per_call: Option<f64>,
     response_us: Quantiles,
     #[serde(skip)]
     response_ns: Histogram<u64>,
@@ -62,10 +65,11 @@ impl LoadReport {
             ok: outcome.ok,
             failed: outcome.failed.iter().map(|(kind, count)| (kind.name(), *count)).collect(),
             failed_total: outcome.failures(),
+            nothing_came: nothing_came(&outcome),
             failure_samples: outcome.samples.iter().map(|(kind, text)| (kind.name(), text.clone())).collect(),
             reconnections: outcome.reconnections,
             rate_per_s: outcome.ok as f64 / outcome.elapsed.max(options.duration).as_secs_f64(),
-            client_cpu_us_per_call: cpu.as_nanos() as f64 / 1e3 / outcome.ok.max(1) as f64,
+            client_cpu_us_per_call: (outcome.ok > 0).then(|| cpu.as_nanos() as f64 / 1e3 / outcome.ok as f64),
             response_us: Quantiles::of(&outcome.histograms.response),
             response_ns: outcome.histograms.response,
             lag_us: Quantiles::of(&outcome.histograms.lag),
@@ -86,7 +90,7 @@ impl LoadReport {
             text::count(self.failed_total),
             text::count(self.arrivals),
             text::three_digits(self.rate_per_s),
-            text::micros(self.client_cpu_us_per_call),
+            self.client_cpu_us_per_call.map_or_else(|| "–".to_owned(), text::micros),
             self.reconnections
         );
         for (kind, count) in &self.failed {
@@ -117,7 +121,7 @@ impl LoadReport {
                 // Of nothing there is no percentile, and no threshold that it could keep.
                 (quantiles.n > 0).then(|| point.of(quantiles))
             }
-            Figure::ClientCpuPerCall => Some(self.client_cpu_us_per_call),
+            Figure::ClientCpuPerCall => self.client_cpu_us_per_call,
             Figure::Failed => Some(self.failed_total as f64 / self.arrivals.max(1) as f64),
             Figure::Within(us) => share_within(&self.response_ns, us),
             Figure::RatePerS => Some(self.rate_per_s),
@@ -135,6 +139,14 @@ impl LoadReport {
         let shown = || format!("{} (it is {})", threshold.text, threshold.figure.show(figure));
         threshold.is_true_of(figure).then(shown)
     }
+}
+
+/// What to say of an outcome in which no call succeeded, and which measures nothing.
+pub(super) fn nothing_came(outcome: &Outcome) -> Option<String> {
+    let first = outcome.samples.iter().next().map(|(kind, text)| format!(" ({}: {text})", kind.name()));
+    let nothing =
+        || format!("none of {} calls succeeded{}", text::count(outcome.arrivals), first.unwrap_or_default());
+    (outcome.ok == 0).then(nothing)
 }
 
 /// Reads a threshold that a load can be held to.
