@@ -22,12 +22,12 @@ const MESSAGE_BYTES_MAX: u64 = 16 << 20;
 #[derive(Debug, thiserror::Error)]
 pub enum ChildError {
     /// It could not be started.
-    #[error("{name} could not be started: {source}")]
+    #[error("{name} could not be started: {reason}")]
     Start {
         /// What it is called.
         name: String,
         /// The system's reason.
-        source: io::Error,
+        reason: io::Error,
     },
     /// It ended, or closed its output.
     #[error("{name} ended unexpectedly: {how}")]
@@ -71,7 +71,7 @@ impl<I: Serialize, O: DeserializeOwned + Send + 'static> Child<I, O> {
     /// # Errors
     /// Where the system refuses.
     pub fn start(name: &str, arguments: &[&str], host: Option<&Host>) -> Result<Child<I, O>, ChildError> {
-        let failed = |source| ChildError::Start { name: name.to_owned(), source };
+        let failed = |reason| ChildError::Start { name: name.to_owned(), reason };
         let mut command = Command::new("/proc/self/exe");
         command
             .arg0("wirebench")

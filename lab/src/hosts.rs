@@ -26,17 +26,17 @@ pub enum HostError {
     )]
     NoTun(io::Error),
     /// A namespace was made, and something in it was refused.
-    #[error("{what}: {source}")]
+    #[error("{what}: {reason}")]
     Refused {
         /// What was being done.
         what: &'static str,
         /// The system's reason.
-        source: io::Error,
+        reason: io::Error,
     },
 }
 
 fn refused(what: &'static str) -> impl Fn(io::Error) -> HostError {
-    move |source| HostError::Refused { what, source }
+    move |reason| HostError::Refused { what, reason }
 }
 
 /// A host of its own: a network namespace that nothing else is in.
@@ -58,7 +58,7 @@ impl Host {
         });
         let namespace = made.map_err(|error| match error.kind() {
             io::ErrorKind::PermissionDenied | io::ErrorKind::Unsupported => HostError::NotAllowed(error),
-            _ => HostError::Refused { what: "making a network namespace", source: error },
+            _ => HostError::Refused { what: "making a network namespace", reason: error },
         })?;
         Ok(Host { namespace })
     }

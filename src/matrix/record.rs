@@ -234,7 +234,7 @@ pub(super) fn record(
 /// # Errors
 /// Where the file cannot be read, or holds something else.
 pub fn read(path: &Path) -> Result<MatrixRecord, StoreError> {
-    let text = std::fs::read(path).map_err(|source| StoreError::System { path: path.to_owned(), source })?;
+    let text = std::fs::read(path).map_err(|reason| StoreError::System { path: path.to_owned(), reason })?;
     let not_a_record = |what: String| StoreError::NotARecord { path: path.to_owned(), what };
     let record: MatrixRecord =
         serde_json::from_slice(&text).map_err(|error| not_a_record(error.to_string()))?;

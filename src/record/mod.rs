@@ -31,7 +31,7 @@ pub use quantiles::Quantiles;
 pub(crate) use quantiles::printable;
 pub use restarts::{MeanPart, RestartPart};
 pub use scaled::{LoadPart, ScaleOutPart};
-pub use store::{StoreError, read, write_atomically};
+pub use store::{StoreError, files, read, write_atomically};
 pub use sweep::{BreakEvenPart, Found, MapCell, MapPart, MapRow, SweepPoint};
 pub(crate) use verdict::{FAILED_SHARE_MAX, apply};
 pub use verdict::{Verdict, VerdictWord};

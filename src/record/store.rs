@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 
 use super::{Record, SCHEMA};
 
+/// How deep records are looked for below a folder of results.
+const DEPTH_MAX: usize = 3;
 /// Bytes of a record, at most, when it is read.
 const RECORD_BYTES_MAX: u64 = 1 << 30;
 
@@ -13,12 +15,12 @@ const RECORD_BYTES_MAX: u64 = 1 << 30;
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// The system's reason.
-    #[error("{}: {source}", path.display())]
+    #[error("{}: {reason}", path.display())]
     System {
         /// Which file.
         path: PathBuf,
         /// The reason.
-        source: io::Error,
+        reason: io::Error,
     },
     /// It is no record.
     #[error("{} is not a record of this version: {what}", path.display())]
@@ -35,7 +37,7 @@ pub enum StoreError {
 /// # Errors
 /// The system's.
 pub fn write_atomically(path: &Path, contents: &[u8]) -> Result<(), StoreError> {
-    let failed = |source| StoreError::System { path: path.to_owned(), source };
+    let failed = |reason| StoreError::System { path: path.to_owned(), reason };
     let mut unfinished = path.as_os_str().to_owned();
     unfinished.push(".unfinished");
     let unfinished = PathBuf::from(unfinished);
@@ -44,12 +46,38 @@ pub fn write_atomically(path: &Path, contents: &[u8]) -> Result<(), StoreError> 
     fs::rename(&unfinished, path).map_err(failed)
 }
 
+/// The records that a path means, in order: the file itself, or those in and below a folder, of results or of a baseline.
+///
+/// # Errors
+/// The system's.
+pub fn files(path: &Path) -> io::Result<Vec<PathBuf>> {
+    fn find(path: &Path, depth: usize, files: &mut Vec<PathBuf>) -> io::Result<()> {
+        if !fs::metadata(path)?.is_dir() {
+            files.push(path.to_owned());
+            return Ok(());
+        }
+        for entry in fs::read_dir(path)? {
+            let entry = entry?.path();
+            if entry.extension().is_some_and(|extension| extension == "json") {
+                files.push(entry);
+            } else if depth > 0 && fs::symlink_metadata(&entry)?.is_dir() {
+                find(&entry, depth - 1, files)?;
+            }
+        }
+        Ok(())
+    }
+    let mut files = Vec::new();
+    find(path, DEPTH_MAX, &mut files)?;
+    files.sort();
+    Ok(files)
+}
+
 /// Reads a record.
 ///
 /// # Errors
 /// Where the file cannot be read, or holds something else.
 pub fn read(path: &Path) -> Result<Record, StoreError> {
-    let failed = |source| StoreError::System { path: path.to_owned(), source };
+    let failed = |reason| StoreError::System { path: path.to_owned(), reason };
     let not_a_record = |what: String| StoreError::NotARecord { path: path.to_owned(), what };
     if fs::metadata(path).map_err(failed)?.len() > RECORD_BYTES_MAX {
         return Err(not_a_record(format!("it has more than {RECORD_BYTES_MAX} bytes")));

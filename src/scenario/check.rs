@@ -17,9 +17,8 @@ use servers::Handler;
 use toml::Spanned;
 
 use super::diagnose::nearest;
-use super::wire::{
-    Call, WireCapacity, WireCondition, WireContender, WireProfile, WireScenario, WireWorkload,
-};
+use super::profile::{Usual, WireProfile};
+use super::wire::{Call, WireCapacity, WireCondition, WireContender, WireScenario, WireWorkload};
 use super::{
     Activity, BreakEven, CapacitySearch, Claim, Condition, Contender, Link, Map, Profile, Profiles, Scenario,
     ScenarioError, Test, Workload,
@@ -83,7 +82,7 @@ impl Check<'_> {
             &break_evens,
             map.as_ref(),
         )?;
-        let profile = |wire| self.profile(wire, &conditions, &contender_names, &baseline.name);
+        let profile = |wire, usual| self.profile(wire, usual, &conditions, &contender_names, &baseline.name);
         Ok(Scenario {
             name: wire.name.into_inner(),
             question: wire.question,
@@ -104,9 +103,9 @@ impl Check<'_> {
             restart: restart.transpose()?,
             scale_out: scale_out.transpose()?,
             profiles: Profiles {
-                quick: profile(wire.quick)?,
-                standard: profile(wire.standard)?,
-                full: profile(wire.full)?,
+                quick: profile(wire.quick, Usual::QUICK)?,
+                standard: profile(wire.standard, Usual::STANDARD)?,
+                full: profile(wire.full, Usual::FULL)?,
             },
             baseline: baseline.name,
             conditions,
@@ -313,10 +312,11 @@ impl Check<'_> {
         let times =
             wan::parse_changes(changes.get_ref(), *of.ways).map_err(|error| at(&error.to_string()))?;
         let name = condition.name.get_ref();
-        for profile in [&wire.quick, &wire.standard, &wire.full] {
-            let measures = profile.conditions.iter().any(|condition| condition.get_ref() == name);
-            let duration = profile.duration.get_ref().0;
-            let right = !measures || times.iter().all(|(after, _)| *after < duration);
+        let profiles =
+            [(&wire.quick, Usual::QUICK), (&wire.standard, Usual::STANDARD), (&wire.full, Usual::FULL)];
+        for (profile, usual) in profiles {
+            let duration = profile.duration(usual);
+            let right = !profile.measures(name) || times.iter().all(|(after, _)| *after < duration);
             self.require(changes, right, "a change after the measured time of a profile is never seen")?;
         }
         Ok(())
@@ -348,6 +348,7 @@ impl Check<'_> {
     fn profile(
         &self,
         wire: WireProfile,
+        usual: Usual,
         conditions: &[Condition],
         contenders: &[String],
         baseline: &str,
@@ -357,10 +358,15 @@ impl Check<'_> {
         };
         let families = conditions.iter().filter_map(|condition| Some(condition.family.as_ref()?.0.clone()));
         let known: Vec<String> = conditions.iter().map(|c| c.name.clone()).chain(families).collect();
-        let mut measured: Vec<String> = Vec::new();
-        for name in &wire.conditions {
+        for name in wire.conditions.iter().flatten() {
             self.known("condition", name, &known)?;
-            let meant = conditions.iter().filter(|condition| is_meant(condition, name.get_ref()));
+        }
+        let every = || conditions.iter().map(|condition| condition.name.clone()).collect();
+        let plain = |names: &Vec<Spanned<String>>| names.iter().map(|name| name.get_ref().clone()).collect();
+        let asked: Vec<String> = wire.conditions.as_ref().map_or_else(every, plain);
+        let mut measured: Vec<String> = Vec::new();
+        for name in &asked {
+            let meant = conditions.iter().filter(|condition| is_meant(condition, name));
             for name in meant.map(|condition| condition.name.clone()) {
                 if !measured.contains(&name) {
                     measured.push(name);
@@ -370,27 +376,25 @@ impl Check<'_> {
         for name in wire.contenders.iter().flatten() {
             self.known("contender", name, contenders)?;
         }
-        let named =
-            wire.contenders.map(|names| names.into_iter().map(Spanned::into_inner).collect::<Vec<_>>());
         let twin = Scenario::again(baseline);
         let is_wanted = |name: &str| {
             name == baseline
                 || name == twin
-                || named.as_ref().is_none_or(|named| named.iter().any(|n| n == name))
+                || wire.contenders.as_ref().is_none_or(|named| named.iter().any(|of| of.get_ref() == name))
         };
-        let right = (1..=ROUNDS_MAX).contains(wire.rounds.get_ref());
-        self.require(&wire.rounds, right, "rounds: 1 to 1 000")?;
-        self.require(
-            &wire.duration,
-            !wire.duration.get_ref().0.is_zero(),
-            "a duration of nothing measures nothing",
-        )?;
+        if let Some(rounds) = &wire.rounds {
+            self.require(rounds, (1..=ROUNDS_MAX).contains(rounds.get_ref()), "rounds: 1 to 1 000")?;
+        }
+        if let Some(duration) = &wire.duration {
+            let right = !duration.get_ref().0.is_zero();
+            self.require(duration, right, "a duration of nothing measures nothing")?;
+        }
         Ok(Profile {
             conditions: measured,
             contenders: contenders.iter().filter(|name| is_wanted(name)).cloned().collect(),
-            rounds: wire.rounds.into_inner(),
-            warm_up: wire.warm_up.0,
-            duration: wire.duration.into_inner().0,
+            duration: wire.duration(usual),
+            rounds: wire.rounds.map_or(usual.rounds, Spanned::into_inner),
+            warm_up: wire.warm_up.map_or(usual.warm_up, |warm_up| warm_up.0),
         })
     }
 

@@ -17,12 +17,12 @@ pub enum ScenarioError {
         help: String,
     },
     /// Its file cannot be read.
-    #[error("{file} cannot be read: {source}")]
+    #[error("{file} cannot be read: {reason}")]
     Unreadable {
         /// The file.
         file: String,
         /// The system's reason.
-        source: std::io::Error,
+        reason: std::io::Error,
     },
     /// Its text is wrong somewhere.
     #[error("{message}")]
@@ -86,10 +86,17 @@ impl ScenarioError {
     }
 }
 
+/// What every scenario has: those of its keys for which nothing stands in.
+const NEEDED: [&str; 5] = ["name", "question", "workload", "condition", "contender"];
+
 /// serde's messages quote the unknown word and then the known ones: `unknown field `a`, expected one of `b`, `c``.
 fn suggestion(message: &str) -> Option<String> {
     let mut quoted = message.split('`').skip(1).step_by(2);
     let word = quoted.next()?;
+    if message.starts_with("missing field") && NEEDED.contains(&word) {
+        let needs = "a scenario needs a name, a question, a [workload], a [[condition]] and a [[contender]], and `extend` takes them from another";
+        return Some(format!("{needs}; docs/SCENARIOS.md ends with a whole one"));
+    }
     let known: Vec<&str> = quoted.collect();
     let near = nearest(word, &known)?;
     message.starts_with("unknown").then(|| format!("did you mean `{near}`?"))

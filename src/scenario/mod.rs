@@ -10,6 +10,7 @@ mod diagnose;
 mod extension;
 mod idle;
 mod link;
+mod profile;
 mod settings;
 mod sweep;
 mod wire;
@@ -384,7 +385,7 @@ impl Scenario {
             return Err(ScenarioError::unknown(name_or_file, names.chain(MatrixScenario::names())));
         }
         let text = std::fs::read_to_string(name_or_file)
-            .map_err(|source| ScenarioError::Unreadable { file: name_or_file.to_owned(), source })?;
+            .map_err(|reason| ScenarioError::Unreadable { file: name_or_file.to_owned(), reason })?;
         Scenario::parse(name_or_file, &text, settings)
     }
 
@@ -460,6 +461,7 @@ mod tests {
         let scenarios = Scenario::built_in().unwrap();
         for (scenario, (name, _)) in scenarios.iter().zip(BUILT_IN) {
             assert_eq!(scenario.name, name);
+            assert!(!scenario.analysis.is_empty(), "{name} says nothing of what it depends on");
         }
         let matrices = MatrixScenario::built_in().unwrap();
         let files = std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/scenarios")).unwrap();

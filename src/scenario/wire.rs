@@ -14,6 +14,7 @@ use toml::Spanned;
 
 use super::Link;
 use super::asked::{WireBreakEven, WireClaim, WireHold, WireMap, WireRestart, WireScaleOut};
+use super::profile::WireProfile;
 
 /// A scenario file.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -36,7 +37,8 @@ pub(super) struct WireScenario {
     /// Whether `cargo bench` runs it.
     #[serde(default)]
     pub(super) bench: bool,
-    /// What surprised, what the numbers depend on, what they do not show.
+    /// What surprised, what the numbers depend on, what they do not show; written after the first run.
+    #[serde(default)]
     pub(super) analysis: String,
     /// What the contenders talk over; `cable` by default, which becomes loopback (and says so) where the machine allows no
     /// network namespaces. A link with delay and loss is refused there.
@@ -78,11 +80,14 @@ pub(super) struct WireScenario {
     /// Servers that join others behind a balancer, to see how connections lie then.
     #[serde(default)]
     pub(super) scale_out: Option<WireScaleOut>,
-    /// What `--quick` runs.
+    /// What `--quick` runs; all conditions by default, briefly.
+    #[serde(default)]
     pub(super) quick: WireProfile,
     /// What is run by default.
+    #[serde(default)]
     pub(super) standard: WireProfile,
     /// What `--full` runs.
+    #[serde(default)]
     pub(super) full: WireProfile,
 }
 
@@ -440,38 +445,29 @@ pub(super) struct WireCapacity {
     pub(super) trial: Span,
 }
 
-/// How much is run.
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct WireProfile {
-    #[schemars(with = "Vec<String>")]
-    pub(super) conditions: Vec<Spanned<String>>,
-    /// The contenders that are measured; all by default. The baseline is always among them.
-    #[serde(default)]
-    #[schemars(with = "Option<Vec<String>>")]
-    pub(super) contenders: Option<Vec<Spanned<String>>>,
-    /// 1 to 1 000; verdicts need 10.
-    #[schemars(with = "u32")]
-    pub(super) rounds: Spanned<u32>,
-    /// Load before the measuring, in each round of each cell.
-    pub(super) warm_up: Span,
-    /// Measured load, in each round of each cell.
-    #[schemars(with = "String")]
-    pub(super) duration: Spanned<Span>,
-}
-
 /// A time with its unit: `250ms`, `1s 500ms`.
-#[derive(Debug, Clone, Copy, Default, Deserialize, JsonSchema)]
-#[serde(try_from = "String")]
+#[derive(Debug, Clone, Copy, Default, JsonSchema)]
 #[schemars(with = "String")]
 pub(super) struct Span(pub(super) Duration);
 
-impl TryFrom<String> for Span {
-    type Error = String;
-    fn try_from(text: String) -> Result<Span, String> {
-        let wrong =
-            |error| format!("'{text}' is not a time ({error}): write it with its unit, such as \"250ms\"");
-        humantime::parse_duration(&text).map(Span).map_err(wrong)
+impl<'de> Deserialize<'de> for Span {
+    fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Span, D::Error> {
+        struct Written;
+        impl serde::de::Visitor<'_> for Written {
+            type Value = Span;
+            fn expecting(&self, to: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                to.write_str("a time with its unit, such as \"250ms\"")
+            }
+            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Span, E> {
+                let wrong = |error| {
+                    E::custom(format!(
+                        "'{text}' is not a time ({error}): write it with its unit, such as \"250ms\""
+                    ))
+                };
+                humantime::parse_duration(text).map(Span).map_err(wrong)
+            }
+        }
+        from.deserialize_str(Written)
     }
 }
 
@@ -479,7 +475,7 @@ impl TryFrom<String> for Span {
 pub fn json_schema() -> serde_json::Value {
     let mut schema = schemars::schema_for!(WireScenario).to_value();
     // What is extended may say the rest.
-    schema["required"] = serde_json::json!(["name", "question", "analysis"]);
+    schema["required"] = serde_json::json!(["name", "question"]);
     schema
 }
 

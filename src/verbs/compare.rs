@@ -43,8 +43,6 @@ pub enum Format {
 
 /// Where named baselines are kept.
 pub const BASELINES: &str = "results/baselines";
-/// How deep records are looked for below a folder of results.
-const DEPTH_MAX: usize = 3;
 
 /// Records by the scenario that they are of.
 pub type Side = BTreeMap<String, Vec<Record>>;
@@ -129,14 +127,12 @@ pub fn side(names: &str) -> anyhow::Result<Side> {
     for name in names.split(',').map(str::trim) {
         let named = Path::new(BASELINES).join(name);
         let path = if Path::new(name).exists() { Path::new(name) } else { named.as_path() };
-        let mut files = Vec::new();
-        find(path, DEPTH_MAX, &mut files).with_context(|| {
+        let files = crate::record::files(path).with_context(|| {
             format!("{name} is neither a record, nor a folder of results, nor a baseline in {BASELINES}")
         })?;
         if files.is_empty() {
             return Err(UsageError(format!("there is no record in {}", path.display())).into());
         }
-        files.sort();
         for file in files {
             let record = crate::record::read(&file)?;
             let repeats = side.entry(record.scenario.name.clone()).or_default();
@@ -160,21 +156,4 @@ pub fn save_baseline(name: &str, record: &Record) -> anyhow::Result<PathBuf> {
     let nth = (1..).find(|nth| !repeat(*nth).exists()).unwrap_or(1);
     crate::record::write_atomically(&repeat(nth), &serde_json::to_vec(record)?)?;
     Ok(repeat(nth))
-}
-
-fn find(path: &Path, depth: usize, files: &mut Vec<PathBuf>) -> std::io::Result<()> {
-    if !std::fs::metadata(path)?.is_dir() {
-        files.push(path.to_owned());
-        return Ok(());
-    }
-    for entry in std::fs::read_dir(path)? {
-        let entry = entry?.path();
-        let json = entry.extension().is_some_and(|extension| extension == "json");
-        if json {
-            files.push(entry);
-        } else if depth > 0 && std::fs::symlink_metadata(&entry)?.is_dir() {
-            find(&entry, depth - 1, files)?;
-        }
-    }
-    Ok(())
 }

@@ -2,15 +2,18 @@
 
 use std::path::PathBuf;
 
-use crate::cli::Ending;
+use anyhow::Context as _;
+
+use crate::cli::{Ending, UsageError};
 use crate::export::{Format, export};
+use crate::record;
 use crate::report::{self, Done, ResultsFolder};
 
 /// What `report` takes.
 #[derive(Debug, clap::Args)]
 pub struct Options {
-    /// Files named record.json.
-    #[arg(required = true, value_name = "RECORD")]
+    /// Files named record.json, or folders of results.
+    #[arg(required = true, value_name = "RECORD|DIR")]
     records: Vec<PathBuf>,
     /// Print every measurement in this format to stdout, instead of drawing.
     #[arg(long, value_name = "FORMAT")]
@@ -27,28 +30,36 @@ pub struct Options {
 #[allow(clippy::print_stdout, reason = "an export is data")]
 pub fn report(options: &Options) -> anyhow::Result<Ending> {
     let mut done = Done::default();
+    let mut records = Vec::new();
     for path in &options.records {
+        let found = record::files(path).with_context(|| path.display().to_string())?;
+        if found.is_empty() {
+            return Err(UsageError(format!("there is no record in {}", path.display())).into());
+        }
+        records.extend(found);
+    }
+    for path in &records {
         if options.export.is_none()
             && let Ok(matrix) = crate::matrix::read(path)
         {
             let page = path.with_file_name("report.html");
-            crate::record::write_atomically(&page, crate::matrix::page(&matrix)?.as_bytes())?;
+            record::write_atomically(&page, crate::matrix::page(&matrix)?.as_bytes())?;
             eprintln!("report: {}", page.display());
             done.matrices.push(matrix);
             continue;
         }
-        let record = crate::record::read(path)?;
+        let record = record::read(path)?;
         if let Some(format) = options.export {
             print!("{}", export(&record, format).map_err(anyhow::Error::msg)?);
             continue;
         }
         let page = path.with_file_name("report.html");
-        crate::record::write_atomically(&page, report::scenario_page(&record)?.as_bytes())?;
+        record::write_atomically(&page, report::scenario_page(&record)?.as_bytes())?;
         eprintln!("report: {}", page.display());
         done.records.push(record);
     }
     if options.card {
-        let folder = ResultsFolder::of_record(&options.records[0], true)?;
+        let folder = ResultsFolder::of_record(&records[0], true)?;
         eprintln!("card: {}", folder.finish(&done)?.display());
     }
     Ok(Ending::Fine)

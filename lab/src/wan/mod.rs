@@ -118,10 +118,10 @@ impl Wan {
     /// # Errors
     /// Where the system allows no namespaces or no TUN device, or a join names a host that is not there.
     pub fn build(hosts: usize, joins: &[Join], seed: u64) -> Result<Wan, HostError> {
-        let refused = |what| move |source| HostError::Refused { what, source };
+        let refused = |what| move |reason| HostError::Refused { what, reason };
         if hosts > HOSTS_MAX || joins.iter().any(|join| join.from.max(join.to) >= hosts) {
-            let source = io::Error::new(io::ErrorKind::InvalidInput, "a join of a host that is not there");
-            return Err(HostError::Refused { what: "joining hosts", source });
+            let reason = io::Error::new(io::ErrorKind::InvalidInput, "a join of a host that is not there");
+            return Err(HostError::Refused { what: "joining hosts", reason });
         }
         let made: Vec<Host> = (0..hosts).map(|_| Host::new()).collect::<Result<_, _>>()?;
         let mut devices = Vec::with_capacity(hosts);

@@ -39,9 +39,9 @@ pub(super) fn plug_in(host: &Host, address: Ipv4Addr, mtu: u32) -> Result<OwnedF
         })?;
         Ok(device)
     });
-    made.map_err(|source| match source.raw_os_error() {
-        Some(libc::ENOENT | libc::ENODEV | libc::EACCES | libc::EPERM) => HostError::NoTun(source),
-        _ => HostError::Refused { what: "making a TUN device", source },
+    made.map_err(|reason| match reason.raw_os_error() {
+        Some(libc::ENOENT | libc::ENODEV | libc::EACCES | libc::EPERM) => HostError::NoTun(reason),
+        _ => HostError::Refused { what: "making a TUN device", reason },
     })
 }
 

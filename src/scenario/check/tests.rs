@@ -54,6 +54,40 @@ fn what_is_wrong_is_refused_at_its_line_with_a_suggestion() {
     }
 }
 
+/// What a stranger writes first.
+#[test]
+fn what_a_short_file_does_not_say_has_a_default() {
+    let text = r#"name = "mine"
+question = "How soon does it answer?"
+[workload]
+operation = "quote"
+time_out = "1s"
+[[condition]]
+name = "idle"
+connections = 1
+[[contender]]
+name = "rest"
+protocol = "rest"
+"#;
+    let scenario = parse("mine.toml", text).unwrap();
+    let amount =
+        |of: &Profile| (of.conditions.len(), of.contenders.len(), of.rounds, of.duration.as_millis());
+    assert_eq!(amount(&scenario.profiles.quick), (1, 2, 10, 600));
+    assert_eq!(amount(&scenario.profiles.standard), (1, 2, 12, 2_000));
+    assert_eq!(amount(&scenario.profiles.full), (1, 2, 20, 4_000));
+    assert!(scenario.claims.is_empty() && scenario.analysis.is_empty());
+    let some = format!("{text}[quick]\nrounds = 3\n");
+    assert_eq!(amount(&parse("mine.toml", &some).unwrap().profiles.quick), (1, 2, 3, 600));
+    assert_refused(
+        text,
+        "question = \"How soon does it answer?\"",
+        "# None.",
+        "missing field `question`",
+        "a [workload]",
+    );
+    assert_refused(text, "\"1s\"", "1", "expected a time with its unit", "");
+}
+
 #[test]
 fn axes_multiply_into_conditions_and_profiles_name_them_together_or_one_by_one() {
     let axes = "axes = { rate_per_s = [500, 2000], handler_wait = [\"0ms\", \"10ms\"] }";
