@@ -1,5 +1,6 @@
 //! The command line: verbs and their options. Human output to stderr, data to stdout.
 
+use std::io::{self, Write as _};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -105,6 +106,18 @@ pub fn main() -> ExitCode {
     match ended {
         Ok(ending) => ending.into(),
         Err(error) => say(error).into(),
+    }
+}
+
+/// Prints data to stdout. Whoever reads its beginning only (`| head`) has had enough, and that is no error.
+///
+/// # Errors
+/// The system's, such as a full disk.
+pub fn print_data(text: &str) -> io::Result<()> {
+    let mut stdout = io::stdout().lock();
+    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        done => done,
     }
 }
 

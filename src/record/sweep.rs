@@ -307,7 +307,7 @@ fn in_words(sought: &BreakEven, rounds: &[(f64, Vec<Pair>)], found: &Along, noun
             let on = if falls { " on" } else { "" };
             (Found::Point, format!("{below} {side} {}{on} ({interval})", show_place(*axis, at)))
         }
-        // Nowhere in any resample, and no point alone says otherwise.
+        // It crosses in no resample, and no point alone says otherwise.
         (false, true) if found.all_lie(false) => {
             (Found::Throughout, format!("{below} all along, from {range} (n = {n} rounds a point)"))
         }
@@ -400,10 +400,14 @@ mod tests {
     }
 
     fn found(of: Sought, ratios: &[f64]) -> (Found, String) {
-        let (of, rounds) = (sought(of), rounds(ratios));
-        let (place, falls) = search(&of, &rounds).unwrap();
+        found_in(of, &rounds(ratios))
+    }
+
+    fn found_in(of: Sought, rounds: &[(f64, Vec<Pair>)]) -> (Found, String) {
+        let of = sought(of);
+        let (place, falls) = search(&of, rounds).unwrap();
         let sides = rounds.iter().map(|(_, pairs)| side(&of, &paired_ratio(pairs).unwrap())).collect();
-        in_words(&of, &rounds, &Along { place, falls, sides, n: 10 }, "call")
+        in_words(&of, rounds, &Along { place, falls, sides, n: 10 }, "call")
     }
 
     #[test]
@@ -424,15 +428,11 @@ mod tests {
         // Below at both ends, above between: from nowhere on.
         assert_eq!(found(even, &[0.5, 2.0, 0.5]).0, Found::Undecided);
         assert_eq!(found(even, &[1.0, 1.001, 0.999]).0, Found::Undecided);
-        // Below nowhere in any resample, but one point alone does not say so.
-        let mut touches = rounds(&[1.5, 1.5, 1.5]);
-        touches[1].1[0].0 = 20.0;
-        let (place, falls) = search(&sought(even), &touches).unwrap();
-        let sides: Vec<_> =
-            touches.iter().map(|(_, pairs)| side(&sought(even), &paired_ratio(pairs).unwrap())).collect();
-        assert_eq!(sides, [Some(true), None, Some(true)]);
-        let (word, because) =
-            in_words(&sought(even), &touches, &Along { place, falls, sides, n: 10 }, "call");
+        // Below nowhere in any resample, but the interval of one point alone reaches there.
+        let mut touches = rounds(&[3.0, 3.0, 3.0]);
+        touches[1].1[0].0 = 1.0;
+        assert_eq!(side(&sought(even), &paired_ratio(&touches[1].1).unwrap()), None);
+        let (word, because) = found_in(even, &touches);
         assert_eq!(word, Found::Undecided, "{because}");
     }
 

@@ -317,7 +317,8 @@ impl Check<'_> {
         for (profile, usual) in profiles {
             let duration = profile.duration(usual);
             let right = !profile.measures(name) || times.iter().all(|(after, _)| *after < duration);
-            self.require(changes, right, "a change after the measured time of a profile is never seen")?;
+            let late = format!("a change after the measured time of a profile ({duration:?}) is never seen");
+            self.require(changes, right, &late)?;
         }
         Ok(())
     }

@@ -134,6 +134,10 @@ pub fn side(names: &str) -> anyhow::Result<Side> {
             return Err(UsageError(format!("there is no record in {}", path.display())).into());
         }
         for file in files {
+            if crate::matrix::read(&file).is_ok() {
+                eprintln!("not compared: {} is a matrix, and has no measurements", file.display());
+                continue;
+            }
             let record = crate::record::read(&file)?;
             let repeats = side.entry(record.scenario.name.clone()).or_default();
             // The same run under two names is one run.

@@ -1,8 +1,10 @@
 //! `list`: the scenarios, and the protocols with what each offers.
 
+use std::fmt::Write as _;
+
 use proto::{Capability, Protocol};
 
-use crate::cli::Ending;
+use crate::cli::{Ending, print_data};
 use crate::matrix::MatrixScenario;
 use crate::scenario::Scenario;
 
@@ -18,34 +20,34 @@ pub struct Options {
 ///
 /// # Errors
 /// Where a built-in scenario is broken.
-#[allow(clippy::print_stdout, reason = "a list is data")]
 pub fn list(options: &Options) -> anyhow::Result<Ending> {
     let (scenarios, matrices) = (Scenario::built_in()?, MatrixScenario::built_in()?);
     if options.json {
-        println!("{}", serde_json::to_string_pretty(&as_json(&scenarios, &matrices))?);
+        print_data(&format!("{:#}\n", as_json(&scenarios, &matrices)))?;
         return Ok(Ending::Fine);
     }
-    println!("Scenarios (wirebench run NAME):");
+    let mut words = "Scenarios (wirebench run NAME):\n".to_owned();
     for scenario in &scenarios {
-        println!("  {:<16} {:<4} {}", scenario.name, scenario.card.join(" "), scenario.question);
+        writeln!(words, "  {:<16} {:<4} {}", scenario.name, scenario.card.join(" "), scenario.question)?;
     }
     for matrix in &matrices {
-        println!("  {:<16} {:<4} {}", matrix.name, matrix.card.join(" "), matrix.question);
+        writeln!(words, "  {:<16} {:<4} {}", matrix.name, matrix.card.join(" "), matrix.question)?;
     }
-    println!("\nProtocols, and what each offers (wirebench serve PROTOCOL):");
-    println!("  {:<13}  {}", "", Capability::ALL.map(Capability::name).join("  "));
+    writeln!(words, "\nProtocols, and what each offers (wirebench serve PROTOCOL):")?;
+    writeln!(words, "  {:<13}  {}", "", Capability::ALL.map(Capability::name).join("  "))?;
     for protocol in Protocol::ALL {
         let offers = Capability::ALL.map(|capability| {
             let mark = if protocol.offers().contains(&capability) { "yes" } else { "–" };
             format!("{mark:<width$}", width = capability.name().len())
         });
-        println!("  {:<13}  {}", protocol.name(), offers.join("  ").trim_end());
+        writeln!(words, "  {:<13}  {}", protocol.name(), offers.join("  ").trim_end())?;
     }
     for (protocol, note) in
         Protocol::ALL.into_iter().filter_map(|protocol| Some((protocol, protocol.note()?)))
     {
-        println!("  {}: {note}", protocol.name());
+        writeln!(words, "  {}: {note}", protocol.name())?;
     }
+    print_data(&words)?;
     Ok(Ending::Fine)
 }
 

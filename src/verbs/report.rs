@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::Context as _;
 
-use crate::cli::{Ending, UsageError};
+use crate::cli::{Ending, UsageError, print_data};
 use crate::export::{Format, export};
 use crate::record;
 use crate::report::{self, Done, ResultsFolder};
@@ -27,7 +27,6 @@ pub struct Options {
 ///
 /// # Errors
 /// Where a record cannot be read or a page not written.
-#[allow(clippy::print_stdout, reason = "an export is data")]
 pub fn report(options: &Options) -> anyhow::Result<Ending> {
     let mut done = Done::default();
     let mut records = Vec::new();
@@ -39,9 +38,11 @@ pub fn report(options: &Options) -> anyhow::Result<Ending> {
         records.extend(found);
     }
     for path in &records {
-        if options.export.is_none()
-            && let Ok(matrix) = crate::matrix::read(path)
-        {
+        if let Ok(matrix) = crate::matrix::read(path) {
+            if options.export.is_some() {
+                eprintln!("not exported: {} is a matrix, and has no measurements", path.display());
+                continue;
+            }
             let page = path.with_file_name("report.html");
             record::write_atomically(&page, crate::matrix::page(&matrix)?.as_bytes())?;
             eprintln!("report: {}", page.display());
@@ -50,7 +51,7 @@ pub fn report(options: &Options) -> anyhow::Result<Ending> {
         }
         let record = record::read(path)?;
         if let Some(format) = options.export {
-            print!("{}", export(&record, format).map_err(anyhow::Error::msg)?);
+            print_data(&export(&record, format).map_err(anyhow::Error::msg)?)?;
             continue;
         }
         let page = path.with_file_name("report.html");

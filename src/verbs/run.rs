@@ -3,7 +3,6 @@
 mod session;
 
 use std::fmt::Write as _;
-use std::io::Write as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -13,7 +12,7 @@ use lab::cores::Layout;
 use lab::machine::Machine;
 
 use crate::card;
-use crate::cli::{Ending, UsageError};
+use crate::cli::{Ending, UsageError, print_data};
 use crate::export::Format;
 use crate::expression::Expression;
 use crate::matrix::MatrixScenario;
@@ -107,14 +106,12 @@ pub fn run(options: &Options) -> anyhow::Result<Ending> {
     let plans = scenarios.iter().map(|scenario| plan(options, scenario)).collect::<Result<Vec<_>, _>>()?;
     if options.dry_run {
         let matrices = matrices.iter().map(matrix_in_words);
-        let orders = scenarios.len() == 1;
+        let several = scenarios.len() > 1;
         let planned = scenarios.iter().zip(&plans);
-        let planned = planned.map(|(scenario, plan)| plan_in_words(scenario, plan, orders));
+        let planned = planned.map(|(scenario, plan)| plan_in_words(scenario, plan, !several));
         let time = text::about(plans.iter().map(Plan::time).sum());
-        let total = format!("{} scenarios in all: about {time}\n", scenarios.len());
-        let all: String = matrices.chain(planned).chain((!orders).then_some(total)).collect();
-        // Whoever reads the beginning only has had enough.
-        let _ = std::io::stdout().write_all(all.as_bytes());
+        let total = several.then(|| format!("{} measured scenarios in all: about {time}\n", scenarios.len()));
+        print_data(&matrices.chain(planned).chain(total).collect::<String>())?;
         return Ok(Ending::Fine);
     }
     // A matrix measures no time.

@@ -28,6 +28,7 @@ pub(super) struct LoadReport {
     /// By kind; every kind that occurred.
     failed: BTreeMap<&'static str, u64>,
     failed_total: u64,
+    /// What to say where no call succeeded.
     #[serde(skip)]
     pub(super) nothing_came: Option<String>,
     failure_samples: BTreeMap<&'static str, String>,
