@@ -85,12 +85,18 @@ pub fn try_congestion_control(name: &str) -> io::Result<()> {
 
 /// Of the host that the reading or writing thread is on.
 const CONGESTION_CONTROL: &str = "/proc/sys/net/ipv4/tcp_congestion_control";
+/// Likewise.
+const PORT_RANGE: &str = "/proc/sys/net/ipv4/ip_local_port_range";
+/// Every port that needs no privilege. Of the usual 28 232 the kernel gives to connections those of one parity first: after some
+/// fourteen thousand, open or waiting out their minute, each connection would look through all of these for longer than for a server.
+const PORTS: &str = "1024 65535";
 
 /// Cubic for every TCP socket of a host, since a new one may come with something else; where it is refused reno, which every
-/// kernel has. No IPv6, which would send packets of its own among those that are counted. Where neither may be set (a
+/// kernel has. All ports for connections. No IPv6, which would send packets of its own among those that are counted. Where neither may be set (a
 /// container with /proc/sys read-only) it is as it is: the record says which congestion control there was.
 fn settle_settings() {
     let _ = fs::write(CONGESTION_CONTROL, "cubic").or_else(|_| fs::write(CONGESTION_CONTROL, "reno"));
+    let _ = fs::write(PORT_RANGE, PORTS);
     for interfaces in ["all", "default"] {
         let _ = fs::write(format!("/proc/sys/net/ipv6/conf/{interfaces}/disable_ipv6"), "1");
     }

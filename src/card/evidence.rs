@@ -3,9 +3,12 @@
 use super::Line;
 use super::interval::{Scale, interval};
 use crate::matrix::{MatrixRecord, MatrixVerdict};
-use crate::record::{BreakEvenPart, Found, MapPart, Record, Verdict, VerdictWord};
-use crate::report::{Done, class, memory_in_words, restarts_in_words, scale_outs_in_words};
-use crate::scenario::{Hold, Restart, Rule, ScaleOut, Test};
+use crate::record::{BreakEvenPart, CellPart, Found, MapPart, Record, Verdict, VerdictWord};
+use crate::report::{
+    Done, class, condition_in_words, memory_in_words, restarts_in_words, scale_outs_in_words,
+};
+use crate::scenario::{Activity, Claim, Hold, Restart, Rule, ScaleOut, Test};
+use crate::statistics::Ratio;
 use crate::text;
 
 /// What is known of a line.
@@ -34,7 +37,9 @@ pub(super) struct Evidence {
     pub(super) class: &'static str,
     /// The number with its interval, n and threshold.
     pub(super) number: String,
-    /// What theory had said.
+    /// Under what it was measured, and how many calls, events or blocks that were; empty where the number says it.
+    pub(super) conditions: String,
+    /// What theory had said, and whether it was wrong.
     pub(super) prediction: Option<String>,
     /// The interval beside the threshold, as SVG; empty where there is none.
     pub(super) chart: String,
@@ -81,17 +86,46 @@ pub(super) fn state(line: &Line, done: &Done, known: &[String]) -> State {
     }
 }
 
-/// Whether the run had the contenders of a claim: a quick one leaves some out.
-fn was_measured(record: &Record, verdict: &Verdict) -> bool {
-    let claim = &verdict.claim;
+/// The cells that a claim is about, `None` for one that the run had not.
+fn cells<'a>(record: &'a Record, claim: &'a Claim) -> impl Iterator<Item = Option<&'a CellPart>> {
     let against = match &claim.test {
         Test::Compared { against, .. } => Some(against),
         Test::Absolute { .. } => None,
     };
-    [Some(&claim.contender), against]
-        .into_iter()
-        .flatten()
-        .all(|name| record.cell(name, &claim.condition).is_some())
+    let cell = |name: &String| Some(&record.cells[record.cell(name, &claim.condition)?]);
+    [Some(&claim.contender), against].into_iter().flatten().map(cell)
+}
+
+/// Whether the run had the contenders of a claim: a quick one leaves some out.
+fn was_measured(record: &Record, verdict: &Verdict) -> bool {
+    cells(record, &verdict.claim).all(|cell| cell.is_some())
+}
+
+fn conditions(record: &Record, claim: &Claim) -> String {
+    let cells: Vec<&CellPart> = cells(record, claim).flatten().collect();
+    let Some(first) = cells.first() else { return String::new() };
+    let counts = cells.iter().filter_map(|cell| Some(cell.merged.as_ref()?.counts.arrivals));
+    let n = counts.min().map_or_else(String::new, |n| {
+        let each = if cells.len() > 1 { " each" } else { "" };
+        format!("; n = {} {}s{each}", text::count(n), record.noun())
+    });
+    let words = condition_in_words(first, &record.plan.operation);
+    let distance = first.distance.as_ref().filter(|_| record.plan.operation != Activity::FLOW);
+    let link = distance.map_or_else(String::new, |distance| format!(", over ‘{}’", distance.link));
+    format!("{words}{link}{n}")
+}
+
+/// How far off a prediction may lie, beside the interval: a tenth is what arithmetic that leaves the small things out is good for.
+const PREDICTION_TOLERANCE: f64 = 1.1;
+
+/// A claim's prediction, and that it was wrong where neither the interval nor what lies a tenth beside it has it.
+fn predicted(claim: &Claim, ratio: Option<&Ratio>) -> Option<String> {
+    let is_missed = claim.prediction.as_ref().zip(ratio).is_some_and(|(predicted, ratio)| {
+        predicted.ratio > ratio.high * PREDICTION_TOLERANCE
+            || predicted.ratio < ratio.low / PREDICTION_TOLERANCE
+    });
+    let missed = if is_missed { "; missed, see the report" } else { "" };
+    claim.predicted().map(|words| words + missed)
 }
 
 fn of_verdict(record: &Record, verdict: &Verdict) -> Evidence {
@@ -146,7 +180,8 @@ fn of_verdict(record: &Record, verdict: &Verdict) -> Evidence {
         word: verdict.verdict.in_words(),
         class: class(verdict.verdict),
         number,
-        prediction: claim.predicted(),
+        conditions: conditions(record, claim),
+        prediction: predicted(claim, verdict.ratio.as_ref()),
         chart,
     }
 }
@@ -166,6 +201,7 @@ fn of_break_even(record: &Record, part: &BreakEvenPart) -> Evidence {
         word: part.word.in_words(),
         class: if part.word == Found::Undecided { "open" } else { "found" },
         number: part.because.clone(),
+        conditions: String::new(),
         prediction: None,
         chart: String::new(),
     }
@@ -179,6 +215,7 @@ fn of_matrix(matrix: &MatrixRecord, verdict: &MatrixVerdict) -> Evidence {
         word: verdict.verdict.in_words(),
         class: class(verdict.verdict),
         number: verdict.because.trim_end_matches('.').to_owned(),
+        conditions: String::new(),
         prediction: None,
         chart: String::new(),
     }
@@ -222,6 +259,7 @@ fn a_price(record: &Record, sentence: &str, number: String) -> Evidence {
         word: "a price",
         class: "found",
         number,
+        conditions: String::new(),
         prediction: None,
         chart: String::new(),
     }
@@ -246,6 +284,7 @@ fn of_map(record: &Record, part: &MapPart) -> Evidence {
             part.map.axis.in_words(),
             rows.collect::<Vec<_>>().join("; ")
         ),
+        conditions: String::new(),
         prediction: None,
         chart: String::new(),
     }

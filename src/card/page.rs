@@ -81,7 +81,14 @@ pub fn card_markdown(done: &Done) -> anyhow::Result<String> {
                 Some(first) => {
                     let folder = format!("{}/report.html", first.scenario);
                     let word = if view.line.cited { format!("{}: ", first.word) } else { String::new() };
-                    format!("{word}{}. {} ([{}]({folder}))", first.sentence, first.number, first.scenario)
+                    let under = match first.conditions.as_str() {
+                        "" => String::new(),
+                        conditions => format!("; {conditions}"),
+                    };
+                    format!(
+                        "{word}{}. {}{under} ([{}]({folder}))",
+                        first.sentence, first.number, first.scenario
+                    )
                 }
                 None => view.absent.clone(),
             };

@@ -288,7 +288,8 @@ pub(super) fn aa_lines(record: &Record, condition: &str) -> Vec<String> {
     pairs.map(line).collect()
 }
 
-fn condition_in_words(cell: &CellPart, operation: &str) -> String {
+/// Connections, calls in flight, arrivals, and what the handler does.
+pub(crate) fn condition_in_words(cell: &CellPart, operation: &str) -> String {
     let connections = if cell.connections == 1 { "connection" } else { "connections" };
     if let ("subscribe", Some(rate)) = (operation, cell.rate_per_s) {
         let subscribers = if cell.connections == 1 { "subscriber" } else { "subscribers" };

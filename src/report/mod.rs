@@ -19,6 +19,7 @@ mod view;
 use askama::Template as _;
 
 pub(crate) use chart::escape;
+pub(crate) use condition::condition_in_words;
 pub(crate) use facts::place;
 pub use folder::{Done, ResultsFolder};
 pub(crate) use restarts::restarts_in_words;

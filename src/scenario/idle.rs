@@ -22,7 +22,9 @@ pub struct Restart {
     pub sentence: String,
     /// Subscribers, each over a connection of its own: one number after the other, of quick runs the first.
     pub connections: Vec<usize>,
-    /// Time in which nobody listens, at least.
+    /// Time in which nobody listens, at least; in ms where it is written down.
+    #[serde(rename = "down_ms", with = "in_ms")]
+    #[schemars(with = "f64")]
     pub down: Duration,
     /// Restarts under each number.
     pub times: u32,
@@ -43,4 +45,19 @@ pub struct ScaleOut {
     pub to: usize,
     /// Scale-outs of each contender.
     pub times: u32,
+}
+
+/// A time as its milliseconds.
+mod in_ms {
+    use std::time::Duration;
+
+    use serde::{Deserialize as _, Deserializer, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(span: &Duration, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_f64(span.as_secs_f64() * 1e3)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
+        Duration::try_from_secs_f64(f64::deserialize(from)? / 1e3).map_err(serde::de::Error::custom)
+    }
 }

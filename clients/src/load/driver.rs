@@ -8,6 +8,7 @@ use std::sync::Arc;
 use clock::{Clock, Mono, Precision};
 
 use super::lane::Lane;
+use super::opening::open_all;
 use super::pacer::{Queue, pace};
 use super::recorder::CallTimes;
 use super::slot::SlotWorker;
@@ -38,10 +39,8 @@ impl<K: Connector> Driver<K> {
         requests: &[<K::Connection as Connection>::Request],
         live: Arc<Live>,
     ) -> Result<Driver<K>, CallError> {
-        let mut lanes = Vec::with_capacity(shape.connections);
-        for _ in 0..shape.connections.max(1) {
-            lanes.push(Rc::new(Lane::new(connector.connect().await?)));
-        }
+        let lane = || async { connector.connect().await.map(|connection| Rc::new(Lane::new(connection))) };
+        let lanes = open_all(shape.connections, lane).await?;
         let first = lanes[0].connection(&connector).await?;
         let prepared =
             requests.iter().map(|request| first.prepare(request)).collect::<Result<Vec<_>, _>>()?;

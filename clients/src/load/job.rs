@@ -10,6 +10,7 @@ use proto::data::DataSet;
 use tokio::task::JoinHandle;
 
 use super::ears::Ears;
+use super::opening::open_all;
 use super::subscriber::{Manners, Subscriber};
 use super::{Driver, Live, Outcome, Round, Schedule, Shape};
 use crate::connection::{CallError, Connection, Connector};
@@ -89,11 +90,11 @@ where
 
     async fn open(&self, clock: Clock, shape: Shape, live: Arc<Live>) -> Result<Subscribers, CallError> {
         let ears = Rc::new(Ears::new(clock, DataSet::new(self.market_seed), live));
-        let mut listening = Vec::with_capacity(shape.connections);
-        for _ in 0..shape.connections.max(1) {
+        let subscriber = || async {
             let subscriber = Subscriber::open(self.connector.clone(), self.manners, Rc::clone(&ears)).await?;
-            listening.push(tokio::task::spawn_local(subscriber.listen()));
-        }
+            Ok(tokio::task::spawn_local(subscriber.listen()))
+        };
+        let listening = open_all(shape.connections, subscriber).await?;
         Ok(Subscribers { ears, listening })
     }
 }

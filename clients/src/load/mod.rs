@@ -12,6 +12,7 @@ mod flows;
 mod job;
 mod lane;
 mod live;
+mod opening;
 mod pacer;
 mod recorder;
 mod schedule;
