@@ -164,6 +164,14 @@ fn no_order_is_rejected_when_sessions_are_opened_anew() {
         let merged = cell.merged.as_ref().unwrap();
         assert!(merged.counts.ok > 0 && merged.counts.failed.is_empty(), "{cell:?}");
     }
+    // Of two contenders one was left out: that is no doubt about the claim.
+    let printed = stderr(&ran);
+    let page = std::fs::read_to_string(folder.path().join("bidirectional/report.html")).unwrap();
+    assert!(
+        printed.matches("R3 not measured: ").count() == 3 && !printed.contains("R3 undecided"),
+        "{printed}"
+    );
+    assert!(page.contains("<div class=\"word\">not measured</div>"), "the report judges whom it left out");
 }
 
 /// Every server is killed twice under three hundred subscribers, each of whom comes back, over whatever protocol.

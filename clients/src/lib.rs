@@ -21,6 +21,7 @@ mod names;
 pub mod phases;
 pub mod protocols;
 mod quic_client;
+mod quic_socket;
 pub mod raw;
 mod session_calls;
 pub mod tls;

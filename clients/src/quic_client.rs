@@ -12,6 +12,7 @@ use crate::endpoint::Endpoint;
 use crate::http_client::{CONNECTION_WINDOW_BYTES, STREAM_WINDOW_BYTES};
 use crate::phases::{Phase, during};
 use crate::protocols::udp::{any_to, bind_udp};
+use crate::quic_socket::QuicSocket;
 
 /// Streams that the server may open to send on alone: those that HTTP/3 has of its own, and some that it does not know.
 const UNI_STREAMS_MAX: u32 = 8;
@@ -29,9 +30,11 @@ pub(crate) async fn open(endpoint: &Endpoint, alpn: &'static [u8]) -> Result<Con
     let mut config = ClientConfig::new(Arc::new(config));
     config.transport_config(Arc::new(transport(endpoint.congestion)));
     let address = endpoint.resolve().await?;
-    let socket = bind_udp(any_to(address)).map_err(|error| CallError::from_io(&error))?;
-    let ours = quinn::Endpoint::new(EndpointConfig::default(), None, socket, Arc::new(TokioRuntime))
-        .map_err(|error| CallError::from_io(&error))?;
+    let ours = bind_udp(any_to(address)).and_then(QuicSocket::of).and_then(|socket| {
+        let (config, runtime) = (EndpointConfig::default(), Arc::new(TokioRuntime));
+        quinn::Endpoint::new_with_abstract_socket(config, None, socket, runtime)
+    });
+    let ours = ours.map_err(|error| CallError::from_io(&error))?;
     let connecting = ours
         .connect_with(config, address, &tls.server_name.to_str())
         .map_err(|error| CallError::Protocol(error.to_string()))?;

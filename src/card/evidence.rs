@@ -3,7 +3,7 @@
 use super::Line;
 use super::interval::{Scale, interval};
 use crate::matrix::{MatrixRecord, MatrixVerdict};
-use crate::record::{BreakEvenPart, CellPart, Found, MapPart, Record, Verdict, VerdictWord};
+use crate::record::{BreakEvenPart, CellPart, MapPart, Record, Verdict, VerdictWord};
 use crate::report::{
     Done, class, condition_in_words, memory_in_words, restarts_in_words, scale_outs_in_words,
 };
@@ -55,10 +55,12 @@ pub(super) fn state(line: &Line, done: &Done, known: &[String]) -> State {
         };
         let verdicts = record.verdicts.iter().filter(|verdict| verdict.claim.card == id);
         judged.extend(
-            verdicts.filter(|verdict| was_measured(record, verdict)).map(|of| of_verdict(record, of)),
+            verdicts
+                .filter(|verdict| record.left_out(&verdict.claim).is_none())
+                .map(|verdict| of_verdict(record, verdict)),
         );
         let sought = record.break_evens.iter().filter(|part| part.break_even.card == id);
-        judged.extend(sought.filter(|part| part.points.len() > 1).map(|part| of_break_even(record, part)));
+        judged.extend(sought.filter(|part| part.is_measured()).map(|part| of_break_even(record, part)));
         let price = record.hold.iter().filter(|hold| hold.card == id && !record.memory.is_empty());
         judged.extend(price.map(|hold| of_memory(record, hold)));
         let restart = record.restart.iter().filter(|asked| asked.card == id && !record.restarts.is_empty());
@@ -86,23 +88,9 @@ pub(super) fn state(line: &Line, done: &Done, known: &[String]) -> State {
     }
 }
 
-/// The cells that a claim is about, `None` for one that the run had not.
-fn cells<'a>(record: &'a Record, claim: &'a Claim) -> impl Iterator<Item = Option<&'a CellPart>> {
-    let against = match &claim.test {
-        Test::Compared { against, .. } => Some(against),
-        Test::Absolute { .. } => None,
-    };
-    let cell = |name: &String| Some(&record.cells[record.cell(name, &claim.condition)?]);
-    [Some(&claim.contender), against].into_iter().flatten().map(cell)
-}
-
-/// Whether the run had the contenders of a claim: a quick one leaves some out.
-fn was_measured(record: &Record, verdict: &Verdict) -> bool {
-    cells(record, &verdict.claim).all(|cell| cell.is_some())
-}
-
 fn conditions(record: &Record, claim: &Claim) -> String {
-    let cells: Vec<&CellPart> = cells(record, claim).flatten().collect();
+    let cell = |name| Some(&record.cells[record.cell(name, &claim.condition)?]);
+    let cells: Vec<&CellPart> = claim.contenders().filter_map(cell).collect();
     let Some(first) = cells.first() else { return String::new() };
     let counts = cells.iter().filter_map(|cell| Some(cell.merged.as_ref()?.counts.arrivals));
     let n = counts.min().map_or_else(String::new, |n| {
@@ -198,8 +186,8 @@ fn of_break_even(record: &Record, part: &BreakEvenPart) -> Evidence {
     Evidence {
         scenario: record.scenario.name.clone(),
         sentence: part.break_even.sentence.clone(),
-        word: part.word.in_words(),
-        class: if part.word == Found::Undecided { "open" } else { "found" },
+        word: part.in_words(),
+        class: part.class(),
         number: part.because.clone(),
         conditions: String::new(),
         prediction: None,
@@ -287,5 +275,29 @@ fn of_map(record: &Record, part: &MapPart) -> Evidence {
         conditions: String::new(),
         prediction: None,
         chart: String::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scenario::Scenario;
+    use crate::statistics::Method;
+
+    #[test]
+    fn a_prediction_is_missed_where_neither_the_interval_nor_a_tenth_beside_it_has_it() {
+        let scenario = Scenario::find("polling-break-even", &[]).unwrap();
+        let claim = scenario.claims.iter().find(|claim| claim.prediction.is_some()).unwrap();
+        let said = |low: f64, high: f64| {
+            let ratio = (low * high).sqrt();
+            let ratio =
+                Ratio { ratio, low, high, low_90: low, high_90: high, n: 10, method: Method::StudentT };
+            predicted(claim, Some(&ratio)).unwrap()
+        };
+        assert!(said(0.15, 0.25).starts_with("0.20 ×, because "), "{}", said(0.15, 0.25));
+        let is_missed = [(0.15, 0.25), (0.21, 0.3), (0.23, 0.3), (0.1, 0.19), (0.1, 0.17)]
+            .map(|(low, high)| said(low, high).ends_with("; missed, see the report"));
+        assert_eq!(is_missed, [false, false, true, false, true]);
+        assert_eq!(predicted(claim, None), claim.predicted());
     }
 }

@@ -32,6 +32,27 @@ pub struct BreakEvenPart {
     pub because: String,
 }
 
+impl BreakEvenPart {
+    /// Whether both contenders were measured at two points of the axis: some runs leave them out.
+    pub fn is_measured(&self) -> bool {
+        self.points.len() > 1
+    }
+
+    /// What it came to, as people write it.
+    pub fn in_words(&self) -> &'static str {
+        if self.is_measured() { self.word.in_words() } else { "not measured" }
+    }
+
+    /// The class that gives it its colour on a page.
+    pub(crate) fn class(&self) -> &'static str {
+        match self.word {
+            _ if !self.is_measured() => "absent",
+            Found::Undecided => "open",
+            Found::Point | Found::Throughout | Found::Nowhere => "found",
+        }
+    }
+}
+
 /// What a search along an axis comes to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
@@ -113,12 +134,13 @@ impl MapCell {
 /// Looks for a point.
 pub(super) fn break_even(record: &Record, scenario: &Scenario, sought: &BreakEven) -> BreakEvenPart {
     let metric = sought.sought.metric();
+    let names = [&sought.contender[..], &sought.against[..]];
     let along = along(scenario, &sought.condition, sought.axis);
     let mut points = Vec::new();
     let mut rounds: Vec<(f64, Vec<Pair>)> = Vec::new();
     let mut measured: Vec<&str> = Vec::new();
     for (condition, at) in along {
-        if record.cell(&sought.contender, &condition.name).is_none() {
+        if names.iter().any(|name| record.cell(name, &condition.name).is_none()) {
             continue;
         }
         let pairs = record.paired_figures(&sought.contender, &sought.against, &condition.name, metric);
@@ -134,7 +156,6 @@ pub(super) fn break_even(record: &Record, scenario: &Scenario, sought: &BreakEve
     }
     let n = rounds.iter().map(|(_, pairs)| pairs.len()).min().unwrap_or(0);
     let found = search(sought, &rounds);
-    let names = [&sought.contender[..], &sought.against[..]];
     let withheld = measured.iter().find_map(|condition| withheld(record, &names, condition));
     let why_not = if withheld.is_some() {
         withheld

@@ -47,6 +47,13 @@ impl VerdictWord {
     }
 }
 
+impl Record {
+    /// Whom of a claim the run left out, as quick ones do.
+    pub fn left_out<'a>(&self, claim: &'a Claim) -> Option<&'a str> {
+        claim.contenders().find(|name| self.cell(name, &claim.condition).is_none())
+    }
+}
+
 /// Judges a claim.
 pub(super) fn judge(record: &Record, claim: &Claim) -> Verdict {
     let Claim { contender, condition, test, .. } = claim;
@@ -82,16 +89,9 @@ pub(super) fn withheld(record: &Record, contenders: &[&str], condition: &str) ->
     void.or_else(|| too_many_failures(record, contenders, condition))
 }
 
-/// Whom the run left out, where it left out somebody.
 fn not_measured(record: &Record, claim: &Claim) -> Option<String> {
-    let Claim { contender, condition, test, .. } = claim;
-    let against = match test {
-        Test::Compared { against, .. } => Some(against),
-        Test::Absolute { .. } => None,
-    };
-    let missing = [Some(contender), against].into_iter().flatten();
-    let mut missing = missing.filter(|name| record.cell(name, condition).is_none());
-    missing.next().map(|name| format!("{name} was not measured under {condition} in this run"))
+    let left_out = record.left_out(claim)?;
+    Some(format!("{left_out} was not measured under {} in this run", claim.condition))
 }
 
 /// A contender that fails calls is not compared by the cost of those that succeed.

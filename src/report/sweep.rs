@@ -2,7 +2,7 @@
 
 use super::chart::{NARROW, WIDE};
 use super::forest::{Row, forest};
-use crate::record::{BreakEvenPart, Found, MapCell, MapPart, Record, SweepPoint};
+use crate::record::{BreakEvenPart, MapCell, MapPart, Record, SweepPoint};
 use crate::text;
 
 /// A break-even point.
@@ -37,8 +37,8 @@ pub(super) fn break_even(record: &Record, part: &BreakEvenPart) -> BreakEvenView
     });
     BreakEvenView {
         sentence: sought.sentence.clone(),
-        word: part.word.in_words(),
-        class: if part.word == Found::Undecided { "open" } else { "found" },
+        word: part.in_words(),
+        class: part.class(),
         because: part.because.clone(),
         charts: [WIDE, NARROW].map(|size| forest(&rows, None, size, &title)),
         cores: cores.collect(),

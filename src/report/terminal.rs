@@ -7,6 +7,7 @@ use super::restarts::restarts_in_words;
 use super::scale_outs::scale_outs_in_words;
 use super::tables::memory_in_words;
 use super::tables::round_trips;
+use super::view::word_and_class;
 use crate::record::{CellPart, MapPart, MapRow, MemoryPart, Merged, Record};
 use crate::text;
 
@@ -90,12 +91,8 @@ pub fn summary_lines(record: &Record) -> Vec<String> {
         lines.push(format!("warning: {warning}"));
     }
     for verdict in &record.verdicts {
-        lines.push(format!(
-            "{} {}: {}",
-            verdict.claim.card,
-            verdict.verdict.in_words(),
-            verdict.claim.sentence
-        ));
+        let (word, _) = word_and_class(record, verdict);
+        lines.push(format!("{} {word}: {}", verdict.claim.card, verdict.claim.sentence));
         lines.push(format!("   {}", verdict.because));
     }
     if let Some(hold) = record.hold.as_ref().filter(|_| !record.memory.is_empty()) {
@@ -113,7 +110,7 @@ pub fn summary_lines(record: &Record) -> Vec<String> {
     }
     for part in &record.break_evens {
         let sought = &part.break_even;
-        lines.push(format!("{} {}: {}", sought.card, part.word.in_words(), sought.sentence));
+        lines.push(format!("{} {}: {}", sought.card, part.in_words(), sought.sentence));
         lines.push(format!("   {}", part.because));
     }
     if let Some(part) = &record.map {

@@ -101,15 +101,19 @@ impl<'a> IndexPage<'a> {
 }
 
 fn verdicts(record: &Record) -> Vec<VerdictView<'_>> {
-    let view = |verdict: &'_ Verdict| (verdict.verdict.in_words(), class(verdict.verdict));
-    record
-        .verdicts
-        .iter()
-        .map(|verdict| {
-            let (word, class) = view(verdict);
-            VerdictView { verdict, word, class }
-        })
-        .collect()
+    let view = |verdict| {
+        let (word, class) = word_and_class(record, verdict);
+        VerdictView { verdict, word, class }
+    };
+    record.verdicts.iter().map(view).collect()
+}
+
+/// What a claim came to in a word or two, and the class that gives it its colour.
+pub(super) fn word_and_class(record: &Record, verdict: &Verdict) -> (&'static str, &'static str) {
+    match record.left_out(&verdict.claim) {
+        Some(_) => ("not measured", "absent"),
+        None => (verdict.verdict.in_words(), class(verdict.verdict)),
+    }
 }
 
 /// The class that gives a verdict its colour.

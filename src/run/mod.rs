@@ -10,6 +10,7 @@ mod message;
 mod meters;
 mod network;
 mod pair;
+mod repeats;
 mod restart;
 mod scale_out;
 mod start;
@@ -34,6 +35,7 @@ pub use meters::{EndUse, Wire};
 pub use network::LinkUsed;
 pub(crate) use network::Network;
 pub(crate) use pair::{Pair, Place, Taken};
+use repeats::Repeats;
 pub use restart::{Restarted, Storm};
 pub use scale_out::{Evened, Kind, ScaledOut, Trial as ScaleOutTrial};
 pub(crate) use start::Setup;
@@ -45,9 +47,6 @@ use crate::scenario::{Activity, Condition, Contender, Link, Scenario};
 
 /// Ticks that a measured market emits: enough for the conformance cases, too few to cost anything.
 const TICKS_PER_S: f64 = 10.0;
-/// Void measurements that are taken again, in shares of all that are planned: a run must end on a noisy machine too.
-const REPEATS_MAX_PER_MEASUREMENT: f64 = 0.3;
-
 /// Trials of a search that are disturbed from outside are repeated so often.
 const TRIAL_REPEATS_MAX: usize = 2;
 
@@ -186,7 +185,7 @@ impl Run<'_> {
             at_rest.push(self.place.memory(&pair)?);
             pairs.push(pair);
         }
-        let mut repeats = REPEATS_MAX_PER_MEASUREMENT * self.plan.measurements() as f64;
+        let mut repeats = Repeats::of(self.plan);
         for (round, order) in self.plan.rounds.iter().enumerate() {
             for &cell in order {
                 if self.stop.load(Ordering::Relaxed) {
@@ -201,11 +200,10 @@ impl Run<'_> {
                 let mut measurement = self.measure(round, cell, pair, watcher)?;
                 // A void one is kept, and taken again at once: its neighbours in time are those of its round.
                 while let Some(reason) = &measurement.void
-                    && repeats >= 1.0
                     && !self.stop.load(Ordering::Relaxed)
+                    && repeats.take(cell)
                 {
                     watcher.void(reason);
-                    repeats -= 1.0;
                     let again = self.measure(round, cell, pair, watcher)?;
                     results.measurements.push(std::mem::replace(&mut measurement, again));
                 }

@@ -204,6 +204,15 @@ pub struct Claim {
 }
 
 impl Claim {
+    /// Whom it is about: the contender, and whom it is compared with.
+    pub fn contenders(&self) -> impl Iterator<Item = &str> {
+        let against = match &self.test {
+            Test::Compared { against, .. } => Some(against.as_str()),
+            Test::Absolute { .. } => None,
+        };
+        [Some(self.contender.as_str()), against].into_iter().flatten()
+    }
+
     /// What theory says, in the unit of what is judged, and why: `1.50 ×, because …`.
     pub fn predicted(&self) -> Option<String> {
         let Prediction { ratio, because } = self.prediction.as_ref()?;

@@ -263,12 +263,24 @@ impl State {
     }
 }
 
-/// Has the scheduler prefer the calling thread to the clients on its core: what is due leaves before they go on. Where that
-/// is not allowed it waits its turn, and what is late for it is counted.
+/// Has the scheduler run the calling thread before the clients on its core: what is due leaves before they go on. A real-time thread
+/// interrupts them, a nice one only has more of the core: behind clients that shake hands over QUIC, it was late by more than 0.5 ms with
+/// four packets in a hundred. Where neither is allowed it waits its turn, and what is late for it is counted.
 fn hurry() {
     const NICE_MIN: i32 = -20;
-    // SAFETY: setpriority has no memory arguments; 0 is the calling thread, to which alone it applies on Linux.
-    let _ = unsafe { nix::libc::setpriority(nix::libc::PRIO_PROCESS, 0, NICE_MIN) };
+    let lowest = nix::libc::sched_param { sched_priority: 1 };
+    // SAFETY: the parameter lives until the call returns; 0 is the calling thread, to which alone it applies on Linux.
+    let refused = unsafe {
+        nix::libc::sched_setscheduler(
+            0,
+            nix::libc::SCHED_FIFO | nix::libc::SCHED_RESET_ON_FORK,
+            &raw const lowest,
+        )
+    };
+    if refused != 0 {
+        // SAFETY: setpriority has no memory arguments; 0 is the calling thread, likewise.
+        let _ = unsafe { nix::libc::setpriority(nix::libc::PRIO_PROCESS, 0, NICE_MIN) };
+    }
 }
 
 /// How long this machine takes to wake a thread: what the router's own timers are late, as a moving average.
