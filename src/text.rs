@@ -46,13 +46,13 @@ pub(crate) fn rounded(value: f64) -> String {
     plain_number((value / unit).round() * unit)
 }
 
-/// A count, its thousands set apart by a thin space.
+/// A count, its thousands set apart by a thin space at which no line breaks.
 pub(crate) fn count(value: u64) -> String {
     let digits = value.to_string();
     let mut out = String::new();
     for (nth, digit) in digits.chars().enumerate() {
         if nth > 0 && (digits.len() - nth).is_multiple_of(3) {
-            out.push('\u{2009}');
+            out.push('\u{202f}');
         }
         out.push(digit);
     }
@@ -65,6 +65,19 @@ pub(crate) fn about(span: std::time::Duration) -> String {
         seconds if seconds >= 120 => format!("{} min", (seconds + 30) / 60),
         seconds => format!("{seconds} s"),
     }
+}
+
+/// Words with a capital letter in front.
+pub(crate) fn capitalized(words: &str) -> String {
+    let mut chars = words.chars();
+    chars.next().into_iter().flat_map(char::to_uppercase).chain(chars).collect()
+}
+
+/// The same, and no line of a page ends within `95 %`, `0.89 ×`, `92.5 ± 1.0` or `n = 10`.
+pub(crate) fn unbroken(words: &str) -> String {
+    [(" %", "\u{a0}%"), (" ×", "\u{a0}×"), (" ± ", "\u{a0}±\u{a0}"), ("n = ", "n\u{a0}=\u{a0}")]
+        .into_iter()
+        .fold(words.to_owned(), |words, (broken, whole)| words.replace(broken, whole))
 }
 
 /// The command line as it can be typed again.
@@ -86,9 +99,11 @@ mod tests {
         assert_eq!(micros(999.96), "1000 µs");
         assert_eq!(micros(2_345.0), "2.35 ms");
         assert_eq!(micros(1.5e6), "1.50 s");
-        assert_eq!(count(1_234_567), "1\u{2009}234\u{2009}567");
+        assert_eq!(count(1_234_567), "1\u{202f}234\u{202f}567");
         assert_eq!(count(12), "12");
-        assert_eq!([12_345.0, 87.6, 0.123].map(rounded), ["12\u{2009}000", "88", "0.12"]);
+        assert_eq!(unbroken("0.9 × it, 95 %, n = 10"), "0.9\u{a0}× it, 95\u{a0}%, n\u{a0}=\u{a0}10");
+        assert_eq!((capitalized("share of"), capitalized("")), ("Share of".to_owned(), String::new()));
+        assert_eq!([12_345.0, 87.6, 0.123].map(rounded), ["12\u{202f}000", "88", "0.12"]);
         assert_eq!([0.001, 1.026, 36.4, 2e5].map(ratio), ["< 0.01", "1.03", "36", "> 1000"]);
     }
 }

@@ -3,7 +3,7 @@
 use super::Line;
 use super::interval::{Scale, interval};
 use crate::matrix::{MatrixRecord, MatrixVerdict};
-use crate::record::{BreakEvenPart, CellPart, MapPart, Record, Verdict, VerdictWord};
+use crate::record::{BreakEvenPart, CellPart, MapCell, MapPart, Record, Verdict, VerdictWord};
 use crate::report::{
     Done, class, condition_in_words, memory_in_words, restarts_in_words, scale_outs_in_words,
 };
@@ -167,7 +167,7 @@ fn of_verdict(record: &Record, verdict: &Verdict) -> Evidence {
         sentence: claim.sentence.clone(),
         word: verdict.verdict.in_words(),
         class: class(verdict.verdict),
-        number,
+        number: text::capitalized(&number),
         conditions: conditions(record, claim),
         prediction: predicted(claim, verdict.ratio.as_ref()),
         chart,
@@ -188,7 +188,7 @@ fn of_break_even(record: &Record, part: &BreakEvenPart) -> Evidence {
         sentence: part.break_even.sentence.clone(),
         word: part.in_words(),
         class: part.class(),
-        number: part.because.clone(),
+        number: text::capitalized(&part.because),
         conditions: String::new(),
         prediction: None,
         chart: String::new(),
@@ -253,13 +253,17 @@ fn a_price(record: &Record, sentence: &str, number: String) -> Evidence {
     }
 }
 
-/// Row by row in words: the map itself is in the report.
+/// Row by row in words, a cell that is as the next one left out: the map itself is in the report.
 fn of_map(record: &Record, part: &MapPart) -> Evidence {
-    let tolerance = |nth: usize| text::micros(part.map.tolerances_us[nth]);
     let rows = part.rows.iter().map(|row| {
-        let cells = row.cells.iter().enumerate();
-        let cells = cells.map(|(nth, cell)| format!("up to {} old {}", tolerance(nth), cell.in_words()));
-        format!("{}: {}", part.map.axis.show(row.at.value), cells.collect::<Vec<_>>().join(", "))
+        let mut cells = row.cells.iter().map(MapCell::in_words).zip(&part.map.tolerances_us).peekable();
+        let mut told = Vec::new();
+        while let Some((words, tolerance)) = cells.next() {
+            if cells.peek().is_none_or(|(next, _)| *next != words) {
+                told.push(format!("up to {} old {words}", text::micros(*tolerance)));
+            }
+        }
+        format!("{}: {}", part.map.axis.show(row.at.value), told.join(", "))
     });
     Evidence {
         scenario: record.scenario.name.clone(),

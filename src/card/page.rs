@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use askama::Template;
 
 use super::{Evidence, Group, Line, State, evidence, groups, known};
+use crate::record::Record;
 use crate::report::{Done, utc};
 
 /// The page.
@@ -45,7 +46,7 @@ struct LineView {
 /// Where the card's file is broken or the template cannot be filled, which is a bug.
 pub fn card_page(done: &Done) -> anyhow::Result<String> {
     let records = &done.records;
-    let first = records.first();
+    let first = first(done);
     let groups = views(done)?;
     let lines = || groups.iter().flat_map(|group| &group.lines);
     let count = |class: &str| lines().filter(|line| line.class == class).count();
@@ -97,7 +98,7 @@ pub fn card_markdown(done: &Done) -> anyhow::Result<String> {
             let _ = writeln!(text, "| {id} | {claim} | **{}** | {} |", view.word, cell(&measured));
         }
     }
-    if let Some(record) = done.records.first() {
+    if let Some(record) = first(done) {
         let _ = writeln!(
             text,
             "\n`{}`, {} UTC, {}. Intervals are of 95 %, over rounds.",
@@ -107,6 +108,11 @@ pub fn card_markdown(done: &Done) -> anyhow::Result<String> {
         );
     }
     Ok(text)
+}
+
+/// The record that was begun before the others, in whatever order they were read.
+fn first(done: &Done) -> Option<&Record> {
+    done.records.iter().min_by_key(|record| record.started_at_us)
 }
 
 fn views(done: &Done) -> anyhow::Result<Vec<GroupView>> {

@@ -463,7 +463,7 @@ mod tests {
         let (word, because) = found(Sought::CoresSaved(1.0), &[0.9, 0.8]);
         assert_eq!(word, Found::Point);
         assert!(
-            because.starts_with("new uses 1 core less than old at 5") && because.contains("\u{2009}000/s"),
+            because.starts_with("new uses 1 core less than old at 5") && because.contains("\u{202f}000/s"),
             "{because}"
         );
         let (word, because) = found(Sought::CoresSaved(1.0), &[1.1, 1.2]);

@@ -291,13 +291,13 @@ pub(super) fn aa_lines(record: &Record, condition: &str) -> Vec<String> {
 /// Connections, calls in flight, arrivals, and what the handler does.
 pub(crate) fn condition_in_words(cell: &CellPart, operation: &str) -> String {
     let connections = if cell.connections == 1 { "connection" } else { "connections" };
+    let n = text::count(cell.connections as u64);
     if let ("subscribe", Some(rate)) = (operation, cell.rate_per_s) {
         let subscribers = if cell.connections == 1 { "subscriber" } else { "subscribers" };
         let rate = text::plain_number(rate);
         let between =
             cell.between.as_ref().map_or_else(String::new, |words| format!(", behind a relay: {words}"));
-        let (connections, arrivals) = (cell.connections, &cell.arrivals);
-        return format!("{connections} {subscribers}, {rate} ticks per second ({arrivals}){between}");
+        return format!("{n} {subscribers}, {rate} ticks per second ({}){between}", cell.arrivals);
     }
     if operation == Activity::FLOW {
         let link = cell.distance.as_ref().map_or_else(|| "nothing but a cable between", |of| &of.link);
@@ -308,14 +308,14 @@ pub(crate) fn condition_in_words(cell: &CellPart, operation: &str) -> String {
         None => "closed loop: each slot calls again when its call is done".to_owned(),
     };
     if cell.cold {
-        return format!("{} callers, each call on a connection of its own, {load}", cell.connections);
+        return format!("{n} callers, each call on a connection of its own, {load}");
     }
     let handler = match (cell.handler_wait_us, cell.handler_cpu_us) {
         (0.0, 0.0) => String::new(),
         (wait, 0.0) => format!(", the handler waits {}", text::micros(wait)),
         (wait, cpu) => format!(", the handler waits {} and burns {}", text::micros(wait), text::micros(cpu)),
     };
-    format!("{} {connections} × {} in flight, {load}{handler}", cell.connections, cell.in_flight)
+    format!("{n} {connections} × {} in flight, {load}{handler}", cell.in_flight)
 }
 
 fn failures(cell: &CellPart, merged: &Merged) -> Vec<String> {

@@ -27,7 +27,7 @@ pub(super) fn scale_out_row(part: &ScaleOutPart) -> ScaleOutRow {
     }
 }
 
-/// How it lay after, and once all had been sent away: `half a second after 2 servers became 3, n = 3 each: sse 50 · 50 · 0 %, …`.
+/// How it lay after, and once all had been sent away: `Half a second after 2 servers became 3, n = 3 each: sse 50 · 50 · 0 %, …`.
 pub(crate) fn scale_outs_in_words(parts: &[ScaleOutPart], asked: &ScaleOut) -> Vec<String> {
     let n = parts.first().map_or(0, |part| part.after.imbalance.n);
     let after = parts.iter().map(|part| format!("{} {}", part.contender, shares(&part.after)));
@@ -37,8 +37,8 @@ pub(crate) fn scale_outs_in_words(parts: &[ScaleOutPart], asked: &ScaleOut) -> V
     });
     let [after, evened] = [after.collect::<Vec<_>>(), evened.collect()].map(|parts| parts.join(", "));
     vec![
-        format!("half a second after {} servers became {}, n = {n} each: {after}", asked.from, asked.to),
-        format!("once all {} had been sent away: {evened}", text::count(asked.connections as u64)),
+        format!("Half a second after {} servers became {}, n = {n} each: {after}", asked.from, asked.to),
+        format!("Once all {} had been sent away: {evened}", text::count(asked.connections as u64)),
     ]
 }
 
