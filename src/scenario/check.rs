@@ -407,7 +407,8 @@ impl Check<'_> {
         if known.contains(name.get_ref()) {
             return Ok(());
         }
-        let known: Vec<&str> = known.iter().map(String::as_str).collect();
+        let mut known: Vec<&str> = known.iter().map(String::as_str).collect();
+        known.dedup();
         let help = match nearest(name.get_ref(), &known) {
             Some(near) => format!("did you mean \"{near}\"?"),
             None => format!("there is: {}", known.join(", ")),

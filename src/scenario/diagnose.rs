@@ -25,9 +25,13 @@ pub enum ScenarioError {
         reason: std::io::Error,
     },
     /// Its text is wrong somewhere.
-    #[error("{message}")]
+    #[error("{file}:{line}: {message}")]
     Broken {
-        /// What is wrong, beginning with file, line and key.
+        /// The file.
+        file: String,
+        /// The line of it, the first being 1.
+        line: usize,
+        /// What is wrong.
         message: String,
         /// The whole text.
         #[source_code]
@@ -71,7 +75,9 @@ impl ScenarioError {
     ) -> Self {
         let line = text[..span.start.min(text.len())].matches('\n').count() + 1;
         ScenarioError::Broken {
-            message: format!("{file}:{line}: {message}"),
+            file: file.to_owned(),
+            line,
+            message: message.to_owned(),
             text: NamedSource::new(file, text.to_owned()),
             span: span.into(),
             help,

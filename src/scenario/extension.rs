@@ -1,6 +1,9 @@
 //! `extend = "rest-vs-grpc"`: a scenario that says only what is different about it.
 
-use toml::{Table, Value};
+use std::ops::Range;
+
+use toml::de::{DeTable, DeValue};
+use toml::{Spanned, Table, Value};
 
 use super::{BUILT_IN, ScenarioError};
 
@@ -105,6 +108,51 @@ fn by_name(mut base: Vec<Value>, upper: Vec<Value>) -> Vec<Value> {
     base
 }
 
+/// An error in the whole text, at its place in the file that extends, where what is wrong is said there.
+pub(super) fn at_home(error: ScenarioError, whole: &str, file: &str, text: &str) -> ScenarioError {
+    let ScenarioError::Broken { message, span, help, .. } = &error else { return error };
+    let at = span.offset()..span.offset() + span.len();
+    let (Ok(whole), Ok(own)) = (DeTable::parse(whole), DeTable::parse(text)) else { return error };
+    match in_table(whole.get_ref(), own.get_ref(), &at) {
+        Some(home) => ScenarioError::at(file, text, home, message, help.clone()),
+        None => error,
+    }
+}
+
+/// The place in a table of what lies at a place of the whole one: of a key, or within its value.
+fn in_table(whole: &DeTable<'_>, own: &DeTable<'_>, at: &Range<usize>) -> Option<Range<usize>> {
+    own.iter().find_map(|(key, value)| {
+        let (known, known_value) = whole.get_key_value(key)?;
+        if encloses(&known.span(), at) { Some(key.span()) } else { in_value(known_value, value, at) }
+    })
+}
+
+fn in_value(
+    whole: &Spanned<DeValue<'_>>,
+    own: &Spanned<DeValue<'_>>,
+    at: &Range<usize>,
+) -> Option<Range<usize>> {
+    let deeper = match (whole.get_ref(), own.get_ref()) {
+        (DeValue::Table(whole), DeValue::Table(own)) => in_table(whole, own, at),
+        (DeValue::Array(whole), DeValue::Array(own)) => own.iter().enumerate().find_map(|(nth, own)| {
+            let name = |value: &Spanned<DeValue<'_>>| {
+                Some(value.get_ref().get("name")?.get_ref().as_str()?.to_owned())
+            };
+            let same = match name(own) {
+                Some(named) => whole.iter().find(|whole| name(whole).as_ref() == Some(&named)),
+                None => whole.get(nth),
+            };
+            in_value(same?, own, at)
+        }),
+        _ => None,
+    };
+    deeper.or_else(|| encloses(&whole.span(), at).then(|| own.span()))
+}
+
+fn encloses(outer: &Range<usize>, inner: &Range<usize>) -> bool {
+    outer.start <= inner.start && inner.end <= outer.end
+}
+
 #[cfg(test)]
 mod tests {
     use crate::scenario::Scenario;
@@ -155,5 +203,25 @@ contenders = ["grpc", "rest-h1-tls"]
             let error = Scenario::parse("/nowhere/mine.toml", &text, &[]).unwrap_err().to_string();
             assert!(error.starts_with("/nowhere/mine.toml:3: ") && error.contains(says), "{error}");
         }
+    }
+
+    #[test]
+    fn what_is_wrong_in_the_file_that_extends_is_said_at_its_own_line() {
+        for (right, wrong, line, says) in [
+            ("rate_per_s = 500", "rate_per_sec = 500", 8, "unknown field `rate_per_sec`"),
+            ("rate_per_s = 500", "rate_per_s = \"many\"", 8, "invalid type"),
+            ("protocol = \"rest\"", "protocol = \"rust\"", 17, "rust"),
+            ("[\"grpc\", \"rest-h1-tls\"]", "[\"grpc\", 'rest-h9']", 21, "there is no contender \"rest-h9\""),
+            ("protocol = \"rest\"\n", "", 16, "a contender needs a `protocol`"),
+        ] {
+            let text = EXTENDING.replace(right, wrong);
+            let error = Scenario::parse("mine.toml", &text, &[]).unwrap_err().to_string();
+            assert!(error.starts_with(&format!("mine.toml:{line}: ")) && error.contains(says), "{error}");
+        }
+        // What the other file says, and this one makes wrong, is in no line of this one.
+        let text = EXTENDING.replace("[quick]", "[[condition]]\nname = \"8x1\"\nlink = \"rtt=1ms\"\n[quick]");
+        let error =
+            Scenario::parse("mine.toml", &text, &["quick.rounds=0".to_owned()]).unwrap_err().to_string();
+        assert!(error.starts_with("mine.toml with what it extends with --set:"), "{error}");
     }
 }

@@ -403,15 +403,19 @@ impl Scenario {
     /// # Errors
     /// Where it is broken: at its line.
     pub fn parse(file: &str, text: &str, settings: &[String]) -> Result<Scenario, ScenarioError> {
-        let extended = extension::extended(file, text)?;
-        let (file, text) = match &extended {
-            Some(whole) => (format!("{file} with what it extends"), whole.as_str()),
-            None => (file.to_owned(), text),
+        let Some(whole) = extension::extended(file, text)? else {
+            return Scenario::parse_whole(file, text, settings);
         };
+        Scenario::parse_whole(&format!("{file} with what it extends"), &whole, settings).map_err(|error| {
+            if settings.is_empty() { extension::at_home(error, &whole, file, text) } else { error }
+        })
+    }
+
+    fn parse_whole(file: &str, text: &str, settings: &[String]) -> Result<Scenario, ScenarioError> {
         if settings.is_empty() {
-            return check::parse(&file, text);
+            return check::parse(file, text);
         }
-        let changed = settings::with_settings(&file, text, settings)?;
+        let changed = settings::with_settings(file, text, settings)?;
         check::parse(&format!("{file} with --set"), &changed)
     }
 

@@ -11,7 +11,9 @@ const BEHIND_A_RELAY: &str = include_str!("../../../scenarios/sse-reconnect.toml
 
 fn error_of(text: &str) -> (String, String) {
     match parse("x.toml", text).unwrap_err() {
-        ScenarioError::Broken { message, help, .. } => (message, help.unwrap_or_default()),
+        ref error @ ScenarioError::Broken { ref help, .. } => {
+            (error.to_string(), help.clone().unwrap_or_default())
+        }
         other => panic!("{other}"),
     }
 }
