@@ -73,6 +73,26 @@ fn every_scenario_is_whole_and_can_be_planned() {
     assert!(checked >= 1, "no scenario was found");
 }
 
+/// Of every scenario and matrix that is for a line of the card.
+#[test]
+fn every_analysis_says_what_surprised_what_it_depends_on_and_what_it_does_not_show() {
+    let mut checked = 0;
+    for file in std::fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios")).unwrap() {
+        let path = file.unwrap().path();
+        let text = std::fs::read_to_string(&path).unwrap();
+        if path.extension().is_none_or(|end| end != "toml") || !text.contains("\ncard = [") {
+            continue;
+        }
+        let (_, analysis) = text.split_once("\nanalysis = \"\"\"\n").unwrap();
+        let analysis = analysis.split("\"\"\"").next().unwrap().replace('\n', " ");
+        for said in ["surprised", "depends on", "does not show"] {
+            assert!(analysis.contains(said), "{}: its analysis does not say what ‘{said}’", path.display());
+        }
+        checked += 1;
+    }
+    assert!(checked >= 20, "only {checked} analyses were found");
+}
+
 /// The example that SCENARIOS.md ends with is measured, briefly, as its reader would.
 #[test]
 fn the_example_that_teaches_scenarios_runs() {

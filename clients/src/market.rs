@@ -20,6 +20,11 @@ pub type TickStream = Pin<Box<dyn Stream<Item = Result<Tick, CallError>>>>;
 pub trait Subscribe {
     /// Subscribes; ticks flow once this returns.
     fn subscribe(&self, request: &SubscribeRequest) -> impl Future<Output = Result<TickStream, CallError>>;
+
+    /// Whether a subscription asks again and again, also where there is nothing.
+    fn polls(&self) -> bool {
+        false
+    }
 }
 
 /// Traffic both ways.

@@ -25,8 +25,11 @@ pub(crate) struct Ears {
     /// Places of subscribers that are gone, for those that come in their stead.
     free: RefCell<Vec<usize>>,
     round: RefCell<Option<Heard>>,
+    /// Until when a round goes on, or went on.
+    open_until: Cell<Mono>,
     all_heard: Notify,
     begun: Notify,
+    finished: Notify,
 }
 
 /// What was heard in a round.
@@ -56,8 +59,10 @@ impl Ears {
             subscribers: Cell::new(0),
             free: RefCell::default(),
             round: RefCell::default(),
+            open_until: Cell::default(),
             all_heard: Notify::new(),
             begun: Notify::new(),
+            finished: Notify::new(),
         }
     }
 
@@ -96,7 +101,7 @@ impl Ears {
         let subscribers = self.subscribers.get();
         self.live.clear();
         let measured_from = round.start + round.warm_up;
-        *self.round.borrow_mut() = Some(Heard {
+        let heard = Heard {
             round: *round,
             measured_from,
             first_sequence: emission.first_sequence,
@@ -106,7 +111,9 @@ impl Ears {
             outstanding: expected.len() * subscribers,
             expected,
             outcome: Outcome::over(measured_from, round.duration).map_err(io::Error::other)?,
-        });
+        };
+        self.open_until.set(heard.deadline());
+        *self.round.borrow_mut() = Some(heard);
         Ok(())
     }
 
@@ -123,6 +130,24 @@ impl Ears {
     /// Waits for the next round to begin.
     pub(super) async fn something_is_due(&self) {
         self.begun.notified().await;
+    }
+
+    /// Goes on with something while a round does, and rests between rounds, so that it is no load while others are measured. A round
+    /// goes on to the end of its measured time, whatever has been heard, and while something may come that was not.
+    pub(super) async fn in_rounds<F: Future>(&self, something: F) -> F::Output {
+        let mut something = std::pin::pin!(something);
+        loop {
+            let (now, end) = (self.clock.now(), self.open_until.get());
+            if now >= end {
+                self.begun.notified().await;
+                continue;
+            }
+            tokio::select! {
+                output = &mut something => return output,
+                () = self.finished.notified() => {}
+                () = clock::pause(end.since(now)) => {}
+            }
+        }
     }
 
     /// Takes a tick that a subscriber has just received.
@@ -166,14 +191,20 @@ impl Ears {
         }
         let heard = self.round.borrow_mut().take();
         let heard = heard.ok_or_else(|| io::Error::other("no round to finish"))?;
+        self.open_until.set(heard.measured_until());
+        self.finished.notify_waiters();
         Ok(heard.into_outcome(self.clock.now()))
     }
 }
 
 impl Heard {
+    fn measured_until(&self) -> Mono {
+        self.measured_from + self.round.duration
+    }
+
     /// When the last tick counts as missed.
     fn deadline(&self) -> Mono {
-        self.round.start + self.round.warm_up + self.round.duration + self.round.time_out
+        self.measured_until() + self.round.time_out
     }
 
     /// Counts a tick; says when it was due and whether it was wrong or late, unless it is none of this round's or came
@@ -212,7 +243,7 @@ impl Heard {
 
     /// Ends a silence of a subscriber: what of it lies in the measured time counts.
     fn listen_again(&mut self, nth: usize, now: Mono) {
-        let end = self.measured_from + self.round.duration;
+        let end = self.measured_until();
         if let Some(last) = self.heard_at.get_mut(nth) {
             let silence = now.min(end).since(*last);
             self.outcome.longest_silence = self.outcome.longest_silence.max(silence);
@@ -255,6 +286,8 @@ fn longest_gap(seen: impl Iterator<Item = bool>) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use std::rc::Rc;
+
     use super::super::{Arrivals, Emission, Model};
     use super::*;
 
@@ -266,20 +299,23 @@ mod tests {
         let fake = clock::Fake::new();
         let ears = Ears::new(Clock::Fake(fake.clone()), DataSet::new(1), Arc::default());
         assert_eq!((ears.join(), ears.join()), (0, 1));
+        let round = round(&fake, FIRST);
+        ears.expect(&round).unwrap();
+        (ears, fake, round.start, DataSet::new(1))
+    }
+
+    fn round(fake: &clock::Fake, first_sequence: u64) -> Round {
         let (rate_per_s, arrivals) = (1.0 / EVERY.as_secs_f64(), Arrivals::Constant);
-        let start = fake.now() + EVERY;
-        let round = Round {
+        Round {
             model: Model::Closed,
             warm_up: EVERY * 2,
             duration: EVERY * 8,
             time_out: EVERY * 20,
             seed: 1,
-            start,
+            start: fake.now() + EVERY,
             precision: clock::Precision::Sleep,
-            emission: Some(Emission { first_sequence: FIRST, arrivals, rate_per_s }),
-        };
-        ears.expect(&round).unwrap();
-        (ears, fake, start, DataSet::new(1))
+            emission: Some(Emission { first_sequence, arrivals, rate_per_s }),
+        }
     }
 
     fn outcome(ears: &Ears) -> Outcome {
@@ -320,6 +356,47 @@ mod tests {
         // The second subscriber heard nothing at all.
         assert_eq!((outcome.longest_gap, outcome.longest_silence), (8, EVERY * 8));
         assert_eq!(outcome.failed.get(&Failure::Missed), Some(&(4 + 8)));
+    }
+
+    /// Polls are that: with thousands of them, a fifth of both cores while others were measured.
+    #[test]
+    fn what_goes_on_in_rounds_rests_between_them() {
+        const STEP: Duration = Duration::from_millis(2);
+        let runtime = crate::local_runtime().unwrap();
+        runtime.block_on(async {
+            let fake = clock::Fake::new();
+            let ears = Rc::new(Ears::new(Clock::Fake(fake.clone()), DataSet::new(1), Arc::default()));
+            let (steps, heard) = (Rc::new(Cell::new(0)), Rc::clone(&ears));
+            let taken = Rc::clone(&steps);
+            tokio::task::spawn_local(async move {
+                let steps = async {
+                    for _ in 0..u32::MAX {
+                        clock::pause(STEP).await;
+                        taken.set(taken.get() + 1);
+                    }
+                };
+                heard.in_rounds(steps).await;
+            });
+            let goes_on = async || {
+                clock::pause(STEP * 10).await;
+                let before = steps.get();
+                clock::pause(STEP * 20).await;
+                steps.get() > before
+            };
+            assert!(!goes_on().await, "before the first");
+            for first_sequence in [1, 11] {
+                let round = round(&fake, first_sequence);
+                let timer = ears.begin(&round).unwrap();
+                assert!(goes_on().await, "in a round");
+                // Nobody subscribes: all has been heard, long before the end.
+                ears.finish(timer).await.unwrap();
+                assert!(goes_on().await, "to the end of its measured time");
+                // The pause to that end is the machine's.
+                fake.advance(EVERY * 11);
+                clock::pause(EVERY * 11).await;
+                assert!(!goes_on().await, "between rounds");
+            }
+        });
     }
 
     #[test]

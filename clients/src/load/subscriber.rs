@@ -72,10 +72,15 @@ where
 
     /// The next tick, or that it was waited for in vain.
     async fn next(&mut self) -> Option<Result<Tick, CallError>> {
-        let (_, ticks) = self.current.as_mut()?;
-        let Some(patience) = self.manners.notices else { return ticks.next().await };
+        let (connection, ticks) = self.current.as_mut()?;
+        let polls = connection.polls();
+        let mut next = async || match polls {
+            true => self.ears.in_rounds(ticks.next()).await,
+            false => ticks.next().await,
+        };
+        let Some(patience) = self.manners.notices else { return next().await };
         loop {
-            if let Ok(next) = clock::limit(patience, ticks.next()).await {
+            if let Ok(next) = clock::limit(patience, next()).await {
                 return next;
             }
             if self.ears.is_owed(self.nth, patience) {
@@ -83,7 +88,7 @@ where
             }
             // Nothing is due: it is no silence, and nobody looks at the clock for it until something is.
             tokio::select! {
-                next = ticks.next() => return next,
+                next = next() => return next,
                 () = self.ears.something_is_due() => {}
             }
         }

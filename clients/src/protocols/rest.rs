@@ -5,12 +5,15 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use clock::{Clock, Mono};
 use futures::stream;
 use http::{HeaderName, HeaderValue, Response, StatusCode};
 use prost::Message;
 use proto::encoding::{DecodeError, Encoding};
 use proto::v1::{FaultCode, SubscribeRequest, TickBatch};
 use proto::{Capability, Fault, Operation, Reply};
+use rand::{RngExt as _, SeedableRng as _};
+use rand_chacha::ChaCha8Rng;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -192,7 +195,7 @@ impl Subscribe for RestConnection {
             http: Rc::clone(&self.http),
             origin: self.origin.clone(),
             encoding: self.encoding,
-            every: self.poll_every,
+            turns: self.poll_every.map(|every| Turns::at_random(every, Clock::System.now())),
             filter,
             after: request.after_sequence,
             ticks: VecDeque::new(),
@@ -204,15 +207,57 @@ impl Subscribe for RestConnection {
                 if let Some(tick) = poll.ticks.pop_front() {
                     return Ok(Some((tick, poll)));
                 }
-                match poll.every {
+                match poll.turns {
                     None => poll.fetch(LONG_POLL_MS).await?,
-                    Some(every) => {
-                        clock::pause(every).await;
+                    Some(turns) => {
+                        turns.next().await;
                         poll.fetch(0).await?;
                     }
                 }
             }
         })))
+    }
+
+    fn polls(&self) -> bool {
+        self.poll_every.is_some()
+    }
+}
+
+/// When a polling subscriber asks: every so often, since a moment of its own, so that a thousand who began together do not ask together.
+#[derive(Debug, Clone, Copy)]
+struct Turns {
+    first: Mono,
+    every: Duration,
+}
+
+impl Turns {
+    /// From a moment within the next interval on.
+    fn at_random(every: Duration, now: Mono) -> Turns {
+        let part = ChaCha8Rng::seed_from_u64(now.0).random::<f64>();
+        Turns { first: now + every.mul_f64(part), every }
+    }
+
+    /// The first after this time.
+    fn after(self, now: Mono) -> Mono {
+        if now < self.first {
+            return self.first;
+        }
+        let every = clock::nanos(self.every).max(1);
+        let past = now.nanos_since(self.first) / every;
+        self.first + Duration::from_nanos(every.saturating_mul(past + 1))
+    }
+
+    /// Waits for the next one. Who was not looked after meanwhile, as a subscriber between two rounds, is not late for it and waits
+    /// for another.
+    async fn next(self) {
+        loop {
+            let now = Clock::System.now();
+            let turn = self.after(now);
+            clock::pause(turn.since(now)).await;
+            if Clock::System.now().since(turn) < self.every {
+                return;
+            }
+        }
     }
 }
 
@@ -221,7 +266,7 @@ struct Poll {
     http: Rc<Exchanger>,
     origin: Origin,
     encoding: Encoding,
-    every: Option<Duration>,
+    turns: Option<Turns>,
     filter: String,
     after: Option<u64>,
     ticks: VecDeque<proto::v1::Tick>,
@@ -246,5 +291,26 @@ impl Poll {
 impl Session for RestConnection {
     async fn session(&self) -> Result<OpenSession, Unsupported> {
         Err(Unsupported("REST offers no session: it would be state between two requests".to_owned()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_poller_asks_at_its_own_turns() {
+        const EVERY: Duration = Duration::from_millis(250);
+        let mut firsts = std::collections::BTreeSet::new();
+        for now in (0..100).map(|nth| Mono(1_000_000 + nth)) {
+            let turns = Turns::at_random(EVERY, now);
+            assert!(turns.first >= now && turns.first <= now + EVERY);
+            assert_eq!(turns.after(now), turns.first);
+            assert_eq!(turns.after(turns.first), turns.first + EVERY, "one turn, one poll");
+            let missed = turns.first + EVERY * 7 + Duration::from_millis(1);
+            assert_eq!(turns.after(missed), turns.first + EVERY * 8, "what was missed is not made up for");
+            firsts.insert(turns.first.0 / 25_000_000);
+        }
+        assert!(firsts.len() >= 9, "they ask together: {firsts:?}");
     }
 }
