@@ -5,27 +5,30 @@
 
 use std::time::Duration;
 
+use hdrhistogram::Histogram;
 use lab::wan::RouterCount;
 
 use super::{EndUse, Taken};
 
-/// The p99 of the engine's own lateness above which a measurement is void: ten times what a waking core takes here.
-pub(super) const LAG_P99_MAX: Duration = Duration::from_millis(2);
+/// The share of calls that the engine may pick up more than [`LAG_MAX`] late: one in a hundred, so that its p99 is below that.
+const LATE_SHARE_MAX: f64 = 0.01;
+/// The engine's own lateness from which on a call is late: ten times what a waking core takes here.
+const LAG_MAX: Duration = Duration::from_millis(2);
+/// One late call is one stall, and not a late engine: a few dozen calls have no p99.
+const LATE_STALLS: u64 = 1;
 /// The share of a core that the hypervisor may take.
 pub(super) const STEAL_SHARE_MAX: f64 = 0.05;
 /// The share of a core that others may use.
 pub(super) const FOREIGN_SHARE_MAX: f64 = 0.1;
 /// The share of packets that a router may release more than 0.5 ms late: one in a hundred, so that its p99 is below that.
 const ROUTER_LATE_SHARE_MAX: f64 = 0.01;
-/// As many late packets are a few stalls, and not a late router: a hundred packets have no p99.
+/// As many late packets are a few stalls, and not a late router: each holds up all that wait behind it.
 const ROUTER_LATE_STALLS: u64 = 20;
 /// The share of its core from which on a client is saturated: then it is late for reasons of its own.
 pub(crate) const SATURATED_SHARE: f64 = 0.9;
 
 /// Why a measurement is void, and what to change; `None` where it counts. Where ticks are pushed, lag is the server's.
 pub(crate) fn void_reason(taken: &Taken, pushes: bool) -> Option<String> {
-    let lag = Duration::from_nanos(taken.outcome.histograms.lag.value_at_quantile(0.99));
-    let late = !pushes && !client_limited(&taken.client) && lag > LAG_P99_MAX;
     let percent = |share: f64| format!("{:.0} %", share * 100.0);
     let ends = [("server", &taken.server), ("client", &taken.client)];
     let of_an_end = |(end, used): (&str, &EndUse)| {
@@ -42,15 +45,28 @@ pub(crate) fn void_reason(taken: &Taken, pushes: bool) -> Option<String> {
             )
         })
     };
-    ends.into_iter().find_map(of_an_end).or_else(|| taken.router.as_ref().and_then(router_late)).or_else(|| {
-        late.then(|| {
-            format!(
-                "the load engine picked calls up late (lag p99 {:.1} ms, at most {} ms): something kept the client's core \
-                 from waking, see `wirebench doctor`",
-                lag.as_secs_f64() * 1e3,
-                LAG_P99_MAX.as_millis()
-            )
-        })
+    let engine_late = || {
+        if pushes || client_limited(&taken.client) {
+            None
+        } else {
+            engine_late(&taken.outcome.histograms.lag)
+        }
+    };
+    ends.into_iter()
+        .find_map(of_an_end)
+        .or_else(|| taken.router.as_ref().and_then(router_late))
+        .or_else(engine_late)
+}
+
+fn engine_late(lag: &Histogram<u64>) -> Option<String> {
+    let late = lag.count_between(clock::nanos(LAG_MAX) + 1, u64::MAX);
+    (late > LATE_STALLS && late as f64 > lag.len() as f64 * LATE_SHARE_MAX).then(|| {
+        format!(
+            "the load engine picked {late} of {} calls up more than {} ms late: something kept the client's core from waking, \
+             see `wirebench doctor`",
+            lag.len(),
+            LAG_MAX.as_millis()
+        )
     })
 }
 
@@ -107,7 +123,7 @@ mod tests {
         assert_eq!(reason(100, quiet, quiet), "");
         // A server that burns its core is a contender that costs much.
         assert_eq!(reason(100, quiet, EndUse { own_share: 1.0, ..quiet }), "");
-        assert!(reason(30_000, quiet, quiet).contains("lag p99 30.0 ms"));
+        assert!(reason(30_000, quiet, quiet).contains("picked 100 of 100 calls up more than 2 ms late"));
         // A saturated client is late by itself: the cell says so instead.
         assert_eq!(reason(30_000, EndUse { own_share: 0.99, ..quiet }, quiet), "");
         assert!(
@@ -116,6 +132,22 @@ mod tests {
         assert!(
             reason(100, EndUse { foreign_share: 0.5, ..quiet }, quiet).contains("50 % of the client's core")
         );
+    }
+
+    #[test]
+    fn an_engine_is_late_where_its_p99_is_and_no_single_stall_is_that() {
+        let with = |late: u64, calls: u64| {
+            let mut lag = Histogram::new(3).unwrap();
+            lag.record_n(100_000, calls - late).unwrap();
+            lag.record_n(5_000_000, late).unwrap();
+            engine_late(&lag).is_some()
+        };
+        assert!(!with(1, 60));
+        assert!(with(2, 60));
+        assert!(!with(2, 200));
+        assert!(with(3, 200));
+        assert!(!with(20, 2_000));
+        assert!(with(21, 2_000));
     }
 
     #[test]
