@@ -50,9 +50,10 @@ pub fn card_page(done: &Done) -> anyhow::Result<String> {
     let groups = views(done)?;
     let lines = || groups.iter().flat_map(|group| &group.lines);
     let count = |class: &str| lines().filter(|line| line.class == class).count();
+    let by_number = |class, one, many| (count(class), if count(class) == 1 { one } else { many }, class);
     let counts = [
-        (count("holds"), "hold", "holds"),
-        (count("fails"), "does not hold", "fails"),
+        by_number("holds", "holds", "hold"),
+        by_number("fails", "does not hold", "do not hold"),
         (count("open"), "undecided", "open"),
         (count("found"), "answered by a number or a map", "found"),
         (count("absent"), "not measured", "absent"),
