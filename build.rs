@@ -17,16 +17,25 @@ const LIBRARIES: [&str; 11] = [
     "tower",
 ];
 
-/// What the binary is made of: an edit that git has not been told of makes the tree dirty all the same.
-const MADE_OF: [&str; 9] =
-    ["build.rs", "Cargo.toml", "clients", "clock", "lab", "proto", "scenarios", "servers", "src"];
+/// What the binary is made of, and what git knows of it: an edit that git has not been told of makes the tree dirty all the same.
+const WATCHED: [&str; 12] = [
+    ".git/HEAD",
+    ".git/index",
+    "Cargo.lock",
+    "Cargo.toml",
+    "build.rs",
+    "clients",
+    "clock",
+    "lab",
+    "proto",
+    "scenarios",
+    "servers",
+    "src",
+];
 
 fn main() {
-    println!("cargo:rerun-if-changed=Cargo.lock");
-    println!("cargo:rerun-if-changed=.git/HEAD");
-    println!("cargo:rerun-if-changed=.git/index");
-    for made_of in MADE_OF {
-        println!("cargo:rerun-if-changed={made_of}");
+    for watched in WATCHED {
+        println!("cargo:rerun-if-changed={watched}");
     }
     let commit = output("git", &["rev-parse", "--short=12", "HEAD"]).map(|commit| {
         let changed = output(

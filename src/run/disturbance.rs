@@ -10,7 +10,7 @@ use lab::wan::RouterCount;
 
 use super::{EndUse, Taken};
 
-/// The share of calls that the engine may pick up more than [`LAG_MAX`] late: one in a hundred, so that its p99 is below that.
+/// The share of calls, or of a router's packets, that may be late: one in a hundred, so that their p99 is in time.
 const LATE_SHARE_MAX: f64 = 0.01;
 /// The engine's own lateness from which on a call is late: ten times what a waking core takes here.
 const LAG_MAX: Duration = Duration::from_millis(2);
@@ -20,8 +20,6 @@ const LATE_STALLS: u64 = 1;
 pub(super) const STEAL_SHARE_MAX: f64 = 0.05;
 /// The share of a core that others may use.
 pub(super) const FOREIGN_SHARE_MAX: f64 = 0.1;
-/// The share of packets that a router may release more than 0.5 ms late: one in a hundred, so that its p99 is below that.
-const ROUTER_LATE_SHARE_MAX: f64 = 0.01;
 /// As many late packets are a few stalls, and not a late router: each holds up all that wait behind it.
 const ROUTER_LATE_STALLS: u64 = 20;
 /// The share of its core from which on a client is saturated: then it is late for reasons of its own.
@@ -45,22 +43,21 @@ pub(crate) fn void_reason(taken: &Taken, pushes: bool) -> Option<String> {
             )
         })
     };
-    let engine_late = || {
-        if pushes || client_limited(&taken.client) {
-            None
-        } else {
-            engine_late(&taken.outcome.histograms.lag)
-        }
-    };
+    let engine_counts = !pushes && !client_limited(&taken.client);
     ends.into_iter()
         .find_map(of_an_end)
         .or_else(|| taken.router.as_ref().and_then(router_late))
-        .or_else(engine_late)
+        .or_else(|| engine_late(&taken.outcome.histograms.lag).filter(|_| engine_counts))
+}
+
+/// Whether so many are late that it is no stall or two.
+fn too_many_late(late: u64, of: u64, stalls: u64) -> bool {
+    late > stalls && late as f64 > of as f64 * LATE_SHARE_MAX
 }
 
 fn engine_late(lag: &Histogram<u64>) -> Option<String> {
     let late = lag.count_between(clock::nanos(LAG_MAX) + 1, u64::MAX);
-    (late > LATE_STALLS && late as f64 > lag.len() as f64 * LATE_SHARE_MAX).then(|| {
+    too_many_late(late, lag.len(), LATE_STALLS).then(|| {
         format!(
             "the load engine picked {late} of {} calls up more than {} ms late: something kept the client's core from waking, \
              see `wirebench doctor`",
@@ -77,12 +74,11 @@ fn router_late(router: &RouterCount) -> Option<String> {
             router.too_many
         ));
     }
-    let share = router.late_500_us as f64 / router.released.max(1) as f64;
-    (share > ROUTER_LATE_SHARE_MAX && router.late_500_us > ROUTER_LATE_STALLS).then(|| {
+    too_many_late(router.late_500_us, router.released, ROUTER_LATE_STALLS).then(|| {
         format!(
             "the router released {:.1} % of {} packets more than 0.5 ms late: load the link less, or measure when the machine \
              is quieter",
-            share * 100.0,
+            router.late_500_us as f64 / router.released as f64 * 100.0,
             router.released
         )
     })

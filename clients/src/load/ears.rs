@@ -143,6 +143,7 @@ impl Ears {
                 continue;
             }
             tokio::select! {
+                biased;
                 output = &mut something => return output,
                 () = self.finished.notified() => {}
                 () = clock::pause(end.since(now)) => {}
