@@ -213,7 +213,11 @@ fn all_subscribers_come_back_to_a_server_that_was_killed() {
     }
     let said = stderr(&ran);
     assert!(said.contains("300 subscribers, n = 2 restarts each: long-poll"), "{said}");
-    assert!(said.contains("REST calls on kept connections 5"), "{said}");
+    // How the calls lie between the two servers that were there is chance; that the third gets none is not.
+    let kept = record.scale_outs.iter().find(|part| part.contender.ends_with("on kept connections")).unwrap();
+    let [first, second] = [0, 1].map(|nth| kept.after.shares[nth] * 100.0);
+    let lies = format!("{} {first:.0} · {second:.0} · 0 %", kept.contender);
+    assert!(kept.after.shares[2] == 0.0 && said.contains(&lies), "{kept:?}\n{said}");
 }
 
 #[test]
