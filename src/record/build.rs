@@ -10,13 +10,13 @@ use lab::machine::Machine;
 
 use super::comparison::{aa_pairs, comparisons};
 use super::flows::{flow_parts, jain_of_rounds};
-use super::sweep;
 use super::verdict::judge;
 use super::{
     CapacityPart, CellPart, ConformancePart, Counts, Distance, EndPart, EndPerCall, FlowPart, MemoryPart,
     Merged, PhasePart, PlanPart, Quantiles, QueuePart, Record, RestartPart, RoundPart, SCHEMA, ScaleOutPart,
     ScenarioPart, SlicePart, TicksPart, Tool, TrafficPart, WirePart, WirePerCall,
 };
+use super::{map, sweep};
 use crate::calibrate::Calibration;
 use crate::plan::{Cell, Plan};
 use crate::run::disturbance::client_limited;
@@ -127,7 +127,7 @@ pub fn record(scenario: &Scenario, plan: &Plan, info: RunInfo, results: &Results
     record.verdicts = scenario.claims.iter().map(|claim| judge(&record, claim)).collect();
     record.break_evens =
         scenario.break_evens.iter().map(|sought| sweep::break_even(&record, scenario, sought)).collect();
-    record.map = scenario.map.as_ref().map(|map| sweep::map_part(&record, scenario, map));
+    record.map = scenario.map.as_ref().map(|map| map::map_part(&record, scenario, map));
     record.aa = aa_pairs(&record);
     record.comparisons = comparisons(&record);
     record

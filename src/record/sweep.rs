@@ -1,14 +1,13 @@
-//! What is found along an axis: from where on one contender is better than another, and who is cheapest where.
+//! What is found along an axis: from where on one contender is better than another.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Record;
-use super::verdict::{FAILED_SHARE_MAX, withheld};
-use crate::scenario::{Axis, BreakEven, Condition, Coordinate, Map, Scenario, Sought};
+use super::verdict::withheld;
+use crate::scenario::{Axis, BreakEven, Condition, Coordinate, Scenario, Sought};
 use crate::statistics::{
-    Pair, Place, ROUNDS_FOR_A_VERDICT, Ratio, crossing, falls, mean, mean_with_interval, means, paired_ratio,
-    place,
+    Pair, Place, ROUNDS_FOR_A_VERDICT, Ratio, crossing, falls, mean_with_interval, means, paired_ratio, place,
 };
 use crate::text;
 
@@ -48,7 +47,7 @@ impl BreakEvenPart {
         match self.word {
             _ if !self.is_measured() => "absent",
             Found::Undecided => "open",
-            Found::Point | Found::Throughout | Found::Nowhere => "found",
+            Found::Point | Found::Bounded | Found::Throughout | Found::Nowhere => "found",
         }
     }
 }
@@ -59,6 +58,8 @@ impl BreakEvenPart {
 pub enum Found {
     /// There is such a point.
     Point,
+    /// It may lie outside of what was measured; from the inner end of its interval on (or up to there) the contender is below.
+    Bounded,
     /// One side holds all along the axis.
     Throughout,
     /// The other side does.
@@ -72,6 +73,7 @@ impl Found {
     pub fn in_words(self) -> &'static str {
         match self {
             Found::Point => "breaks even",
+            Found::Bounded => "bounded",
             Found::Throughout => "throughout",
             Found::Nowhere => "nowhere",
             Found::Undecided => "undecided",
@@ -88,47 +90,6 @@ pub struct SweepPoint {
     pub ratio: Option<Ratio>,
     /// Cores that the contender uses less, mean of the rounds with half of its 95 % interval; where that is what is sought.
     pub cores_saved: Option<(f64, f64)>,
-}
-
-/// Who is cheapest where.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct MapPart {
-    /// What was asked.
-    #[serde(flatten)]
-    pub map: Map,
-    /// A row a point of the axis.
-    pub rows: Vec<MapRow>,
-}
-
-/// One point of the axis.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct MapRow {
-    /// Where it is.
-    pub at: Coordinate,
-    /// A cell a tolerance.
-    pub cells: Vec<MapCell>,
-}
-
-/// The cheapest contender of those that bring nothing later than a tolerance.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct MapCell {
-    /// Who; absent where none is so quick.
-    pub cheapest: Option<String>,
-    /// Its figure, mean of the rounds.
-    pub figure: Option<f64>,
-    /// Those that are as cheap as it, as far as the rounds tell: whose 95 % interval of the ratio to it reaches down to 1.
-    pub as_cheap: Vec<String>,
-}
-
-impl MapCell {
-    /// Who is cheapest, and who is as cheap: `sse (as cheap: websocket)`.
-    pub fn in_words(&self) -> String {
-        match (&self.cheapest, self.as_cheap.is_empty()) {
-            (None, _) => "nobody".to_owned(),
-            (Some(name), true) => name.clone(),
-            (Some(name), false) => format!("{name} (as cheap: {})", self.as_cheap.join(", ")),
-        }
-    }
 }
 
 /// Looks for a point.
@@ -170,9 +131,10 @@ pub(super) fn break_even(record: &Record, scenario: &Scenario, sought: &BreakEve
         (Some(because), _) => (Found::Undecided, because),
         (None, None) => (Found::Undecided, "a point has no figures to compare".to_owned()),
         (None, Some((place, falls))) => {
-            let sides: Vec<Option<bool>> =
-                points.iter().map(|point| side(sought, point.ratio.as_ref()?)).collect();
-            let found = Along { place, falls, sides, n };
+            let side = |point: &SweepPoint| {
+                (point.at.value, point.ratio.as_ref().and_then(|ratio| side(sought, ratio)))
+            };
+            let found = Along { place, falls, sides: points.iter().map(side).collect(), n };
             in_words(sought, &rounds, &found, record.noun())
         }
     };
@@ -185,7 +147,11 @@ pub(super) fn break_even(record: &Record, scenario: &Scenario, sought: &BreakEve
 }
 
 /// The points of a condition's axis, from its beginning on.
-fn along<'a>(scenario: &'a Scenario, family: &str, axis: Axis) -> Vec<(&'a Condition, &'a Coordinate)> {
+pub(super) fn along<'a>(
+    scenario: &'a Scenario,
+    family: &str,
+    axis: Axis,
+) -> Vec<(&'a Condition, &'a Coordinate)> {
     let on = |condition: &'a Condition| Some((condition, condition.on(family, axis)?));
     let mut along: Vec<_> = scenario.conditions.iter().filter_map(on).collect();
     along.sort_by(|(_, left), (_, right)| left.value.total_cmp(&right.value));
@@ -207,8 +173,8 @@ struct Along {
     place: Place,
     /// Whether the contender's figure becomes the smaller one along the axis.
     falls: bool,
-    /// On which side each point lies with its whole interval.
-    sides: Vec<Option<bool>>,
+    /// Where each point is, and on which side it lies with its whole interval.
+    sides: Vec<(f64, Option<bool>)>,
     /// Rounds of the point with the fewest.
     n: usize,
 }
@@ -225,10 +191,10 @@ fn search(sought: &BreakEven, rounds: &[(f64, Vec<Pair>)]) -> Option<(Place, boo
     }
     match sought.sought {
         Sought::Crossing { ratio, .. } => {
-            // Ratios are even on a logarithmic axis, unless it begins at nothing.
-            let logarithmic = rounds[0].0 > 0.0;
-            let there = |value: f64| if logarithmic { value.ln() } else { value };
-            let back = |value: f64| if logarithmic { value.exp() } else { value };
+            // Ratios are even on a logarithmic axis; of one that begins at nothing, the way to the first point is even.
+            let first = rounds.iter().map(|(at, _)| *at).find(|at| *at > 0.0)?;
+            let there = |value: f64| if value < first { value / first - 1.0 } else { (value / first).ln() };
+            let back = |place: f64| first * if place < 0.0 { place + 1.0 } else { place.exp() };
             let axis: Vec<f64> = rounds.iter().map(|(at, _)| there(*at)).collect();
             let logs = |means: &[Pair]| -> Vec<f64> {
                 // Of a resample that costs nothing, a logarithm that is still a number.
@@ -246,10 +212,8 @@ fn search(sought: &BreakEven, rounds: &[(f64, Vec<Pair>)]) -> Option<(Place, boo
                 (Some(first), Some(last)) if (*first > 0.0) != (*last > 0.0) => *first > 0.0,
                 _ => falls(&axis, &middle),
             };
-            let found = place(&points, |means| crossing(&axis, &logs(means), falls))?;
-            // Of no number, the exponential of an infinite one would be.
-            let beyond = |value: f64| if value.is_finite() { back(value) } else { value };
-            Some((Place { at: beyond(found.at), low: beyond(found.low), high: beyond(found.high) }, falls))
+            let Place { at, low, high } = place(&points, |means| crossing(&axis, &logs(means), falls))?;
+            Some((Place { at: back(at), low: back(low), high: back(high) }, falls))
         }
         Sought::CoresSaved(cores) => {
             // Per call at the highest rate: beyond it, what is saved is in proportion to the rate.
@@ -266,12 +230,23 @@ fn search(sought: &BreakEven, rounds: &[(f64, Vec<Pair>)]) -> Option<(Place, boo
 impl Along {
     /// Whether the first and the last point lie on either side.
     fn crosses(&self) -> bool {
-        matches!(self.sides[..], [Some(first), .., Some(last)] if first != last)
+        matches!(self.sides[..], [(_, Some(first)), .., (_, Some(last))] if first != last)
     }
 
     /// Whether all points lie on one side: above what is sought, or below.
     fn all_lie(&self, above: bool) -> bool {
-        self.sides.iter().all(|side| *side == Some(above))
+        self.sides.iter().all(|(_, side)| *side == Some(above))
+    }
+
+    /// The end of the interval from which on the contender is below at every point that was measured, where the other end lies
+    /// outside of what was: the latest from which on, or the least up to which, it is the smaller one.
+    fn bound(&self) -> Option<f64> {
+        let Place { low, high, .. } = self.place;
+        let (bound, open) = if self.falls { (high, low) } else { (low, high) };
+        let beyond = |at: f64| if self.falls { at >= bound } else { at <= bound };
+        let mut beyond = self.sides.iter().filter(|(at, _)| beyond(*at)).peekable();
+        let is_bound = bound.is_finite() && open.is_infinite() && beyond.peek().is_some();
+        (is_bound && beyond.all(|(_, side)| *side == Some(false))).then_some(bound)
     }
 }
 
@@ -322,10 +297,14 @@ fn in_words(sought: &BreakEven, rounds: &[(f64, Vec<Pair>)], found: &Along, noun
         end(high, &format!("above {}", show(to))),
         rounds.len()
     );
+    let (side, on, at_worst) =
+        if falls { ("from", " on", "at the latest") } else { ("up to", "", "at the least") };
+    if let Some(bound) = found.bound() {
+        let bound = show_place(*axis, bound);
+        return (Found::Bounded, format!("{below} {side} {bound}{on} {at_worst} ({interval})"));
+    }
     match (at.is_finite(), low == high) {
         (true, _) if found.crosses() && low.is_finite() && high.is_finite() => {
-            let side = if falls { "from" } else { "up to" };
-            let on = if falls { " on" } else { "" };
             (Found::Point, format!("{below} {side} {}{on} ({interval})", show_place(*axis, at)))
         }
         // It crosses in no resample, and no point alone says otherwise.
@@ -351,51 +330,11 @@ fn show_place(axis: Axis, value: f64) -> String {
     }
 }
 
-/// Draws the map.
-pub(super) fn map_part(record: &Record, scenario: &Scenario, map: &Map) -> MapPart {
-    let twin = Scenario::again(&scenario.baseline);
-    let along = along(scenario, &map.condition, map.axis);
-    let measured = along.into_iter().filter(|(condition, _)| {
-        record.cells.iter().any(|cell| cell.condition == condition.name && cell.merged.is_some())
-    });
-    let rows = measured.map(|(condition, at)| {
-        let mut contenders: Vec<(&str, f64, f64)> = Vec::new();
-        for (index, cell) in record.cells.iter().enumerate() {
-            let Some(merged) = cell.merged.as_ref().filter(|_| cell.condition == condition.name) else {
-                continue;
-            };
-            let figures: Vec<f64> = record.figures(index, map.metric.figure()).into_values().collect();
-            if cell.contender != twin
-                && !figures.is_empty()
-                && merged.counts.failed_share() <= FAILED_SHARE_MAX
-            {
-                contenders.push((&cell.contender, mean(&figures), merged.response_us.max));
-            }
-        }
-        contenders.sort_by(|left, right| left.1.total_cmp(&right.1));
-        let cell = |tolerance: &f64| {
-            let quick: Vec<_> = contenders.iter().filter(|(_, _, latest)| latest <= tolerance).collect();
-            let Some((cheapest, figure, _)) = quick.first() else {
-                return MapCell { cheapest: None, figure: None, as_cheap: Vec::new() };
-            };
-            let is_as_cheap = |name: &str| {
-                let pairs = record.paired_figures(name, cheapest, &condition.name, map.metric);
-                paired_ratio(&pairs).is_none_or(|ratio| ratio.low <= 1.0)
-            };
-            let others = quick[1..].iter().filter(|(name, _, _)| is_as_cheap(name));
-            MapCell {
-                cheapest: Some((*cheapest).to_owned()),
-                figure: Some(*figure),
-                as_cheap: others.map(|(name, _, _)| (*name).to_owned()).collect(),
-            }
-        };
-        MapRow { at: at.clone(), cells: map.tolerances_us.iter().map(cell).collect() }
-    });
-    MapPart { rows: rows.collect(), map: map.clone() }
-}
-
 #[cfg(test)]
 mod tests {
+    use rand::{RngExt as _, SeedableRng as _};
+    use rand_chacha::ChaCha8Rng;
+
     use super::*;
     use crate::scenario::Metric;
 
@@ -427,7 +366,8 @@ mod tests {
     fn found_in(of: Sought, rounds: &[(f64, Vec<Pair>)]) -> (Found, String) {
         let of = sought(of);
         let (place, falls) = search(&of, rounds).unwrap();
-        let sides = rounds.iter().map(|(_, pairs)| side(&of, &paired_ratio(pairs).unwrap())).collect();
+        let side = |(at, pairs): &(f64, Vec<Pair>)| (*at, side(&of, &paired_ratio(pairs).unwrap()));
+        let sides = rounds.iter().map(side).collect();
         in_words(&of, rounds, &Along { place, falls, sides, n: 10 }, "call")
     }
 
@@ -455,6 +395,65 @@ mod tests {
         assert_eq!(side(&sought(even), &paired_ratio(&touches[1].1).unwrap()), None);
         let (word, because) = found_in(even, &touches);
         assert_eq!(word, Found::Undecided, "{because}");
+    }
+
+    /// 0.2 ms against 0.1, and a wait on top of both: 5 % more at 1.9 ms, less beyond.
+    #[test]
+    fn what_is_even_on_a_logarithmic_axis_is_found_on_one_that_begins_at_nothing() {
+        let sought = sought(Sought::Crossing { metric: Metric::ResponseP50, ratio: 1.05 });
+        let point = |wait: f64| {
+            (wait, (0..10).map(|nth| (wait + 200.0 + f64::from(nth % 2), wait + 100.0)).collect())
+        };
+        let (Place { at, low, high }, falls) = search(&sought, &[0.0, 1_000.0, 10_000.0].map(point)).unwrap();
+        // It is at 1.9 ms; a straight line through 1 and 10 ms has 5.6.
+        assert!(falls && (1_900.0..3_500.0).contains(&at) && low <= at && at <= high, "{low} {at} {high}");
+        let (Place { at, .. }, _) = search(&sought, &[0.0, 4_000.0, 10_000.0].map(point)).unwrap();
+        assert!((0.0..4_000.0).contains(&at), "{at}");
+    }
+
+    /// Ten rounds a point, of which every other says the opposite at one end: whether it has crossed before, or does beyond, is open.
+    #[test]
+    fn what_may_have_crossed_before_the_first_point_is_bounded_by_what_lies_beyond() {
+        let even = Sought::Crossing { metric: Metric::CpuPerCall, ratio: 1.0 };
+        let open_at = |nth: usize, ratios: &[f64]| {
+            let mut rounds = rounds(ratios);
+            for (nth, pair) in rounds[nth].1.iter_mut().enumerate() {
+                pair.0 *= if nth % 2 == 0 { 0.8 } else { 1.2 };
+            }
+            rounds
+        };
+        let (word, because) = found_in(even, &open_at(0, &[1.0, 0.7, 0.5]));
+        assert_eq!(word, Found::Bounded, "{because}");
+        assert!(
+            because.starts_with("CPU per call of new is below that of old from ")
+                && because.contains("/s on at the latest (95 % interval below 10/s to "),
+            "{because}"
+        );
+        let (word, because) = found_in(even, &open_at(2, &[0.5, 0.7, 1.0]));
+        assert_eq!(word, Found::Bounded, "{because}");
+        assert!(
+            because.contains("is below that of old up to ") && because.contains("/s at the least ("),
+            "{because}"
+        );
+        // Nothing is said of where it is the dearer one, nor where a point beyond is open too.
+        assert_eq!(found_in(even, &open_at(0, &[1.0, 1.3, 1.5])).0, Found::Undecided);
+        assert_eq!(found_in(even, &open_at(2, &[1.5, 1.3, 1.0])).0, Found::Undecided);
+        assert_eq!(found_in(even, &open_at(1, &[0.9, 1.0, 0.5])).0, Found::Undecided);
+    }
+
+    /// Two contenders that cost the same everywhere: one of them is seldom said to be below from somewhere on.
+    #[test]
+    fn a_bound_is_seldom_found_where_nothing_crosses() {
+        let mut random = ChaCha8Rng::seed_from_u64(11);
+        let mut noise = || 1.0 + (0..12).map(|_| random.random_range(-0.02..0.02)).sum::<f64>();
+        let even = Sought::Crossing { metric: Metric::CpuPerCall, ratio: 1.0 };
+        let bounded = (0..200).filter(|_| {
+            let point = |at: f64| (at, (0..10).map(|_| (noise(), noise())).collect::<Vec<Pair>>());
+            matches!(found_in(even, &[5.0, 25.0, 100.0].map(point)).0, Found::Bounded | Found::Point)
+        });
+        // 2.5 % of the ends' intervals lie wholly below by chance, at either end of the axis: about ten (it is 11; without a look at the sides, 40).
+        let bounded = bounded.count();
+        assert!(bounded <= 20, "{bounded} of 200");
     }
 
     #[test]
