@@ -124,13 +124,18 @@ pub fn record(scenario: &Scenario, plan: &Plan, info: RunInfo, results: &Results
         aa: Vec::new(),
         comparisons: Vec::new(),
     };
-    record.verdicts = scenario.claims.iter().map(|claim| judge(&record, claim)).collect();
-    record.break_evens =
-        scenario.break_evens.iter().map(|sought| sweep::break_even(&record, scenario, sought)).collect();
-    record.map = scenario.map.as_ref().map(|map| map::map_part(&record, scenario, map));
-    record.aa = aa_pairs(&record);
-    record.comparisons = comparisons(&record);
+    judge_all(&mut record, scenario);
     record
+}
+
+/// Judges everything that a scenario asks of a record, from its rounds: what was judged before is replaced.
+pub fn judge_all(record: &mut Record, scenario: &Scenario) {
+    record.verdicts = scenario.claims.iter().map(|claim| judge(record, claim)).collect();
+    record.break_evens =
+        scenario.break_evens.iter().map(|sought| sweep::break_even(record, scenario, sought)).collect();
+    record.map = scenario.map.as_ref().map(|map| map::map_part(record, scenario, map));
+    record.aa = aa_pairs(record);
+    record.comparisons = comparisons(record);
 }
 
 impl Tool {

@@ -23,7 +23,7 @@ use lab::machine::Machine;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-pub use build::{RunInfo, record};
+pub use build::{RunInfo, judge_all, record};
 pub use comparison::{AaPair, Comparison, Difference};
 pub use decided::{ConformancePart, PlanPart, ScenarioPart, Tool};
 pub use flows::{FlowPart, QueuePart};
