@@ -1,4 +1,5 @@
-//! Puts into the binary what a record says of it: the commit, the compiler, the versions of the libraries.
+//! Puts into the binary what a record says of it: the commit, the compiler, the versions of the
+//! libraries.
 
 use std::process::Command;
 
@@ -17,8 +18,9 @@ const LIBRARIES: [&str; 11] = [
     "tower",
 ];
 
-/// What the binary is made of, and what git knows of it: an edit that git has not been told of makes the tree dirty all the same.
-const WATCHED: [&str; 12] = [
+/// What git knows of the tree, and what its last edit was: an edit that git has not been told of
+/// makes the tree dirty all the same.
+const WATCHED: [&str; 18] = [
     ".git/HEAD",
     ".git/index",
     "Cargo.lock",
@@ -26,11 +28,17 @@ const WATCHED: [&str; 12] = [
     "build.rs",
     "clients",
     "clock",
+    "judge",
     "lab",
+    "matrices",
     "proto",
+    "record",
+    "report",
+    "run",
     "scenarios",
     "servers",
     "src",
+    "terms",
 ];
 
 fn main() {
@@ -40,7 +48,8 @@ fn main() {
     let commit = output("git", &["rev-parse", "--short=12", "HEAD"]).map(|commit| {
         let changed = output(
             "git",
-            // Without a lock it leaves the index as it is, which is watched: or every first build were two.
+            // Without a lock it leaves the index as it is, which is watched: or every first build
+            // were two.
             &["--no-optional-locks", "status", "--porcelain", "--untracked-files=no"],
         );
         if changed.is_some_and(|files| !files.is_empty()) { format!("{commit}-dirty") } else { commit }
@@ -48,7 +57,26 @@ fn main() {
     let rustc = std::env::var("RUSTC").ok().and_then(|rustc| output(&rustc, &["--version"]));
     println!("cargo:rustc-env=WIREBENCH_COMMIT={}", commit.unwrap_or_default());
     println!("cargo:rustc-env=WIREBENCH_RUSTC={}", rustc.unwrap_or_default());
+    println!("cargo:rustc-env=WIREBENCH_OPT_LEVEL={}", variable("OPT_LEVEL"));
+    println!("cargo:rustc-env=WIREBENCH_PROFILE={}", profile());
     println!("cargo:rustc-env=WIREBENCH_LIBRARIES={}", libraries().join(" "));
+}
+
+fn variable(name: &str) -> String {
+    std::env::var(name).unwrap_or_default()
+}
+
+/// `release, opt-level 3, lto off`: the profile's name is that of the folder it builds in, its
+/// link-time optimisation as Cargo.toml has it.
+fn profile() -> String {
+    let out = variable("OUT_DIR");
+    let name = out.split("/build/").next().and_then(|path| path.rsplit('/').next()).unwrap_or_default();
+    let manifest = std::fs::read_to_string("Cargo.toml").unwrap_or_default();
+    let section = manifest.split(&format!("[profile.{name}]")).nth(1).unwrap_or_default();
+    let section = section.split("\n[").next().unwrap_or_default();
+    let lto = section.lines().find_map(|line| line.strip_prefix("lto = "));
+    let lto = lto.map_or_else(|| "off".to_owned(), |lto| lto.trim_matches('"').to_owned());
+    format!("{name}, opt-level {}, lto {lto}", variable("OPT_LEVEL"))
 }
 
 fn output(program: &str, arguments: &[&str]) -> Option<String> {

@@ -14,6 +14,22 @@ def check_matrix(record):
     print(f'{record["scenario"]["name"]}: {rows} x {columns} cells, {len(record["missing"])} clients missing')
 
 
+def check_act(name, act):
+    """Each act has parts, and each part its raw trials."""
+    kind = act["act"]
+    if kind == "hold":
+        parts = [part["points"] for part in act["memory"]]
+    elif kind == "restart":
+        parts = [part["trials"] for part in act["restarts"]]
+    elif kind == "scale_out":
+        parts = [part["trials"] for part in act["scale_outs"]]
+    else:
+        assert kind == "capacity", kind
+        parts = [part["trials"] for part in act["capacities"]]
+    assert parts and all(len(trials) >= 2 for trials in parts), f"{name}: {kind}: {parts}"
+    print(f"{name}: {kind}: {len(parts)} parts")
+
+
 def check_cell(record, cell, are_flows, is_session, is_told):
     name = record["scenario"]["name"]
     who, merged = f'{name}: {cell["contender"]} {cell["condition"]}', cell["merged"]
@@ -43,7 +59,7 @@ def check(path):
     if record["schema"] == "wirebench.matrix.v1":
         return check_matrix(record)
     name, plan = record["scenario"]["name"], record["plan"]
-    assert record["schema"] == "wirebench.record.v2", record["schema"]
+    assert record["schema"] == "wirebench.record.v3", record["schema"]
     assert not record["partial"]
     assert record["tool"]["build"] == "release", record["tool"]
     measured = [cell for cell in record["cells"] if cell["merged"]]
@@ -61,6 +77,8 @@ def check(path):
     assert counted == rounds * len(measured) or record["warnings"], "measurements are missing and nothing says so"
     # A p99 takes 2 000 calls a round, which sessions and single subscribers do not have.
     assert len(record["aa"]) >= 2 or record["void"] or rounds < 10, record["aa"]
+    for act in record["acts"]:
+        check_act(name, act)
     for sought in record["break_evens"]:
         assert sought["because"] and len(sought["points"]) <= len(record["cells"]), sought
     assert not record["hold"] or len(record["memory"]) == len(contenders), record["memory"]

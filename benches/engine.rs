@@ -1,15 +1,18 @@
-//! What the load engine itself costs a call: a connection whose calls are done at once, in the closed model (slot,
-//! clock, four histograms) and in the open one (the pacer and the queue too, at a rate it cannot keep).
+//! What the load engine itself costs a call: a connection whose calls are done at once, in the
+//! closed model (slot, clock, four histograms) and in the open one (the pacer and the queue too, at
+//! a rate it cannot keep).
 
 #![allow(clippy::expect_used, reason = "a benchmark may stop at what it did not expect")]
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use clients::load::{Arrivals, Driver, Live, Model, Round, Schedule, Shape};
+use clients::load::{Driver, Live, Round};
 use clients::{CallError, Connection, Connector, Unsupported};
 use clock::{Clock, Precision};
 use criterion::Criterion;
+use terms::Schedule;
+use terms::{Arrivals, Model, Shape};
 
 /// Answers at once.
 #[derive(Clone)]

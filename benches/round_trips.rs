@@ -6,9 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clients::market::Checked;
-use clients::protocols::quic::Streams;
-use clients::protocols::{Carriage, Visit};
-use clients::{Connection as _, Connector, Endpoint, HttpVersion, MarketConnection, Tls, TlsOptions};
+use clients::protocols::Visit;
+use clients::{Connection as _, Connector, Endpoint, MarketConnection, Tls};
 use criterion::Criterion;
 use proto::encoding::Encoding;
 use proto::v1::QuoteRequest;
@@ -16,6 +15,7 @@ use proto::{Operation, Transport};
 use servers::MarketConfig;
 use servers::background::Background;
 use servers::tls::Identity;
+use terms::{Carriage, HttpVersion, Streams, TlsOptions};
 
 fn main() {
     let mut criterion = Criterion::default()
@@ -55,7 +55,8 @@ fn main() {
             let address = servers.address(carriage.protocol()).expect("every protocol is served");
             let tls = tls.then(|| Tls::to_market(TlsOptions::default(), identity.root()).expect("TLS"));
             let name = format!("{name}{suffix}");
-            carriage.visit(
+            clients::protocols::visit(
+                carriage,
                 Endpoint { tls, ..Endpoint::from(address) },
                 RoundTrip { criterion: &mut criterion, name },
             );

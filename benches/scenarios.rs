@@ -1,10 +1,11 @@
-//! The scenarios marked for it, quick, through the built command: `cargo bench --bench scenarios -- rest-vs-grpc`.
-//! Criterion's options are understood and ignored. Under `cargo test` it only checks that the plans can be made.
+//! The scenarios marked for it, quick, through the built command:
+//! `cargo bench --bench scenarios -- rest-vs-grpc`. Criterion's options are understood and ignored.
+//! Under `cargo test` it only checks that the plans can be made.
 
 use std::process::{Command, ExitCode};
 
-use wirebench::plan::{Extent, Plan, PlanOptions};
-use wirebench::scenario::Scenario;
+use scenarios::{Plan, PlanOptions, Scenario};
+use terms::Extent;
 
 /// Options of criterion and of libtest that stand alone; any other takes a value.
 const FLAGS: [&str; 11] = [

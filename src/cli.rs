@@ -1,49 +1,15 @@
 //! The command line: verbs and their options. Human output to stderr, data to stdout.
 
-use std::io::{self, Write as _};
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
+use record::Tool;
 
-use crate::run::agent::Agent;
+use crate::ending::{Ending, UsageError};
 use crate::verbs;
 
-/// How a verb ended, as a process says it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ending {
-    /// Fine, whatever the verdicts: 0.
-    Fine,
-    /// Something failed: 1.
-    Error,
-    /// What was typed makes no sense: 2.
-    Usage,
-    /// A threshold failed: 3.
-    Threshold,
-    /// The machine was too noisy, and what was measured says nothing: 4.
-    Void,
-    /// As a command that was run ended.
-    OfCommand(u8),
-}
-
-impl From<Ending> for ExitCode {
-    fn from(ending: Ending) -> ExitCode {
-        ExitCode::from(match ending {
-            Ending::Fine => 0,
-            Ending::Error => 1,
-            Ending::Usage => 2,
-            Ending::Threshold => 3,
-            Ending::Void => 4,
-            Ending::OfCommand(code) => code,
-        })
-    }
-}
-
-/// An error that is the user's to mend: exit code 2.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub struct UsageError(pub String);
-
-/// A side-by-side protocol benchmark suite: one service behind every protocol, the same load, an honest verdict.
+/// A side-by-side protocol benchmark suite: one service behind every protocol, the same load, an
+/// honest verdict.
 #[derive(Debug, Parser)]
 #[command(version, arg_required_else_help = true, disable_help_subcommand = true)]
 struct Cli {
@@ -81,43 +47,34 @@ enum Verb {
     /// A child of `run`.
     #[command(hide = true)]
     Agent {
-        /// Which.
-        agent: Agent,
+        /// In which role.
+        #[arg(value_parser = run::roles::NAMES)]
+        role: String,
     },
 }
 
 /// Runs the command line to its end.
-pub fn main() -> ExitCode {
+pub fn main(tool: &Tool) -> ExitCode {
     let filter = tracing_subscriber::EnvFilter::from_env("WIREBENCH_LOG");
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
-    let ended = match Cli::parse().verb {
+    let matches = command(tool).get_matches();
+    let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+    let ended = match cli.verb {
         Verb::List(options) => verbs::list::list(&options),
-        Verb::Run(options) => verbs::run::run(&options),
-        Verb::Load(options) => verbs::load::load(&options),
+        Verb::Run(options) => verbs::run::run(&options, tool),
+        Verb::Load(options) => verbs::load::load(&options, tool),
         Verb::Serve(options) => verbs::serve::serve(&options),
         Verb::Compare(options) => verbs::compare::compare_records(&options),
         Verb::Report(options) => verbs::report::report(&options),
         Verb::Lab(options) => verbs::lab::lab(&options),
         Verb::Init { words } => return lab::guest::init(&words).into(),
-        Verb::Calibrate(options) => verbs::calibrate::calibrate_machine(&options),
-        Verb::Doctor(options) => verbs::doctor::doctor(&options),
-        Verb::Agent { agent } => return agent_ending(agent),
+        Verb::Calibrate(options) => verbs::calibrate::calibrate_machine(&options, tool),
+        Verb::Doctor(options) => verbs::doctor::doctor(&options, tool),
+        Verb::Agent { role } => return agent_ending(&role),
     };
     match ended {
         Ok(ending) => ending.into(),
         Err(error) => say(error).into(),
-    }
-}
-
-/// Prints data to stdout. Whoever reads its beginning only (`| head`) has had enough, and that is no error.
-///
-/// # Errors
-/// The system's, such as a full disk.
-pub fn print_data(text: &str) -> io::Result<()> {
-    let mut stdout = io::stdout().lock();
-    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        done => done,
     }
 }
 
@@ -129,13 +86,21 @@ pub fn parse(words: impl IntoIterator<Item = String>) -> Result<(), clap::Error>
     Cli::try_parse_from(words).map(drop)
 }
 
+/// The command line, with a version that says the commit too.
+fn command(tool: &Tool) -> clap::Command {
+    let commit = tool.commit.as_ref().map_or_else(String::new, |commit| format!(" ({commit})"));
+    // Once a process: clap keeps what it is given.
+    let version: &str = format!("{}{commit}", tool.version).leak();
+    Cli::command().version(version)
+}
+
 /// A child says its error over its pipe; the command repeats it.
-fn agent_ending(agent: Agent) -> ExitCode {
-    if agent.run().is_ok() { Ending::Fine.into() } else { Ending::Error.into() }
+fn agent_ending(role: &str) -> ExitCode {
+    if run::roles::play(role) { Ending::Fine.into() } else { Ending::Error.into() }
 }
 
 fn say(error: anyhow::Error) -> Ending {
-    match error.downcast::<crate::scenario::ScenarioError>() {
+    match error.downcast::<scenarios::ScenarioError>() {
         Ok(broken) => {
             eprintln!("{:?}", miette::Report::new(broken));
             Ending::Usage

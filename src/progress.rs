@@ -1,20 +1,21 @@
-//! What is shown while a run goes on: one live line on a terminal, plain lines elsewhere. All to stderr.
+//! What is shown while a run goes on: one live line on a terminal, plain lines elsewhere. All to
+//! stderr.
 
 use std::io::IsTerminal as _;
 use std::time::Duration;
 
 use clock::{Clock, Mono};
 use indicatif::{ProgressBar, ProgressStyle};
-
-use crate::plan::Plan;
-use crate::run::{Progress, Watcher};
-use crate::text;
+use run::Watcher;
+use scenarios::Plan;
+use terms::role::Progress;
+use terms::text;
 
 /// How often a live line is drawn anew, and how often a plain one is written in a long stretch.
 const LIVE_EVERY: Duration = Duration::from_millis(120);
 
 /// Shows a run.
-pub struct Screen {
+pub(crate) struct LiveScreen {
     /// The live line; `None` where there is no terminal.
     bar: Option<ProgressBar>,
     clock: Clock,
@@ -23,9 +24,9 @@ pub struct Screen {
     now: String,
 }
 
-impl Screen {
+impl LiveScreen {
     /// A screen for a plan: says at once what it is going to do and how long that takes.
-    pub fn open(name: &str, plan: &Plan) -> Screen {
+    pub(crate) fn open(name: &str, plan: &Plan) -> LiveScreen {
         let measurements = plan.measurements() as u64;
         eprintln!(
             "{name}: {} contenders, {} rounds, {measurements} measurements, about {}",
@@ -35,11 +36,11 @@ impl Screen {
         );
         let clock = Clock::System;
         let bar = std::io::stderr().is_terminal().then(|| live_bar(measurements));
-        Screen { bar, began: clock.now(), clock, now: String::new() }
+        LiveScreen { bar, began: clock.now(), clock, now: String::new() }
     }
 
     /// Takes the live line away.
-    pub fn close(&mut self) {
+    pub(crate) fn close(&mut self) {
         if let Some(bar) = self.bar.take() {
             bar.finish_and_clear();
         }
@@ -64,7 +65,7 @@ fn live_bar(length: u64) -> ProgressBar {
     bar
 }
 
-impl Watcher for Screen {
+impl Watcher for LiveScreen {
     fn stage(&mut self, what: &str) {
         match &self.bar {
             Some(bar) => bar.set_message(what.to_owned()),

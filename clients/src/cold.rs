@@ -1,12 +1,13 @@
-//! Cold calls: each opens a connection of its own, waits for the reply and closes it. Connecting, every handshake and the call
-//! itself are in its response time, and told apart.
+//! Cold calls: each opens a connection of its own, waits for the reply and closes it. Connecting,
+//! every handshake and the call itself are in its response time, and told apart.
 
 use clock::Clock;
 
 use crate::connection::{CallError, Connection, Connector, Unsupported};
 use crate::phases::{Phases, told_apart};
 
-/// Calls of a connector, each on a new connection; and a caller, who has no connection between two calls.
+/// Calls of a connector, each on a new connection; and a caller, who has no connection between two
+/// calls.
 #[derive(Debug, Clone)]
 pub struct Cold<K> {
     /// Opens the connections.

@@ -1,4 +1,5 @@
-//! One set of cases that every protocol must pass before anything is timed: equal answers, or no benchmark.
+//! One set of cases that every protocol must pass before anything is timed: equal answers, or no
+//! benchmark.
 
 use std::time::Duration;
 
@@ -30,8 +31,9 @@ pub struct CaseResult {
 /// Bytes of a request that is over every server's message limit.
 const BYTES_OVER_LIMIT: usize = 100_000;
 
-/// Puts every case that the protocol offers through its client. The server must serve the data set of `data` and
-/// emit ticks. A reply that is larger than any message of the protocol must be refused.
+/// Puts every case that the protocol offers through its client. The server must serve the data set
+/// of `data` and emit ticks. A reply that is larger than any message of the protocol must be
+/// refused.
 pub async fn check<K>(connector: &K, protocol: Protocol, data: &DataSet) -> Vec<CaseResult>
 where
     K: Connector,
@@ -74,7 +76,8 @@ where
     results
 }
 
-/// Puts the cases of one operation that get a reply: for a server that is not wirebench's and does nothing else.
+/// Puts the cases of one operation that get a reply: for a server that is not wirebench's and does
+/// nothing else.
 pub async fn check_replies<K>(connector: &K, capability: Capability, data: &DataSet) -> Vec<CaseResult>
 where
     K: Connector,
@@ -211,7 +214,8 @@ where
     Err(format!("sequences {first:?}, and behind the first of them {again:?}"))
 }
 
-/// The sequences of ticks on a connection of its own, behind one or from now on: each checked, and in order.
+/// The sequences of ticks on a connection of its own, behind one or from now on: each checked, and
+/// in order.
 async fn ticks<K>(
     connector: &K,
     data: &DataSet,

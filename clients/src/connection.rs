@@ -1,8 +1,7 @@
 //! What the load engine knows of a protocol: a connection that prepares requests and makes calls.
 
-use std::fmt;
-
 use proto::{Fault, WrongReply};
+use terms::Failure;
 
 use crate::phases::Phases;
 
@@ -23,8 +22,8 @@ pub trait Connection: 'static {
     /// Where the protocol does not offer the operation, or cannot carry it.
     fn prepare(&self, request: &Self::Request) -> Result<Self::Prepared, Unsupported>;
 
-    /// Makes one call and decodes its reply. Dropping the future abandons the call: its reply, if it comes, is
-    /// not taken for another's.
+    /// Makes one call and decodes its reply. Dropping the future abandons the call: its reply, if
+    /// it comes, is not taken for another's.
     fn call(&self, prepared: &Self::Prepared) -> impl Future<Output = Result<Self::Reply, CallError>>;
 
     /// Whether another call can be made on it.
@@ -35,8 +34,8 @@ pub trait Connection: 'static {
         None
     }
 
-    /// Replies that came after their call was given up, or a second time, on this connection so far; 0 where the protocol
-    /// cannot tell them.
+    /// Replies that came after their call was given up, or a second time, on this connection so
+    /// far; 0 where the protocol cannot tell them.
     fn late_replies(&self) -> u64 {
         0
     }
@@ -50,12 +49,14 @@ pub trait Connector: Clone + 'static {
     /// Opens a connection.
     fn connect(&self) -> impl Future<Output = Result<Self::Connection, CallError>>;
 
-    /// Opens a connection that is for one call, and may send the call at once where another would first say who it is.
+    /// Opens a connection that is for one call, and may send the call at once where another would
+    /// first say who it is.
     fn connect_for_one_call(&self) -> impl Future<Output = Result<Self::Connection, CallError>> {
         self.connect()
     }
 
-    /// How many calls a connection can have in flight; `None` where the protocol sets no small bound.
+    /// How many calls a connection can have in flight; `None` where the protocol sets no small
+    /// bound.
     fn in_flight_max(&self) -> Option<usize>;
 }
 
@@ -88,66 +89,6 @@ pub enum CallError {
     /// The market refused.
     #[error("refused by the market: {0}")]
     Rejected(Fault),
-}
-
-/// Failures by kind, as they are counted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Failure {
-    /// Connection refused.
-    Refused,
-    /// Connection lost.
-    Reset,
-    /// No reply by the deadline.
-    TimedOut,
-    /// A reply to something else.
-    WrongReply,
-    /// Not the protocol.
-    Protocol,
-    /// Over a limit.
-    Limit,
-    /// Refused by the market.
-    Rejected,
-    /// Never sent: too many arrivals waited already.
-    Dropped,
-    /// A pushed event that did not come in time.
-    Missed,
-}
-
-impl Failure {
-    /// All kinds, in the order in which they are shown.
-    pub const ALL: [Failure; 9] = [
-        Failure::Refused,
-        Failure::Reset,
-        Failure::TimedOut,
-        Failure::WrongReply,
-        Failure::Protocol,
-        Failure::Limit,
-        Failure::Rejected,
-        Failure::Dropped,
-        Failure::Missed,
-    ];
-
-    /// Its name in records.
-    pub fn name(self) -> &'static str {
-        match self {
-            Failure::Refused => "refused",
-            Failure::Reset => "reset",
-            Failure::TimedOut => "timed_out",
-            Failure::WrongReply => "wrong_reply",
-            Failure::Protocol => "protocol",
-            Failure::Limit => "limit",
-            Failure::Rejected => "rejected",
-            Failure::Dropped => "dropped",
-            Failure::Missed => "missed",
-        }
-    }
-}
-
-impl fmt::Display for Failure {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.write_str(self.name())
-    }
 }
 
 impl From<Unsupported> for CallError {

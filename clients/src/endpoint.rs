@@ -1,4 +1,5 @@
-//! The far end of a connection: where a server listens, and whether the way to it is TLS. Every client opens its connections here.
+//! The far end of a connection: where a server listens, and whether the way to it is TLS. Every
+//! client opens its connections here.
 
 use std::io;
 use std::net::SocketAddr;
@@ -6,6 +7,7 @@ use std::net::SocketAddr;
 use proto::MARKET_NAME;
 use proto::flow::Congestion;
 use socket2::SockRef;
+use terms::Phase;
 use tokio::net::{TcpSocket, TcpStream};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
@@ -13,7 +15,7 @@ use tokio_util::either::Either;
 
 use crate::connection::CallError;
 use crate::names;
-use crate::phases::{Phase, during};
+use crate::phases::during;
 use crate::tls::Tls;
 
 /// A server as clients know it.
@@ -23,9 +25,11 @@ pub struct Endpoint {
     pub address: SocketAddr,
     /// How connections to it are secured; `None` for plain text.
     pub tls: Option<Tls>,
-    /// Who decides how much is on its way; `None` for the system's own choice, and for the library's over QUIC.
+    /// Who decides how much is on its way; `None` for the system's own choice, and for the
+    /// library's over QUIC.
     pub congestion: Option<Congestion>,
-    /// Who is asked for the server's address by its name ([`MARKET_NAME`]), for each connection anew; `None` where `address` is known.
+    /// Who is asked for the server's address by its name ([`MARKET_NAME`]), for each connection
+    /// anew; `None` where `address` is known.
     pub name_server: Option<SocketAddr>,
 }
 
@@ -36,8 +40,9 @@ impl From<SocketAddr> for Endpoint {
 }
 
 impl Endpoint {
-    /// Opens a connection as every client of wirebench does: `TCP_NODELAY`, the congestion control that is asked for, and TLS where it is asked for,
-    /// in which `alpn` is the one protocol that is offered, if any is.
+    /// Opens a connection as every client of wirebench does: `TCP_NODELAY`, the congestion control
+    /// that is asked for, and TLS where it is asked for, in which `alpn` is the one protocol that
+    /// is offered, if any is.
     pub(crate) async fn connect(&self, alpn: Option<&'static [u8]>) -> Result<Stream, CallError> {
         let failed = |error: io::Error| CallError::from_io(&error);
         let address = self.resolve().await?;
@@ -69,7 +74,8 @@ impl Endpoint {
     }
 }
 
-/// A connection as protocols read and write it: in plain text, or over TLS, in which what is written must be flushed.
+/// A connection as protocols read and write it: in plain text, or over TLS, in which what is
+/// written must be flushed.
 pub type Stream = Either<TcpStream, Box<TlsStream<TcpStream>>>;
 
 #[cfg(test)]
@@ -81,10 +87,10 @@ mod tests {
     use servers::MarketConfig;
     use servers::background::Background;
     use servers::tls::Identity;
+    use terms::{TlsOptions, TlsVersion};
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
     use super::*;
-    use crate::tls::{TlsOptions, TlsVersion};
 
     #[test]
     fn a_connection_has_the_congestion_control_that_is_asked_for() {
@@ -103,7 +109,8 @@ mod tests {
     /// A quote of AAAA under id 7, as `docs/PROTOCOLS.md` prints it.
     const ASK: &[u8] = b"\x00\x00\x00\x0b\x00\x00\x00\x07\x01\x0a\x04AAAA";
 
-    /// Calls over three connections, one after the other: how each shook hands, and whether its early data was taken.
+    /// Calls over three connections, one after the other: how each shook hands, and whether its
+    /// early data was taken.
     async fn handshakes(endpoint: &Endpoint) -> Vec<(HandshakeKind, bool)> {
         let mut seen = Vec::new();
         for _ in 0..3 {

@@ -3,10 +3,11 @@
 use bytes::Bytes;
 use http::Response;
 use http_body_util::Full;
+use terms::HttpVersion;
 
 use crate::connection::CallError;
 use crate::endpoint::Endpoint;
-use crate::http_client::{HttpConnection, HttpRequest, HttpVersion};
+use crate::http_client::{HttpConnection, HttpRequest};
 use crate::http3_client::Http3Connection;
 
 /// An open connection.

@@ -1,4 +1,5 @@
-//! Frames on a byte stream: a TCP connection's, and one of QUIC's. What is ready to be sent goes out in one write.
+//! Frames on a byte stream: a TCP connection's, and one of QUIC's. What is ready to be sent goes
+//! out in one write.
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};

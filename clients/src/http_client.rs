@@ -1,9 +1,10 @@
-//! HTTP/1.1 and HTTP/2 on hyper's connections, for every client that rides on them: one connection is one TCP
-//! connection, and nothing reconnects behind the engine's back.
+//! HTTP/1.1 and HTTP/2 on hyper's connections, for every client that rides on them: one connection
+//! is one TCP connection, and nothing reconnects behind the engine's back.
 
 use std::cell::{Cell, RefCell};
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
+use terms::HttpVersion;
 
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, Uri, header};
@@ -15,39 +16,6 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 
 use crate::connection::{CallError, Unsupported};
 use crate::endpoint::{Endpoint, Stream};
-
-/// Which HTTP a connection speaks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
-pub enum HttpVersion {
-    /// HTTP/1.1 with keep-alive; one call in flight.
-    #[serde(rename = "1.1")]
-    Http1,
-    /// HTTP/2 by prior knowledge, or agreed on in TLS; many calls in flight.
-    #[serde(rename = "2")]
-    Http2,
-    /// HTTP/3, over QUIC; many calls in flight.
-    #[serde(rename = "3")]
-    Http3,
-}
-
-impl HttpVersion {
-    /// How many calls a connection can have in flight.
-    pub(crate) fn in_flight_max(self) -> Option<usize> {
-        match self {
-            HttpVersion::Http1 => Some(1),
-            HttpVersion::Http2 | HttpVersion::Http3 => None,
-        }
-    }
-
-    /// Its name in TLS (RFC 7301).
-    fn alpn(self) -> &'static [u8] {
-        match self {
-            HttpVersion::Http1 => b"http/1.1",
-            HttpVersion::Http2 => b"h2",
-            HttpVersion::Http3 => b"h3",
-        }
-    }
-}
 
 /// Bytes of a reply's body, at most: above the largest reply of the market, below what hurts.
 pub(crate) const BODY_BYTES_MAX: usize = 16 << 20;
@@ -67,7 +35,8 @@ where
 /// hyper's half of an HTTP/1.1 connection: reads and writes when it is polled.
 type Http1Driver<B> = Pin<Box<http1::Connection<TokioIo<Stream>, B>>>;
 
-/// An HTTP/1.1 connection, driven by the one call that it can carry: no task of its own to wake and be woken by.
+/// An HTTP/1.1 connection, driven by the one call that it can carry: no task of its own to wake and
+/// be woken by.
 pub(crate) struct Http1<B>
 where
     B: Body + 'static,
@@ -185,9 +154,10 @@ where
     B::Data: Send,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
-    /// Runs a future that waits for this connection, and the connection with it. Whatever the future waits for is
-    /// done by the connection, which is polled before it: so the future itself needs no waker. What the connection
-    /// has done already (it is ready, the body came with the head) costs no poll of it.
+    /// Runs a future that waits for this connection, and the connection with it. Whatever the
+    /// future waits for is done by the connection, which is polled before it: so the future itself
+    /// needs no waker. What the connection has done already (it is ready, the body came with the
+    /// head) costs no poll of it.
     async fn driving<F: Future>(&self, future: F) -> F::Output {
         let mut future = std::pin::pin!(future);
         let mut done = || future.as_mut().poll(&mut Context::from_waker(Waker::noop()));
@@ -308,8 +278,8 @@ pub(crate) fn unsupported(error: impl std::fmt::Display) -> Unsupported {
     Unsupported(format!("this cannot be an HTTP request: {error}"))
 }
 
-/// Percent-encodes what may not stand in a path segment or a query value (RFC 3986, unreserved characters and
-/// the comma kept).
+/// Percent-encodes what may not stand in a path segment or a query value (RFC 3986, unreserved
+/// characters and the comma kept).
 pub(crate) fn escape(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for byte in text.bytes() {

@@ -1,12 +1,10 @@
-//! A screen in steps, as an API of plain resources has it: what an account holds, and then the quotes of that, in one more request.
+//! A screen in steps, as an API of plain resources has it: what an account holds, and then the
+//! quotes of that, in one more request.
 
 use proto::v1::{PortfolioRequest, QuotesRequest};
 use proto::{Operation, Reply, WrongReply, mask};
 
 use crate::connection::{CallError, Connection, Connector, Unsupported};
-
-/// What both steps come to, as paths into a portfolio.
-pub const BOTH_STEPS: [&str; 4] = ["account", "positions.symbol", "positions.quantity", "positions.quote"];
 
 /// What the first step asks for.
 const HOLDINGS: &str = "account,positions.symbol,positions.quantity";
@@ -39,7 +37,8 @@ impl<C: Connection<Request = Operation, Reply = Reply>> Connection for InSteps<C
         };
         let symbols = portfolio.positions.iter().map(|position| position.symbol.clone()).collect();
         let second = Operation::Quotes(QuotesRequest { symbols });
-        // It depends on the first, so that it is encoded in the call's own time, as anybody would have to.
+        // It depends on the first, so that it is encoded in the call's own time, as anybody would
+        // have to.
         let reply = self.0.call(&self.0.prepare(&second)?).await?;
         second.check(&reply)?;
         if let Reply::Quotes(quotes) = reply {

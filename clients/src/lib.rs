@@ -1,8 +1,8 @@
-//! Everything that calls: a file a protocol, with the names of its counterpart in `servers/src/protocols`; the
-//! load engine, once for all of them; the conformance cases.
+//! Everything that calls: a file a protocol, with the names of its counterpart in
+//! `servers/src/protocols`; the load engine, once for all of them; the conformance cases.
 //!
-//! A protocol file holds carriage and nothing else: no timing, no retry, no statistics. This crate never
-//! imports `servers`: it knows the contract, and judges replies by it.
+//! A protocol file holds carriage and nothing else: no timing, no retry, no statistics. This crate
+//! never imports `servers`: it knows the contract, and judges replies by it.
 
 pub mod cold;
 pub mod conformance;
@@ -23,16 +23,16 @@ pub mod protocols;
 mod quic_client;
 mod quic_socket;
 pub mod raw;
+pub mod role;
 mod session_calls;
 pub mod tls;
 mod websocket_client;
 
-pub use connection::{CallError, Connection, Connector, Failure, Unsupported};
+pub use connection::{CallError, Connection, Connector, Unsupported};
 pub use endpoint::Endpoint;
-pub use http_client::HttpVersion;
 pub use load::Engine;
 pub use market::MarketConnection;
-pub use tls::{Tls, TlsOptions, TlsVersion, Trust};
+pub use tls::{Tls, Trust};
 
 /// Builds the runtime that clients run on: one thread, tasks that stay on it.
 ///

@@ -47,7 +47,8 @@ impl std::fmt::Debug for OpenSession {
     }
 }
 
-/// Checks every reply of a market connection, inside its service time: no client is cheap by not looking.
+/// Checks every reply of a market connection, inside its service time: no client is cheap by not
+/// looking.
 #[derive(Debug, Clone)]
 pub struct Checked<C>(pub C);
 

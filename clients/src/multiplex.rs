@@ -1,5 +1,6 @@
-//! Many calls, subscriptions and sessions on one connection of frames: a slab of slots with generations gives each its
-//! correlation id, and one task a connection sends and receives. Each protocol of frames brings a [`Wire`].
+//! Many calls, subscriptions and sessions on one connection of frames: a slab of slots with
+//! generations gives each its correlation id, and one task a connection sends and receives. Each
+//! protocol of frames brings a [`Wire`].
 
 use std::cell::{Cell, RefCell};
 use std::pin::Pin;
@@ -22,8 +23,8 @@ use tokio::task::AbortHandle;
 use crate::connection::{CallError, Connection, Unsupported};
 use crate::market::{OpenSession, Session, Subscribe, TickStream};
 
-/// Events of one subscription or session that may wait to be taken; past it the feed ends with an error, rather
-/// than holding up the calls beside it.
+/// Events of one subscription or session that may wait to be taken; past it the feed ends with an
+/// error, rather than holding up the calls beside it.
 const FEED_QUEUE: usize = 1_024;
 /// Bytes of session requests that may wait to be sent.
 const OUTBOUND_BYTES_MAX: usize = 256 << 10;
@@ -36,7 +37,8 @@ pub(crate) const RENEWALS_A_LEASE: u32 = 5;
 pub trait Wire: 'static {
     /// Bytes of the largest payload that it carries.
     const PAYLOAD_BYTES_MAX: usize;
-    /// How long the server keeps a subscription or session that is not renewed; `None` where the connection holds it.
+    /// How long the server keeps a subscription or session that is not renewed; `None` where the
+    /// connection holds it.
     const LEASE: Option<Duration>;
 
     /// How payloads are written.
@@ -69,24 +71,24 @@ pub struct Multiplexed<W: Wire> {
 
 /// A request, ready to be sent.
 #[derive(Debug)]
-pub struct Prepared {
+pub struct PreparedFrame {
     kind: Kind,
     payload: Bytes,
 }
 
-impl Prepared {
+impl PreparedFrame {
     /// Encodes a request that may have so many bytes.
     pub(crate) fn new(
         operation: &Operation,
         encoding: Encoding,
         max: usize,
-    ) -> Result<Prepared, Unsupported> {
+    ) -> Result<PreparedFrame, Unsupported> {
         let payload = operation.encode(encoding);
         if payload.len() > max {
             let bytes = payload.len();
             return Err(Unsupported(format!("a request of {bytes} bytes, of {max} that it may have")));
         }
-        Ok(Prepared { kind: operation.kind(), payload })
+        Ok(PreparedFrame { kind: operation.kind(), payload })
     }
 
     /// What its frame is.
@@ -147,14 +149,14 @@ fn renew<W: Wire>(handle: &Rc<Handle<W>>, id: u32, lease: Duration) -> AbortHand
 
 impl<W: Wire> Connection for Multiplexed<W> {
     type Request = Operation;
-    type Prepared = Prepared;
+    type Prepared = PreparedFrame;
     type Reply = Reply;
 
-    fn prepare(&self, operation: &Operation) -> Result<Prepared, Unsupported> {
-        Prepared::new(operation, self.encoding, W::PAYLOAD_BYTES_MAX)
+    fn prepare(&self, operation: &Operation) -> Result<PreparedFrame, Unsupported> {
+        PreparedFrame::new(operation, self.encoding, W::PAYLOAD_BYTES_MAX)
     }
 
-    async fn call(&self, prepared: &Prepared) -> Result<Reply, CallError> {
+    async fn call(&self, prepared: &PreparedFrame) -> Result<Reply, CallError> {
         let slot = Slot::open(&self.handle, Waiting::Call(CallState::default()))?;
         self.shared().send(slot.id(), prepared.kind, &prepared.payload);
         let frame = std::future::poll_fn(|context| self.shared().poll_call(&slot, context)).await?;

@@ -1,39 +1,12 @@
-//! The phases of a cold call. Whoever opens a connection says which phase it is in (`during`); whoever makes a cold call has them
-//! told apart (`told_apart`). On every other connection nothing is timed.
+//! The phases of a cold call. Whoever opens a connection says which phase it is in (`during`);
+//! whoever makes a cold call has them told apart (`told_apart`). On every other connection nothing
+//! is timed.
 
 use std::cell::RefCell;
 use std::time::Duration;
 
 use clock::Clock;
-
-/// A part of a cold call.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Phase {
-    /// The server's name is looked up.
-    Dns,
-    /// TCP connects.
-    Connect,
-    /// TLS shakes hands; over QUIC that is the connecting too.
-    Tls,
-    /// All that comes after: an upgrade where there is one, the request, its reply.
-    Request,
-}
-
-impl Phase {
-    /// All, in their order.
-    pub const ALL: [Phase; 4] = [Phase::Dns, Phase::Connect, Phase::Tls, Phase::Request];
-
-    /// Its name in records and tables.
-    pub fn name(self) -> &'static str {
-        match self {
-            Phase::Dns => "dns",
-            Phase::Connect => "connect",
-            Phase::Tls => "tls",
-            Phase::Request => "request",
-        }
-    }
-}
+use terms::Phase;
 
 /// The phases that a call had, and how long each took.
 pub type Phases = Vec<(Phase, Duration)>;
@@ -47,7 +20,8 @@ tokio::task_local! {
     static WATCH: Watch;
 }
 
-/// Makes a call from its beginning, and says what it spent in each phase. What it did in none is its request.
+/// Makes a call from its beginning, and says what it spent in each phase. What it did in none is
+/// its request.
 pub(crate) async fn told_apart<F: Future>(clock: &Clock, call: F) -> (F::Output, Phases) {
     let watched = async {
         let began = clock.now();

@@ -1,4 +1,5 @@
-//! QUIC connections, for every client that rides on them: each has a socket of its own, as each TCP connection has.
+//! QUIC connections, for every client that rides on them: each has a socket of its own, as each TCP
+//! connection has.
 
 use std::sync::Arc;
 
@@ -6,19 +7,21 @@ use proto::flow::Congestion;
 use quinn::congestion::{BbrConfig, ControllerFactory, CubicConfig, NewRenoConfig};
 use quinn::crypto::rustls::QuicClientConfig;
 use quinn::{ClientConfig, Connecting, Connection, EndpointConfig, TokioRuntime, TransportConfig, VarInt};
+use terms::Phase;
 
 use crate::connection::CallError;
 use crate::endpoint::Endpoint;
 use crate::http_client::{CONNECTION_WINDOW_BYTES, STREAM_WINDOW_BYTES};
-use crate::phases::{Phase, during};
+use crate::phases::during;
 use crate::protocols::udp::{any_to, bind_udp};
 use crate::quic_socket::QuicSocket;
 
-/// Streams that the server may open to send on alone: those that HTTP/3 has of its own, and some that it does not know.
+/// Streams that the server may open to send on alone: those that HTTP/3 has of its own, and some
+/// that it does not know.
 const UNI_STREAMS_MAX: u32 = 8;
 
-/// Opens a connection, on which `alpn` is the one protocol that is offered. With early data and a session to resume it is there
-/// at once, and what is sent on it goes out with the first flight.
+/// Opens a connection, on which `alpn` is the one protocol that is offered. With early data and a
+/// session to resume it is there at once, and what is sent on it goes out with the first flight.
 pub(crate) async fn open(endpoint: &Endpoint, alpn: &'static [u8]) -> Result<Connection, CallError> {
     let Some(tls) = &endpoint.tls else {
         return Err(CallError::Protocol("QUIC has TLS within: it needs to know whom to trust".to_owned()));

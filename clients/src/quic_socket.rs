@@ -1,8 +1,10 @@
 //! The socket of a QUIC client: quinn's, without the kernel joining datagrams before they are read.
 //!
-//! quinn keeps room for 32 reads of 64 joined datagrams each, 3 MB, zeroed, for every socket. A client that serves one connection a socket
-//! would pay for that with each: a cold call over QUIC spent more on it than on its handshake, up to 9 ms where the memory was new to
-//! the machine. Single datagrams need 47 KB. A large body costs more by the byte so; the market's answers are a datagram or three.
+//! quinn keeps room for 32 reads of 64 joined datagrams each, 3 MB, zeroed, for every socket. A
+//! client that serves one connection a socket would pay for that with each: a cold call over QUIC
+//! spent more on it than on its handshake, up to 9 ms where the memory was new to the machine.
+//! Single datagrams need 47 KB. A large body costs more by the byte so; the market's answers are a
+//! datagram or three.
 
 use std::fmt::{self, Debug};
 use std::io::{self, IoSliceMut};

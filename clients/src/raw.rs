@@ -1,20 +1,23 @@
-//! Requests as bytes, answers as they came: for experiments that send what no typed client would, and want to see who
-//! refuses it. Nothing is decoded here, and nothing measured.
+//! Requests as bytes, answers as they came: for experiments that send what no typed client would,
+//! and want to see who refuses it. Nothing is decoded here, and nothing measured.
 
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures::future::LocalBoxFuture;
 use futures::{SinkExt as _, StreamExt as _};
 use http::{HeaderMap, HeaderValue, header};
 use http_body_util::{BodyExt as _, Full};
+use terms::HttpVersion;
 use tokio_tungstenite::tungstenite::Message;
 
 use crate::connection::CallError;
 use crate::endpoint::Endpoint;
-pub use crate::http_client::HttpRequest;
-use crate::http_client::{HttpConnection, HttpVersion, failure};
+use crate::http_client::{HttpConnection, failure};
 use crate::websocket_client;
+
+pub use crate::http_client::HttpRequest;
 
 /// Time for one exchange, connecting included.
 const EXCHANGE_TIME_MAX: Duration = Duration::from_secs(10);
@@ -43,12 +46,13 @@ pub enum TextAnswer {
 ///
 /// # Errors
 /// Where there is no answer.
-pub async fn http(
+pub fn http(
     server: SocketAddr,
     version: HttpVersion,
     request: HttpRequest,
-) -> Result<HttpAnswer, CallError> {
-    within(exchange(server, version, request)).await
+) -> LocalBoxFuture<'static, Result<HttpAnswer, CallError>> {
+    // Boxed here, so that the connection's code is compiled here.
+    Box::pin(within(exchange(server, version, request)))
 }
 
 async fn exchange(
@@ -74,13 +78,13 @@ async fn exchange(
 ///
 /// # Errors
 /// Where there is no answer.
-pub async fn text(
+pub fn text<'a>(
     server: SocketAddr,
-    path: &str,
+    path: &'a str,
     subprotocol: &'static str,
     message: String,
-) -> Result<TextAnswer, CallError> {
-    within(converse(server, path, subprotocol, message)).await
+) -> LocalBoxFuture<'a, Result<TextAnswer, CallError>> {
+    Box::pin(within(converse(server, path, subprotocol, message)))
 }
 
 async fn converse(

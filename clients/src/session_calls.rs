@@ -1,5 +1,5 @@
-//! Orders on a session as calls: the order goes in, the fill with its key comes back. Ticks that come meanwhile go to
-//! the worker's ears.
+//! Orders on a session as calls: the order goes in, the fill with its key comes back. Ticks that
+//! come meanwhile go to the worker's ears.
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
@@ -18,7 +18,8 @@ use crate::connection::{CallError, Connection, Connector, Unsupported};
 use crate::load::Ears;
 use crate::market::{MarketConnection, OpenSession, Session as _};
 
-/// Sessions that this process has opened, of all its workers and their engines: an order's key is used once.
+/// Sessions that this process has opened, of all its workers and their engines: an order's key is
+/// used once.
 static OPENED: AtomicU64 = AtomicU64::new(0);
 
 /// Opens sessions that hear every tick.

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use terms::{TlsOptions, TlsVersion};
 
 use proto::SERVER_NAME;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
@@ -14,34 +15,6 @@ use crate::connection::CallError;
 
 /// Tickets of TLS 1.3 that are kept; the oldest go first.
 const TICKETS_MAX: usize = 4_096;
-
-/// How connections are secured.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
-pub struct TlsOptions {
-    /// Which TLS.
-    pub version: TlsVersion,
-    /// Resume the session of an earlier connection, where there is one.
-    pub resume: bool,
-    /// Send the first request with the first flight of a resumed handshake; of TLS 1.3.
-    pub early_data: bool,
-}
-
-impl Default for TlsOptions {
-    fn default() -> TlsOptions {
-        TlsOptions { version: TlsVersion::Tls13, resume: false, early_data: false }
-    }
-}
-
-/// A version of TLS.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
-pub enum TlsVersion {
-    /// RFC 5246.
-    #[serde(rename = "1.2")]
-    Tls12,
-    /// RFC 8446.
-    #[serde(rename = "1.3")]
-    Tls13,
-}
 
 /// Whose certificates are believed.
 #[derive(Debug, Clone)]
@@ -64,7 +37,8 @@ impl Tls {
     /// To a server of this name.
     ///
     /// # Errors
-    /// Where the name is none, a root is no certificate, or early data is asked for where there is none.
+    /// Where the name is none, a root is no certificate, or early data is asked for where there is
+    /// none.
     pub fn new(options: TlsOptions, server_name: &str, trust: &Trust) -> Result<Tls, CallError> {
         let wrong = |error: &dyn std::error::Error| CallError::Protocol(format!("TLS: {error}"));
         if options.early_data && !(options.resume && options.version == TlsVersion::Tls13) {
@@ -112,8 +86,8 @@ impl Tls {
     }
 }
 
-/// The sessions of one server. rustls's own store keeps eight tickets, which is fewer than calls are in flight over a distance: all
-/// but eight of them would shake hands in full.
+/// The sessions of one server. rustls's own store keeps eight tickets, which is fewer than calls
+/// are in flight over a distance: all but eight of them would shake hands in full.
 #[derive(Debug, Default)]
 struct Sessions(Mutex<Kept>);
 

@@ -1,4 +1,5 @@
-//! The WebSocket of every client that speaks it: the handshake with its subprotocol, and what its errors mean.
+//! The WebSocket of every client that speaks it: the handshake with its subprotocol, and what its
+//! errors mean.
 
 use http::HeaderValue;
 use http::header::SEC_WEBSOCKET_PROTOCOL;
@@ -20,7 +21,8 @@ pub(crate) type WebSocket = WebSocketStream<Stream>;
 /// What an upgrade begins with, as it is named in TLS.
 const ALPN: &[u8] = b"http/1.1";
 
-/// Connects to a path of an endpoint and agrees on a subprotocol; none where `subprotocol` is `None`.
+/// Connects to a path of an endpoint and agrees on a subprotocol; none where `subprotocol` is
+/// `None`.
 pub(crate) async fn connect(
     endpoint: &Endpoint,
     path: &str,

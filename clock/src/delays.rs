@@ -1,4 +1,5 @@
-//! Many sleepers on one timer: handler waits and reference servers, where each call waits for its own time.
+//! Many sleepers on one timer: handler waits and reference servers, where each call waits for its
+//! own time.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -10,7 +11,8 @@ use tokio::task::AbortHandle;
 
 use crate::{Clock, Mono, Precision, Timer};
 
-/// A queue of sleepers served by one timer task. Clones share the queue; the task ends with the last clone.
+/// A queue of sleepers served by one timer task. Clones share the queue; the task ends with the
+/// last clone.
 #[derive(Debug, Clone)]
 pub struct Delays {
     shared: Arc<Shared>,
@@ -26,7 +28,8 @@ struct Shared {
 
 #[derive(Debug, Default)]
 struct Queue {
-    /// By deadline, then by order of arrival, so that equal deadlines wake first come, first served.
+    /// By deadline, then by order of arrival, so that equal deadlines wake first come, first
+    /// served.
     sleepers: BTreeMap<(Mono, u64), Waker>,
     arrivals: u64,
 }
@@ -52,7 +55,8 @@ impl Delays {
         Ok(Delays { shared, _task: Arc::new(AbortOnDrop(task.abort_handle())) })
     }
 
-    /// Returns at `deadline` or as soon after as the machine can. Dropping the future leaves the queue.
+    /// Returns at `deadline` or as soon after as the machine can. Dropping the future leaves the
+    /// queue.
     pub async fn sleep_until(&self, deadline: Mono) {
         let mut entry = Entry { shared: &self.shared, key: None };
         std::future::poll_fn(|context| entry.poll(deadline, context.waker())).await;

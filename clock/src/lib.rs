@@ -1,8 +1,9 @@
 //! Reads time and wakes on it: the only crate of the workspace that may.
 //!
-//! Everything that paces, waits or measures takes a [`Clock`] as an argument, so that it runs unchanged on
-//! the machine's monotonic clock and on a [`Fake`] in tests. Waking uses `timerfd`, because tokio's own timer
-//! has steps of 1 ms. What this crate does not do: keep statistics, or decide what to do with a late wake.
+//! Everything that paces, waits or measures takes a [`Clock`] as an argument, so that it runs
+//! unchanged on the machine's monotonic clock and on a [`Fake`] in tests. Waking uses `timerfd`,
+//! because tokio's own timer has steps of 1 ms. What this crate does not do: keep statistics, or
+//! decide what to do with a late wake.
 
 mod delays;
 mod fake;
@@ -15,8 +16,8 @@ pub use delays::Delays;
 pub use fake::Fake;
 pub use timer::{Precision, Timer};
 
-/// A point on the monotonic clock, in nanoseconds since an arbitrary origin that all processes of one machine
-/// share (`CLOCK_MONOTONIC`: it neither jumps nor counts suspended time).
+/// A point on the monotonic clock, in nanoseconds since an arbitrary origin that all processes of
+/// one machine share (`CLOCK_MONOTONIC`: it neither jumps nor counts suspended time).
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, serde::Serialize, serde::Deserialize,
 )]
@@ -107,8 +108,8 @@ pub fn wall_time_us() -> u64 {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Elapsed;
 
-/// Runs `future` for at most `span`, to within a few milliseconds: for limits (a request's body, a shutdown),
-/// never for measuring or pacing.
+/// Runs `future` for at most `span`, to within a few milliseconds: for limits (a request's body, a
+/// shutdown), never for measuring or pacing.
 ///
 /// # Errors
 /// [`Elapsed`] when the time ran out; the future is dropped then.
@@ -123,7 +124,8 @@ pub async fn pause(span: Duration) {
     tokio::time::sleep(span).await;
 }
 
-/// Blocks the thread for about `span`: for synchronous code that draws progress or waits for a process.
+/// Blocks the thread for about `span`: for synchronous code that draws progress or waits for a
+/// process.
 #[allow(clippy::disallowed_methods, reason = "this crate is where the ban does not hold")]
 pub fn pause_thread(span: Duration) {
     std::thread::sleep(span);

@@ -15,16 +15,17 @@ pub enum Precision {
     /// Sleep in the kernel all the way: no processor time, wakes tens of microseconds late.
     #[default]
     Sleep,
-    /// Sleep until shortly before, then poll (yielding to other tasks between polls): wakes within a few
-    /// microseconds, at the price of up to 100 µs of processor time a wake.
+    /// Sleep until shortly before, then poll (yielding to other tasks between polls): wakes within
+    /// a few microseconds, at the price of up to 100 µs of processor time a wake.
     Spin,
 }
 
-/// How long before its time a [`Precision::Spin`] timer stops sleeping. Chosen from the p99 wake-up latency of
-/// a timerfd on a virtual machine (81 µs, `../shared/DEPS.md`), rounded up.
+/// How long before its time a [`Precision::Spin`] timer stops sleeping. Chosen from the p99 wake-up
+/// latency of a timerfd on a virtual machine (81 µs, `../shared/DEPS.md`), rounded up.
 pub(crate) const SPIN: Duration = Duration::from_micros(100);
 
-/// Sleeps until points on a clock. One sleep at a time; make one timer a pacer, or use [`crate::Delays`].
+/// Sleeps until points on a clock. One sleep at a time; make one timer a pacer, or use
+/// [`crate::Delays`].
 #[derive(Debug)]
 pub struct Timer {
     clock: Clock,
@@ -42,7 +43,8 @@ impl Timer {
         }
         // SAFETY: `raw` was just returned by the kernel and nobody else owns it.
         let fd = unsafe { OwnedFd::from_raw_fd(raw) };
-        // SAFETY: an OwnedFd returns the same descriptor until it is dropped, and the AsyncFd owns it.
+        // SAFETY: an OwnedFd returns the same descriptor until it is dropped, and the AsyncFd owns
+        // it.
         let fd = unsafe { AsyncFd::register(fd) }?;
         Ok(Timer { clock, precision, fd })
     }
@@ -60,7 +62,8 @@ impl Timer {
         let wake = deadline - spin;
         while self.clock.now() < wake {
             if self.arm(wake).is_err() || self.expired().await.is_err() {
-                // A timerfd that was created cannot fail later short of a kernel fault: poll instead.
+                // A timerfd that was created cannot fail later short of a kernel fault: poll
+                // instead.
                 tokio::task::yield_now().await;
             }
         }
@@ -77,8 +80,8 @@ impl Timer {
                 tv_nsec: i64::try_from(deadline.0 % 1_000_000_000).unwrap_or(0),
             },
         };
-        // SAFETY: the descriptor is open for as long as `self`, `spec` is a valid itimerspec, and a null old
-        // value is allowed.
+        // SAFETY: the descriptor is open for as long as `self`, `spec` is a valid itimerspec, and a
+        // null old value is allowed.
         let result = unsafe {
             libc::timerfd_settime(
                 self.fd.as_raw_fd(),
@@ -90,8 +93,9 @@ impl Timer {
         if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
     }
 
-    /// Waits for the descriptor to become readable. It is not read: arming it again clears it, which saves a
-    /// system call a wake; epoll is edge-triggered here, so an unread descriptor does not wake again.
+    /// Waits for the descriptor to become readable. It is not read: arming it again clears it,
+    /// which saves a system call a wake; epoll is edge-triggered here, so an unread descriptor does
+    /// not wake again.
     async fn expired(&self) -> io::Result<()> {
         let mut guard = self.fd.readable().await?;
         guard.clear_ready();

@@ -1,7 +1,8 @@
-//! Child processes that speak JSON lines over pipes: started from this very program, pinned by themselves, ended
-//! by the end of their input, and always reaped.
+//! Child processes that speak JSON lines over pipes: started from this very program, pinned by
+//! themselves, ended by the end of their input, and always reaped.
 
-use std::io::{self, BufRead as _, BufReader};
+use std::io::{self, BufReader};
+use std::marker::PhantomData;
 use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd};
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::process::{ChildStdin, Command, ExitStatus, Stdio};
@@ -11,13 +12,14 @@ use std::time::Duration;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use serde_json::value::RawValue;
+use terms::lines::{read_message, write_message};
+use terms::role::{Order, Progress, Role, Said};
+
 use crate::hosts::Host;
 
 /// Time that a child has to end by itself once its input is closed.
 const END_TIME_MAX: Duration = Duration::from_secs(8);
-/// Bytes of one message, at most: a round's histograms are a few KB.
-const MESSAGE_BYTES_MAX: u64 = 16 << 20;
-
 /// Why a child cannot be spoken with.
 #[derive(Debug, thiserror::Error)]
 pub enum ChildError {
@@ -28,6 +30,14 @@ pub enum ChildError {
         name: String,
         /// The system's reason.
         reason: io::Error,
+    },
+    /// It said why it cannot go on.
+    #[error("{name}: {why}")]
+    Failed {
+        /// What it is called.
+        name: String,
+        /// Why.
+        why: String,
     },
     /// It ended, or closed its output.
     #[error("{name} ended unexpectedly: {how}")]
@@ -55,27 +65,42 @@ pub enum ChildError {
     },
 }
 
-/// A child process of this program, which takes messages `I` and gives messages `O`.
+/// A child process of this program, in a role.
 #[derive(Debug)]
-pub struct Child<I, O> {
+pub struct Child<R: Role> {
     name: String,
     process: std::process::Child,
     input: Option<ChildStdin>,
-    output: Receiver<io::Result<O>>,
-    takes: std::marker::PhantomData<fn(I)>,
+    output: Receiver<io::Result<Said<Box<RawValue>>>>,
+    role: PhantomData<fn(R)>,
 }
 
-impl<I: Serialize, O: DeserializeOwned + Send + 'static> Child<I, O> {
-    /// Starts this program again with other arguments, on another host if one is given. Its errors go where this one's go.
+/// An order that was given and not answered yet.
+#[derive(Debug)]
+#[must_use = "an order has an answer"]
+pub struct Given<O>(PhantomData<fn(O)>);
+
+/// What was heard of an order.
+#[derive(Debug)]
+pub enum Heard<A> {
+    /// How it is going.
+    Progress(Progress),
+    /// It is done.
+    Done(A),
+}
+
+impl<R: Role> Child<R> {
+    /// Starts this program again in a role, on another host if one is given. Its errors go where
+    /// this one's go. It is not ready yet.
     ///
     /// # Errors
     /// Where the system refuses.
-    pub fn start(name: &str, arguments: &[&str], host: Option<&Host>) -> Result<Child<I, O>, ChildError> {
+    pub fn start(name: &str, host: Option<&Host>, start: &R::Start) -> Result<Child<R>, ChildError> {
         let failed = |reason| ChildError::Start { name: name.to_owned(), reason };
         let mut command = Command::new("/proc/self/exe");
         command
             .arg0("wirebench")
-            .args(arguments)
+            .args(["agent", R::NAME])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .process_group(0);
@@ -96,7 +121,9 @@ impl<I: Serialize, O: DeserializeOwned + Send + 'static> Child<I, O> {
             }
         };
         std::thread::Builder::new().name(format!("read {name}")).spawn(reader).map_err(failed)?;
-        Ok(Child { name: name.to_owned(), process, input, output, takes: std::marker::PhantomData })
+        let mut child = Child { name: name.to_owned(), process, input, output, role: PhantomData };
+        child.send(start)?;
+        Ok(child)
     }
 
     /// Its process id.
@@ -104,11 +131,53 @@ impl<I: Serialize, O: DeserializeOwned + Send + 'static> Child<I, O> {
         self.process.id()
     }
 
-    /// Sends a message.
+    /// Waits until it is ready.
     ///
     /// # Errors
-    /// Where the child is gone.
-    pub fn send(&mut self, message: &I) -> Result<(), ChildError> {
+    /// Where it fails, is gone or silent.
+    pub fn ready(&mut self, within: Duration) -> Result<R::Ready, ChildError> {
+        loop {
+            if let Heard::Done(ready) = self.receive(within)? {
+                return Ok(ready);
+            }
+        }
+    }
+
+    /// Gives an order and waits for its answer.
+    ///
+    /// # Errors
+    /// Where it fails, is gone or silent.
+    pub fn ask<O: Order<R>>(&mut self, order: O, within: Duration) -> Result<O::Answer, ChildError> {
+        let given = self.give(order)?;
+        loop {
+            if let Heard::Done(answer) = self.hear(&given, within)? {
+                return Ok(answer);
+            }
+        }
+    }
+
+    /// Gives an order; what comes of it is heard later.
+    ///
+    /// # Errors
+    /// Where it is gone.
+    pub fn give<O: Order<R>>(&mut self, order: O) -> Result<Given<O>, ChildError> {
+        self.send(&order.into())?;
+        Ok(Given(PhantomData))
+    }
+
+    /// Waits for what comes of an order next.
+    ///
+    /// # Errors
+    /// Where it fails, is gone or silent.
+    pub fn hear<O: Order<R>>(
+        &mut self,
+        _: &Given<O>,
+        within: Duration,
+    ) -> Result<Heard<O::Answer>, ChildError> {
+        self.receive(within)
+    }
+
+    fn send(&mut self, message: &impl Serialize) -> Result<(), ChildError> {
         let sent = match &mut self.input {
             Some(input) => write_message(input, message),
             None => Err(io::Error::from(io::ErrorKind::BrokenPipe)),
@@ -116,14 +185,16 @@ impl<I: Serialize, O: DeserializeOwned + Send + 'static> Child<I, O> {
         sent.map_err(|_| self.gone())
     }
 
-    /// Waits for a message.
-    ///
-    /// # Errors
-    /// Where the child is gone, silent, or says what is no message.
-    pub fn receive(&mut self, within: Duration) -> Result<O, ChildError> {
+    fn receive<A: DeserializeOwned>(&mut self, within: Duration) -> Result<Heard<A>, ChildError> {
+        let garbled = |name: &str, what: String| ChildError::Garbled { name: name.to_owned(), what };
         match self.output.recv_timeout(within) {
-            Ok(Ok(message)) => Ok(message),
-            Ok(Err(error)) => Err(ChildError::Garbled { name: self.name.clone(), what: error.to_string() }),
+            Ok(Ok(Said::Done(answer))) => match serde_json::from_str(answer.get()) {
+                Ok(answer) => Ok(Heard::Done(answer)),
+                Err(error) => Err(garbled(&self.name, error.to_string())),
+            },
+            Ok(Ok(Said::Progress(progress))) => Ok(Heard::Progress(progress)),
+            Ok(Ok(Said::Failed(why))) => Err(ChildError::Failed { name: self.name.clone(), why }),
+            Ok(Err(error)) => Err(garbled(&self.name, error.to_string())),
             Err(RecvTimeoutError::Timeout) => {
                 Err(ChildError::Silent { name: self.name.clone(), waited: within })
             }
@@ -159,7 +230,7 @@ impl<I: Serialize, O: DeserializeOwned + Send + 'static> Child<I, O> {
     }
 }
 
-impl<I, O> Drop for Child<I, O> {
+impl<R: Role> Drop for Child<R> {
     fn drop(&mut self) {
         drop(self.input.take());
         if wait(&mut self.process, END_TIME_MAX).is_none() {
@@ -170,12 +241,12 @@ impl<I, O> Drop for Child<I, O> {
     }
 }
 
-/// Starts a command on a host, or on this one; it is killed when this process dies. (The end of its input ends a child that
-/// can still read; this ends one that cannot.)
+/// Starts a command on a host, or on this one; it is killed when this process dies. (The end of its
+/// input ends a child that can still read; this ends one that cannot.)
 pub(crate) fn spawn_on(host: Option<&Host>, command: &mut Command) -> io::Result<std::process::Child> {
     let namespace = host.map(|host| host.as_fd().as_raw_fd());
-    // SAFETY: prctl and setns are system calls, async-signal-safe, and touch no memory of the parent's; the namespace's
-    // descriptor is open until after the spawn.
+    // SAFETY: prctl and setns are system calls, async-signal-safe, and touch no memory of the
+    // parent's; the namespace's descriptor is open until after the spawn.
     unsafe {
         command.pre_exec(move || {
             if let Some(namespace) = namespace {
@@ -213,51 +284,9 @@ fn in_words(status: ExitStatus) -> String {
     }
 }
 
-/// Reads one JSON line.
-///
-/// # Errors
-/// `UnexpectedEof` at the end of the input; `InvalidData` where the line is no message.
-pub fn read_message<M: DeserializeOwned>(input: &mut impl io::BufRead) -> io::Result<M> {
-    let mut line = String::new();
-    let mut limited = io::Read::take(input, MESSAGE_BYTES_MAX);
-    if limited.read_line(&mut line)? == 0 {
-        return Err(io::ErrorKind::UnexpectedEof.into());
-    }
-    serde_json::from_str(&line).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
-}
-
-/// Writes one JSON line, whole.
-///
-/// # Errors
-/// The writer's.
-pub fn write_message<M: Serialize>(output: &mut impl io::Write, message: &M) -> io::Result<()> {
-    let mut line = serde_json::to_vec(message)?;
-    line.push(b'\n');
-    output.write_all(&line)?;
-    output.flush()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn messages_are_lines() {
-        let mut bytes = Vec::new();
-        write_message(&mut bytes, &("a", 1)).unwrap();
-        write_message(&mut bytes, &("b\nc", 2)).unwrap();
-        let mut input = bytes.as_slice();
-        assert_eq!(read_message::<(String, u8)>(&mut input).unwrap(), ("a".to_owned(), 1));
-        assert_eq!(read_message::<(String, u8)>(&mut input).unwrap(), ("b\nc".to_owned(), 2));
-        let end = read_message::<(String, u8)>(&mut input).unwrap_err();
-        assert_eq!(end.kind(), io::ErrorKind::UnexpectedEof);
-    }
-
-    #[test]
-    fn a_line_that_is_no_message_is_an_error() {
-        let error = read_message::<u8>(&mut &b"{\n"[..]).unwrap_err();
-        assert_eq!(error.kind(), io::ErrorKind::InvalidData);
-    }
 
     #[test]
     fn statuses_are_said_in_words() {

@@ -25,42 +25,9 @@ pub fn pin(core: usize) -> io::Result<()> {
     Ok(())
 }
 
-/// Who runs where: servers on one core; clients and the command on another, where there is one.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
-pub struct Layout {
-    /// The servers' core.
-    pub server: usize,
-    /// The clients' cores, and the command's.
-    pub client: Vec<usize>,
-    /// Both ends share a core: there is only one, and every figure is of their sum.
-    pub shared: bool,
-}
-
-impl Layout {
-    /// The first core for the servers, the second for the clients.
-    ///
-    /// # Errors
-    /// Where no core is allowed, which no running process sees.
-    pub fn of(cores: &[usize]) -> io::Result<Layout> {
-        match cores {
-            [] => Err(io::Error::other("this process may use no core")),
-            [only] => Ok(Layout { server: *only, client: vec![*only], shared: true }),
-            [server, client, ..] => Ok(Layout { server: *server, client: vec![*client], shared: false }),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn servers_and_clients_get_cores_of_their_own_where_there_are_two() {
-        let layout = Layout::of(&[3, 5, 7]).unwrap();
-        assert_eq!(layout, Layout { server: 3, client: vec![5], shared: false });
-        assert!(Layout::of(&[2]).unwrap().shared);
-        assert!(Layout::of(&[]).is_err());
-    }
 
     #[test]
     fn pinning_holds_for_this_thread() {

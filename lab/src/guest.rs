@@ -1,5 +1,5 @@
-//! A program of somebody else's on a host: with everything that it starts, it ends when it is dropped, and when this process
-//! dies in whatever way.
+//! A program of somebody else's on a host: with everything that it starts, it ends when it is
+//! dropped, and when this process dies in whatever way.
 
 use std::fs::File;
 use std::io;
@@ -23,16 +23,18 @@ const END_TIME_MAX: Duration = Duration::from_secs(2);
 #[derive(Debug)]
 pub struct Guest {
     process: Child,
-    /// Whether it has a process group of its own; one in the foreground shares this process's, so that it has the terminal.
+    /// Whether it has a process group of its own; one in the foreground shares this process's, so
+    /// that it has the terminal.
     own_group: bool,
 }
 
 impl Guest {
-    /// Starts a program on a host, as a child of an [`init`] of its own: a process namespace ends with its first process,
-    /// and that one is killed when this process dies.
+    /// Starts a program on a host, as a child of an [`init`] of its own: a process namespace ends
+    /// with its first process, and that one is killed when this process dies.
     ///
     /// # Errors
-    /// Where the system refuses. That there is no such program is said by the init, which then ends with 127.
+    /// Where the system refuses. That there is no such program is said by the init, which then ends
+    /// with 127.
     pub fn start(
         host: &Host,
         words: &[String],
@@ -73,7 +75,8 @@ impl Guest {
 
     /// Whether it listens: a socket on its host waits for connections or datagrams.
     pub fn listens(&self) -> bool {
-        // State 0A is LISTEN, and 07 that of a UDP socket without a peer (include/net/tcp_states.h).
+        // State 0A is LISTEN, and 07 that of a UDP socket without a peer
+        // (include/net/tcp_states.h).
         ["tcp", "tcp6", "udp", "udp6"].iter().any(|table| {
             let sockets = std::fs::read_to_string(format!("/proc/{}/net/{table}", self.process.id()));
             sockets
@@ -97,7 +100,8 @@ impl Drop for Guest {
     }
 }
 
-/// The first process of a guest's namespace: starts the program, waits for it, and says how it ended as a shell does.
+/// The first process of a guest's namespace: starts the program, waits for it, and says how it
+/// ended as a shell does.
 pub fn init(words: &[String]) -> u8 {
     use std::os::unix::process::ExitStatusExt as _;
     let Some((program, arguments)) = words.split_first() else { return 127 };

@@ -1,5 +1,5 @@
-//! Hosts on this machine, and the cable between two: anonymous network namespaces, held by file descriptors, so that
-//! nothing is left when this process dies in whatever way.
+//! Hosts on this machine, and the cable between two: anonymous network namespaces, held by file
+//! descriptors, so that nothing is left when this process dies in whatever way.
 
 use std::fs::{self, File};
 use std::io;
@@ -87,13 +87,15 @@ pub fn try_congestion_control(name: &str) -> io::Result<()> {
 const CONGESTION_CONTROL: &str = "/proc/sys/net/ipv4/tcp_congestion_control";
 /// Likewise.
 const PORT_RANGE: &str = "/proc/sys/net/ipv4/ip_local_port_range";
-/// Every port that needs no privilege. Of the usual 28 232 the kernel gives to connections those of one parity first: after some
-/// fourteen thousand, open or waiting out their minute, each connection would look through all of these for longer than for a server.
+/// Every port that needs no privilege. Of the usual 28 232 the kernel gives to connections those of
+/// one parity first: after some fourteen thousand, open or waiting out their minute, each
+/// connection would look through all of these for longer than for a server.
 const PORTS: &str = "1024 65535";
 
-/// Cubic for every TCP socket of a host, since a new one may come with something else; where it is refused reno, which every
-/// kernel has. All ports for connections. No IPv6, which would send packets of its own among those that are counted. Where neither may be set (a
-/// container with /proc/sys read-only) it is as it is: the record says which congestion control there was.
+/// Cubic for every TCP socket of a host, since a new one may come with something else; where it is
+/// refused reno, which every kernel has. All ports for connections. No IPv6, which would send
+/// packets of its own among those that are counted. Where neither may be set (a container with
+/// /proc/sys read-only) it is as it is: the record says which congestion control there was.
 fn settle_settings() {
     let _ = fs::write(CONGESTION_CONTROL, "cubic").or_else(|_| fs::write(CONGESTION_CONTROL, "reno"));
     let _ = fs::write(PORT_RANGE, PORTS);
@@ -108,8 +110,8 @@ impl AsFd for Host {
     }
 }
 
-/// Two hosts and a cable between them: a veth pair of MTU 1500, segmentation offloads off, so that a packet is what it
-/// would be on a wire.
+/// Two hosts and a cable between them: a veth pair of MTU 1500, segmentation offloads off, so that
+/// a packet is what it would be on a wire.
 #[derive(Debug)]
 pub struct Cable {
     /// Where clients run.
@@ -225,14 +227,15 @@ fn switch_off(command: u32) -> io::Result<()> {
     let mut request = interface_request(CABLE);
     request.ifr_ifru.ifru_data = (&raw mut value).cast();
     let socket = std::net::UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0))?;
-    // SAFETY: the request names an interface and points to a value that lives until the call returns.
+    // SAFETY: the request names an interface and points to a value that lives until the call
+    // returns.
     unsafe { ethtool(socket.as_raw_fd(), &raw const request) }?;
     Ok(())
 }
 
-/// Lets a process that is not root make hosts: it becomes root of a user namespace of its own, which changes nothing
-/// outside. Must be called while the process has one thread. Without effect for root, and where user namespaces are not
-/// allowed: [`Host::new`] then says so.
+/// Lets a process that is not root make hosts: it becomes root of a user namespace of its own,
+/// which changes nothing outside. Must be called while the process has one thread. Without effect
+/// for root, and where user namespaces are not allowed: [`Host::new`] then says so.
 pub fn prepare() {
     let (user, group) = (nix::unistd::geteuid(), nix::unistd::getegid());
     if !user.is_root() && unshare(CloneFlags::CLONE_NEWUSER).is_ok() {
@@ -258,12 +261,13 @@ mod tests {
 
     use super::*;
 
-    /// Says so and passes where the machine allows no hosts: the command then measures over loopback, and says that.
+    /// Says so and passes where the machine allows no hosts: the command then measures over
+    /// loopback, and says that.
     fn cable() -> Option<Cable> {
         match Cable::lay() {
             Ok(cable) => Some(cable),
             Err(error @ HostError::NotAllowed(_)) => {
-                eprintln!("skipped: {error}");
+                crate::skip(&error.to_string());
                 None
             }
             Err(error) => panic!("{error}"),
@@ -290,9 +294,12 @@ mod tests {
         let (sent, far) = (count(&cable.client).since(&before), count(&cable.server).since(&far_before));
         // 1 448 bytes of data a packet with TCP's timestamps, and 66 bytes of headers.
         let packets = (1_u64 << 20).div_ceil(1_448);
-        assert!((packets..packets + 40).contains(&sent.sent_packets), "{sent:?}");
+        // A crowded machine is late with acknowledgements, and TCP sends segments again.
+        let again = sent.retransmitted_segments;
+        assert!((packets..packets + 40 + again).contains(&sent.sent_packets), "{sent:?}");
         assert!(sent.sent_bytes >= (1 << 20) + 66 * packets, "{sent:?}");
-        assert_eq!((sent.sent_bytes, sent.sent_packets), (far.received_bytes, far.received_packets));
+        assert!((sent.sent_packets - again..=sent.sent_packets).contains(&far.received_packets), "{far:?}");
+        assert!(again > 0 || sent.sent_bytes == far.received_bytes, "{sent:?} {far:?}");
     }
 
     #[test]

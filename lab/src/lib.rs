@@ -1,8 +1,9 @@
-//! The laboratory: child processes that never outlive the command, pinning, meters, hosts, the cable and the links between
-//! them, and what this machine is.
+//! The laboratory: child processes that never outlive the command, pinning, meters, hosts, the
+//! cable and the links between them, and what this machine is.
 //!
 //! It knows nothing of protocols, scenarios or statistics.
 
+pub mod allocations;
 pub mod child;
 pub mod cores;
 pub mod guest;
@@ -11,5 +12,10 @@ pub mod machine;
 pub mod meter;
 pub mod probe;
 pub mod program;
+mod skip;
 pub mod stalls;
+pub mod topology;
 pub mod wan;
+
+#[doc(hidden)]
+pub use skip::skip;

@@ -2,32 +2,10 @@
 
 use std::fs;
 
-/// What a reader must know to judge a figure. What could not be read is `None`, and shown as unknown.
-#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
-pub struct Machine {
-    /// Kernel release.
-    pub kernel: Option<String>,
-    /// Model of the first core.
-    pub cpu_model: Option<String>,
-    /// Cores that this process may use.
-    pub cores: Vec<usize>,
-    /// Main memory, in bytes.
-    pub memory_bytes: Option<u64>,
-    /// Whether a hypervisor runs this machine.
-    pub virtual_machine: bool,
-    /// Frequency governor of the first core; absent where the machine does not scale, or hides it.
-    pub governor: Option<String>,
-    /// What the kernel reads time from.
-    pub clock_source: Option<String>,
-    /// Default TCP congestion control.
-    pub congestion_control: Option<String>,
-    /// Open files that this process may have.
-    pub open_files_max: Option<u64>,
-    /// Runnable processes in the last minute, on average, before the run.
-    pub load_average_1m: Option<f64>,
-}
+use terms::Machine;
 
-/// Lets this process, and those it starts, have as many open files as the system allows it; a connection is one.
+/// Lets this process, and those it starts, have as many open files as the system allows it; a
+/// connection is one.
 pub fn raise_open_files() {
     use nix::sys::resource::{Resource, getrlimit, setrlimit};
     if let Ok((_soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) {
@@ -36,37 +14,27 @@ pub fn raise_open_files() {
     }
 }
 
-impl Machine {
-    /// In half a line: `2 virtual cores of an AMD EPYC, Linux 6.18.5`.
-    pub fn in_words(&self) -> String {
-        let kind = if self.virtual_machine { "virtual cores" } else { "cores" };
-        let model = self.cpu_model.as_deref().unwrap_or("an unknown processor");
-        let kernel = self.kernel.as_deref().unwrap_or("unknown");
-        format!("{} {kind} of {model}, Linux {kernel}", self.cores.len())
-    }
-
-    /// Reads this machine.
-    pub fn read() -> Machine {
-        let cpu_info = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-        let limits = nix::sys::resource::getrlimit(nix::sys::resource::Resource::RLIMIT_NOFILE);
-        Machine {
-            kernel: line("/proc/sys/kernel/osrelease"),
-            cpu_model: field(&cpu_info, "model name"),
-            cores: crate::cores::allowed().unwrap_or_default(),
-            memory_bytes: memory_bytes(),
-            virtual_machine: field(&cpu_info, "flags")
-                .is_some_and(|flags| flags.split(' ').any(|flag| flag == "hypervisor")),
-            governor: line("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor"),
-            clock_source: line("/sys/devices/system/clocksource/clocksource0/current_clocksource"),
-            congestion_control: line("/proc/sys/net/ipv4/tcp_congestion_control"),
-            open_files_max: limits.ok().map(|(soft, _hard)| soft),
-            load_average_1m: line("/proc/loadavg")
-                .and_then(|averages| averages.split(' ').next()?.parse().ok()),
-        }
+/// Reads this machine.
+pub fn read() -> Machine {
+    let cpu_info = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let limits = nix::sys::resource::getrlimit(nix::sys::resource::Resource::RLIMIT_NOFILE);
+    Machine {
+        kernel: line("/proc/sys/kernel/osrelease"),
+        cpu_model: field(&cpu_info, "model name"),
+        cores: crate::cores::allowed().unwrap_or_default(),
+        memory_bytes: memory_bytes(),
+        virtual_machine: field(&cpu_info, "flags")
+            .is_some_and(|flags| flags.split(' ').any(|flag| flag == "hypervisor")),
+        governor: line("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor"),
+        clock_source: line("/sys/devices/system/clocksource/clocksource0/current_clocksource"),
+        congestion_control: line("/proc/sys/net/ipv4/tcp_congestion_control"),
+        open_files_max: limits.ok().map(|(soft, _hard)| soft),
+        load_average_1m: line("/proc/loadavg").and_then(|averages| averages.split(' ').next()?.parse().ok()),
     }
 }
 
-/// The congestion controls that a host of this machine can give its TCP sockets, which is those the kernel has.
+/// The congestion controls that a host of this machine can give its TCP sockets, which is those the
+/// kernel has.
 pub fn congestion_controls() -> Vec<String> {
     let names = line("/proc/sys/net/ipv4/tcp_available_congestion_control").unwrap_or_default();
     names.split_whitespace().map(str::to_owned).collect()

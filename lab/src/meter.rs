@@ -1,5 +1,5 @@
-//! Meters: what a process used, what happened to its core, what its host sent. Read from outside, so that the measured
-//! processes do nothing for it.
+//! Meters: what a process used, what happened to its core, what its host sent. Read from outside,
+//! so that the measured processes do nothing for it.
 
 use std::fs;
 use std::io;
@@ -29,7 +29,8 @@ pub struct ProcessUse {
     pub voluntary_switches: u64,
     /// Times that a thread was made to give its core up.
     pub involuntary_switches: u64,
-    /// Time that its threads could have run and did not, because something else had their core: `/proc/PID/schedstat`.
+    /// Time that its threads could have run and did not, because something else had their core:
+    /// `/proc/PID/schedstat`.
     pub waited: Duration,
 }
 
@@ -68,8 +69,9 @@ impl ProcessUse {
     }
 }
 
-/// How one core has spent its time so far. What the kernel says of user and system time is sampled at its ticks, and
-/// misses work that begins with them; idle time is measured, and so busy time is what is left of the clock's.
+/// How one core has spent its time so far. What the kernel says of user and system time is sampled
+/// at its ticks, and misses work that begins with them; idle time is measured, and so busy time is
+/// what is left of the clock's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CoreTime {
     /// When it was read.
@@ -141,7 +143,8 @@ pub fn process_memory(pid: u32) -> io::Result<u64> {
     Ok(resident.saturating_sub(shared) * page_bytes())
 }
 
-/// The kernel's caches of what a socket, its file and its place in an epoll set take (`/proc/slabinfo`).
+/// The kernel's caches of what a socket, its file and its place in an epoll set take
+/// (`/proc/slabinfo`).
 const SOCKET_CACHES: [&str; 11] = [
     "TCP",
     "TCPv6",
@@ -156,8 +159,9 @@ const SOCKET_CACHES: [&str; 11] = [
     "skbuff_head_cache",
 ];
 
-/// Memory that the kernel holds for everybody's sockets, with the buffers of those of TCP and UDP, in bytes. Only root may
-/// read which objects there are; others get all of the kernel's slabs, in which files and routes come and go.
+/// Memory that the kernel holds for everybody's sockets, with the buffers of those of TCP and UDP,
+/// in bytes. Only root may read which objects there are; others get all of the kernel's slabs, in
+/// which files and routes come and go.
 ///
 /// # Errors
 /// The system's.
@@ -202,8 +206,9 @@ fn page_bytes() -> u64 {
 /// The interface that both ends of a loopback measurement send on.
 pub const LOOPBACK: &str = "lo";
 
-/// What a host has sent and received over one interface so far: every header and acknowledgement is in it. On loopback a
-/// packet may be as large as 64 KiB, and what other programs send is in it too.
+/// What a host has sent and received over one interface so far: every header and acknowledgement is
+/// in it. On loopback a packet may be as large as 64 KiB, and what other programs send is in it
+/// too.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct HostCount {
     /// Bytes; on loopback from the IP header on, on others from the Ethernet header on.
@@ -268,8 +273,8 @@ impl HostCount {
     }
 }
 
-/// TCP connections that a process's host has asked for so far, as its kernel counts them (`ActiveOpens`); other programs' too. A SYN
-/// that is sent again is none of its own.
+/// TCP connections that a process's host has asked for so far, as its kernel counts them
+/// (`ActiveOpens`); other programs' too. A SYN that is sent again is none of its own.
 ///
 /// # Errors
 /// Where there is no such process.
@@ -277,8 +282,8 @@ pub fn connections_attempted(pid: u32) -> io::Result<u64> {
     Ok(protocol_count(&fs::read_to_string(format!("/proc/{pid}/net/snmp"))?, "Tcp:", "ActiveOpens"))
 }
 
-/// SYNs and ends of handshakes that a process's host has thrown away so far because a listening socket's queue of connections to
-/// accept was full (`ListenOverflows`); of other programs too.
+/// SYNs and ends of handshakes that a process's host has thrown away so far because a listening
+/// socket's queue of connections to accept was full (`ListenOverflows`); of other programs too.
 ///
 /// # Errors
 /// Where there is no such process.
@@ -286,7 +291,8 @@ pub fn accept_queue_overflows(pid: u32) -> io::Result<u64> {
     Ok(protocol_count(&fs::read_to_string(format!("/proc/{pid}/net/netstat"))?, "TcpExt:", "ListenOverflows"))
 }
 
-/// A counter of `/proc/net/snmp` or `netstat`, whose lines come in pairs: names, then values. 0 where the kernel has no such counter.
+/// A counter of `/proc/net/snmp` or `netstat`, whose lines come in pairs: names, then values. 0
+/// where the kernel has no such counter.
 fn protocol_count(text: &str, protocol: &str, name: &str) -> u64 {
     let mut lines = text.lines().filter_map(|line| line.strip_prefix(protocol));
     let (Some(names), Some(values)) = (lines.next(), lines.next()) else { return 0 };
@@ -335,7 +341,8 @@ mod tests {
         let sender = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
         let read = || HostCount::read_own(LOOPBACK).unwrap();
         let before = read();
-        // More than any default buffer holds; a send that finds no room is an error that is of no interest here.
+        // More than any default buffer holds; a send that finds no room is an error that is of no
+        // interest here.
         for _ in 0..20_000 {
             let _ = sender.send_to(&[0; 1_000], receiver.local_addr().unwrap());
         }
@@ -400,11 +407,12 @@ mod tests {
         assert_eq!(socket_objects(caches), 100 * 2_432 + 10 * 256);
     }
 
-    /// Two TCP sockets a connection, as `/proc/net/sockstat` counts them: at least 4 KB. Others' come and go meanwhile.
+    /// Two TCP sockets a connection, as `/proc/net/sockstat` counts them: at least 4 KB. Others'
+    /// come and go meanwhile.
     #[test]
     fn held_connections_show_in_the_kernels_memory() {
         if fs::read_to_string("/proc/slabinfo").is_err() {
-            eprintln!("skipped: only root may read /proc/slabinfo");
+            crate::skip("only root may read /proc/slabinfo");
             return;
         }
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();

@@ -1,5 +1,5 @@
-//! A probe without protocol or engine: a byte through a pipe from one core to another, at given times. What it is off by is
-//! the machine's, and nobody can measure better here.
+//! A probe without protocol or engine: a byte through a pipe from one core to another, at given
+//! times. What it is off by is the machine's, and nobody can measure better here.
 
 use std::io::{self, Read as _, Write as _};
 use std::time::Duration;

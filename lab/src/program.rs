@@ -1,5 +1,5 @@
-//! Programs of somebody else's on this machine, for as long as they are wanted: bounded in time, and killed with what they started
-//! when they are dropped and when this process dies.
+//! Programs of somebody else's on this machine, for as long as they are wanted: bounded in time,
+//! and killed with what they started when they are dropped and when this process dies.
 
 use std::io::{self, Read as _, Write as _};
 use std::os::unix::process::CommandExt as _;
@@ -84,8 +84,8 @@ impl Drop for Program {
     }
 }
 
-/// Runs a program to its end, or for so long. It is given this input, a few KB at most, and the end of it; it is let go as soon as
-/// `enough` says that its output is.
+/// Runs a program to its end, or for so long. It is given this input, a few KB at most, and the end
+/// of it; it is let go as soon as `enough` says that its output is.
 ///
 /// # Errors
 /// The system's, where it cannot be started.

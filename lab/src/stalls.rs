@@ -17,7 +17,8 @@ pub struct Stalls {
 }
 
 impl Stalls {
-    /// Reads the clock again and again on every core at once; where a reading is late, something else had the core.
+    /// Reads the clock again and again on every core at once; where a reading is late, something
+    /// else had the core.
     pub fn watch(cores: &[usize], span: Duration) -> Stalls {
         let watch = |core: usize| {
             let clock = Clock::System;

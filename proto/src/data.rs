@@ -1,7 +1,7 @@
 //! The seeded data set: what the market knows. Same seed, same bytes, on every machine.
 //!
-//! Reads are frozen at the seed, so that [`DataSet::answer`] is the reply that every server must give and every
-//! client may expect. Ticks are a pure function of seed and sequence.
+//! Reads are frozen at the seed, so that [`DataSet::answer`] is the reply that every server must
+//! give and every client may expect. Ticks are a pure function of seed and sequence.
 
 use std::collections::HashMap;
 
@@ -107,7 +107,8 @@ impl DataSet {
     /// The reply that a read must have, or the fault.
     ///
     /// # Errors
-    /// The fault that the market must answer with; `place_order` is no read, and is an invalid argument here.
+    /// The fault that the market must answer with; `place_order` is no read, and is an invalid
+    /// argument here.
     pub fn answer(&self, operation: &Operation) -> MarketResult<Reply> {
         match operation {
             Operation::Quote(request) => self.quote(&request.symbol).map(Reply::Quote),

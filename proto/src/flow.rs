@@ -1,5 +1,6 @@
-//! Flows: numbered blocks from one end to the other, over TCP or UDP themselves and with nothing of the market's between. What a
-//! transport does with a bottleneck, a slow reader or a peer that is gone is asked of them.
+//! Flows: numbered blocks from one end to the other, over TCP or UDP themselves and with nothing of
+//! the market's between. What a transport does with a bottleneck, a slow reader or a peer that is
+//! gone is asked of them.
 
 use std::time::Duration;
 
@@ -11,7 +12,7 @@ pub const BLOCKS_MAX: u64 = 1 << 22;
 const HEAD_BYTES: usize = 24;
 
 /// Who decides how much of TCP, or of QUIC, is on its way.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 #[allow(missing_docs, reason = "each is the algorithm of its name")]
 pub enum Congestion {
@@ -42,9 +43,11 @@ impl Congestion {
 pub struct Flow {
     /// What carries it.
     pub carrier: FlowCarrier,
-    /// Bits of blocks that its sender offers a second, evenly spaced; `None` for as fast as they are taken.
+    /// Bits of blocks that its sender offers a second, evenly spaced; `None` for as fast as they
+    /// are taken.
     pub bits_per_s: Option<f64>,
-    /// So long after the start of the measured time its receiver resets the connection; `None` where it does not.
+    /// So long after the start of the measured time its receiver resets the connection; `None`
+    /// where it does not.
     pub reset_after: Option<Duration>,
 }
 
@@ -81,7 +84,8 @@ pub fn block_interval_ns(bits_per_s: f64) -> f64 {
     BLOCK_BYTES as f64 * 8.0 * 1e9 / bits_per_s
 }
 
-/// What a block says at its head. The rest of it follows from the number, so that what was garbled is seen.
+/// What a block says at its head. The rest of it follows from the number, so that what was garbled
+/// is seen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Block {
     /// Its place, from 0.

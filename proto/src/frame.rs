@@ -11,8 +11,8 @@
 //! ```
 //! A datagram may be filled up with zeros behind its frame.
 //!
-//! A binary WebSocket message is the same without the length: the message has its own. A text message is
-//! `{"id":7,"kind":"quote_request","body":{"symbol":"AAAA"}}`.
+//! A binary WebSocket message is the same without the length: the message has its own. A text
+//! message is `{"id":7,"kind":"quote_request","body":{"symbol":"AAAA"}}`.
 //!
 //! No I/O here: bytes in, frames out. Nothing is allocated on the word of a length prefix.
 
@@ -24,16 +24,19 @@ use serde_json::value::RawValue;
 pub const HEADER_BYTES: usize = 9;
 /// What the length prefix does not count: itself.
 const PREFIX_BYTES: usize = 4;
-/// Bytes of a UDP datagram, header and all, at most: passes every path that carries QUIC (RFC 9000, section 14).
+/// Bytes of a UDP datagram, header and all, at most: passes every path that carries QUIC (RFC 9000,
+/// section 14).
 pub const DATAGRAM_BYTES_MAX: usize = 1_200;
 
-/// Bytes of the largest frame in a QUIC datagram: a packet of 1 200 bytes (the smallest that every path carries, RFC 9000,
-/// section 14), without its header of at most 25 bytes, its tag of 16 and the datagram's own 3.
+/// Bytes of the largest frame in a QUIC datagram: a packet of 1 200 bytes (the smallest that every
+/// path carries, RFC 9000, section 14), without its header of at most 25 bytes, its tag of 16 and
+/// the datagram's own 3.
 pub const QUIC_DATAGRAM_BYTES_MAX: usize = 1_156;
 /// Correlation id and kind: the least that a length prefix may say.
 const LENGTH_MIN: usize = HEADER_BYTES - PREFIX_BYTES;
 
-/// What a frame carries. Requests are below 0x80; the answer to a request is its number with that bit set.
+/// What a frame carries. Requests are below 0x80; the answer to a request is its number with that
+/// bit set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[repr(u8)]
@@ -165,7 +168,8 @@ pub enum FrameError {
         /// The number.
         kind: u8,
     },
-    /// A datagram or a message that is cut short, or has something behind its frame that is not zeros.
+    /// A datagram or a message that is cut short, or has something behind its frame that is not
+    /// zeros.
     #[error("{bytes} bytes are not one whole frame")]
     NotOne {
         /// How many bytes came.

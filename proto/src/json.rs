@@ -1,4 +1,5 @@
-//! How the messages look in JSON where that differs from what serde derives: enums by name, masks by path.
+//! How the messages look in JSON where that differs from what serde derives: enums by name, masks
+//! by path.
 
 use std::marker::PhantomData;
 
@@ -30,7 +31,8 @@ where
     }
 }
 
-/// Writes a field mask as comma-separated paths, as the protobuf JSON mapping does (but in snake_case).
+/// Writes a field mask as comma-separated paths, as the protobuf JSON mapping does (but in
+/// snake_case).
 pub mod mask {
     use super::{Deserializer, Serialize as _, Serializer};
     use prost_types::FieldMask;

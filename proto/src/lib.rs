@@ -1,8 +1,8 @@
 //! The contract: what the market says, in every encoding, and the answers it must give.
 //!
-//! The messages of `market.proto`, their JSON and protobuf codecs, the TCP frame, the seeded data set, and the
-//! reply expected of every read, so that a client can judge a server without asking it. No sockets, no tokio,
-//! no clock: time and randomness are arguments.
+//! The messages of `market.proto`, their JSON and protobuf codecs, the TCP frame, the seeded data
+//! set, and the reply expected of every read, so that a client can judge a server without asking
+//! it. No sockets, no tokio, no clock: time and randomness are arguments.
 
 pub mod data;
 pub mod encoding;
@@ -20,11 +20,11 @@ pub use protocol::{MARKET_NAME, Protocol, SERVER_NAME, Transport};
 #[allow(missing_docs, reason = "generated; the documentation stands in market.proto")]
 #[allow(clippy::all, clippy::pedantic, reason = "generated")]
 pub mod v1 {
-    include!(concat!(env!("OUT_DIR"), "/wirebench.market.v1.rs"));
+    include!("generated/market.rs");
 }
 
 /// The descriptor set of `market.proto` and what it imports, for gRPC reflection.
-pub const DESCRIPTOR_SET: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/market.binpb"));
+pub const DESCRIPTOR_SET: &[u8] = include_bytes!("generated/market.binpb");
 
 /// Bounds of the contract itself, the same for every protocol; a request past one gets a [`Fault`].
 pub mod bounds {

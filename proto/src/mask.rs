@@ -10,7 +10,8 @@ use crate::v1::{News, Portfolio, Position, Quote};
 /// Segments of the deepest path into a portfolio: `positions.quote.last_cents`.
 const DEPTH_MAX: usize = 3;
 
-/// Fields to keep, as a tree. A leaf keeps the whole field; the empty tree at the root keeps everything.
+/// Fields to keep, as a tree. A leaf keeps the whole field; the empty tree at the root keeps
+/// everything.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Mask {
     fields: BTreeMap<String, Mask>,

@@ -1,4 +1,5 @@
-//! The calls of the market as one type, their replies as another, and the check that a reply fits its call.
+//! The calls of the market as one type, their replies as another, and the check that a reply fits
+//! its call.
 
 use bytes::Bytes;
 use prost::Message as _;
@@ -125,7 +126,8 @@ impl Operation {
         }
     }
 
-    /// Whether it changes nothing, so that it does no harm to answer it again, or somebody who claims another's address.
+    /// Whether it changes nothing, so that it does no harm to answer it again, or somebody who
+    /// claims another's address.
     pub fn is_read(&self) -> bool {
         !matches!(self, Operation::PlaceOrder(_))
     }
@@ -171,8 +173,9 @@ impl Operation {
         decoded.map_err(|error| Fault::new(FaultCode::InvalidArgument, error.to_string()))
     }
 
-    /// Checks that a reply is of the right kind, about the right thing, and of the right size. Cheap enough for
-    /// every call of a load; a sample of replies is compared whole with [`crate::data::DataSet::answer`].
+    /// Checks that a reply is of the right kind, about the right thing, and of the right size.
+    /// Cheap enough for every call of a load; a sample of replies is compared whole with
+    /// [`crate::data::DataSet::answer`].
     ///
     /// # Errors
     /// Where it is not, in words.

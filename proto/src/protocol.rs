@@ -1,10 +1,23 @@
-//! The list of protocols: which there are, and what each offers. The one list to enter a new protocol in.
+//! The list of protocols: which there are, and what each offers. The one list to enter a new
+//! protocol in.
 
 use crate::Capability;
 use crate::frame::{DATAGRAM_BYTES_MAX, HEADER_BYTES, QUIC_DATAGRAM_BYTES_MAX};
 
 /// A protocol that the market is served behind.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    Hash,
+    PartialOrd,
+    Ord,
+    serde::Serialize,
+    serde::Deserialize,
+    schemars::JsonSchema,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum Protocol {
     /// HTTP/1.1 and HTTP/2 with JSON or protobuf bodies; long polling.
@@ -111,7 +124,8 @@ impl Protocol {
         }
     }
 
-    /// What it offers. What is missing shows as "not offered" in reports; conformance checks the rest.
+    /// What it offers. What is missing shows as "not offered" in reports; conformance checks the
+    /// rest.
     pub fn offers(self) -> &'static [Capability] {
         const CALLS_AND_PUSH: [Capability; 6] = [
             Capability::Quote,
@@ -134,8 +148,9 @@ impl Protocol {
         }
     }
 
-    /// Bytes of the largest message that it carries, encoded as protobuf; `None` where only the servers' limits bound
-    /// it. A reply that is larger is refused with a fault, a request that is larger cannot be prepared.
+    /// Bytes of the largest message that it carries, encoded as protobuf; `None` where only the
+    /// servers' limits bound it. A reply that is larger is refused with a fault, a request that is
+    /// larger cannot be prepared.
     pub fn message_bytes_max(self) -> Option<usize> {
         match self {
             Protocol::Udp => Some(DATAGRAM_BYTES_MAX - HEADER_BYTES),
@@ -163,7 +178,8 @@ impl Protocol {
 
 /// The name that the market's servers have in their certificates, and that its clients ask for.
 pub const SERVER_NAME: &str = "localhost";
-/// The name under which the market is found where names are looked up; `test` is nobody's (RFC 6761, section 6.2).
+/// The name under which the market is found where names are looked up; `test` is nobody's (RFC
+/// 6761, section 6.2).
 pub const MARKET_NAME: &str = "market.wirebench.test.";
 
 /// What carries a protocol between two hosts.

@@ -1,4 +1,5 @@
-//! The accept loop of every server on TCP: a bound on connections, TLS where it is asked for, an idle time-out, a graceful stop.
+//! The accept loop of every server on TCP: a bound on connections, TLS where it is asked for, an
+//! idle time-out, a graceful stop.
 
 use std::io;
 use std::net::SocketAddr;
@@ -33,8 +34,9 @@ impl From<TcpListener> for Listener {
     }
 }
 
-/// Connections that may wait to be accepted, at most; Linux allows no more unless told (`net.core.somaxconn`). Beyond it SYNs are thrown away,
-/// and come again after a second: of the default of 128, a restart under a thousand subscribers makes a second's outage.
+/// Connections that may wait to be accepted, at most; Linux allows no more unless told
+/// (`net.core.somaxconn`). Beyond it SYNs are thrown away, and come again after a second: of the
+/// default of 128, a restart under a thousand subscribers makes a second's outage.
 const ACCEPT_QUEUE: u32 = 4_096;
 
 /// Listens at an address, which a process that has just ended may have had.
@@ -48,11 +50,12 @@ pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     socket.listen(ACCEPT_QUEUE)
 }
 
-/// Accepts until `shutdown`, gives each connection to `serve`, and then waits for them at most the drain time.
+/// Accepts until `shutdown`, gives each connection to `serve`, and then waits for them at most the
+/// drain time.
 ///
-/// `refusal` is what a connection over the limit is told before it is closed, in plain text: over TLS it is closed untold, for a
-/// handshake is what the limit is there to save. `serve` must end soon after `shutdown` fires; what has not ended after the
-/// drain time is dropped.
+/// `refusal` is what a connection over the limit is told before it is closed, in plain text: over
+/// TLS it is closed untold, for a handshake is what the limit is there to save. `serve` must end
+/// soon after `shutdown` fires; what has not ended after the drain time is dropped.
 pub(crate) async fn accept<S, F>(
     listener: Listener,
     limits: Limits,
@@ -86,8 +89,8 @@ pub(crate) async fn accept<S, F>(
     accept_plain(socket, limits, refusal, shutdown, begin).await;
 }
 
-/// The same without a look at what is said: `begin` has each connection as it came, and decides itself how long it may be idle. Where it
-/// gives nothing, the connection is closed.
+/// The same without a look at what is said: `begin` has each connection as it came, and decides
+/// itself how long it may be idle. Where it gives nothing, the connection is closed.
 pub(crate) async fn accept_plain<S, F>(
     socket: TcpListener,
     limits: Limits,
@@ -109,7 +112,8 @@ pub(crate) async fn accept_plain<S, F>(
         let stream = match accepted {
             Ok((stream, _peer)) => stream,
             Err(error) => {
-                // Out of file descriptors, or a peer gone before it was accepted: neither ends the server.
+                // Out of file descriptors, or a peer gone before it was accepted: neither ends the
+                // server.
                 tracing::warn!("accept failed: {error}");
                 clock::pause(Duration::from_millis(10)).await;
                 continue;
@@ -156,8 +160,9 @@ struct Progress {
     shaken: Arc<AtomicBool>,
 }
 
-/// Returns once no first byte has come within `first`, or no whole handshake, or a whole `span` has passed without a byte later.
-/// Looks every half span, so that the bytes themselves cost no reading of a clock.
+/// Returns once no first byte has come within `first`, or no whole handshake, or a whole `span` has
+/// passed without a byte later. Looks every half span, so that the bytes themselves cost no reading
+/// of a clock.
 async fn stalled(progress: Arc<Progress>, first: Duration, span: Duration) {
     clock::pause(first).await;
     let (mut last, mut quiet_looks) = (0, 0);

@@ -1,4 +1,5 @@
-//! Servers on a thread of their own, for tests and micro-benchmarks: up when the call returns, gone when dropped.
+//! Servers on a thread of their own, for tests and micro-benchmarks: up when the call returns, gone
+//! when dropped.
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};

@@ -1,5 +1,6 @@
-//! A conversation of frames: calls, subscriptions and sessions that share a connection, answered in whatever order
-//! they are done. TCP and WebSocket each give it frames and take frames from it; how those travel is theirs.
+//! A conversation of frames: calls, subscriptions and sessions that share a connection, answered in
+//! whatever order they are done. TCP and WebSocket each give it frames and take frames from it; how
+//! those travel is theirs.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -100,7 +101,8 @@ impl Conversation {
         }
     }
 
-    /// Whether more may be read and answered. Past it the peer's own window fills, and it must wait.
+    /// Whether more may be read and answered. Past it the peer's own window fills, and it must
+    /// wait.
     pub(crate) fn has_room(&self, out: &impl Outbound) -> bool {
         out.waiting() < self.limits.outbound_bytes_max && self.calls.len() < self.limits.in_flight_max
     }
@@ -115,8 +117,8 @@ impl Conversation {
         self.broken
     }
 
-    /// Waits for what is ready next; for ever where there is nothing. Cancelling loses nothing. Without `events`, for
-    /// the calls in flight only.
+    /// Waits for what is ready next; for ever where there is nothing. Cancelling loses nothing.
+    /// Without `events`, for the calls in flight only.
     pub(crate) async fn ready(&mut self, events: bool) -> Ready {
         tokio::select! {
             biased;
@@ -253,7 +255,8 @@ impl Feed {
         Ok(Feed { task: task.abort_handle(), requests: None })
     }
 
-    /// A session under this id, its events into `events`; at most `in_flight_max` requests wait for it.
+    /// A session under this id, its events into `events`; at most `in_flight_max` requests wait for
+    /// it.
     pub(crate) fn session<I: Copy + Send + 'static>(
         market: &Arc<Market>,
         in_flight_max: usize,

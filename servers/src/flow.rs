@@ -8,6 +8,7 @@ use clock::{Clock, Mono, Precision, Timer};
 use futures::future::try_join_all;
 use proto::flow::{BLOCK_BYTES, BLOCKS_MAX, Block, Congestion, Flow, FlowCarrier};
 use socket2::{Domain, SockRef, Socket, Type};
+use terms::Sent;
 use tokio::net::{TcpSocket, TcpStream, UdpSocket};
 
 /// When a round of flows is.
@@ -21,19 +22,11 @@ pub struct FlowTimes {
     pub until: Mono,
 }
 
-/// What one flow's sender did in the measured time.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub struct Sent {
-    /// Blocks that its socket took whole.
-    pub blocks: u64,
-    /// How long it had a block and the socket took none.
-    pub blocked: Duration,
-}
-
 /// Sends one round of flows, each to its receiver, and closes their connections.
 ///
 /// # Errors
-/// The system's, where it refuses a socket, a congestion control or a connection; where a flow sends more blocks than are counted. A peer that goes away ends its flow.
+/// The system's, where it refuses a socket, a congestion control or a connection; where a flow
+/// sends more blocks than are counted. A peer that goes away ends its flow.
 pub async fn send(
     flows: &[(Flow, SocketAddr)],
     times: FlowTimes,
@@ -106,7 +99,8 @@ impl Out {
         match self {
             Out::Tcp(stream) => stream.try_write(bytes),
             Out::Udp(socket) => match socket.try_send(bytes) {
-                // The answer to an earlier datagram: nobody is there, which a sender of datagrams does not ask.
+                // The answer to an earlier datagram: nobody is there, which a sender of datagrams
+                // does not ask.
                 Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => Ok(bytes.len()),
                 sent => sent,
             },

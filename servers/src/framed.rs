@@ -1,5 +1,6 @@
-//! Frames on a byte stream: a TCP connection's, and each of QUIC's. Many calls in flight, answered in whatever order they are done.
-//! One task a stream; everything that is ready goes out in one write.
+//! Frames on a byte stream: a TCP connection's, and each of QUIC's. Many calls in flight, answered
+//! in whatever order they are done. One task a stream; everything that is ready goes out in one
+//! write.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -106,8 +107,8 @@ impl Default for FrameLimit {
 }
 
 impl FrameLimit {
-    /// Starts with the first byte of a frame, and again only with the next frame: a byte now and then does not
-    /// prolong it.
+    /// Starts with the first byte of a frame, and again only with the next frame: a byte now and
+    /// then does not prolong it.
     fn observe(&mut self, frames_taken: usize, partial: bool, span: Duration) {
         if !partial && self.running {
             *self = FrameLimit::default();

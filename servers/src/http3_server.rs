@@ -79,7 +79,8 @@ async fn answer(resolver: Resolver, router: Router) -> Result<(), h3::error::Str
     sender.finish().await
 }
 
-/// A request's body, read when it is asked for: who reads it bounds its bytes and its time, as over TCP.
+/// A request's body, read when it is asked for: who reads it bounds its bytes and its time, as over
+/// TCP.
 fn body<S>(receiver: RequestStream<S, Bytes>) -> Body
 where
     S: quic::RecvStream + Send + 'static,

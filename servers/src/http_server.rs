@@ -1,5 +1,5 @@
-//! HTTP/1.1 and HTTP/2 on one port, for every protocol that rides on them: one set of limits and windows, so
-//! that none is favoured.
+//! HTTP/1.1 and HTTP/2 on one port, for every protocol that rides on them: one set of limits and
+//! windows, so that none is favoured.
 
 use axum::{Extension, Router};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};

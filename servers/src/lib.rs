@@ -1,7 +1,9 @@
-//! Everything that listens: the market, once; a file a protocol that carries it; servers with known answers.
+//! Everything that listens: the market, once; a file a protocol that carries it; servers with known
+//! answers.
 //!
-//! A protocol file holds carriage and nothing else: no timing, no statistics, no business logic. What every
-//! public server needs (limits, idle time-outs, a graceful stop) stands once, in [`limits`] and `accept`.
+//! A protocol file holds carriage and nothing else: no timing, no statistics, no business logic.
+//! What every public server needs (limits, idle time-outs, a graceful stop) stands once, in
+//! [`limits`] and `accept`.
 
 pub mod accept;
 pub mod background;
@@ -17,10 +19,11 @@ pub mod names;
 pub mod protocols;
 mod quic_server;
 pub mod reference;
+pub mod role;
 pub mod tls;
 mod upgrades;
 
 pub use limits::Limits;
-pub use market::{Handler, Market, MarketConfig};
+pub use market::{Market, MarketConfig};
 /// Tells servers to stop: accept no more, finish what is in flight, close.
 pub use tokio_util::sync::CancellationToken as Shutdown;

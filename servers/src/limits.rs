@@ -1,10 +1,10 @@
-//! The bounds that a public server needs, with their defaults. Past one, a caller gets an error or a closed
-//! connection, and the others are served on.
+//! The bounds that a public server needs, with their defaults. Past one, a caller gets an error or
+//! a closed connection, and the others are served on.
 
 use std::time::Duration;
 
-/// Bounds of one listening server. The defaults suit the market's messages: the largest request is a hundred
-/// symbols, the largest reply about a megabyte.
+/// Bounds of one listening server. The defaults suit the market's messages: the largest request is
+/// a hundred symbols, the largest reply about a megabyte.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Limits {
@@ -16,39 +16,44 @@ pub struct Limits {
     pub header_bytes_max: usize,
     /// Header fields of an HTTP/1.1 request. Default 64.
     pub headers_max: usize,
-    /// Time in which a new connection must send its first byte, and an HTTP/1.1 request its headers, counted from
-    /// when the connection waits for them: so it bounds an idle HTTP/1.1 connection too. Default 60 s.
+    /// Time in which a new connection must send its first byte, and an HTTP/1.1 request its
+    /// headers, counted from when the connection waits for them: so it bounds an idle HTTP/1.1
+    /// connection too. Default 60 s.
     pub header_time_max: Duration,
-    /// Time in which an HTTP body, or the rest of a TCP frame, must arrive once it began. A gRPC message is bounded
-    /// by `idle_time_max` only, a WebSocket's by `keep_alive_every`: their libraries read them. Default 10 s.
+    /// Time in which an HTTP body, or the rest of a TCP frame, must arrive once it began. A gRPC
+    /// message is bounded by `idle_time_max` only, a WebSocket's by `keep_alive_every`: their
+    /// libraries read them. Default 10 s.
     pub message_time_max: Duration,
     /// Time without a byte in either direction after which a connection is closed. Default 300 s.
     pub idle_time_max: Duration,
-    /// Calls in flight on one connection: HTTP/2 streams are refused past it; TCP is read no further. Default
-    /// 256.
+    /// Calls in flight on one connection: HTTP/2 streams are refused past it; TCP is read no
+    /// further. Default 256.
     pub in_flight_max: usize,
-    /// Subscriptions and sessions on one TCP or WebSocket connection or from one UDP address; operations at once on
-    /// one GraphQL WebSocket. Default 64.
+    /// Subscriptions and sessions on one TCP or WebSocket connection or from one UDP address;
+    /// operations at once on one GraphQL WebSocket. Default 64.
     pub subscriptions_max: usize,
-    /// Bytes waiting to be sent on one TCP or WebSocket connection before it is read no further, and events queued for
-    /// its subscriptions in units of 1 KiB. A subscriber slower than that misses the oldest ticks, and sees it
-    /// by their sequence numbers. Default 256 KiB.
+    /// Bytes waiting to be sent on one TCP or WebSocket connection before it is read no further,
+    /// and events queued for its subscriptions in units of 1 KiB. A subscriber slower than that
+    /// misses the oldest ticks, and sees it by their sequence numbers. Default 256 KiB.
     pub outbound_bytes_max: usize,
-    /// Time without a message from a WebSocket's peer after which it is sent a Ping, and after as much again without
-    /// an answer closed; SSE sends a comment as often, events or not. Default 20 s.
+    /// Time without a message from a WebSocket's peer after which it is sent a Ping, and after as
+    /// much again without an answer closed; SSE sends a comment as often, events or not. Default 20
+    /// s.
     pub keep_alive_every: Duration,
-    /// Time after which a UDP subscription or session that is not renewed is forgotten, and an address must prove
-    /// itself again. Default 10 s.
+    /// Time after which a UDP subscription or session that is not renewed is forgotten, and an
+    /// address must prove itself again. Default 10 s.
     pub lease: Duration,
-    /// UDP subscriptions and sessions in all, calls whose handler still waits, and addresses that have proved
-    /// themselves, each. Default 20 000.
+    /// UDP subscriptions and sessions in all, calls whose handler still waits, and addresses that
+    /// have proved themselves, each. Default 20 000.
     pub datagram_peers_max: usize,
-    /// UDP: answer loopback addresses without a challenge; nobody outside can forge one. Default true.
+    /// UDP: answer loopback addresses without a challenge; nobody outside can forge one. Default
+    /// true.
     pub trust_loopback: bool,
-    /// GraphQL: fields below each other in a query. Default 16, which the introspection of GraphiQL needs.
+    /// GraphQL: fields below each other in a query. Default 16, which the introspection of GraphiQL
+    /// needs.
     pub graphql_depth_max: usize,
-    /// GraphQL: fields that a query can return, lists counted by their usual length and candles by the hundred.
-    /// Default 1 000.
+    /// GraphQL: fields that a query can return, lists counted by their usual length and candles by
+    /// the hundred. Default 1 000.
     pub graphql_complexity_max: usize,
     /// GraphQL: aliases in a query. Default 30.
     pub graphql_aliases_max: usize,
@@ -56,8 +61,8 @@ pub struct Limits {
     pub graphql_batch_max: usize,
     /// GraphQL: persisted queries held; past it the least used is forgotten. Default 1 000.
     pub graphql_persisted_max: usize,
-    /// HTTP/2 flow-control window of a stream, in bytes. Default 1 MiB: twice the bandwidth-delay product of
-    /// 50 Mbit/s at 80 ms.
+    /// HTTP/2 flow-control window of a stream, in bytes. Default 1 MiB: twice the bandwidth-delay
+    /// product of 50 Mbit/s at 80 ms.
     pub h2_stream_window_bytes: u32,
     /// HTTP/2 flow-control window of a connection, in bytes. Default 4 MiB.
     pub h2_connection_window_bytes: u32,

@@ -1,4 +1,5 @@
-//! A name server for one name, the market's: who looks it up is told to forget it at once (a time to live of 0).
+//! A name server for one name, the market's: who looks it up is told to forget it at once (a time
+//! to live of 0).
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -18,7 +19,8 @@ use crate::protocols::Running;
 /// The zone that it answers for.
 const ZONE: &str = "wirebench.test.";
 
-/// Binds, and answers that the market's name ([`proto::MARKET_NAME`]) is at `market`, until `shutdown`.
+/// Binds, and answers that the market's name ([`proto::MARKET_NAME`]) is at `market`, until
+/// `shutdown`.
 ///
 /// # Errors
 /// The system's, where it refuses the address.
@@ -55,7 +57,8 @@ mod tests {
 
     use super::*;
 
-    /// A question as RFC 1035, section 4.1 writes it: its id, that recursion is not asked for, one name, type A, class IN.
+    /// A question as RFC 1035, section 4.1 writes it: its id, that recursion is not asked for, one
+    /// name, type A, class IN.
     fn question(id: u16, name: &str) -> Vec<u8> {
         let mut bytes = id.to_be_bytes().to_vec();
         bytes.extend([0, 0, 0, 1, 0, 0, 0, 0, 0, 0]);
@@ -91,7 +94,8 @@ mod tests {
                         break answer;
                     }
                 };
-                // Of the header, the code of the answer; of an answer that there is, its last bytes: how long it may be kept, and the address.
+                // Of the header, the code of the answer; of an answer that there is, its last
+                // bytes: how long it may be kept, and the address.
                 assert_eq!(answer[3] & 0x0f, code, "{name}: {answer:?}");
                 let address = [&[0, 0, 0, 0, 0, 4][..], &market.octets()].concat();
                 assert_eq!(answer.ends_with(&address), code == 0, "{name}: {answer:?}");

@@ -1,5 +1,6 @@
-//! The accept loop of every server on QUIC: as `accept` is for TCP, with the same windows and time-outs, and the same bound on
-//! connections. What is bounded of one TCP connection is bounded of one stream here, and streams are bounded as calls are.
+//! The accept loop of every server on QUIC: as `accept` is for TCP, with the same windows and
+//! time-outs, and the same bound on connections. What is bounded of one TCP connection is bounded
+//! of one stream here, and streams are bounded as calls are.
 
 use std::future::Future;
 use std::io;
@@ -20,7 +21,8 @@ use crate::protocols::udp;
 use crate::tls::Identity;
 use crate::{Limits, Shutdown};
 
-/// Streams that a peer may open to send on alone: those that HTTP/3 has of its own, and some that it does not know.
+/// Streams that a peer may open to send on alone: those that HTTP/3 has of its own, and some that
+/// it does not know.
 const UNI_STREAMS_MAX: u32 = 8;
 /// Application close code of a server that is done with a connection.
 const DONE: VarInt = VarInt::from_u32(0);
@@ -62,9 +64,10 @@ fn controller(congestion: Option<Congestion>) -> Arc<dyn ControllerFactory + Sen
     }
 }
 
-/// Accepts until `shutdown`, gives each connection to `serve` before its handshake is over (so that early data is answered
-/// in the first flight), and then waits for them at most the drain time. Once half the places are taken, callers must prove
-/// their address first (a Retry, one round trip more), so that forged ones take none.
+/// Accepts until `shutdown`, gives each connection to `serve` before its handshake is over (so that
+/// early data is answered in the first flight), and then waits for them at most the drain time.
+/// Once half the places are taken, callers must prove their address first (a Retry, one round trip
+/// more), so that forged ones take none.
 pub(crate) async fn accept<S, F>(endpoint: Endpoint, limits: Limits, shutdown: Shutdown, serve: S)
 where
     S: Fn(Connection) -> F,
@@ -108,7 +111,8 @@ where
                 () = stalled => tracing::debug!("closed a connection that did not shake hands"),
                 () = abandon.cancelled() => tracing::debug!("dropped a connection that did not drain"),
             }
-            // What was said last is sent when others have had their turn; a peer who goes first need not be waited for.
+            // What was said last is sent when others have had their turn; a peer who goes first
+            // need not be waited for.
             let _ = clock::limit(GOODBYE_TIME_MAX, connection.closed()).await;
             connection.close(DONE, b"");
             drop(place);

@@ -1,5 +1,5 @@
-//! TLS for everything that listens: a certificate chain of the size that public servers send, made for this run, and what
-//! rustls is told. Keys never leave the process.
+//! TLS for everything that listens: a certificate chain of the size that public servers send, made
+//! for this run, and what rustls is told. Keys never leave the process.
 
 mod stream;
 
@@ -23,14 +23,17 @@ pub(crate) use stream::TlsStream;
 const EARLY_DATA_BYTES_MAX: u32 = 16 << 10;
 /// Sessions that are kept for resumption; the oldest go first.
 const SESSIONS_MAX: usize = 32_768;
-/// Bytes that public certificates have and these would lack, so that leaf and intermediate come to about 3 kB: two signed
-/// certificate timestamps, addresses of revocation lists and policies, and larger keys above the leaf.
+/// Bytes that public certificates have and these would lack, so that leaf and intermediate come to
+/// about 3 kB: two signed certificate timestamps, addresses of revocation lists and policies, and
+/// larger keys above the leaf.
 const LEAF_PADDING_BYTES: usize = 1_200;
 const INTERMEDIATE_PADDING_BYTES: usize = 700;
-/// An extension that nobody knows, of the arc that RFC 5612 keeps for documentation: it is read over.
+/// An extension that nobody knows, of the arc that RFC 5612 keeps for documentation: it is read
+/// over.
 const PADDING_OID: [u64; 8] = [1, 3, 6, 1, 4, 1, 32_473, 1];
 
-/// Who a server is: a leaf certificate and an intermediate one (ECDSA P-256), under a root that clients are told to trust.
+/// Who a server is: a leaf certificate and an intermediate one (ECDSA P-256), under a root that
+/// clients are told to trust.
 #[derive(Debug)]
 pub struct Identity {
     chain: Vec<CertificateDer<'static>>,
@@ -136,7 +139,8 @@ fn authority(name: &str, padding_bytes: usize) -> CertificateParams {
 }
 
 fn padding(bytes: usize) -> CustomExtension {
-    // An octet string, written by hand: its tag, its length in two bytes, and what no compressor makes small.
+    // An octet string, written by hand: its tag, its length in two bytes, and what no compressor
+    // makes small.
     let mut content = vec![0x04, 0x82, (bytes >> 8) as u8, bytes as u8];
     content.extend((0..bytes as u64).map(|nth| (nth.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 56) as u8));
     CustomExtension::from_oid_content(&PADDING_OID, content)

@@ -1,5 +1,5 @@
-//! HTTP connections that become WebSockets: each runs in a task of its own from then on, and still counts as the connection
-//! it was, so that it has its place, its idle time-out and its drain.
+//! HTTP connections that become WebSockets: each runs in a task of its own from then on, and still
+//! counts as the connection it was, so that it has its place, its idle time-out and its drain.
 
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::extract::ws::{WebSocket, WebSocketUpgrade};
@@ -27,14 +27,15 @@ impl Upgrades {
         Upgrades { shutdown, alive: CancellationToken::new(), tasks: TaskTracker::new() }
     }
 
-    /// Accepts an upgrade, and serves the socket until it ends or the connection is given up. `serve` is told when the server
-    /// stops, and must end soon after.
+    /// Accepts an upgrade, and serves the socket until it ends or the connection is given up.
+    /// `serve` is told when the server stops, and must end soon after.
     pub(crate) fn accept<S, F>(&self, upgrade: WebSocketUpgrade, serve: S) -> Response
     where
         S: FnOnce(WebSocket, Shutdown) -> F + Send + 'static,
         F: Future<Output = ()> + Send,
     {
-        // Taken now, while the request is answered, so that the connection waits for what comes of it.
+        // Taken now, while the request is answered, so that the connection waits for what comes of
+        // it.
         let place = self.tasks.token();
         let (alive, shutdown) = (self.alive.clone(), self.shutdown.clone());
         upgrade.read_buffer_size(READ_BYTES).on_upgrade(async move |socket| {
@@ -55,7 +56,8 @@ impl Upgrades {
     }
 }
 
-/// The answer to what is no upgrade. Who speaks another version is told which one is spoken here (RFC 6455, section 4.4).
+/// The answer to what is no upgrade. Who speaks another version is told which one is spoken here
+/// (RFC 6455, section 4.4).
 pub(crate) fn refuse(rejection: WebSocketUpgradeRejection) -> Response {
     let is_version = matches!(rejection, WebSocketUpgradeRejection::InvalidWebSocketVersionHeader(_));
     let mut response = rejection.into_response();

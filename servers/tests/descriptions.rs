@@ -1,4 +1,5 @@
-//! The checked-in descriptions of the APIs are those that the code serves. `UPDATE_FILES=1 cargo test` writes them anew.
+//! The checked-in descriptions of the APIs are those that the code serves.
+//! `UPDATE_FILES=1 cargo test` writes them anew.
 
 #![allow(clippy::unwrap_used, reason = "a test may stop at what it did not expect")]
 

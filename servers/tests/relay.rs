@@ -6,8 +6,9 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use clock::{Clock, Mono};
-use servers::between::{Policy, Relay};
+use servers::between::Relay;
 use servers::{Limits, Shutdown};
+use terms::RelayPolicy;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -25,7 +26,7 @@ struct Bench {
 }
 
 impl Bench {
-    async fn with(policy: Policy, limits: Limits) -> Bench {
+    async fn with(policy: RelayPolicy, limits: Limits) -> Bench {
         let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         let behind = TcpListener::bind(any).await.unwrap();
         let (address, shutdown) = (behind.local_addr().unwrap(), Shutdown::new());
@@ -34,7 +35,7 @@ impl Bench {
         Bench { relay, behind, shutdown }
     }
 
-    async fn of(policy: Policy) -> Bench {
+    async fn of(policy: RelayPolicy) -> Bench {
         Bench::with(policy, Limits::default()).await
     }
 
@@ -73,7 +74,7 @@ fn since(start: Mono) -> Duration {
 
 #[tokio::test]
 async fn bytes_and_ends_pass_both_ways() {
-    let bench = Bench::of(Policy::Passes).await;
+    let bench = Bench::of(RelayPolicy::Passes).await;
     let (mut client, mut server) = bench.connect().await;
     says(&mut client, &mut server, b"a question").await;
     says(&mut server, &mut client, b"an answer").await;
@@ -95,7 +96,7 @@ async fn bytes_and_ends_pass_both_ways() {
 
 #[tokio::test]
 async fn a_connection_of_an_age_is_closed_behind_what_it_was_given() {
-    let bench = Bench::of(Policy::Closes(AGE)).await;
+    let bench = Bench::of(RelayPolicy::Closes(AGE)).await;
     let start = Clock::System.now();
     let (mut client, mut server) = bench.connect().await;
     says(&mut client, &mut server, b"a question").await;
@@ -110,7 +111,7 @@ async fn a_connection_of_an_age_is_closed_behind_what_it_was_given() {
 
 #[tokio::test]
 async fn a_connection_is_closed_when_it_is_idle_and_not_before() {
-    let bench = Bench::of(Policy::ClosesIdle(AGE)).await;
+    let bench = Bench::of(RelayPolicy::ClosesIdle(AGE)).await;
     let start = Clock::System.now();
     let (mut client, mut server) = bench.connect().await;
     for _ in 0..6 {
@@ -126,7 +127,7 @@ async fn a_connection_is_closed_when_it_is_idle_and_not_before() {
 
 #[tokio::test]
 async fn a_connection_of_an_age_is_reset_towards_both_ends() {
-    let bench = Bench::of(Policy::Resets(AGE)).await;
+    let bench = Bench::of(RelayPolicy::Resets(AGE)).await;
     let (mut client, mut server) = bench.connect().await;
     says(&mut client, &mut server, b"a question").await;
     for end in [&mut client, &mut server] {
@@ -137,7 +138,7 @@ async fn a_connection_of_an_age_is_reset_towards_both_ends() {
 
 #[tokio::test]
 async fn a_silenced_connection_tells_neither_end_and_stays_so() {
-    let bench = Bench::of(Policy::Silent(AGE)).await;
+    let bench = Bench::of(RelayPolicy::Silent(AGE)).await;
     let (mut client, mut server) = bench.connect().await;
     says(&mut client, &mut server, b"a question").await;
     clock::pause(AGE * 2).await;
@@ -146,7 +147,7 @@ async fn a_silenced_connection_tells_neither_end_and_stays_so() {
     }
     assert!(is_silent(&mut client).await && is_silent(&mut server).await);
     // Also when the relay lets everything else pass again.
-    bench.relay.policy.send_replace(Policy::Passes);
+    bench.relay.policy.send_replace(RelayPolicy::Passes);
     server.write_all(b"and now").await.unwrap();
     assert!(is_silent(&mut client).await);
     let (mut other, mut others_server) = bench.connect().await;
@@ -165,7 +166,7 @@ async fn a_silenced_connection_tells_neither_end_and_stays_so() {
 
 #[tokio::test]
 async fn a_buffering_relay_passes_on_whole_buffers_and_the_rest_at_the_end() {
-    let bench = Bench::of(Policy::Buffers(1_000)).await;
+    let bench = Bench::of(RelayPolicy::Buffers(1_000)).await;
     let (mut client, mut server) = bench.connect().await;
     says(&mut client, &mut server, b"a question is not held back").await;
     server.write_all(&[1; 999]).await.unwrap();
@@ -180,7 +181,7 @@ async fn a_buffering_relay_passes_on_whole_buffers_and_the_rest_at_the_end() {
     let (mut client, mut server) = bench.connect().await;
     server.write_all(b"held").await.unwrap();
     assert!(is_silent(&mut client).await);
-    bench.relay.policy.send_replace(Policy::Passes);
+    bench.relay.policy.send_replace(RelayPolicy::Passes);
     let mut held = [0; 4];
     soon(client.read_exact(&mut held)).await.unwrap();
     assert_eq!(&held, b"held");
@@ -189,10 +190,10 @@ async fn a_buffering_relay_passes_on_whole_buffers_and_the_rest_at_the_end() {
 #[tokio::test]
 async fn connections_are_bounded_and_gone_after_the_shutdown() {
     let limits = Limits { connections_max: 2, drain_time_max: AGE, ..Limits::default() };
-    let bench = Bench::with(Policy::Silent(AGE), limits).await;
+    let bench = Bench::with(RelayPolicy::Silent(AGE), limits).await;
     let (mut silenced, _its_server) = bench.connect().await;
     clock::pause(AGE * 2).await;
-    bench.relay.policy.send_replace(Policy::Passes);
+    bench.relay.policy.send_replace(RelayPolicy::Passes);
     let (mut open, _open_server) = bench.connect().await;
     let mut over = TcpStream::connect(bench.relay.address).await.unwrap();
     assert_eq!(rest(&mut over).await, b"");
@@ -206,7 +207,7 @@ async fn connections_are_bounded_and_gone_after_the_shutdown() {
 
 #[tokio::test]
 async fn a_server_that_is_gone_closes_the_client() {
-    let bench = Bench::of(Policy::Passes).await;
+    let bench = Bench::of(RelayPolicy::Passes).await;
     drop(bench.behind);
     let mut client = TcpStream::connect(bench.relay.address).await.unwrap();
     assert_eq!(rest(&mut client).await, b"");

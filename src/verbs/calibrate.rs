@@ -5,20 +5,18 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use clock::Clock;
-use lab::cores::Layout;
-use lab::machine::Machine;
 use lab::wan::Wan;
 use proto::Protocol;
+use record::calibration::{Accuracy, Calibration, CalibrationRow};
+use record::{Tool, write_atomically};
+use run::calibrate::{Told, calibrate};
+use terms::{Layout, Link, Machine, text};
 
-use crate::calibrate::{Calibration, Outcome, Row, Told, calibrate};
-use crate::cli::{Ending, UsageError};
-use crate::record::write_atomically;
-use crate::scenario::Link;
-use crate::text;
+use crate::ending::{Ending, UsageError};
 
 /// What `calibrate` takes.
 #[derive(Debug, clap::Args)]
-pub struct Options {
+pub(crate) struct Options {
     /// Protocols (`wirebench list`) and `link`, for the lab's own; everything if nothing is named.
     #[arg(value_name = "PROTOCOL", value_parser = parse_subject)]
     subjects: Vec<Subject>,
@@ -50,15 +48,16 @@ const SECONDS_OF_LINKS: usize = 12;
 /// Where the machine's own table is kept, for the footers of reports.
 const KEPT: &str = "results/calibration.json";
 
-/// Calibrates: 1 where something is out of its tolerance, 4 where the machine was too noisy to tell.
+/// Calibrates: 1 where something is out of its tolerance, 4 where the machine was too noisy to
+/// tell.
 ///
 /// # Errors
 /// Where a process or the network fails.
 #[allow(clippy::print_stdout, reason = "the table is data")]
-pub fn calibrate_machine(options: &Options) -> anyhow::Result<Ending> {
+pub(crate) fn calibrate_machine(options: &Options, tool: &Tool) -> anyhow::Result<Ending> {
     // Before there is a second thread.
     lab::hosts::prepare();
-    if cfg!(debug_assertions) && !options.allow_debug {
+    if tool.is_debug() && !options.allow_debug {
         let message =
             "a debug build would be calibrated, which is not what measures: use --release, or --allow-debug";
         return Err(UsageError(message.to_owned()).into());
@@ -69,7 +68,7 @@ pub fn calibrate_machine(options: &Options) -> anyhow::Result<Ending> {
     let protocols =
         Protocol::ALL.into_iter().filter(|of| whole || subjects.contains(&Subject::Protocol(*of)));
     let protocols: Vec<Protocol> = protocols.collect();
-    let machine = Machine::read();
+    let machine = lab::machine::read();
     let layout = Layout::of(&machine.cores)?;
     for core in &layout.client {
         lab::cores::pin(*core).context("pinning the command to the clients' core")?;
@@ -93,7 +92,8 @@ pub fn calibrate_machine(options: &Options) -> anyhow::Result<Ending> {
         Told::Row(row) if !options.json => println!("{}", line(row)),
         Told::Row(_) => {}
     };
-    let mut again = || calibrate(&protocols, &layout, name(&machine), &link, with_links, &mut tell);
+    let mut again =
+        || calibrate(&protocols, &layout, name(&machine), tool.commit.clone(), &link, with_links, &mut tell);
     let mut calibration = again()?;
     while clock.now() < until {
         calibration.rows.extend(again()?.rows);
@@ -101,7 +101,7 @@ pub fn calibrate_machine(options: &Options) -> anyhow::Result<Ending> {
     if options.json {
         println!("{}", serde_json::to_string_pretty(&calibration)?);
     }
-    if whole && !cfg!(debug_assertions) {
+    if whole && !tool.is_debug() {
         std::fs::create_dir_all("results")?;
         write_atomically(Path::new(KEPT), &serde_json::to_vec_pretty(&calibration)?)?;
         eprintln!("kept in {KEPT}, and shown in the footers of reports from this machine");
@@ -110,7 +110,7 @@ pub fn calibrate_machine(options: &Options) -> anyhow::Result<Ending> {
 }
 
 /// The kept calibration, if it is this machine's.
-pub fn kept(machine: &Machine) -> Option<Calibration> {
+pub(crate) fn kept(machine: &Machine) -> Option<Calibration> {
     let calibration: Calibration = serde_json::from_slice(&std::fs::read(KEPT).ok()?).ok()?;
     (calibration.machine == name(machine)).then_some(calibration)
 }
@@ -126,12 +126,12 @@ fn name(machine: &Machine) -> String {
 }
 
 fn ending(calibration: &Calibration) -> Ending {
-    let off = calibration.rows.iter().filter(|row| row.outcome == Outcome::Off).count();
+    let off = calibration.rows.iter().filter(|row| row.outcome == Accuracy::Off).count();
     let noisy: Vec<&str> = calibration
         .rows
         .iter()
         .filter_map(|row| match &row.outcome {
-            Outcome::TooNoisy(why) => Some(why.as_str()),
+            Accuracy::TooNoisy(why) => Some(why.as_str()),
             _ => None,
         })
         .collect();
@@ -148,14 +148,14 @@ fn ending(calibration: &Calibration) -> Ending {
     Ending::Fine
 }
 
-fn line(row: &Row) -> String {
+fn line(row: &CalibrationRow) -> String {
     let [truth, measured, tolerance] =
         [row.truth, row.measured, row.tolerance].map(|value| row.unit.show(value));
     let uncertainty = row.uncertainty.map_or_else(String::new, |half| format!("(± {})", row.unit.show(half)));
     let outcome = match &row.outcome {
-        Outcome::Within => "ok".to_owned(),
-        Outcome::Off => "OFF".to_owned(),
-        Outcome::TooNoisy(why) => format!("too noisy: {why}"),
+        Accuracy::Within => "ok".to_owned(),
+        Accuracy::Off => "OFF".to_owned(),
+        Accuracy::TooNoisy(why) => format!("too noisy: {why}"),
     };
     format!(
         "{:<10}{:<48} true {truth:>9}  measured {measured:>9} {uncertainty:<13} allowed ± {tolerance:<9} n = {:<6} {outcome}",

@@ -4,35 +4,35 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
+use judge::compare::{Held, RunComparison, compare, differences, hold};
+use record::Record;
+use terms::Expression;
 
-use crate::cli::{Ending, UsageError};
-use crate::compare::{Comparison, Held, compare, differences, hold};
-use crate::expression::Expression;
-use crate::record::Record;
+use crate::ending::{Ending, UsageError};
 
 /// What `compare` takes.
 #[derive(Debug, clap::Args)]
-pub struct Options {
-    /// A record.json, a folder of results, or a baseline by name (`run --save-baseline`); several, with commas between, are
-    /// repeats.
+pub(crate) struct Options {
+    /// A record.json, a folder of results, or a baseline by name (`run --save-baseline`); several,
+    /// with commas between, are repeats.
     old: String,
     /// What is compared with it, likewise.
     new: String,
     /// Compare although the plans differ.
     #[arg(long)]
     force: bool,
-    /// Exit with 3 where this is true of a cell's whole interval: 'response.p99 > 10%' (than OLD), 'cpu_per_call > 90us';
-    /// can be repeated.
+    /// Exit with 3 where this is true of a cell's whole interval: 'response.p99 > 10%' (than OLD),
+    /// 'cpu_per_call > 90us'; can be repeated.
     #[arg(long, value_name = "EXPR", value_parser = Expression::parse)]
     fail_on: Vec<Expression>,
     /// How to print it, to stdout.
-    #[arg(long, value_enum, default_value_t = Format::Text)]
-    format: Format,
+    #[arg(long, value_enum, default_value_t = CompareFormat::Text)]
+    format: CompareFormat,
 }
 
 /// How a comparison is printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub enum Format {
+pub(crate) enum CompareFormat {
     /// Lines.
     Text,
     /// A table for a pull request.
@@ -42,16 +42,16 @@ pub enum Format {
 }
 
 /// Where named baselines are kept.
-pub const BASELINES: &str = "results/baselines";
+pub(crate) const BASELINES: &str = "results/baselines";
 
 /// Records by the scenario that they are of.
-pub type Side = BTreeMap<String, Vec<Record>>;
+pub(crate) type Side = BTreeMap<String, Vec<Record>>;
 
 /// Compares.
 ///
 /// # Errors
 /// Where there are no records, none in common, or the plans differ.
-pub fn compare_records(options: &Options) -> anyhow::Result<Ending> {
+pub(crate) fn compare_records(options: &Options) -> anyhow::Result<Ending> {
     let (old, new) = (side(&options.old)?, side(&options.new)?);
     judge(&old, &new, &options.fail_on, options.format, options.force)
 }
@@ -61,14 +61,14 @@ pub fn compare_records(options: &Options) -> anyhow::Result<Ending> {
 /// # Errors
 /// Where no scenario is in both, or the plans differ.
 #[allow(clippy::print_stdout, reason = "a comparison is data")]
-pub fn judge(
+pub(crate) fn judge(
     old: &Side,
     new: &Side,
     thresholds: &[Expression],
-    format: Format,
+    format: CompareFormat,
     force: bool,
 ) -> anyhow::Result<Ending> {
-    let mut comparisons: Vec<Comparison> = Vec::new();
+    let mut comparisons: Vec<RunComparison> = Vec::new();
     let mut held: Vec<Held> = thresholds.iter().map(|_| Held::default()).collect();
     for (scenario, new) in new {
         let Some(old) = old.get(scenario) else { continue };
@@ -98,9 +98,13 @@ pub fn judge(
         return Err(UsageError(message).into());
     }
     match format {
-        Format::Text => comparisons.iter().flat_map(Comparison::lines).for_each(|line| println!("{line}")),
-        Format::Markdown => comparisons.iter().for_each(|comparison| println!("{}\n", comparison.markdown())),
-        Format::Json => println!("{}", serde_json::to_string_pretty(&comparisons)?),
+        CompareFormat::Text => {
+            comparisons.iter().flat_map(RunComparison::lines).for_each(|line| println!("{line}"));
+        }
+        CompareFormat::Markdown => {
+            comparisons.iter().for_each(|comparison| println!("{}\n", comparison.markdown()));
+        }
+        CompareFormat::Json => println!("{}", serde_json::to_string_pretty(&comparisons)?),
     }
     let mut failed = false;
     for (threshold, held) in thresholds.iter().zip(&held) {
@@ -122,23 +126,23 @@ pub fn judge(
 ///
 /// # Errors
 /// Where there is none, or one cannot be read.
-pub fn side(names: &str) -> anyhow::Result<Side> {
+pub(crate) fn side(names: &str) -> anyhow::Result<Side> {
     let mut side = Side::new();
     for name in names.split(',').map(str::trim) {
         let named = Path::new(BASELINES).join(name);
         let path = if Path::new(name).exists() { Path::new(name) } else { named.as_path() };
-        let files = crate::record::files(path).with_context(|| {
+        let files = record::files(path).with_context(|| {
             format!("{name} is neither a record, nor a folder of results, nor a baseline in {BASELINES}")
         })?;
         if files.is_empty() {
             return Err(UsageError(format!("there is no record in {}", path.display())).into());
         }
         for file in files {
-            if crate::matrix::read(&file).is_ok() {
+            if record::matrix::read(&file).is_ok() {
                 eprintln!("not compared: {} is a matrix, and has no measurements", file.display());
                 continue;
             }
-            let record = crate::record::read(&file)?;
+            let record = record::read(&file)?;
             let repeats = side.entry(record.scenario.name.clone()).or_default();
             // The same run under two names is one run.
             if repeats.iter().all(|other| other.started_at_us != record.started_at_us) {
@@ -153,11 +157,11 @@ pub fn side(names: &str) -> anyhow::Result<Side> {
 ///
 /// # Errors
 /// The system's.
-pub fn save_baseline(name: &str, record: &Record) -> anyhow::Result<PathBuf> {
+pub(crate) fn save_baseline(name: &str, record: &Record) -> anyhow::Result<PathBuf> {
     let folder = Path::new(BASELINES).join(name);
     std::fs::create_dir_all(&folder).with_context(|| format!("making {}", folder.display()))?;
     let repeat = |nth: usize| folder.join(format!("{}.{nth}.json", record.scenario.name));
     let nth = (1..).find(|nth| !repeat(*nth).exists()).unwrap_or(1);
-    crate::record::write_atomically(&repeat(nth), &serde_json::to_vec(record)?)?;
+    record::write_atomically(&repeat(nth), &serde_json::to_vec(record)?)?;
     Ok(repeat(nth))
 }

@@ -3,19 +3,18 @@
 use std::time::Duration;
 
 use clock::{Clock, Precision};
-use lab::cores::Layout;
 use lab::hosts::Cable;
-use lab::machine::Machine;
 use lab::meter::CoreTime;
 use lab::stalls::{STALL_MIN, Stalls};
 use lab::wan::Wan;
+use record::Tool;
+use terms::{Layout, Machine, text};
 
-use crate::cli::Ending;
-use crate::text;
+use crate::ending::Ending;
 
 /// What `doctor` takes.
 #[derive(Debug, clap::Args)]
-pub struct Options {
+pub(crate) struct Options {
     /// As JSON, to stdout.
     #[arg(long)]
     json: bool,
@@ -40,13 +39,13 @@ const WAKES_PER_S: u32 = 2_000;
 /// # Errors
 /// Where the machine cannot be read at all.
 #[allow(clippy::print_stdout, reason = "the findings are data")]
-pub fn doctor(options: &Options) -> anyhow::Result<Ending> {
+pub(crate) fn doctor(options: &Options, tool: &Tool) -> anyhow::Result<Ending> {
     if !options.json {
         eprintln!("watching the timer and the cores for {} …", text::about(WATCHED * 2));
     }
     // Before there is a second thread.
     lab::hosts::prepare();
-    let findings = look()?;
+    let findings = look(tool)?;
     if options.json {
         println!("{}", serde_json::to_string_pretty(&findings)?);
         return Ok(Ending::Fine);
@@ -61,15 +60,15 @@ pub fn doctor(options: &Options) -> anyhow::Result<Ending> {
     Ok(Ending::Fine)
 }
 
-fn look() -> anyhow::Result<Vec<Finding>> {
-    let machine = Machine::read();
+fn look(tool: &Tool) -> anyhow::Result<Vec<Finding>> {
+    let machine = lab::machine::read();
     let layout = Layout::of(&machine.cores)?;
-    let mut findings = machine_findings(&machine, &layout);
+    let mut findings = machine_findings(&machine, &layout, tool);
     findings.extend(watched_findings(&machine)?);
     Ok(findings)
 }
 
-fn machine_findings(machine: &Machine, layout: &Layout) -> Vec<Finding> {
+fn machine_findings(machine: &Machine, layout: &Layout, tool: &Tool) -> Vec<Finding> {
     let unknown = || "unknown".to_owned();
     let cores = machine.cores.len();
     let load = machine.load_average_1m.unwrap_or_default();
@@ -79,8 +78,8 @@ fn machine_findings(machine: &Machine, layout: &Layout) -> Vec<Finding> {
     vec![
         Finding {
             what: "build",
-            found: if cfg!(debug_assertions) { "debug" } else { "release" }.to_owned(),
-            advice: cfg!(debug_assertions)
+            found: tool.build.in_words().to_owned(),
+            advice: tool.is_debug()
                 .then(|| "figures would be several times too high: build with --release".to_owned()),
         },
         Finding { what: "kernel", found: machine.kernel.clone().unwrap_or_else(unknown), advice: None },

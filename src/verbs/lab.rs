@@ -10,15 +10,17 @@ use anyhow::{Context as _, bail};
 use clock::Clock;
 use lab::guest::Guest;
 use lab::hosts::Host;
-use lab::wan::{self, RouterCount, Wan, WayCount, Which};
+use lab::wan::{RouterCount, Wan, Which};
+use terms::ways;
+use terms::{WayCount, text};
 
-use crate::cli::{Ending, UsageError};
-use crate::text;
+use crate::ending::{Ending, UsageError};
 
 /// What `lab` takes.
 #[derive(Debug, clap::Args)]
-pub struct Options {
-    /// A link: a name (`wirebench lab --links`), and what is changed of it, such as 'ny-london loss=1% down.rate=20Mbit/s'.
+pub(crate) struct Options {
+    /// A link: a name (`wirebench lab --links`), and what is changed of it, such as 'ny-london
+    /// loss=1% down.rate=20Mbit/s'.
     #[arg(required_unless_present = "links")]
     link: Option<String>,
     /// Show the links that have names.
@@ -36,8 +38,8 @@ pub struct Options {
     /// Seed of what befalls packets: the n-th of a direction has the same fate with the same seed.
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// A program and its arguments; {server} and {client} in them are the addresses of the two hosts, which it also finds in
-    /// WIREBENCH_SERVER and WIREBENCH_CLIENT.
+    /// A program and its arguments; {server} and {client} in them are the addresses of the two
+    /// hosts, which it also finds in WIREBENCH_SERVER and WIREBENCH_CLIENT.
     #[arg(last = true, required_unless_present = "links", value_name = "COMMAND")]
     command: Vec<String>,
 }
@@ -45,11 +47,12 @@ pub struct Options {
 /// Time for a server to listen.
 const LISTEN_TIME_MAX: Duration = Duration::from_secs(10);
 
-/// Runs a command on one host of a link, and perhaps a server on the other; ends as the command does.
+/// Runs a command on one host of a link, and perhaps a server on the other; ends as the command
+/// does.
 ///
 /// # Errors
 /// Where the link is none, or the system allows no hosts.
-pub fn lab(options: &Options) -> anyhow::Result<Ending> {
+pub(crate) fn lab(options: &Options) -> anyhow::Result<Ending> {
     if options.links {
         print_links();
         return Ok(Ending::Fine);
@@ -57,9 +60,9 @@ pub fn lab(options: &Options) -> anyhow::Result<Ending> {
     // Before there is a second thread.
     lab::hosts::prepare();
     let text = options.link.as_deref().unwrap_or_default();
-    let link = wan::parse(text, None).map_err(|error| UsageError(error.to_string()))?;
+    let link = ways::parse(text, None).map_err(|error| UsageError(error.to_string()))?;
     let changes =
-        wan::parse_changes(&options.at, link).map_err(|error| UsageError(format!("--at {error}")))?;
+        ways::parse_changes(&options.at, link).map_err(|error| UsageError(format!("--at {error}")))?;
     let wan = Wan::between(link, options.seed).context("a link takes two hosts")?;
     let host = |place| wan.host(place).context("a host is missing");
     if let Some(file) = &options.pcap {
@@ -126,7 +129,7 @@ fn start_server(
 
 #[allow(clippy::print_stdout, reason = "the list is data")]
 fn print_links() {
-    for profile in &wan::PROFILES {
+    for profile in &ways::PROFILES {
         println!("{:<16} {}", profile.name, profile.is);
     }
 }

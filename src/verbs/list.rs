@@ -2,15 +2,15 @@
 
 use std::fmt::Write as _;
 
+use matrices::MatrixScenario;
 use proto::{Capability, Protocol};
+use scenarios::Scenario;
 
-use crate::cli::{Ending, print_data};
-use crate::matrix::MatrixScenario;
-use crate::scenario::Scenario;
+use crate::ending::{Ending, print_data};
 
 /// What `list` takes.
 #[derive(Debug, clap::Args)]
-pub struct Options {
+pub(crate) struct Options {
     /// As JSON, to stdout.
     #[arg(long)]
     json: bool,
@@ -20,7 +20,7 @@ pub struct Options {
 ///
 /// # Errors
 /// Where a built-in scenario is broken.
-pub fn list(options: &Options) -> anyhow::Result<Ending> {
+pub(crate) fn list(options: &Options) -> anyhow::Result<Ending> {
     let (scenarios, matrices) = (Scenario::built_in()?, MatrixScenario::built_in()?);
     if options.json {
         print_data(&format!("{:#}\n", as_json(&scenarios, &matrices)))?;
@@ -53,7 +53,7 @@ pub fn list(options: &Options) -> anyhow::Result<Ending> {
 
 fn as_json(scenarios: &[Scenario], matrices: &[MatrixScenario]) -> serde_json::Value {
     let matrices = matrices.iter().map(|matrix| {
-        let columns: Vec<String> = matrix.experiment.columns().into_iter().map(|c| c.name).collect();
+        let columns: Vec<String> = matrix.columns();
         serde_json::json!({
             "name": matrix.name,
             "question": matrix.question,

@@ -8,35 +8,30 @@ use std::time::Duration;
 
 use anyhow::bail;
 use bytes::Bytes;
-use clients::foreign::http::{HttpConnector, HttpRequest};
-use clients::foreign::tcp::{RawTcpConnector, ReplyEnd};
-use clients::foreign::udp::RawUdpConnector;
-use clients::foreign::websocket::RawWebSocketConnector;
-use clients::load::{Arrivals, Calls, Engine, EngineError, Model, Round, Shape};
-use clients::market::Checked;
-use clients::protocols::grpc::GrpcConnector;
-use clients::protocols::quic::{QuicConnector, Streams};
-use clients::protocols::tcp::TcpConnector;
-use clients::protocols::udp::UdpConnector;
-use clients::{Connection, Connector, Endpoint, Failure, HttpVersion};
+use clients::Endpoint;
+use clients::foreign::http::HttpRequest;
+use clients::foreign::tcp::ReplyEnd;
+use clients::foreign::{self, Request};
+use clients::load::{Engine, EngineError, Round};
 use clock::{Clock, Precision};
 use indicatif::ProgressBar;
+use judge::capacity;
 use proto::Operation;
 use proto::v1::QuoteRequest;
-
-use crate::capacity::{self, Trial, parse_objective};
-use crate::cli::{Ending, UsageError};
-use crate::expression::Expression;
-use crate::progress::in_words;
-use crate::run::Progress;
-use crate::text::micros;
+use record::Tool;
 use target::{Scheme, Target};
+use terms::text::micros;
+use terms::{Arrivals, Carriage, Expression, Failure, HttpVersion, Model, Shape, Streams, parse_objective};
+
+use crate::ending::{Ending, UsageError};
+use crate::progress::in_words;
 
 /// What `load` takes.
 #[derive(Debug, clap::Args)]
-pub struct Options {
-    /// http://HOST:PORT/PATH, ws://HOST:PORT/PATH, tcp://HOST:PORT, udp://HOST:PORT or grpc://HOST:PORT (the market's
-    /// quote); over TLS https://, wss://, tls:// and grpcs://; quic://HOST:PORT for the market's frames, a stream a call.
+pub(crate) struct Options {
+    /// http://HOST:PORT/PATH, ws://HOST:PORT/PATH, tcp://HOST:PORT, udp://HOST:PORT or
+    /// grpc://HOST:PORT (the market's quote); over TLS https://, wss://, tls:// and grpcs://;
+    /// quic://HOST:PORT for the market's frames, a stream a call.
     target: String,
     /// Calls per second, of the open model.
     #[arg(long, value_name = "R")]
@@ -53,8 +48,8 @@ pub struct Options {
     /// Calls in flight on each connection.
     #[arg(long, default_value_t = 1, value_name = "K", value_parser = clap::value_parser!(u16).range(1..=10000))]
     in_flight: u16,
-    /// open: calls at given times, whatever the server does. closed: each slot calls again when it is done; measures
-    /// throughput and hides waiting.
+    /// open: calls at given times, whatever the server does. closed: each slot calls again when it
+    /// is done; measures throughput and hides waiting.
     #[arg(long, value_enum, default_value_t = ModelName::Open)]
     model: ModelName,
     /// How arrivals of the open model are spaced.
@@ -69,8 +64,9 @@ pub struct Options {
     /// Threads, each pinned to a core of its own.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=1024))]
     workers: u16,
-    /// How the pacer wakes: sleep costs no processor time and is late by tens of µs; spin is on time and burns up to
-    /// 100 µs before each arrival. By default spin where that is at most a fifth of a core.
+    /// How the pacer wakes: sleep costs no processor time and is late by tens of µs; spin is on
+    /// time and burns up to 100 µs before each arrival. By default spin where that is at most a
+    /// fifth of a core.
     #[arg(long, value_enum)]
     pacing: Option<Pacing>,
     /// HTTP/2 instead of HTTP/1.1: by prior knowledge, or agreed on in TLS.
@@ -79,7 +75,8 @@ pub struct Options {
     /// HTTP/3, over QUIC; of https://.
     #[arg(long, conflicts_with = "http2")]
     http3: bool,
-    /// Trust the certificates in this file (PEM) and no others; by default those that the system trusts.
+    /// Trust the certificates in this file (PEM) and no others; by default those that the system
+    /// trusts.
     #[arg(long, value_name = "FILE", conflicts_with = "insecure")]
     root: Option<std::path::PathBuf>,
     /// Trust any certificate.
@@ -94,8 +91,9 @@ pub struct Options {
     /// HTTP header, also of a WebSocket's handshake, as 'Name: value'; can be repeated.
     #[arg(long, value_name = "HEADER")]
     header: Vec<String>,
-    /// The request: an HTTP body, a WebSocket's text message, or the bytes that are sent over tcp and udp (\r, \n, \t,
-    /// \0, \\ and \xNN are understood there). The next message, or datagram, is the reply.
+    /// The request: an HTTP body, a WebSocket's text message, or the bytes that are sent over tcp
+    /// and udp (\r, \n, \t, \0, \\ and \xNN are understood there). The next message, or datagram,
+    /// is the reply.
     #[arg(long)]
     body: Option<String>,
     /// A tcp reply ends with these bytes (escapes as in --body).
@@ -110,16 +108,19 @@ pub struct Options {
     /// Allow a target that is neither loopback nor private. Load only what is yours.
     #[arg(long)]
     allow_public: bool,
-    /// Search for the highest rate at which --objective is met, from --rate (or 1000) on, instead of loading at one.
+    /// Search for the highest rate at which --objective is met, from --rate (or 1000) on, instead
+    /// of loading at one.
     #[arg(long, conflicts_with_all = ["model", "fail_on"])]
     find_capacity: bool,
     /// What must hold at that rate.
     #[arg(long, default_value = "response.p99 < 5ms", value_name = "EXPR", value_parser = parse_objective, requires = "find_capacity")]
     objective: Expression,
-    /// Measured time at each rate of a search; longer where a rate gives too few calls in it for the objective.
+    /// Measured time at each rate of a search; longer where a rate gives too few calls in it for
+    /// the objective.
     #[arg(long, default_value = "2s", value_parser = humantime::parse_duration, requires = "find_capacity")]
     trial: Duration,
-    /// Exit with 3 where this is true, such as 'response.p99 > 20ms' or 'failed > 1%'; can be repeated.
+    /// Exit with 3 where this is true, such as 'response.p99 > 20ms' or 'failed > 1%'; can be
+    /// repeated.
     #[arg(long, value_name = "EXPR", value_parser = outcome::parse_threshold)]
     fail_on: Vec<Expression>,
     /// One JSON object to stdout.
@@ -181,8 +182,8 @@ const PROGRESS_EVERY: Duration = Duration::from_millis(250);
 ///
 /// # Errors
 /// Where the target makes no sense or refuses, or the load cannot be made.
-pub fn load(options: &Options) -> anyhow::Result<Ending> {
-    if cfg!(debug_assertions) && !options.allow_debug {
+pub(crate) fn load(options: &Options, tool: &Tool) -> anyhow::Result<Ending> {
+    if tool.is_debug() && !options.allow_debug {
         let message = "this is a debug build, and its figures would be several times too high: build with --release, \
                        or add --allow-debug";
         return Err(UsageError(message.to_owned()).into());
@@ -191,43 +192,32 @@ pub fn load(options: &Options) -> anyhow::Result<Ending> {
     let target = Target::parse(&options.target, options.allow_public)?;
     let model = if options.find_capacity { Model::Closed } else { model(options)? };
     let endpoint = Endpoint { tls: secure::tls(options, &target)?, ..Endpoint::from(target.address) };
-    let engine = match target.scheme {
+    let body = || unescape(options.body.as_deref().unwrap_or("\\n")).map(Bytes::from);
+    let request = match target.scheme {
         Scheme::Http => {
             let version = match (options.http2, options.http3) {
                 (_, true) => HttpVersion::Http3,
                 (true, _) => HttpVersion::Http2,
                 (false, false) => HttpVersion::Http1,
             };
-            let request = http_request(options, &target)?;
-            start(options, &HttpConnector { endpoint, version }, &[request])
+            Request::Http(version, http_request(options, &target)?)
         }
-        Scheme::WebSocket => {
-            let path = target.uri.path_and_query().map_or("/", |path| path.as_str()).to_owned();
-            let connector = RawWebSocketConnector { endpoint, path, headers: headers(options)? };
-            let message = options.body.clone().unwrap_or_default();
-            start(options, &connector, &[message])
-        }
-        Scheme::Udp if options.frame.is_some() => {
-            start(options, &Checked(UdpConnector::new(target.address.into())), &quotes())
-        }
-        Scheme::Udp => {
-            let request = Bytes::from(unescape(options.body.as_deref().unwrap_or("\\n"))?);
-            start(options, &RawUdpConnector { address: target.address }, &[request])
-        }
-        Scheme::Tcp if options.frame.is_some() => {
-            start(options, &Checked(TcpConnector { endpoint }), &quotes())
-        }
+        Scheme::WebSocket => Request::WebSocket {
+            path: target.uri.path_and_query().map_or("/", |path| path.as_str()).to_owned(),
+            headers: headers(options)?,
+            message: options.body.clone().unwrap_or_default(),
+        },
+        Scheme::Udp if options.frame.is_some() => Request::Market(Carriage::Udp, quotes()),
+        Scheme::Udp => Request::Udp(body()?),
+        Scheme::Tcp if options.frame.is_some() => Request::Market(Carriage::Tcp, quotes()),
         Scheme::Tcp => {
             let end = reply_end(options)?;
-            let request = Bytes::from(unescape(options.body.as_deref().unwrap_or("\\n"))?);
-            start(options, &RawTcpConnector { endpoint, end }, &[request])
+            Request::Tcp(body()?, end)
         }
-        Scheme::Grpc => start(options, &Checked(GrpcConnector { endpoint }), &quotes()),
-        Scheme::Quic => {
-            let connector = QuicConnector { endpoint, streams: Streams::PerCall };
-            start(options, &Checked(connector), &quotes())
-        }
-    }?;
+        Scheme::Grpc => Request::Market(Carriage::Grpc, quotes()),
+        Scheme::Quic => Request::Market(Carriage::Quic { streams: Streams::PerCall }, quotes()),
+    };
+    let engine = start(options, request, endpoint)?;
     if options.find_capacity {
         return find_capacity(options, &engine);
     }
@@ -263,20 +253,12 @@ fn model(options: &Options) -> Result<Model, UsageError> {
 
 /// What a load came to, and what it cost this process.
 struct Loaded {
-    outcome: clients::load::Outcome,
+    outcome: terms::Outcome,
     cpu: Duration,
 }
 
 /// Opens all connections.
-fn start<K>(
-    options: &Options,
-    connector: &K,
-    requests: &[<K::Connection as Connection>::Request],
-) -> anyhow::Result<Engine>
-where
-    K: Connector + Send,
-    <K::Connection as Connection>::Request: Clone + Send + 'static,
-{
+fn start(options: &Options, request: Request, endpoint: Endpoint) -> anyhow::Result<Engine> {
     let allowed = lab::cores::allowed()?;
     if usize::from(options.workers) > allowed.len() {
         let message = format!("--workers {}: this process may use {} cores", options.workers, allowed.len());
@@ -289,8 +271,7 @@ where
         in_flight: usize::from(options.in_flight),
         cold: false,
     };
-    let job = Calls { connector: connector.clone(), requests: requests.to_vec() };
-    Ok(Engine::start(&cores, &job, shape, lab::cores::pin)?)
+    Ok(foreign::open(request, endpoint, &cores, shape, lab::cores::pin)?)
 }
 
 /// Loads for a stretch, over the open connections.
@@ -357,10 +338,10 @@ fn find_capacity(options: &Options, engine: &Engine) -> anyhow::Result<Ending> {
         if let Some(nothing) = outcome::nothing_came(&loaded.outcome).filter(|_| refused) {
             bail!("at {rate_per_s:.0}/s {nothing}");
         }
-        let trial = Trial::of(&loaded.outcome, rate_per_s, &options.objective, share);
+        let trial = judge::capacity::trial(&loaded.outcome, rate_per_s, &options.objective, share);
         if !options.json {
             let (p50, p99) = (micros(trial.response_p50_us), micros(trial.response_p99_us));
-            let (word, n) = (if trial.met { "met" } else { "missed" }, crate::text::count(trial.arrivals));
+            let (word, n) = (if trial.met { "met" } else { "missed" }, terms::text::count(trial.arrivals));
             println!(
                 "{rate_per_s:>9.0}/s  p50 {p50:>9}  p99 {p99:>9}  lag p99 {:>9}  n = {n:<8} {word}",
                 micros(trial.lag_p99_us)
@@ -406,7 +387,11 @@ fn show_progress(
     let began = clock.now();
     while !done.load(std::sync::atomic::Ordering::Relaxed) {
         let left = whole.saturating_sub(clock.now().since(began));
-        bar.set_message(format!("{} · {} left", in_words(&Progress::of(live)), crate::text::about(left)));
+        bar.set_message(format!(
+            "{} · {} left",
+            in_words(&clients::role::progress(live)),
+            terms::text::about(left)
+        ));
         bar.tick();
         std::thread::park_timeout(PROGRESS_EVERY);
     }

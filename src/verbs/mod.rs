@@ -1,11 +1,12 @@
 //! A file a verb.
 
-pub mod calibrate;
-pub mod compare;
-pub mod doctor;
-pub mod lab;
-pub mod list;
-pub mod load;
-pub mod report;
-pub mod run;
-pub mod serve;
+pub(crate) mod calibrate;
+pub(crate) mod compare;
+pub(crate) mod doctor;
+mod formats;
+pub(crate) mod lab;
+pub(crate) mod list;
+pub(crate) mod load;
+pub(crate) mod report;
+pub(crate) mod run;
+pub(crate) mod serve;

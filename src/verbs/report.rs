@@ -3,20 +3,20 @@
 use std::path::PathBuf;
 
 use anyhow::Context as _;
+use report::{self, Done, Format, export};
 
-use crate::cli::{Ending, UsageError, print_data};
-use crate::export::{Format, export};
-use crate::record;
-use crate::report::{self, Done, ResultsFolder};
+use crate::ending::{Ending, UsageError, print_data};
+use crate::folder::ResultsFolder;
+use crate::verbs::formats::formats;
 
 /// What `report` takes.
 #[derive(Debug, clap::Args)]
-pub struct Options {
+pub(crate) struct Options {
     /// Files named record.json, or folders of results.
     #[arg(required = true, value_name = "RECORD|DIR")]
     records: Vec<PathBuf>,
     /// Print every measurement in this format to stdout, instead of drawing.
-    #[arg(long, value_name = "FORMAT")]
+    #[arg(long, value_name = "FORMAT", value_parser = formats())]
     export: Option<Format>,
     /// Draw the card's page from these records too, in the folder that holds theirs.
     #[arg(long, conflicts_with = "export")]
@@ -27,7 +27,7 @@ pub struct Options {
 ///
 /// # Errors
 /// Where a record cannot be read or a page not written.
-pub fn report(options: &Options) -> anyhow::Result<Ending> {
+pub(crate) fn report(options: &Options) -> anyhow::Result<Ending> {
     let mut done = Done::default();
     let mut records = Vec::new();
     for path in &options.records {
@@ -38,13 +38,13 @@ pub fn report(options: &Options) -> anyhow::Result<Ending> {
         records.extend(found);
     }
     for path in &records {
-        if let Ok(matrix) = crate::matrix::read(path) {
+        if let Ok(matrix) = record::matrix::read(path) {
             if options.export.is_some() {
                 eprintln!("not exported: {} is a matrix, and has no measurements", path.display());
                 continue;
             }
             let page = path.with_file_name("report.html");
-            record::write_atomically(&page, crate::matrix::page(&matrix)?.as_bytes())?;
+            record::write_atomically(&page, report::matrix_page(&matrix)?.as_bytes())?;
             eprintln!("report: {}", page.display());
             done.matrices.push(matrix);
             continue;

@@ -8,32 +8,29 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use anyhow::Context as _;
-use lab::cores::Layout;
-use lab::machine::Machine;
-
-use crate::card;
-use crate::cli::{Ending, UsageError, print_data};
-use crate::export::Format;
-use crate::expression::Expression;
-use crate::matrix::MatrixScenario;
-use crate::plan::{Extent, Plan, PlanOptions};
-use crate::report::{Done, ResultsFolder};
-use crate::scenario::{Link, Scenario};
-use crate::text;
-use crate::verbs::compare;
+use matrices::MatrixScenario;
+use record::Tool;
+use report::{Done, Format};
+use scenarios::{Plan, PlanOptions, Scenario};
 use session::Session;
+use terms::{Expression, Extent, Layout, Link, text};
+
+use crate::ending::{Ending, UsageError, print_data};
+use crate::folder::ResultsFolder;
+use crate::verbs::compare;
+use crate::verbs::formats::formats;
 
 /// What `run` takes.
 #[derive(Debug, clap::Args)]
-pub struct Options {
+pub(crate) struct Options {
     /// Names of built-in scenarios (`wirebench list`), or files ending in .toml.
     #[arg(required_unless_present_any = ["all", "card"], value_name = "NAME|FILE.toml")]
     scenarios: Vec<String>,
     /// Every built-in scenario.
     #[arg(long, conflicts_with = "scenarios")]
     all: bool,
-    /// Every scenario that tests a line of the card, in the card's order, and the card's page. A scenario that this machine refuses is
-    /// told there and does not end the run.
+    /// Every scenario that tests a line of the card, in the card's order, and the card's page. A
+    /// scenario that this machine refuses is told there and does not end the run.
     #[arg(long, conflicts_with_all = ["scenarios", "all"])]
     card: bool,
     /// Go on with a run that was stopped, in its folder: what it finished by the same plan is kept.
@@ -66,14 +63,15 @@ pub struct Options {
     /// Keep the records as a repeat of this baseline, in results/baselines/.
     #[arg(long, value_name = "NAME", value_parser = parse_name)]
     save_baseline: Option<String>,
-    /// With --baseline: exit with 3 where this is true of a cell's whole interval, such as 'response.p99 > 10%'.
+    /// With --baseline: exit with 3 where this is true of a cell's whole interval, such as
+    /// 'response.p99 > 10%'.
     #[arg(long, value_name = "EXPR", value_parser = Expression::parse, requires = "baseline")]
     fail_on: Vec<Expression>,
     /// Write every measurement in this format too, beside each record.
-    #[arg(long, value_name = "FORMAT")]
+    #[arg(long, value_name = "FORMAT", value_parser = formats())]
     export: Option<Format>,
-    /// Keep every packet that crosses the link in `packets.pcap` beside each record, up to 1 GB, for Wireshark; of scenarios over
-    /// a link with delay, loss or a rate.
+    /// Keep every packet that crosses the link in `packets.pcap` beside each record, up to 1 GB,
+    /// for Wireshark; of scenarios over a link with delay, loss or a rate.
     #[arg(long)]
     pcap: bool,
     /// The records as JSON, to stdout, one a line.
@@ -82,10 +80,12 @@ pub struct Options {
     /// Print the plan with its time, and do nothing.
     #[arg(long)]
     dry_run: bool,
-    /// Search for the highest rate that each contender can do, where the scenario says how; --full does.
+    /// Search for the highest rate that each contender can do, where the scenario says how; --full
+    /// does.
     #[arg(long)]
     capacity: bool,
-    /// Count measurements that were disturbed from outside (late load engine, steal, other processes); the record is marked.
+    /// Count measurements that were disturbed from outside (late load engine, steal, other
+    /// processes); the record is marked.
     #[arg(long)]
     accept_noise: bool,
     /// Measure although this is a debug build; the record is marked.
@@ -96,9 +96,9 @@ pub struct Options {
 /// Runs.
 ///
 /// # Errors
-/// Where a scenario is broken, a process fails (what was measured until then is kept), or the results cannot be
-/// written.
-pub fn run(options: &Options) -> anyhow::Result<Ending> {
+/// Where a scenario is broken, a process fails (what was measured until then is kept), or the
+/// results cannot be written.
+pub(crate) fn run(options: &Options, tool: &Tool) -> anyhow::Result<Ending> {
     // Before there is a second thread.
     lab::hosts::prepare();
     let matrices = matrices(options)?;
@@ -115,7 +115,7 @@ pub fn run(options: &Options) -> anyhow::Result<Ending> {
         return Ok(Ending::Fine);
     }
     // A matrix measures no time.
-    if cfg!(debug_assertions) && !options.allow_debug && !scenarios.is_empty() {
+    if tool.is_debug() && !options.allow_debug && !scenarios.is_empty() {
         return Err(UsageError(
             "this is a debug build, and its figures would be several times too high: use `cargo run --release`, or \
              --allow-debug to measure all the same"
@@ -140,7 +140,8 @@ pub fn run(options: &Options) -> anyhow::Result<Ending> {
         stop: stop_on_signals()?,
         folder: ResultsFolder::create(options.out.as_deref().or(options.resume.as_deref()), options.card)?,
         // Read before this process pins itself: what is allowed is what was inherited.
-        environment: Machine::read(),
+        environment: lab::machine::read(),
+        tool,
     };
     let mut done = Done::default();
     // Before this process pins itself: they have clients of their own to start.
@@ -155,7 +156,8 @@ pub fn run(options: &Options) -> anyhow::Result<Ending> {
     }
     for (scenario, plan) in scenarios.iter().zip(&plans) {
         match session.one(scenario, plan, &layout) {
-            // What there is of it lies in its folder, marked partial; the others of the card do not go with it.
+            // What there is of it lies in its folder, marked partial; the others of the card do not
+            // go with it.
             Ok((_, Err(error))) if options.card && !session.is_told_to_stop() => {
                 session.refused(&scenario.name, error, &mut done)?;
             }
@@ -182,7 +184,7 @@ pub fn run(options: &Options) -> anyhow::Result<Ending> {
     }
     if let Some(old) = baseline {
         let new = records.into_iter().map(|record| (record.scenario.name.clone(), vec![record])).collect();
-        let judged = compare::judge(&old, &new, &options.fail_on, compare::Format::Text, false)?;
+        let judged = compare::judge(&old, &new, &options.fail_on, compare::CompareFormat::Text, false)?;
         return Ok(if void { Ending::Void } else { judged });
     }
     Ok(match (void, done.refused.is_empty()) {
@@ -221,7 +223,7 @@ fn matrices(options: &Options) -> anyhow::Result<Vec<MatrixScenario>> {
 
 fn scenarios(options: &Options) -> anyhow::Result<Vec<Scenario>> {
     let named: Vec<String> = if options.card {
-        card::scenarios()?
+        report::card_scenarios()?
     } else if options.all {
         Scenario::built_in()?.into_iter().map(|scenario| scenario.name).collect()
     } else {
@@ -295,6 +297,6 @@ fn plan_in_words(scenario: &Scenario, plan: &Plan, orders: bool) -> String {
 }
 
 fn matrix_in_words(matrix: &MatrixScenario) -> String {
-    let columns: Vec<String> = matrix.experiment.columns().into_iter().map(|column| column.name).collect();
+    let columns: Vec<String> = matrix.columns();
     format!("{}: {}\n  a matrix, its columns: {}\n", matrix.name, matrix.question, columns.join(", "))
 }

@@ -10,16 +10,17 @@ use proto::{Protocol, Transport};
 use servers::protocols::{Carrier, Settings};
 use servers::reference::{self, Behaviour, Freeze};
 use servers::tls::Identity;
-use servers::{Handler, Limits, Market, MarketConfig, Shutdown};
+use servers::{Limits, Market, MarketConfig, Shutdown};
+use terms::Handler;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use crate::cli::{Ending, UsageError};
+use crate::ending::{Ending, UsageError};
 
 /// What `serve` takes.
 #[derive(Debug, clap::Args)]
-pub struct Options {
-    /// Protocols (`wirebench list`), all if none is named; or `reference`: a server of known answers, over HTTP/1.1
-    /// and over the TCP frame.
+pub(crate) struct Options {
+    /// Protocols (`wirebench list`), all if none is named; or `reference`: a server of known
+    /// answers, over HTTP/1.1 and over the TCP frame.
     #[arg(value_name = "PROTOCOL")]
     protocols: Vec<String>,
     /// The address to listen on. Anything but a loopback address lets others in.
@@ -28,11 +29,12 @@ pub struct Options {
     /// The port, for a single address; the system's choice by default.
     #[arg(long, default_value_t = 0)]
     port: u16,
-    /// What the protocols are carried over, each on an address of its own; rest over quic is HTTP/3.
+    /// What the protocols are carried over, each on an address of its own; rest over quic is
+    /// HTTP/3.
     #[arg(long, value_enum, value_delimiter = ',', default_value = "plain")]
     over: Vec<Over>,
-    /// Where to write the certificate (PEM) that clients of tls and quic are to trust; the chain under it is made anew at each
-    /// start.
+    /// Where to write the certificate (PEM) that clients of tls and quic are to trust; the chain
+    /// under it is made anew at each start.
     #[arg(long, value_name = "FILE")]
     root: Option<PathBuf>,
     /// Seed of the market's data.
@@ -53,7 +55,8 @@ pub struct Options {
     /// Stand still for a time in every period, such as 500ms/5s; of `reference`.
     #[arg(long, value_name = "SPAN/PERIOD", value_parser = parse_freeze)]
     freeze: Option<Freeze>,
-    /// Show GraphiQL at the root of the graphql address; the browser fetches its scripts from unpkg.com.
+    /// Show GraphiQL at the root of the graphql address; the browser fetches its scripts from
+    /// unpkg.com.
     #[arg(long)]
     graphiql: bool,
     /// Serve gRPC-Web on the grpc address too, over HTTP/1.1: for pages.
@@ -95,7 +98,7 @@ enum Served {
 ///
 /// # Errors
 /// Where a name is no protocol, or the system refuses an address.
-pub fn serve(options: &Options) -> anyhow::Result<Ending> {
+pub(crate) fn serve(options: &Options) -> anyhow::Result<Ending> {
     let served = parse_protocols(&options.protocols, &options.over)?;
     if let Served::Market(ways) = &served
         && options.port != 0

@@ -1,12 +1,13 @@
 //! Any HTTP server: one request, again and again; a status below 400 is a success.
 
 use http::{HeaderValue, header};
+use terms::HttpVersion;
 
 use crate::connection::{CallError, Connection, Connector, Unsupported};
 use crate::endpoint::Endpoint;
 use crate::exchanger::Exchanger;
+
 pub use crate::http_client::HttpRequest;
-use crate::http_client::HttpVersion;
 
 /// Opens connections to an HTTP server.
 #[derive(Debug, Clone)]

@@ -1,4 +1,5 @@
-//! Any TCP server that answers a fixed request with bytes that end in a known way; one call in flight.
+//! Any TCP server that answers a fixed request with bytes that end in a known way; one call in
+//! flight.
 
 use std::cell::{Cell, RefCell};
 
@@ -62,7 +63,8 @@ impl Connection for RawTcp {
     }
 
     async fn call(&self, request: &Bytes) -> Result<usize, CallError> {
-        // Taken out for the time of the call: if it is given up, the stream is gone with it, and the reply too.
+        // Taken out for the time of the call: if it is given up, the stream is gone with it, and
+        // the reply too.
         let taken = self.stream.borrow_mut().take();
         let Some(mut stream) = taken else {
             return Err(CallError::Protocol("a call is in flight on this connection".to_owned()));
@@ -86,7 +88,8 @@ impl Connection for RawTcp {
         };
         drop(inbound.split_to(bytes));
         if !inbound.is_empty() {
-            // They would be taken for the beginning of the next reply, and its time would be too short.
+            // They would be taken for the beginning of the next reply, and its time would be too
+            // short.
             return Err(CallError::Protocol(format!("{} bytes behind the end of the reply", inbound.len())));
         }
         *self.inbound.borrow_mut() = inbound;

@@ -1,5 +1,5 @@
-//! Any UDP server that answers a datagram with a datagram; one call in flight on a socket. A call that is given up takes
-//! its socket with it, so that a late reply finds nobody.
+//! Any UDP server that answers a datagram with a datagram; one call in flight on a socket. A call
+//! that is given up takes its socket with it, so that a late reply finds nobody.
 
 use std::cell::Cell;
 use std::net::SocketAddr;

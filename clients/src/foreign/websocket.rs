@@ -51,7 +51,8 @@ impl Connection for RawWebSocket {
     }
 
     async fn call(&self, request: &Message) -> Result<usize, CallError> {
-        // Taken out for the time of the call: if it is given up, the socket is gone with it, and the reply too.
+        // Taken out for the time of the call: if it is given up, the socket is gone with it, and
+        // the reply too.
         let taken = self.socket.borrow_mut().take();
         let Some(mut socket) = taken else {
             return Err(CallError::Protocol("a call is in flight on this connection".to_owned()));

@@ -1,21 +1,23 @@
-//! The driver of one worker: a pacer that picks arrivals up, slots that make the calls, a watchdog for the ones
-//! that do not end. Generic over the connection, and dispatched once a worker.
+//! The driver of one worker: a pacer that picks arrivals up, slots that make the calls, a watchdog
+//! for the ones that do not end. Generic over the connection, and dispatched once a worker.
 
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use clock::{Clock, Mono, Precision};
+use clock::{Clock, Precision};
+use terms::{Model, Outcome, Schedule, Shape};
 
 use super::lane::Lane;
 use super::opening::open_all;
-use super::pacer::{Queue, pace};
-use super::recorder::CallTimes;
+use super::pacer::pace;
+use super::queue::Queue;
+use super::recorder::Recording as _;
+use super::shared::Shared;
 use super::slot::SlotWorker;
 use super::watchdog::{SlotWatch, watch};
-use super::{Live, Model, Outcome, Round, Schedule, Shape};
-use crate::connection::{CallError, Connection, Connector, Failure};
-use crate::phases::Phases;
+use super::{Live, Round};
+use crate::connection::{CallError, Connection, Connector};
 
 /// One worker's connections and prepared requests. Kept from round to round.
 pub struct Driver<K: Connector> {
@@ -68,14 +70,16 @@ impl<K: Connector> Driver<K> {
         self.live.clear();
         let (reconnections_before, late_before) = (self.reconnections(), self.late_replies());
         let pacer = self.clock.timer(round.precision)?;
-        let watchdog =
-            tokio::task::spawn_local(watch(Rc::clone(&shared), self.clock.timer(Precision::Sleep)?));
+        let looks = self.clock.timer(Precision::Sleep)?;
+        let watching = watch(Rc::clone(&shared.slots), round.time_out, self.clock.clone(), looks);
+        let watchdog = tokio::task::spawn_local(watching);
         let mut running = Vec::with_capacity(slots);
         for slot in 0..slots {
             let worker = SlotWorker {
                 slot,
                 shared: Rc::clone(&shared),
-                // Slots take turns over the lanes, so that few calls in flight use many connections.
+                // Slots take turns over the lanes, so that few calls in flight use many
+                // connections.
                 lane: Rc::clone(&self.lanes[slot % self.lanes.len()]),
                 connector: self.connector.clone(),
                 prepared: Rc::clone(&self.prepared),
@@ -106,53 +110,14 @@ impl<K: Connector> Driver<K> {
     }
 }
 
-/// Arrivals that may wait for a slot: those of one time-out. Later ones could not be answered in time.
+/// Arrivals that may wait for a slot: those of one time-out. Later ones could not be answered in
+/// time.
 fn waiting_max(round: &Round) -> usize {
     match round.model {
         Model::Open { rate_per_s, .. } => {
             ((rate_per_s * round.time_out.as_secs_f64()).ceil() as usize).max(1)
         }
         Model::Closed => 0,
-    }
-}
-
-/// What the pacer, the slots and the watchdog of a round share.
-pub(super) struct Shared {
-    pub(super) clock: Clock,
-    pub(super) round: Round,
-    pub(super) measured_from: Mono,
-    pub(super) arrivals: Queue,
-    pub(super) slots: Vec<SlotWatch>,
-    pub(super) outcome: RefCell<Outcome>,
-    pub(super) live: Arc<Live>,
-}
-
-impl Shared {
-    pub(super) fn record(&self, times: &CallTimes, error: Option<&CallError>) {
-        self.record_outcome(times, error.map(CallError::failure));
-        if let Some(error) = error
-            && times.scheduled >= self.measured_from
-        {
-            let mut outcome = self.outcome.borrow_mut();
-            outcome.samples.entry(error.failure()).or_insert_with(|| error.to_string());
-        }
-    }
-
-    pub(super) fn record_phases(&self, scheduled: Mono, phases: &Phases) {
-        if scheduled >= self.measured_from {
-            self.outcome.borrow_mut().record_phases(phases);
-        }
-    }
-
-    pub(super) fn record_outcome(&self, times: &CallTimes, failure: Option<Failure>) {
-        if times.scheduled >= self.measured_from {
-            self.outcome.borrow_mut().record(times, failure, self.round.time_out);
-            self.live.count(times.done.nanos_since(times.scheduled), failure.is_some());
-        }
-    }
-
-    pub(super) fn end(&self) -> Mono {
-        self.measured_from + self.round.duration
     }
 }
 

@@ -1,5 +1,6 @@
-//! The ears of a worker's subscribers: who has heard which tick of a round, when, and what never came. The schedule of the
-//! emission is known at both ends, so that nothing can be missed without being missed here.
+//! The ears of a worker's subscribers: who has heard which tick of a round, when, and what never
+//! came. The schedule of the emission is known at both ends, so that nothing can be missed without
+//! being missed here.
 
 use std::cell::{Cell, RefCell};
 use std::io;
@@ -9,12 +10,13 @@ use std::time::Duration;
 use clock::{Clock, Mono, Timer};
 use proto::data::DataSet;
 use proto::v1::Tick;
+use terms::{Failure, Outcome, Schedule};
 use tokio::sync::Notify;
 
-use super::job::END_PRECISION;
-use super::recorder::CallTimes;
-use super::{Live, Outcome, Round};
-use crate::connection::{CallError, Failure};
+use super::recorder::{CallTimes, Recording as _};
+use super::round::END_PRECISION;
+use super::{Live, Round};
+use crate::connection::CallError;
 
 /// All subscribers of one worker.
 pub(crate) struct Ears {
@@ -90,7 +92,7 @@ impl Ears {
     fn expect(&self, round: &Round) -> io::Result<()> {
         let emission = round.emission.ok_or_else(|| io::Error::other("a round without ticks to hear"))?;
         let span = round.warm_up + round.duration;
-        let schedule = emission.schedule(span, round.seed).map_err(io::Error::other)?;
+        let schedule = Schedule::of_ticks(&emission, span, round.seed).map_err(io::Error::other)?;
         let due = |offset: &u64| round.start + Duration::from_nanos(*offset);
         let expected: Vec<(Mono, Tick)> = schedule
             .offsets_ns()
@@ -117,8 +119,8 @@ impl Ears {
         Ok(())
     }
 
-    /// Whether a subscriber should have heard something in this time: a round has gone on for as long, and its last tick has not come
-    /// to it.
+    /// Whether a subscriber should have heard something in this time: a round has gone on for as
+    /// long, and its last tick has not come to it.
     pub(super) fn is_owed(&self, nth: usize, within: Duration) -> bool {
         let now = self.clock.now();
         self.round.borrow().as_ref().is_some_and(|heard| {
@@ -132,8 +134,9 @@ impl Ears {
         self.begun.notified().await;
     }
 
-    /// Goes on with something while a round does, and rests between rounds, so that it is no load while others are measured. A round
-    /// goes on to the end of its measured time, whatever has been heard, and while something may come that was not.
+    /// Goes on with something while a round does, and rests between rounds, so that it is no load
+    /// while others are measured. A round goes on to the end of its measured time, whatever has
+    /// been heard, and while something may come that was not.
     pub(super) async fn in_rounds<F: Future>(&self, something: F) -> F::Output {
         let mut something = std::pin::pin!(something);
         loop {
@@ -208,8 +211,8 @@ impl Heard {
         self.measured_until() + self.round.time_out
     }
 
-    /// Counts a tick; says when it was due and whether it was wrong or late, unless it is none of this round's or came
-    /// before.
+    /// Counts a tick; says when it was due and whether it was wrong or late, unless it is none of
+    /// this round's or came before.
     fn hear(&mut self, nth: usize, tick: &Tick, now: Mono) -> Option<(Mono, Option<Failure>)> {
         let place = usize::try_from(tick.sequence.checked_sub(self.first_sequence)?).ok()?;
         let (scheduled, right) = self.expected.get(place)?;
@@ -289,13 +292,15 @@ fn longest_gap(seen: impl Iterator<Item = bool>) -> u64 {
 mod tests {
     use std::rc::Rc;
 
-    use super::super::{Arrivals, Emission, Model};
+    use terms::{Arrivals, Emission, Model};
+
     use super::*;
 
     const FIRST: u64 = 11;
     const EVERY: Duration = Duration::from_millis(10);
 
-    /// Ten ticks, ten milliseconds apart, of which the first two are the warm-up's; two subscribers.
+    /// Ten ticks, ten milliseconds apart, of which the first two are the warm-up's; two
+    /// subscribers.
     fn ears() -> (Ears, clock::Fake, Mono, DataSet) {
         let fake = clock::Fake::new();
         let ears = Ears::new(Clock::Fake(fake.clone()), DataSet::new(1), Arc::default());

@@ -1,5 +1,5 @@
-//! The engine: one worker a core, each a thread with a local runtime and its part of a [`Job`]; rounds go to all of
-//! them and their outcomes are merged.
+//! The engine: one worker a core, each a thread with a local runtime and its part of a [`Job`];
+//! rounds go to all of them and their outcomes are merged.
 
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -7,9 +7,10 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use clock::Clock;
+use terms::{Model, Outcome, Schedule, ScheduleError, Shape};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
-use super::{Job, Live, Model, Outcome, Round, Schedule, ScheduleError, Shape, Worker as _};
+use super::{Job, Live, Round, Worker as _};
 use crate::connection::CallError;
 
 /// Why the engine could not start or run.
@@ -47,8 +48,9 @@ struct Worker {
 }
 
 impl Engine {
-    /// Starts a worker for each entry of `cores` (never more than there are connections), which opens its connections
-    /// and prepares its requests. `on_thread` runs first on each worker's thread, with its core: to pin it.
+    /// Starts a worker for each entry of `cores` (never more than there are connections), which
+    /// opens its connections and prepares its requests. `on_thread` runs first on each worker's
+    /// thread, with its core: to pin it.
     ///
     /// # Errors
     /// Where a thread, a connection or a request fails.
@@ -155,8 +157,8 @@ impl<J: Job> WorkerTask<J> {
                     break;
                 }
             }
-            // What a connection has to say at its end is said by its task: a UDP subscriber that does not say so would be
-            // sent to for the rest of its lease.
+            // What a connection has to say at its end is said by its task: a UDP subscriber that
+            // does not say so would be sent to for the rest of its lease.
             drop(worker);
             clock::pause(GOODBYE_TIME).await;
             Ok(())

@@ -1,4 +1,5 @@
-//! The receiving end of flows: reads blocks as fast as they come or at a reader's pace, and counts what each flow brought.
+//! The receiving end of flows: reads blocks as fast as they come or at a reader's pace, and counts
+//! what each flow brought.
 
 use std::cell::Cell;
 use std::io;
@@ -11,50 +12,22 @@ use clock::{Clock, Mono, Timer};
 use futures::future::try_join_all;
 use proto::flow::{BLOCK_BYTES, BLOCKS_MAX, Block, Flow, FlowCarrier, block_interval_ns};
 use socket2::{Domain, SockRef, Socket, Type};
+use terms::{Failure, FlowOutcome, Outcome, Schedule, Shape};
 use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpStream;
 
-use super::job::END_PRECISION;
-use super::recorder::CallTimes;
-use super::{Job, Live, Outcome, Round, Schedule, Shape, Worker};
-use crate::Failure;
+use super::recorder::{CallTimes, Recording as _};
+use super::round::END_PRECISION;
+use super::{Job, Live, Round, Worker};
 use crate::connection::CallError;
 
 /// What is read from a connection at once.
 const READ_BYTES: usize = 64 * 1024;
 /// Connections that wait to be accepted.
 const BACKLOG: i32 = 8;
-/// What a sender's socket still holds at the end of the sending is read for so long at most, or for the time-out where that is longer.
+/// What a sender's socket still holds at the end of the sending is read for so long at most, or for
+/// the time-out where that is longer.
 const DRAIN_TIME_MAX: Duration = Duration::from_secs(20);
-
-/// What one flow brought in the measured time.
-#[derive(Debug, Clone, Default, PartialEq, serde::Serialize, serde::Deserialize)]
-pub struct FlowOutcome {
-    /// Blocks that were given to the sender's socket in the measured time, and came, then or later.
-    pub blocks: u64,
-    /// Bytes of blocks that came in the measured time.
-    pub bytes: u64,
-    /// The same, by when they came, in slices of [`FlowOutcome::SLICE`].
-    pub course: Vec<u64>,
-    /// The most bytes, of those that came, that the sender's socket had taken and nobody had read yet.
-    pub held_bytes_max: u64,
-}
-
-impl FlowOutcome {
-    /// How long a slice of the course is.
-    pub const SLICE: Duration = Duration::from_millis(100);
-
-    /// Adds another round's.
-    pub(super) fn merge(&mut self, other: &FlowOutcome) {
-        self.blocks += other.blocks;
-        self.bytes += other.bytes;
-        self.course.resize(self.course.len().max(other.course.len()), 0);
-        for (mine, theirs) in self.course.iter_mut().zip(&other.course) {
-            *mine += theirs;
-        }
-        self.held_bytes_max = self.held_bytes_max.max(other.held_bytes_max);
-    }
-}
 
 /// Where flows arrive.
 #[derive(Debug, Clone)]
@@ -71,7 +44,8 @@ enum Bound {
 }
 
 impl Flows {
-    /// Binds a socket for each flow, with a receive buffer of this size where one is given; says where they are.
+    /// Binds a socket for each flow, with a receive buffer of this size where one is given; says
+    /// where they are.
     ///
     /// # Errors
     /// The system's.
@@ -147,14 +121,15 @@ enum Arrives {
 }
 
 impl Worker for Receivers {
-    /// Until every sender has closed its connection, or nothing has come for the time-out after the end of the sending.
+    /// Until every sender has closed its connection, or nothing has come for the time-out after the
+    /// end of the sending.
     async fn run(&self, round: &Round, _: &Schedule) -> io::Result<Outcome> {
         self.live.clear();
         let flows = try_join_all(self.sockets.iter().map(|socket| self.receive(socket, round))).await?;
         let mut flows = flows.into_iter();
         let mut all = flows.next().ok_or_else(|| io::Error::other("no flows to receive"))?;
         for outcome in flows {
-            all.join(outcome);
+            join(&mut all, outcome);
         }
         Ok(all)
     }
@@ -170,7 +145,8 @@ impl Receivers {
             match socket {
                 Arrives::Tcp { listener, reset_after } => {
                     let reset_at = reset_after.map(|after| tally.measured_from + after);
-                    // A connection of an earlier round, whose handshake took longer than the round, brings nothing of this one.
+                    // A connection of an earlier round, whose handshake took longer than the round,
+                    // brings nothing of this one.
                     while heard.get() < round.start {
                         let (stream, _) = listener.accept().await?;
                         self.read_until_reset(stream, reset_at, &mut pace, &mut tally).await?;
@@ -187,7 +163,8 @@ impl Receivers {
         Ok(tally.into_outcome())
     }
 
-    /// Returns once nothing has been heard for a time-out since the end of the sending, or when that is long past.
+    /// Returns once nothing has been heard for a time-out since the end of the sending, or when
+    /// that is long past.
     async fn silence(&self, heard: &Cell<Mono>, until: Mono, time_out: Duration) -> io::Result<()> {
         let mut timer = self.clock.timer(END_PRECISION)?;
         let last = until + time_out.max(DRAIN_TIME_MAX);
@@ -226,7 +203,8 @@ impl Receivers {
         let mut buffer = vec![0; READ_BYTES + BLOCK_BYTES];
         let mut filled = 0;
         loop {
-            // A reader with a pace takes a block at a time: what it does not take stays in the socket.
+            // A reader with a pace takes a block at a time: what it does not take stays in the
+            // socket.
             let most = match pace {
                 Some(pace) => match pace.wait(tally.until).await {
                     ControlFlow::Continue(()) => BLOCK_BYTES - filled,
@@ -289,7 +267,8 @@ impl Pace {
         receivers.read_bits_per_s.map(pace).transpose()
     }
 
-    /// Waits for the next block's turn; breaks once `until` has passed, after which there are no turns.
+    /// Waits for the next block's turn; breaks once `until` has passed, after which there are no
+    /// turns.
     async fn wait(&mut self, until: Mono) -> ControlFlow<()> {
         let due = self.from + Duration::from_nanos((self.taken as f64 * self.interval_ns) as u64);
         self.timer.sleep_until(due.min(until)).await;
@@ -391,22 +370,21 @@ fn held_max(times: &[Option<(Mono, Mono)>]) -> u64 {
     received.iter().enumerate().map(held).max().unwrap_or(0) as u64
 }
 
-impl Outcome {
-    /// Adds another flow of the same round.
-    fn join(&mut self, mut other: Outcome) {
-        self.flows.append(&mut other.flows);
-        self.merge(&other);
-    }
+/// Adds another flow of the same round.
+fn join(all: &mut Outcome, mut other: Outcome) {
+    all.flows.append(&mut other.flows);
+    all.merge(&other);
+}
 
-    /// Counts blocks that a sender's socket had taken and that never came: in the response distribution at the time-out, or at the
-    /// longest response where that is more, so that what is lost is never sooner than what came.
-    pub fn record_lost_blocks(&mut self, blocks: u64, time_out: Duration) {
-        self.arrivals += blocks;
-        if blocks > 0 {
-            *self.failed.entry(Failure::Missed).or_default() += blocks;
-            let response = &mut self.histograms.response;
-            response.saturating_record_n(clock::nanos(time_out).max(response.max()), blocks);
-        }
+/// Counts blocks that a sender's socket had taken and that never came: in the response distribution
+/// at the time-out, or at the longest response where that is more, so that what is lost is never
+/// sooner than what came.
+pub fn record_lost_blocks(outcome: &mut Outcome, blocks: u64, time_out: Duration) {
+    outcome.arrivals += blocks;
+    if blocks > 0 {
+        *outcome.failed.entry(Failure::Missed).or_default() += blocks;
+        let response = &mut outcome.histograms.response;
+        response.saturating_record_n(clock::nanos(time_out).max(response.max()), blocks);
     }
 }
 

@@ -4,15 +4,16 @@ use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use clock::{Clock, Precision};
+use clock::Clock;
 use proto::Operation;
 use proto::data::DataSet;
+use terms::{Manners, Outcome, Schedule, Shape};
 use tokio::task::JoinHandle;
 
 use super::ears::Ears;
 use super::opening::open_all;
-use super::subscriber::{Manners, Subscriber};
-use super::{Driver, Live, Outcome, Round, Schedule, Shape};
+use super::subscriber::Subscriber;
+use super::{Driver, Live, Round};
 use crate::connection::{CallError, Connection, Connector};
 use crate::market::{Checked, MarketConnection};
 use crate::session_calls::SessionConnector;
@@ -118,7 +119,8 @@ impl Worker for Subscribers {
     }
 }
 
-/// Sessions: each connection is one; orders are the calls, their fills the replies, and every session hears every tick.
+/// Sessions: each connection is one; orders are the calls, their fills the replies, and every
+/// session hears every tick.
 #[derive(Debug, Clone)]
 pub struct Sessions<K> {
     /// Opens the connections.
@@ -169,6 +171,3 @@ where
         Ok(outcome)
     }
 }
-
-/// How the end of a round is waited for: nothing measured depends on it.
-pub(super) const END_PRECISION: Precision = Precision::Sleep;

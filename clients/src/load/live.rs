@@ -6,7 +6,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 const STEPS: u32 = 8;
 const BUCKETS: usize = 40 * STEPS as usize;
 
-/// Written by one worker, read by anyone. Relaxed, because it is for looking at and not for measuring.
+/// Written by one worker, read by anyone. Relaxed, because it is for looking at and not for
+/// measuring.
 #[derive(Debug)]
 pub struct Live {
     ok: AtomicU64,
@@ -42,7 +43,8 @@ impl Live {
         }
     }
 
-    /// The response time below which a share of the calls of all these workers lies, in nanoseconds.
+    /// The response time below which a share of the calls of all these workers lies, in
+    /// nanoseconds.
     pub fn quantile_ns(workers: &[std::sync::Arc<Live>], share: f64) -> Option<u64> {
         let counts: Vec<u64> = (0..BUCKETS)
             .map(|bucket| workers.iter().map(|live| live.response[bucket].load(Ordering::Relaxed)).sum())

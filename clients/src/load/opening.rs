@@ -4,11 +4,13 @@ use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 
 use crate::connection::CallError;
 
-/// Opened at once, by each worker. One at a time, ten thousand would take as many round trips; all at once, the queue of a
-/// server that has the usual 128 places for whoever waits to be accepted would overflow.
+/// Opened at once, by each worker. One at a time, ten thousand would take as many round trips; all
+/// at once, the queue of a server that has the usual 128 places for whoever waits to be accepted
+/// would overflow.
 const AT_ONCE: usize = 32;
 
-/// So many of what `open` opens (one at least), several at a time, in the order in which they were begun.
+/// So many of what `open` opens (one at least), several at a time, in the order in which they were
+/// begun.
 ///
 /// # Errors
 /// The first that comes; the others are given up.

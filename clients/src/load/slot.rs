@@ -4,17 +4,18 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use clock::Mono;
+use terms::Model;
 
-use super::Model;
-use super::driver::Shared;
 use super::lane::Lane;
-use super::pacer::Arrival;
+use super::queue::Arrival;
 use super::recorder::CallTimes;
+use super::shared::Shared;
 use super::watchdog::watched;
 use crate::connection::{CallError, Connection, Connector};
 use crate::phases::Phases;
 
-/// How long a slot of the closed model rests after it could not connect, so as not to hammer a dead server.
+/// How long a slot of the closed model rests after it could not connect, so as not to hammer a dead
+/// server.
 const REST_AFTER_REFUSAL: Duration = Duration::from_millis(1);
 
 /// A place for one call at a time.

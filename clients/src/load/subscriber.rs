@@ -1,8 +1,8 @@
-//! A subscriber that comes back: what it does about a connection that is lost, or that says nothing any more. The same for every
-//! protocol, so that what is compared is what a protocol lets it do.
+//! A subscriber that comes back: what it does about a connection that is lost, or that says nothing
+//! any more. The same for every protocol, so that what is compared is what a protocol lets it do.
 
 use std::rc::Rc;
-use std::time::Duration;
+use terms::{Manners, REST_BEFORE_RECONNECTION};
 
 use futures::stream::StreamExt as _;
 use proto::v1::{SubscribeRequest, Tick};
@@ -10,18 +10,6 @@ use proto::v1::{SubscribeRequest, Tick};
 use super::ears::Ears;
 use crate::connection::{CallError, Connector};
 use crate::market::{MarketConnection, Subscribe as _, TickStream};
-
-/// The pause before a subscriber that lost its subscription asks for another.
-pub const REST_BEFORE_RECONNECTION: Duration = Duration::from_millis(50);
-
-/// How subscribers behave.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub struct Manners {
-    /// Ask for what came after the last event that was heard, instead of what comes from now on.
-    pub resumes: bool,
-    /// The silence after which a connection is given up for another, while events are due; `None` to wait for ever.
-    pub notices: Option<Duration>,
-}
 
 /// One subscriber, over one connection after the other.
 pub(super) struct Subscriber<K: Connector> {
@@ -86,7 +74,8 @@ where
             if self.ears.is_owed(self.nth, patience) {
                 return Some(Err(CallError::TimedOut));
             }
-            // Nothing is due: it is no silence, and nobody looks at the clock for it until something is.
+            // Nothing is due: it is no silence, and nobody looks at the clock for it until
+            // something is.
             tokio::select! {
                 next = next() => return next,
                 () = self.ears.something_is_due() => {}
@@ -95,7 +84,8 @@ where
     }
 
     async fn reconnect(&mut self) {
-        // Closed first, whatever it is: kept until there is another, it would keep its port from it.
+        // Closed first, whatever it is: kept until there is another, it would keep its port from
+        // it.
         self.current = None;
         loop {
             clock::pause(REST_BEFORE_RECONNECTION).await;
@@ -130,6 +120,8 @@ where
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use std::sync::Arc;
 
     use clock::Clock;
@@ -140,7 +132,8 @@ mod tests {
     use super::*;
     use crate::protocols::tcp::TcpConnector;
 
-    /// Else ten thousand of them would hold twenty thousand ports in a restart, and look for free ones for longer than for a server.
+    /// Else ten thousand of them would hold twenty thousand ports in a restart, and look for free
+    /// ones for longer than for a server.
     #[test]
     fn a_lost_connection_is_closed_before_another_is_had() {
         let runtime = crate::local_runtime().unwrap();

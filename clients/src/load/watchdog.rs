@@ -5,9 +5,8 @@ use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use clock::Mono;
+use clock::{Clock, Mono};
 
-use super::driver::Shared;
 use crate::connection::CallError;
 
 /// How often the watchdog looks for calls past their time, at the most and at the least.
@@ -47,12 +46,13 @@ impl SlotWatch {
     }
 }
 
-/// Ends calls that are past their time. One look over the slots now and then costs less than a timer a call.
-pub(super) async fn watch(shared: Rc<Shared>, mut timer: clock::Timer) {
-    let step = (shared.round.time_out / 50).clamp(WATCH_EVERY.0, WATCH_EVERY.1);
+/// Ends calls that are past their time. One look over the slots now and then costs less than a
+/// timer a call.
+pub(super) async fn watch(slots: Rc<[SlotWatch]>, time_out: Duration, clock: Clock, mut timer: clock::Timer) {
+    let step = (time_out / 50).clamp(WATCH_EVERY.0, WATCH_EVERY.1);
     loop {
-        let now = shared.clock.now();
-        for slot in &shared.slots {
+        let now = clock.now();
+        for slot in slots.iter() {
             let deadline = slot.deadline.get();
             if deadline > Mono(0) && deadline <= now {
                 slot.expired.set(true);

@@ -1,11 +1,10 @@
-//! GraphQL: queries and the mutation in JSON over HTTP/1.1 or HTTP/2, by POST or, persisted, by GET and their hash;
-//! subscriptions over a WebSocket of their own (`graphql-transport-ws`).
+//! GraphQL: queries and the mutation in JSON over HTTP/1.1 or HTTP/2, by POST or, persisted, by GET
+//! and their hash; subscriptions over a WebSocket of their own (`graphql-transport-ws`).
 
 mod documents;
 
 use bytes::Bytes;
-use futures::stream;
-use futures::{SinkExt as _, StreamExt as _};
+use futures::{SinkExt as _, StreamExt as _, stream};
 use http::{HeaderMap, Response};
 use http_body_util::Full;
 use proto::v1::{FaultCode, History, OrderReceipt, Portfolio, Quote, Quotes, SubscribeRequest, Tick};
@@ -13,12 +12,13 @@ use proto::{Capability, Fault, Operation, Protocol, Reply};
 use serde::Deserialize;
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
+use terms::HttpVersion;
 use tokio_tungstenite::tungstenite::Message;
 
 use super::rest;
 use crate::connection::{CallError, Connection, Connector, Unsupported};
 use crate::endpoint::Endpoint;
-use crate::http_client::{HttpConnection, HttpRequest, HttpVersion, Origin, escape};
+use crate::http_client::{HttpConnection, HttpRequest, Origin, escape};
 use crate::market::{OpenSession, Session, Subscribe, TickStream};
 use crate::websocket_client::{self, WebSocket, closed};
 
@@ -62,7 +62,7 @@ pub struct GraphQlConnection {
 
 /// A GraphQL request, ready to be sent.
 #[derive(Debug)]
-pub struct Prepared {
+pub struct PreparedQuery {
     capability: Capability,
     request: HttpRequest,
     /// The same with the whole query, for a server that does not know its hash.
@@ -71,15 +71,15 @@ pub struct Prepared {
 
 impl Connection for GraphQlConnection {
     type Request = Operation;
-    type Prepared = Prepared;
+    type Prepared = PreparedQuery;
     type Reply = Reply;
 
-    fn prepare(&self, operation: &Operation) -> Result<Prepared, Unsupported> {
+    fn prepare(&self, operation: &Operation) -> Result<PreparedQuery, Unsupported> {
         let (query, variables) = documents::of(operation);
         let capability = operation.capability();
         if !self.persisted {
             let request = self.post(&json!({ "query": query, "variables": variables }))?;
-            return Ok(Prepared { capability, request, whole: None });
+            return Ok(PreparedQuery { capability, request, whole: None });
         }
         let hash: String = Sha256::digest(&query).iter().map(|byte| format!("{byte:02x}")).collect();
         let extensions = json!({ "persistedQuery": { "version": 1, "sha256Hash": hash } });
@@ -89,10 +89,10 @@ impl Connection for GraphQlConnection {
             self.get(&extensions, &variables)?
         };
         let whole = json!({ "query": query, "extensions": extensions, "variables": variables });
-        Ok(Prepared { capability, request, whole: Some(self.post(&whole)?) })
+        Ok(PreparedQuery { capability, request, whole: Some(self.post(&whole)?) })
     }
 
-    async fn call(&self, prepared: &Prepared) -> Result<Reply, CallError> {
+    async fn call(&self, prepared: &PreparedQuery) -> Result<Reply, CallError> {
         let response = self.http.exchange(prepared.request.build()).await?;
         match (decode_reply(prepared.capability, &response), &prepared.whole) {
             (Err(Refusal::NotPersisted), Some(whole)) => {

@@ -1,5 +1,5 @@
-//! gRPC: tonic's calls over the same hyper connection that REST's HTTP/2 uses, so that what is compared is the
-//! protocol and not two ways of managing connections.
+//! gRPC: tonic's calls over the same hyper connection that REST's HTTP/2 uses, so that what is
+//! compared is the protocol and not two ways of managing connections.
 
 use std::future::Future;
 use std::marker::PhantomData;
@@ -18,6 +18,7 @@ use proto::v1::{
     FaultCode, History, OrderReceipt, Portfolio, Quote, Quotes, SessionRequest, SubscribeRequest,
 };
 use proto::{Capability, Fault, Operation, Reply};
+use terms::HttpVersion;
 use tokio::sync::mpsc;
 use tonic::body::Body;
 use tonic::client::Grpc;
@@ -26,12 +27,12 @@ use tonic::{Code, Status};
 
 use crate::connection::{CallError, Connection, Connector, Unsupported};
 use crate::endpoint::Endpoint;
-use crate::http_client::{self, BODY_BYTES_MAX, HttpConnection, HttpVersion};
+use crate::http_client::{self, BODY_BYTES_MAX, HttpConnection};
 use crate::market::{OpenSession, Session, Subscribe, TickStream};
 
 #[allow(missing_docs, unreachable_pub, dead_code, clippy::all, clippy::pedantic, reason = "generated")]
 mod stub {
-    tonic::include_proto!("wirebench.market.v1");
+    include!("../generated/market.rs");
 }
 
 use stub::market_client::MarketClient;
@@ -74,7 +75,7 @@ pub struct GrpcConnection {
 
 /// A gRPC request, ready to be sent.
 #[derive(Debug)]
-pub struct Prepared {
+pub struct PreparedMessage {
     capability: Capability,
     path: PathAndQuery,
     message: Bytes,
@@ -82,10 +83,10 @@ pub struct Prepared {
 
 impl Connection for GrpcConnection {
     type Request = Operation;
-    type Prepared = Prepared;
+    type Prepared = PreparedMessage;
     type Reply = Reply;
 
-    fn prepare(&self, operation: &Operation) -> Result<Prepared, Unsupported> {
+    fn prepare(&self, operation: &Operation) -> Result<PreparedMessage, Unsupported> {
         let capability = operation.capability();
         let method = match capability {
             Capability::Quote => "GetQuote",
@@ -97,10 +98,10 @@ impl Connection for GrpcConnection {
         };
         let path = format!("/wirebench.market.v1.Market/{method}");
         let path = PathAndQuery::try_from(path).map_err(|error| Unsupported(error.to_string()))?;
-        Ok(Prepared { capability, path, message: operation.encode(Encoding::Protobuf) })
+        Ok(PreparedMessage { capability, path, message: operation.encode(Encoding::Protobuf) })
     }
 
-    async fn call(&self, prepared: &Prepared) -> Result<Reply, CallError> {
+    async fn call(&self, prepared: &PreparedMessage) -> Result<Reply, CallError> {
         match prepared.capability {
             Capability::Quote => self.unary::<Quote>(prepared).await.map(Reply::Quote),
             Capability::Quotes => self.unary::<Quotes>(prepared).await.map(Reply::Quotes),
@@ -117,7 +118,10 @@ impl Connection for GrpcConnection {
 }
 
 impl GrpcConnection {
-    async fn unary<M: Message + Default + 'static>(&self, prepared: &Prepared) -> Result<M, CallError> {
+    async fn unary<M: Message + Default + 'static>(
+        &self,
+        prepared: &PreparedMessage,
+    ) -> Result<M, CallError> {
         let request = tonic::Request::new(prepared.message.clone());
         let codec = PreparedCodec(PhantomData);
         let reply = self.grpc.clone().unary(request, prepared.path.clone(), codec).await;
@@ -139,7 +143,8 @@ impl Session for GrpcConnection {
         let queue =
             futures::stream::unfold(queue, |mut queue| async move { Some((queue.recv().await?, queue)) });
         let mut market = self.market.clone();
-        // The server's headers may come only with its first event, so that the call cannot be awaited here.
+        // The server's headers may come only with its first event, so that the call cannot be
+        // awaited here.
         let opened = async move {
             match market.session(queue).await {
                 Ok(events) => {

@@ -1,5 +1,5 @@
-//! QUIC: the frames of TCP on streams, a stream for each call or one for all of them. What is lost on one stream holds up no
-//! other; on one stream it holds up all, as on TCP.
+//! QUIC: the frames of TCP on streams, a stream for each call or one for all of them. What is lost
+//! on one stream holds up no other; on one stream it holds up all, as on TCP.
 
 use bytes::{Bytes, BytesMut};
 use proto::encoding::Encoding;
@@ -7,6 +7,7 @@ use proto::frame::{self, Frame, Kind};
 use proto::v1::SubscribeRequest;
 use proto::{Operation, Protocol, Reply, Transport};
 use quinn::{ReadToEndError, RecvStream, SendStream};
+use terms::Streams;
 use tokio::io::Join;
 
 use crate::connection::{CallError, Connection, Connector, Unsupported};
@@ -14,21 +15,11 @@ use crate::endpoint::Endpoint;
 use crate::framed::Framed;
 use crate::http_client::BODY_BYTES_MAX;
 use crate::market::{OpenSession, Session, Subscribe, TickStream};
-use crate::multiplex::{Multiplexed, Prepared, decode_reply};
+use crate::multiplex::{Multiplexed, PreparedFrame, decode_reply};
 use crate::quic_client::{self, failure};
 
 /// The id of the only call on a stream.
 const ONLY: u32 = 1;
-
-/// Which calls share a stream.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Streams {
-    /// None: each call, subscription and session has its own.
-    PerCall,
-    /// All calls.
-    One,
-}
 
 /// Opens QUIC connections.
 #[derive(Debug, Clone)]
@@ -73,14 +64,14 @@ pub struct QuicConnection {
 
 impl Connection for QuicConnection {
     type Request = Operation;
-    type Prepared = Prepared;
+    type Prepared = PreparedFrame;
     type Reply = Reply;
 
-    fn prepare(&self, operation: &Operation) -> Result<Prepared, Unsupported> {
-        Prepared::new(operation, Encoding::Protobuf, BODY_BYTES_MAX)
+    fn prepare(&self, operation: &Operation) -> Result<PreparedFrame, Unsupported> {
+        PreparedFrame::new(operation, Encoding::Protobuf, BODY_BYTES_MAX)
     }
 
-    async fn call(&self, prepared: &Prepared) -> Result<Reply, CallError> {
+    async fn call(&self, prepared: &PreparedFrame) -> Result<Reply, CallError> {
         if let Some(shared) = &self.shared {
             return shared.call(prepared).await;
         }

@@ -1,5 +1,6 @@
-//! QUIC datagrams (RFC 9221): one frame a datagram, nothing sent twice. As over UDP, a lost datagram is a call that times out or an
-//! event that is missed; unlike there, the connection is proven and encrypted, and congestion control holds datagrams back.
+//! QUIC datagrams (RFC 9221): one frame a datagram, nothing sent twice. As over UDP, a lost
+//! datagram is a call that times out or an event that is missed; unlike there, the connection is
+//! proven and encrypted, and congestion control holds datagrams back.
 
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -39,7 +40,8 @@ impl Connector for QuicDatagramConnector {
     }
 }
 
-/// Frames in QUIC datagrams. The connection keeps what waits to be sent, up to a bound; past it the oldest are lost.
+/// Frames in QUIC datagrams. The connection keeps what waits to be sent, up to a bound; past it the
+/// oldest are lost.
 pub struct QuicDatagramWire {
     quic: Connection,
     received: LocalBoxStream<'static, Result<Bytes, ConnectionError>>,

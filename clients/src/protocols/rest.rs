@@ -16,11 +16,12 @@ use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use terms::HttpVersion;
 
 use crate::connection::{CallError, Connection, Connector, Unsupported};
 use crate::endpoint::Endpoint;
 use crate::exchanger::Exchanger;
-use crate::http_client::{HttpRequest, HttpVersion, Origin, escape, escape_all, unsupported};
+use crate::http_client::{HttpRequest, Origin, escape, escape_all, unsupported};
 use crate::market::{OpenSession, Session, Subscribe, TickStream};
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
@@ -67,17 +68,17 @@ pub struct RestConnection {
 
 /// A REST request, ready to be sent.
 #[derive(Debug)]
-pub struct Prepared {
+pub struct PreparedRequest {
     capability: Capability,
     request: HttpRequest,
 }
 
 impl Connection for RestConnection {
     type Request = Operation;
-    type Prepared = Prepared;
+    type Prepared = PreparedRequest;
     type Reply = Reply;
 
-    fn prepare(&self, operation: &Operation) -> Result<Prepared, Unsupported> {
+    fn prepare(&self, operation: &Operation) -> Result<PreparedRequest, Unsupported> {
         let media_type = self.encoding.media_type();
         let get = |path: String| self.origin.get(&path, media_type);
         let request = match operation {
@@ -101,10 +102,10 @@ impl Connection for RestConnection {
                 Ok(post)
             }
         };
-        Ok(Prepared { capability: operation.capability(), request: request? })
+        Ok(PreparedRequest { capability: operation.capability(), request: request? })
     }
 
-    async fn call(&self, prepared: &Prepared) -> Result<Reply, CallError> {
+    async fn call(&self, prepared: &PreparedRequest) -> Result<Reply, CallError> {
         let response = self.http.exchange(&prepared.request).await?;
         decode_reply(prepared.capability, self.encoding, &response)
     }
@@ -115,7 +116,8 @@ impl Connection for RestConnection {
 }
 
 impl RestConnection {
-    /// Posts a message to a path of its own, for what is no operation; its reply is the same message.
+    /// Posts a message to a path of its own, for what is no operation; its reply is the same
+    /// message.
     pub(super) async fn post<M>(&self, path: &str, message: &M) -> Result<M, CallError>
     where
         M: Message + Default + Serialize + DeserializeOwned,
@@ -184,8 +186,8 @@ pub(super) fn refusal(response: &Response<Bytes>) -> CallError {
 }
 
 impl Subscribe for RestConnection {
-    /// Long polling: a request is held until there is a tick, and asked again. On HTTP/1.1 it occupies the
-    /// connection. Or polling: what is there is asked for again and again.
+    /// Long polling: a request is held until there is a tick, and asked again. On HTTP/1.1 it
+    /// occupies the connection. Or polling: what is there is asked for again and again.
     async fn subscribe(&self, request: &SubscribeRequest) -> Result<TickStream, CallError> {
         let filter = match escape_all(&request.symbols) {
             symbols if symbols.is_empty() => String::new(),
@@ -200,7 +202,8 @@ impl Subscribe for RestConnection {
             after: request.after_sequence,
             ticks: VecDeque::new(),
         };
-        // Where "now" is unless it is known where to resume, so that no tick is missed between this and the first wait.
+        // Where "now" is unless it is known where to resume, so that no tick is missed between this
+        // and the first wait.
         poll.fetch(0).await?;
         Ok(Box::pin(stream::try_unfold(poll, |mut poll| async move {
             loop {
@@ -223,7 +226,8 @@ impl Subscribe for RestConnection {
     }
 }
 
-/// When a polling subscriber asks: every so often, since a moment of its own, so that a thousand who began together do not ask together.
+/// When a polling subscriber asks: every so often, since a moment of its own, so that a thousand
+/// who began together do not ask together.
 #[derive(Debug, Clone, Copy)]
 struct Turns {
     first: Mono,
@@ -247,8 +251,8 @@ impl Turns {
         self.first + Duration::from_nanos(every.saturating_mul(past + 1))
     }
 
-    /// Waits for the next one. Who was not looked after meanwhile, as a subscriber between two rounds, is not late for it and waits
-    /// for another.
+    /// Waits for the next one. Who was not looked after meanwhile, as a subscriber between two
+    /// rounds, is not late for it and waits for another.
     async fn next(self) {
         loop {
             let now = Clock::System.now();

@@ -1,5 +1,6 @@
-//! SSE: an event source that reconnects and resumes by itself, as the WHATWG's HTML standard has it, and says how often
-//! it did and what it missed. What goes the other way goes by REST calls beside it.
+//! SSE: an event source that reconnects and resumes by itself, as the WHATWG's HTML standard has
+//! it, and says how often it did and what it missed. What goes the other way goes by REST calls
+//! beside it.
 
 use std::cell::RefCell;
 use std::convert::Infallible;
@@ -16,12 +17,13 @@ use proto::v1::session_event::Event as SessionEventKind;
 use proto::v1::session_request::Request as SessionRequestKind;
 use proto::v1::{SessionEvent, SessionRequest, SubscribeRequest, Tick};
 use proto::{Operation, Protocol, Reply};
+use terms::HttpVersion;
 use tokio::sync::mpsc;
 
 use super::rest::{self, RestConnection, RestConnector};
 use crate::connection::{CallError, Connection, Connector, Unsupported};
 use crate::endpoint::Endpoint;
-use crate::http_client::{HttpConnection, HttpVersion, Origin, escape_all, failure};
+use crate::http_client::{HttpConnection, Origin, escape_all, failure};
 use crate::market::{OpenSession, Session, Subscribe, TickStream};
 
 /// The pause before a reconnection, until the server asks for another.
@@ -55,7 +57,8 @@ impl Connector for SseConnector {
     }
 }
 
-/// A way to a server of events. Each subscription has an HTTP connection of its own; the first takes this one's.
+/// A way to a server of events. Each subscription has an HTTP connection of its own; the first
+/// takes this one's.
 pub struct SseConnection {
     connector: SseConnector,
     first: RefCell<Option<Http>>,
@@ -80,7 +83,8 @@ impl Connection for SseConnection {
 }
 
 impl Subscribe for SseConnection {
-    /// As long as its connection lasts: whoever subscribes decides whether to come back, and behind which event.
+    /// As long as its connection lasts: whoever subscribes decides whether to come back, and behind
+    /// which event.
     async fn subscribe(&self, request: &SubscribeRequest) -> Result<TickStream, CallError> {
         let mut source = self.event_source(request).await?;
         source.retries_max = 0;
@@ -128,7 +132,8 @@ pub struct EventSource {
     events: Option<Events>,
     last_event_id: String,
     retry: Duration,
-    /// Reconnections that may fail one after the other; 0 where it is not for this stream to reconnect.
+    /// Reconnections that may fail one after the other; 0 where it is not for this stream to
+    /// reconnect.
     retries_max: u32,
     reconnections: u64,
     missed: u64,
@@ -238,8 +243,8 @@ fn read_events(chunks: impl Stream<Item = Result<Bytes, CallError>> + 'static) -
     Box::pin(events.map(|event| event.map_err(|error| CallError::Protocol(error.to_string()))))
 }
 
-/// The standard ignores a byte order mark at the start; eventsource-stream 0.2.3 panics at one, so that it must not come
-/// to see it.
+/// The standard ignores a byte order mark at the start; eventsource-stream 0.2.3 panics at one, so
+/// that it must not come to see it.
 fn without_byte_order_mark(start: &mut Option<BytesMut>, chunk: Bytes) -> Bytes {
     const MARK: &[u8] = "\u{feff}".as_bytes();
     let Some(mut held) = start.take() else { return chunk };
@@ -364,7 +369,8 @@ mod tests {
     #[test]
     fn line_ends_and_pieces_do_not_matter() {
         for end in ["\n", "\r\n", "\r"] {
-            // A carriage return alone is a line's end only once it is seen that no line feed follows: hence the comment.
+            // A carriage return alone is a line's end only once it is seen that no line feed
+            // follows: hence the comment.
             let text = ["event: tick", "id: 7", "data: {}", "", ":", ""].join(end);
             assert_eq!(parse(&[&text]).first(), Some(&event("tick", "{}", "7")), "{end:?}");
         }

@@ -1,5 +1,6 @@
-//! UDP: one frame a datagram, nothing sent twice. A lost datagram is a call that times out or an event that is missed; a
-//! reply that comes after its call was given up is counted and not taken for another's.
+//! UDP: one frame a datagram, nothing sent twice. A lost datagram is a call that times out or an
+//! event that is missed; a reply that comes after its call was given up is counted and not taken
+//! for another's.
 
 use std::collections::VecDeque;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -18,7 +19,8 @@ use crate::connection::{CallError, Connector};
 use crate::endpoint::Endpoint;
 use crate::multiplex::{Multiplexed, RENEWALS_A_LEASE, Wire};
 
-/// Bytes that the kernel is asked to hold of what has arrived and is not read; it gives what `net.core.rmem_max` allows.
+/// Bytes that the kernel is asked to hold of what has arrived and is not read; it gives what
+/// `net.core.rmem_max` allows.
 const RECEIVE_BUFFER_BYTES: usize = 4 << 20;
 /// How long an answer to a Hello is waited for, and how often it is asked again.
 const HELLO_TIME_MAX: Duration = Duration::from_millis(500);
@@ -129,8 +131,8 @@ enum Proof {
     NotAsked,
     /// That it is not forged; when to say Hello again, so as to stay known.
     Given { hello_after: Timer },
-    /// Nothing. This is for one call, whose datagram is filled up so that it is answered all the same; it is kept here, to be
-    /// sent again if the server wants the proof first.
+    /// Nothing. This is for one call, whose datagram is filled up so that it is answered all the
+    /// same; it is kept here, to be sent again if the server wants the proof first.
     OmittedFor(BytesMut),
 }
 
@@ -211,7 +213,8 @@ impl Wire for UdpWire {
             let frame = Frame::from_datagram(buffer.filled());
             let frame = frame.map_err(|error| CallError::Protocol(error.to_string()))?;
             match (frame.kind, &self.proof) {
-                // It does not know this address, or has forgotten it: too many Hellos in a row were lost.
+                // It does not know this address, or has forgotten it: too many Hellos in a row were
+                // lost.
                 (Kind::Challenge, _) => self.say_hello(&frame.payload),
                 (Kind::Welcome, Proof::OmittedFor(call)) => self.queue(call.clone()),
                 _ => return Poll::Ready(Ok(frame)),

@@ -1,5 +1,5 @@
-//! WebSocket: the frames as messages, text with JSON or binary with protobuf, by subprotocol; any number of calls in
-//! flight on a connection.
+//! WebSocket: the frames as messages, text with JSON or binary with protobuf, by subprotocol; any
+//! number of calls in flight on a connection.
 
 use std::collections::VecDeque;
 use std::task::{Context, Poll, ready};

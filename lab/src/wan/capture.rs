@@ -1,4 +1,5 @@
-//! A file of packets that Wireshark opens: pcap with nanoseconds, of IP packets without a link header.
+//! A file of packets that Wireshark opens: pcap with nanoseconds, of IP packets without a link
+//! header.
 
 use std::fs::File;
 use std::io::{self, BufWriter, Write as _};

@@ -5,7 +5,7 @@ use std::time::Duration;
 use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 
-use super::way::{Jitter, JitterShape, Loss, Way};
+use terms::{Jitter, JitterShape, Loss, Way};
 
 /// One packet's fate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,7 +32,8 @@ impl Fates {
         Fates { random, bad_spell: false }
     }
 
-    /// As many draws for every packet, whatever the way does: a way that changes does not shift the fates after it.
+    /// As many draws for every packet, whatever the way does: a way that changes does not shift the
+    /// fates after it.
     pub(super) fn next(&mut self, way: &Way) -> Fate {
         let [spell, loss, double, reorder, first, second]: [f64; 6] = self.random.random();
         let lost = match way.loss {
@@ -129,7 +130,8 @@ mod tests {
         assert!((length - 5.0).abs() < 0.5, "{length}");
     }
 
-    /// The mean of an exponential is its size; a normal one has it as its deviation; a uniform one a third of its square.
+    /// The mean of an exponential is its size; a normal one has it as its deviation; a uniform one
+    /// a third of its square.
     #[test]
     fn jitter_has_its_shape() {
         let n = 50_000;

@@ -1,14 +1,14 @@
-//! Distance on one machine: hosts that are joined by links with delay, loss, a rate and a queue. Each host has one TUN
-//! device; one router in this process reads every packet of it, decides its fate, and hands it on when it is due. Real loss
-//! under real TCP and UDP, with no module of the kernel's; seeded; gone when the process is.
+//! Distance on one machine: hosts that are joined by links with delay, loss, a rate and a queue.
+//! Each host has one TUN device; one router in this process reads every packet of it, decides its
+//! fate, and hands it on when it is due. Real loss under real TCP and UDP, with no module of the
+//! kernel's; seeded; gone when the process is.
 //!
-//! It works on packets of at most one MTU: a TUN device without `IFF_VNET_HDR` is offered no larger ones.
+//! It works on packets of at most one MTU: a TUN device without `IFF_VNET_HDR` is offered no larger
+//! ones.
 
 mod capture;
 mod fate;
-mod grammar;
 mod packet;
-mod profiles;
 mod router;
 mod tun;
 mod way;
@@ -16,52 +16,20 @@ mod way;
 use std::io;
 use std::net::Ipv4Addr;
 use std::path::Path;
-use std::time::Duration;
 
 use clock::Mono;
 
+use terms::ways::MTU;
+use terms::{WayCount, Ways};
+
 use crate::hosts::{Host, HostError};
-pub use grammar::{LinkError, bytes as parse_bytes, parse, parse_changes, rate as parse_rate};
-pub use profiles::{PROFILES, Profile};
 use router::Router;
 pub use router::RouterCount;
-pub use way::{Jitter, JitterShape, Loss, Way, WayCount};
 
 /// The interface of a host on a wan, the same on each.
 pub const WAN: &str = "wan0";
 /// Hosts of one topology, at most.
 const HOSTS_MAX: usize = 64;
-
-/// What lies between two hosts, each way on its own.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Link {
-    /// From the first to the second: from clients to servers.
-    pub up: Way,
-    /// And back.
-    pub down: Way,
-}
-
-impl Link {
-    /// The same, without loss, doubles, packets held back or a cut.
-    #[must_use]
-    pub fn lossless(self) -> Link {
-        let [up, down] = [self.up, self.down].map(|way| Way {
-            loss: way::Loss::Independent(0.0),
-            duplicates: 0.0,
-            reordered: 0.0,
-            down: false,
-            ..way
-        });
-        Link { up, down }
-    }
-
-    /// A link with these largest packets and nothing else of this one: no delay, no loss, no rate.
-    #[must_use]
-    pub fn cleared(self) -> Link {
-        let [up, down] = [self.up, self.down].map(|way| Way { mtu: way.mtu, ..Way::of(Duration::ZERO) });
-        Link { up, down }
-    }
-}
 
 /// Two hosts that a link joins.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -71,7 +39,7 @@ pub struct Join {
     /// Another.
     pub to: usize,
     /// What lies between.
-    pub link: Link,
+    pub link: Ways,
 }
 
 /// Which way of which join.
@@ -109,14 +77,15 @@ impl Wan {
     ///
     /// # Errors
     /// As [`Wan::build`].
-    pub fn between(link: Link, seed: u64) -> Result<Wan, HostError> {
+    pub fn between(link: Ways, seed: u64) -> Result<Wan, HostError> {
         Wan::build(2, &[Join { from: Wan::CLIENT, to: Wan::SERVER, link }], seed)
     }
 
     /// Makes hosts and joins them; the same seed gives the n-th packet of a way the same fate.
     ///
     /// # Errors
-    /// Where the system allows no namespaces or no TUN device, or a join names a host that is not there.
+    /// Where the system allows no namespaces or no TUN device, or a join names a host that is not
+    /// there.
     pub fn build(hosts: usize, joins: &[Join], seed: u64) -> Result<Wan, HostError> {
         let refused = |what| move |reason| HostError::Refused { what, reason };
         if hosts > HOSTS_MAX || joins.iter().any(|join| join.from.max(join.to) >= hosts) {
@@ -127,7 +96,7 @@ impl Wan {
         let mut devices = Vec::with_capacity(hosts);
         for (place, host) in made.iter().enumerate() {
             let touching = joins.iter().filter(|join| join.from == place || join.to == place);
-            let mtu = touching.map(|join| join.link.up.mtu.max(join.link.down.mtu)).max().unwrap_or(way::MTU);
+            let mtu = touching.map(|join| join.link.up.mtu.max(join.link.down.mtu)).max().unwrap_or(MTU);
             devices.push(tun::plug_in(host, Wan::address(place), mtu)?);
         }
         let router = Router::start(devices, joins, seed).map_err(refused("starting the router"))?;
@@ -145,16 +114,17 @@ impl Wan {
         Ipv4Addr::new(198, 18, 1, last)
     }
 
-    /// Changes links at given times, as precisely as packets are released; a time that has passed is now. What is on its way
-    /// arrives as it would have.
-    pub fn change(&self, changes: impl IntoIterator<Item = (Mono, usize, Link)>) {
-        let ways = |(at, join, link): (Mono, usize, Link)| {
+    /// Changes links at given times, as precisely as packets are released; a time that has passed
+    /// is now. What is on its way arrives as it would have.
+    pub fn change(&self, changes: impl IntoIterator<Item = (Mono, usize, Ways)>) {
+        let ways = |(at, join, link): (Mono, usize, Ways)| {
             [(at, Which::Up(join).place(), link.up), (at, Which::Down(join).place(), link.down)]
         };
         self.router.change(changes.into_iter().flat_map(ways));
     }
 
-    /// Writes every packet that arrives over a join into a file for Wireshark, from now on and until this is dropped.
+    /// Writes every packet that arrives over a join into a file for Wireshark, from now on and
+    /// until this is dropped.
     ///
     /// # Errors
     /// Where the file cannot be written.

@@ -1,4 +1,5 @@
-//! The little of IPv4 that a router reads and writes: whom a packet is for, and the refusal of one that is too big.
+//! The little of IPv4 that a router reads and writes: whom a packet is for, and the refusal of one
+//! that is too big.
 
 use std::net::Ipv4Addr;
 
@@ -16,8 +17,8 @@ fn dont_fragment(packet: &[u8]) -> bool {
     packet.get(6).is_some_and(|flags| flags & 0x40 != 0)
 }
 
-/// ICMP "fragmentation needed" (RFC 792, RFC 1191) to the sender of a packet, in the name of whom it was for; `None` for
-/// packets that are not answered: those that may be split, and ICMP itself.
+/// ICMP "fragmentation needed" (RFC 792, RFC 1191) to the sender of a packet, in the name of whom
+/// it was for; `None` for packets that are not answered: those that may be split, and ICMP itself.
 pub(super) fn fragmentation_needed(packet: &[u8], mtu: u32) -> Option<Vec<u8>> {
     const ICMP: u8 = 1;
     let header = packet.first_chunk::<HEADER>()?;
@@ -56,7 +57,8 @@ fn checksum(bytes: &[u8]) -> u16 {
 mod tests {
     use super::*;
 
-    /// The example of Wikipedia's "Internet checksum": a UDP packet from 192.168.0.1 to 192.168.0.199.
+    /// The example of Wikipedia's "Internet checksum": a UDP packet from 192.168.0.1 to
+    /// 192.168.0.199.
     const PACKET: [u8; 20] = [
         0x45, 0x00, 0x00, 0x73, 0x00, 0x00, 0x40, 0x00, 0x40, 0x11, 0xb8, 0x61, 0xc0, 0xa8, 0x00, 0x01, 0xc0,
         0xa8, 0x00, 0xc7,

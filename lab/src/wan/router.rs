@@ -1,5 +1,5 @@
-//! The router of a topology: one thread that reads every host's device, asks the way what becomes of each packet, and
-//! writes it to its host when it is due.
+//! The router of a topology: one thread that reads every host's device, asks the way what becomes
+//! of each packet, and writes it to its host when it is due.
 
 use std::cmp::{Ordering, Reverse};
 use std::collections::{BinaryHeap, HashMap};
@@ -16,8 +16,10 @@ use nix::poll::{PollFd, PollFlags, ppoll};
 use nix::sys::eventfd::{EfdFlags, EventFd};
 use nix::sys::time::TimeSpec;
 
+use terms::{Way, WayCount};
+
 use super::capture::Capture;
-use super::way::{Carrier, Verdict, Way, WayCount};
+use super::way::{Carrier, Verdict};
 use super::{Join, Wan, packet};
 
 /// Packets on all ways together, at most: 1 Gbit/s for a second and a half.
@@ -26,9 +28,11 @@ const HELD_MAX: usize = 1 << 17;
 const BATCH: usize = 64;
 /// The largest packet that IP allows.
 const PACKET_MAX: usize = 65_535;
-/// A packet is released this long before its time at most: less than a wake-up takes to reach the host.
+/// A packet is released this long before its time at most: less than a wake-up takes to reach the
+/// host.
 const EARLY: Duration = Duration::from_micros(10);
-/// What the router takes for the time of a wake-up before it has measured one, and at least: 20 µs on hardware.
+/// What the router takes for the time of a wake-up before it has measured one, and at least: 20 µs
+/// on hardware.
 const WAKING_MIN: Duration = Duration::from_micros(20);
 /// And at most: a virtual core that has been idle for long takes 50 to 150 µs.
 const WAKING_MAX: Duration = Duration::from_micros(200);
@@ -36,7 +40,7 @@ const WAKING_MAX: Duration = Duration::from_micros(200);
 const SPARE_MAX: usize = 1 << 12;
 
 /// How late the router was, and what it could not carry.
-#[derive(Debug, Clone, Default, PartialEq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct RouterCount {
     /// Packets that it released.
     pub released: u64,
@@ -263,13 +267,15 @@ impl State {
     }
 }
 
-/// Has the scheduler run the calling thread before the clients on its core: what is due leaves before they go on. A real-time thread
-/// interrupts them, a nice one only has more of the core: behind clients that shake hands over QUIC, it was late by more than 0.5 ms with
-/// four packets in a hundred. Where neither is allowed it waits its turn, and what is late for it is counted.
+/// Has the scheduler run the calling thread before the clients on its core: what is due leaves
+/// before they go on. A real-time thread interrupts them, a nice one only has more of the core:
+/// behind clients that shake hands over QUIC, it was late by more than 0.5 ms with four packets in
+/// a hundred. Where neither is allowed it waits its turn, and what is late for it is counted.
 fn hurry() {
     const NICE_MIN: i32 = -20;
     let lowest = nix::libc::sched_param { sched_priority: 1 };
-    // SAFETY: the parameter lives until the call returns; 0 is the calling thread, to which alone it applies on Linux.
+    // SAFETY: the parameter lives until the call returns; 0 is the calling thread, to which alone
+    // it applies on Linux.
     let refused = unsafe {
         nix::libc::sched_setscheduler(
             0,
@@ -283,7 +289,8 @@ fn hurry() {
     }
 }
 
-/// How long this machine takes to wake a thread: what the router's own timers are late, as a moving average.
+/// How long this machine takes to wake a thread: what the router's own timers are late, as a moving
+/// average.
 struct Waking(Duration);
 
 impl Waking {
@@ -328,7 +335,8 @@ impl Rounds<'_> {
                 self.release(&mut state, &clock);
                 state.next_due()
             };
-            // Woken a little before a packet is due, it polls: late wake-ups then do not make late packets.
+            // Woken a little before a packet is due, it polls: late wake-ups then do not make late
+            // packets.
             let asleep = clock.now();
             let wait = next.map(|due| due.since(asleep).saturating_sub(self.waking.0 + EARLY));
             let Woken { readable, in_vain } = self.readable(wait);

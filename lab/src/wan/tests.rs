@@ -5,15 +5,17 @@ use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::time::Duration;
 
 use clock::{Clock, pause_thread};
+use terms::ways::parse;
 
 use super::*;
 
-/// Says so and passes where the machine allows no links: the command then refuses them, and another test shows that.
+/// Says so and passes where the machine allows no links: the command then refuses them, and another
+/// test shows that.
 fn wan(hosts: usize, joins: &[Join]) -> Option<Wan> {
     match Wan::build(hosts, joins, 7) {
         Ok(wan) => Some(wan),
         Err(error @ (HostError::NotAllowed(_) | HostError::NoTun(_))) => {
-            eprintln!("skipped: {error}");
+            crate::skip(&error.to_string());
             None
         }
         Err(error) => panic!("{error}"),
@@ -50,7 +52,8 @@ fn settle(wan: &Wan, which: Which) -> WayCount {
     }
 }
 
-/// Early by no more than what the router allows for waking, and not so late that another delay could be meant; how precise it is, `calibrate` says.
+/// Early by no more than what the router allows for waking, and not so late that another delay
+/// could be meant; how precise it is, `calibrate` says.
 #[test]
 fn a_round_trip_takes_the_delay_of_both_ways() {
     let Some(wan) = joined("up.delay=30ms down.delay=10ms") else { return };
@@ -169,7 +172,8 @@ fn a_link_changes_while_packets_cross_it() {
     assert_eq!(wan.count(Which::Up(0)).down, 1);
 }
 
-/// 2 Mbit/s: 100 datagrams of 1 000 bytes and 28 of headers take 411 ms, and a queue of 20 000 bytes holds 19 of them.
+/// 2 Mbit/s: 100 datagrams of 1 000 bytes and 28 of headers take 411 ms, and a queue of 20 000
+/// bytes holds 19 of them.
 #[test]
 fn a_full_queue_drops_what_comes_last() {
     let Some(wan) = joined("rate=2Mbit/s queue=20000B") else { return };
@@ -183,7 +187,8 @@ fn a_full_queue_drops_what_comes_last() {
     assert!((70_000..=80_000).contains(&count.queued_us_max), "{count:?}");
 }
 
-/// The first datagram that is too big is refused by ICMP, after which the kernel knows; TCP learns it and goes on.
+/// The first datagram that is too big is refused by ICMP, after which the kernel knows; TCP learns
+/// it and goes on.
 #[test]
 fn a_smaller_mtu_on_the_way_is_told_to_the_sender() {
     let Some(wan) = joined("delay=1ms up.mtu=1000") else { return };
@@ -219,8 +224,8 @@ fn hosts_reach_only_whom_a_link_joins_them_with() {
     assert_eq!(wan.take_router_count().no_link, 1);
 }
 
-/// What is not IPv4 (the kernel's own IPv6 talk, if nothing else) is counted and dropped, and a host that vanishes does not
-/// stop the others.
+/// What is not IPv4 (the kernel's own IPv6 talk, if nothing else) is counted and dropped, and a
+/// host that vanishes does not stop the others.
 #[test]
 fn strange_packets_and_hosts_that_vanish_do_not_stop_it() {
     let link = parse("delay=1ms", None).unwrap();
@@ -228,7 +233,8 @@ fn strange_packets_and_hosts_that_vanish_do_not_stop_it() {
     let Some(wan) = wan(3, &joins) else { return };
     let (client, server) = (udp(&wan, 0), udp(&wan, 1));
     let to_the_vanished = SocketAddr::from((Wan::address(2), 9));
-    // The descriptor of its device keeps the host's namespace; without the device the host is gone for the others.
+    // The descriptor of its device keeps the host's namespace; without the device the host is gone
+    // for the others.
     let vanish = || {
         crate::hosts::netlink(|handle| async move {
             handle.link().del(crate::hosts::index_of(WAN)?).execute().await
@@ -260,7 +266,8 @@ fn strange_packets_and_hosts_that_vanish_do_not_stop_it() {
     assert!(server.recv(&mut [0; 4]).is_ok());
 }
 
-/// Sends an IPv6 header, one byte, and a cut IPv4 header onto the device, beneath IP; says how many.
+/// Sends an IPv6 header, one byte, and a cut IPv4 header onto the device, beneath IP; says how
+/// many.
 fn strange(socket: &socket2::Socket) -> std::io::Result<u64> {
     use nix::libc;
     let index = nix::net::if_::if_nametoindex(WAN)?;
@@ -276,7 +283,8 @@ fn strange(socket: &socket2::Socket) -> std::io::Result<u64> {
         address.sll_protocol = (protocol as u16).to_be();
         address.sll_ifindex = index.cast_signed();
         let length = size_of::<libc::sockaddr_ll>();
-        // SAFETY: the address and its length are those of a sockaddr_ll that lives until the call returns.
+        // SAFETY: the address and its length are those of a sockaddr_ll that lives until the call
+        // returns.
         let sent = unsafe {
             libc::sendto(
                 std::os::fd::AsRawFd::as_raw_fd(socket),

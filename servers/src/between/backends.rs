@@ -1,5 +1,5 @@
-//! The servers behind a relay. Of several, each new connection is given the next: a balancer at layer 4, which knows addresses and
-//! nothing of what goes over a connection once it is open.
+//! The servers behind a relay. Of several, each new connection is given the next: a balancer at
+//! layer 4, which knows addresses and nothing of what goes over a connection once it is open.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -25,7 +25,8 @@ impl Backends {
         backends
     }
 
-    /// Gives new connections to these from now on, beginning with the first; those that are open stay where they are.
+    /// Gives new connections to these from now on, beginning with the first; those that are open
+    /// stay where they are.
     pub fn set(&self, servers: Vec<SocketAddr>) {
         let mut turn = self.turn();
         for server in &servers {
@@ -36,7 +37,8 @@ impl Backends {
         (turn.servers, turn.next) = (servers, 0);
     }
 
-    /// How many connections each was given, those that are gone from the list too: in the order in which they came to it.
+    /// How many connections each was given, those that are gone from the list too: in the order in
+    /// which they came to it.
     pub fn given(&self) -> Vec<(SocketAddr, u64)> {
         self.turn().given.clone()
     }

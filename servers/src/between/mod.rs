@@ -1,7 +1,8 @@
-//! What stands between clients and servers: each listens where the client connects, and has a server behind it, or several.
+//! What stands between clients and servers: each listens where the client connects, and has a
+//! server behind it, or several.
 
 pub mod backends;
 pub mod relay;
 
 pub use backends::Backends;
-pub use relay::{HELD_BYTES_MAX, Policy, Relay};
+pub use relay::Relay;

@@ -1,6 +1,7 @@
-//! A middlebox: a relay of TCP connections that passes bytes on until its policy says otherwise, as proxies and firewalls do that close,
-//! reset or forget what is old or idle, and as proxies do that buffer. It reads nothing of what it passes on, so that TLS goes through it
-//! too, and it is on the server's host: only the client's part of the way crosses the link.
+//! A middlebox: a relay of TCP connections that passes bytes on until its policy says otherwise, as
+//! proxies and firewalls do that close, reset or forget what is old or idle, and as proxies do that
+//! buffer. It reads nothing of what it passes on, so that TLS goes through it too, and it is on the
+//! server's host: only the client's part of the way crosses the link.
 
 use std::io;
 use std::net::SocketAddr;
@@ -10,6 +11,7 @@ use bytes::BytesMut;
 use clock::{Clock, Mono};
 use proto::flow::Congestion;
 use socket2::SockRef;
+use terms::{HELD_BYTES_MAX, RelayPolicy};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -20,33 +22,10 @@ use crate::{Limits, Shutdown};
 
 /// Bytes that wait in one direction of a connection, at most, beside what a policy holds back.
 const WAITING_BYTES_MAX: usize = 64 << 10;
-/// Bytes that a policy may hold back of a connection.
-pub const HELD_BYTES_MAX: usize = 16 << 20;
 /// Time to write the rest to a connection that is closed, and for its ends to hear of it.
 const GOODBYE_TIME_MAX: Duration = Duration::from_secs(1);
 /// Time for the server behind it to accept.
 const CONNECT_TIME_MAX: Duration = Duration::from_secs(5);
-
-/// What a relay does with the connections that go through it. Ages are counted from when the relay accepted a connection.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Policy {
-    /// Everything passes, as if there were none.
-    #[default]
-    Passes,
-    /// A connection of this age is closed towards both ends (FIN), behind what was read of it.
-    Closes(Duration),
-    /// A connection of which no byte came for so long, from either end, is closed so.
-    ClosesIdle(Duration),
-    /// A connection of this age is reset towards both ends (RST).
-    Resets(Duration),
-    /// Of a connection of this age nothing passes any more, in either direction, and neither end is told: what it still sends is taken
-    /// and thrown away, also when the policy is another by then. It ends when the client does.
-    Silent(Duration),
-    /// Towards the client only so many bytes at a time are passed on, or what there is when the server ends the connection; at most
-    /// [`HELD_BYTES_MAX`].
-    Buffers(usize),
-}
 
 /// A relay that is listening.
 #[derive(Debug)]
@@ -54,14 +33,16 @@ pub struct Relay {
     /// Where clients connect.
     pub address: SocketAddr,
     /// What it does from now on, with connections that are open too.
-    pub policy: watch::Sender<Policy>,
-    /// Ends after its shutdown, when its connections have: by themselves, or after the time to drain.
+    pub policy: watch::Sender<RelayPolicy>,
+    /// Ends after its shutdown, when its connections have: by themselves, or after the time to
+    /// drain.
     pub task: JoinHandle<()>,
 }
 
 impl Relay {
-    /// Listens at an address for the servers behind it, and lets everything pass. Of the limits it has `connections_max`, over which a
-    /// connection is closed untold, and `drain_time_max`. The congestion control is that of its connections to clients.
+    /// Listens at an address for the servers behind it, and lets everything pass. Of the limits it
+    /// has `connections_max`, over which a connection is closed untold, and `drain_time_max`. The
+    /// congestion control is that of its connections to clients.
     ///
     /// # Errors
     /// The system's, where it refuses the address or the congestion control.
@@ -78,7 +59,7 @@ impl Relay {
             SockRef::from(&socket).set_tcp_congestion(congestion.name().as_bytes())?;
         }
         let address = socket.local_addr()?;
-        let (policy, followed) = watch::channel(Policy::default());
+        let (policy, followed) = watch::channel(RelayPolicy::default());
         let stop = shutdown.clone();
         let backends = backends.into();
         let begin = move |client| {
@@ -146,7 +127,7 @@ enum Ending {
 /// One connection.
 struct Between {
     client: TcpStream,
-    policy: watch::Receiver<Policy>,
+    policy: watch::Receiver<RelayPolicy>,
     shutdown: Shutdown,
     clock: Clock,
     accepted_at: Mono,
@@ -193,7 +174,7 @@ impl Between {
         loop {
             let policy = *self.policy.borrow_and_update();
             let unit = match policy {
-                Policy::Buffers(bytes) => bytes.clamp(1, HELD_BYTES_MAX),
+                RelayPolicy::Buffers(bytes) => bytes.clamp(1, HELD_BYTES_MAX),
                 _ => 1,
             };
             up.pass_on(1);
@@ -229,23 +210,25 @@ impl Between {
     }
 
     /// When a policy ends this connection, if nothing more happens.
-    fn deadline(&self, policy: Policy) -> Option<Mono> {
+    fn deadline(&self, policy: RelayPolicy) -> Option<Mono> {
         match policy {
-            Policy::Closes(age) | Policy::Resets(age) | Policy::Silent(age) => Some(self.accepted_at + age),
-            Policy::ClosesIdle(span) => Some(self.moved_at + span),
-            Policy::Passes | Policy::Buffers(_) => None,
+            RelayPolicy::Closes(age) | RelayPolicy::Resets(age) | RelayPolicy::Silent(age) => {
+                Some(self.accepted_at + age)
+            }
+            RelayPolicy::ClosesIdle(span) => Some(self.moved_at + span),
+            RelayPolicy::Passes | RelayPolicy::Buffers(_) => None,
         }
     }
 
-    fn due(&self, policy: Policy) -> Option<Ending> {
+    fn due(&self, policy: RelayPolicy) -> Option<Ending> {
         if self.deadline(policy)? > self.clock.now() {
             return None;
         }
         match policy {
-            Policy::Closes(_) | Policy::ClosesIdle(_) => Some(Ending::Close),
-            Policy::Resets(_) => Some(Ending::Reset),
-            Policy::Silent(_) => Some(Ending::Silence),
-            Policy::Passes | Policy::Buffers(_) => None,
+            RelayPolicy::Closes(_) | RelayPolicy::ClosesIdle(_) => Some(Ending::Close),
+            RelayPolicy::Resets(_) => Some(Ending::Reset),
+            RelayPolicy::Silent(_) => Some(Ending::Silence),
+            RelayPolicy::Passes | RelayPolicy::Buffers(_) => None,
         }
     }
 }

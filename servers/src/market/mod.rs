@@ -1,5 +1,5 @@
-//! The market: the one service behind every protocol. Reads are frozen at the seed, orders change only the
-//! ledger, ticks come from one source. It knows nothing of how it is carried.
+//! The market: the one service behind every protocol. Reads are frozen at the seed, orders change
+//! only the ledger, ticks come from one source. It knows nothing of how it is carried.
 
 mod ledger;
 mod session;
@@ -18,6 +18,7 @@ use proto::v1::{
 
 use crate::reference::{Behaviour, Reference, Treatment};
 use proto::{Fault, MarketResult, Operation, Reply};
+use terms::{Handler, MARKET_SEED};
 use tokio::task::AbortHandle;
 
 use ledger::Ledger;
@@ -42,20 +43,10 @@ pub struct MarketConfig {
     pub behaviour: Option<Behaviour>,
 }
 
-/// A handler's own work, so that a protocol's overhead can be set against it.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Handler {
-    /// Time that it waits, as for a database: no processor time.
-    pub wait: Duration,
-    /// Processor time that it burns.
-    pub cpu: Duration,
-}
-
 impl Default for MarketConfig {
     fn default() -> MarketConfig {
         MarketConfig {
-            seed: 42,
+            seed: MARKET_SEED,
             handler: Handler::default(),
             ticks_per_s: 0.0,
             ticks_held: 4_096,
@@ -116,8 +107,8 @@ impl Market {
         Ok(Arc::new(market))
     }
 
-    /// Emits a tick at each of these times, instead of whatever was to be emitted before; says the sequence of the first.
-    /// Must be called on the runtime that the market was opened on.
+    /// Emits a tick at each of these times, instead of whatever was to be emitted before; says the
+    /// sequence of the first. Must be called on the runtime that the market was opened on.
     ///
     /// # Errors
     /// The system's, where it refuses a timer.
@@ -189,8 +180,8 @@ impl Market {
         self.after_work(self.ledger.place(&self.data, request)).await
     }
 
-    /// Any of the calls above, for protocols that dispatch by number: the answer now, and how long the handler
-    /// would have the caller wait for it (`None`: not at all).
+    /// Any of the calls above, for protocols that dispatch by number: the answer now, and how long
+    /// the handler would have the caller wait for it (`None`: not at all).
     pub fn answer(&self, operation: Operation) -> (MarketResult<Reply>, Option<Mono>) {
         let answer = match operation {
             Operation::PlaceOrder(request) => self.ledger.place(&self.data, request).map(Reply::Receipt),
@@ -204,7 +195,8 @@ impl Market {
         self.delays.sleep_until(time).await;
     }
 
-    /// Ticks of some symbols (none named: all), behind the one that the caller has seen, or from now on.
+    /// Ticks of some symbols (none named: all), behind the one that the caller has seen, or from
+    /// now on.
     ///
     /// # Errors
     /// Where a symbol is unknown or there are too many.
@@ -240,7 +232,8 @@ impl Market {
         self.reference.as_ref().map(Reference::origin)
     }
 
-    /// When calls came since this was last asked, the first hundred thousand of them; of a market with a behaviour.
+    /// When calls came since this was last asked, the first hundred thousand of them; of a market
+    /// with a behaviour.
     pub fn take_arrivals(&self) -> Vec<Mono> {
         self.reference.as_ref().map(Reference::take_arrivals).unwrap_or_default()
     }

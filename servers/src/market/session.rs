@@ -1,5 +1,5 @@
-//! A session: orders, heartbeats and subscriptions in, fills, echoes and ticks out. Written once; a protocol
-//! gives it a stream of requests and carries the stream of events.
+//! A session: orders, heartbeats and subscriptions in, fills, echoes and ticks out. Written once; a
+//! protocol gives it a stream of requests and carries the stream of events.
 
 use std::pin::Pin;
 use std::sync::Arc;

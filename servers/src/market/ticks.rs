@@ -1,5 +1,5 @@
-//! The ticks: one source, any number of subscribers, bounded memory. A subscriber reads the shared ring at its
-//! own place; one that falls behind misses the oldest ticks and slows nobody.
+//! The ticks: one source, any number of subscribers, bounded memory. A subscriber reads the shared
+//! ring at its own place; one that falls behind misses the oldest ticks and slows nobody.
 
 use std::collections::{HashSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -19,7 +19,8 @@ const BATCH: usize = 64;
 /// A tick, and its bytes in each format, encoded when first asked for and then shared by all.
 #[derive(Debug)]
 pub struct EncodedTick {
-    /// Its place in the order of emission: the tick's sequence, but where a reference disturbs the order on purpose.
+    /// Its place in the order of emission: the tick's sequence, but where a reference disturbs the
+    /// order on purpose.
     place: u64,
     tick: Tick,
     json: OnceLock<Bytes>,
@@ -92,7 +93,8 @@ impl Ticks {
         let _ = head.wait_for(|newest| *newest > sequence).await;
     }
 
-    /// How many wait for the next tick now: subscriptions that have taken all there were, and polls that wait.
+    /// How many wait for the next tick now: subscriptions that have taken all there were, and polls
+    /// that wait.
     pub fn waiting(&self) -> usize {
         self.head.receiver_count()
     }
@@ -136,7 +138,8 @@ impl Subscription {
     /// Begins after a sequence; what is no longer held of the ticks after it counts as missed.
     pub fn after(ticks: Arc<Ticks>, symbols: &[String], sequence: u64) -> Subscription {
         let symbols = symbols.iter().cloned().collect();
-        // Nobody can have seen what was not emitted yet: a place beyond is one of another server's, or a guess.
+        // Nobody can have seen what was not emitted yet: a place beyond is one of another server's,
+        // or a guess.
         let at = sequence.min(ticks.newest());
         Subscription { ticks, symbols, at, batch: VecDeque::new(), missed: 0 }
     }
@@ -165,7 +168,8 @@ impl Subscription {
     }
 }
 
-/// Emits ticks at their times. Late ones are made up for at once, and each carries its own emit time.
+/// Emits ticks at their times. Late ones are made up for at once, and each carries its own emit
+/// time.
 pub(super) async fn emit(
     ticks: Arc<Ticks>,
     data: Arc<DataSet>,

@@ -1,5 +1,6 @@
-//! GraphQL: queries and the one mutation over HTTP, subscriptions over `graphql-transport-ws`. Names are those of the
-//! contract, snake_case, so that a reply is its JSON. Queries can be persisted by their hash, and then be asked by GET.
+//! GraphQL: queries and the one mutation over HTTP, subscriptions over `graphql-transport-ws`.
+//! Names are those of the contract, snake_case, so that a reply is its JSON. Queries can be
+//! persisted by their hash, and then be asked by GET.
 
 mod bounds;
 mod schema;
@@ -55,12 +56,11 @@ pub fn sdl() -> String {
     schema::sdl()
 }
 
+/// A page that fetches GraphiQL, and asks the server it came from.
 fn graphiql_page() -> String {
-    async_graphql::http::GraphiQLSource::build()
-        .endpoint(Protocol::GraphQl.path())
-        .subscription_endpoint(SOCKET_PATH)
-        .title("wirebench market")
-        .finish()
+    include_str!("graphql/graphiql.html")
+        .replace("ENDPOINT", Protocol::GraphQl.path())
+        .replace("SOCKET", SOCKET_PATH)
 }
 
 #[derive(Clone)]
@@ -147,8 +147,9 @@ async fn subscribe(
     })
 }
 
-/// A subprotocol as the library wants to be told it. Its own look at a client's list takes the first name that it knows,
-/// which may be that of the older protocol, and would then speak another one than was agreed on.
+/// A subprotocol as the library wants to be told it. Its own look at a client's list takes the
+/// first name that it knows, which may be that of the older protocol, and would then speak another
+/// one than was agreed on.
 async fn spoken(name: &'static str) -> Result<GraphQLProtocol, StatusCode> {
     let mut request = Request::new(());
     request.headers_mut().insert(header::SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(name));

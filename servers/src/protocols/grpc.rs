@@ -1,5 +1,6 @@
-//! gRPC: the market over HTTP/2, with health and reflection, and with gRPC-Web over HTTP/1.1 too where it is asked for. tonic encodes each message, a tick once for every
-//! subscriber: see `docs/BIAS.md`.
+//! gRPC: the market over HTTP/2, with health and reflection, and with gRPC-Web over HTTP/1.1 too
+//! where it is asked for. tonic encodes each message, a tick once for every subscriber: see
+//! `docs/BIAS.md`.
 
 use std::future::ready;
 use std::pin::Pin;
@@ -20,13 +21,14 @@ use crate::{Limits, Market, Shutdown};
 
 #[allow(missing_docs, unreachable_pub, clippy::all, clippy::pedantic, reason = "generated")]
 mod stub {
-    tonic::include_proto!("wirebench.market.v1");
+    include!("../generated/market.rs");
 }
 
 use stub::market_server::{Market as MarketRpc, MarketServer};
 
-/// Serves until `shutdown`, then drains. With `web` for pages too, which have neither HTTP/2 by prior knowledge nor trailers; a server
-/// that is measured has it not, since it stands between HTTP and every call.
+/// Serves until `shutdown`, then drains. With `web` for pages too, which have neither HTTP/2 by
+/// prior knowledge nor trailers; a server that is measured has it not, since it stands between HTTP
+/// and every call.
 pub async fn serve(listener: Listener, market: Arc<Market>, limits: Limits, web: bool, shutdown: Shutdown) {
     let service = MarketServer::new(Carrier { market })
         .max_decoding_message_size(limits.message_bytes_max)

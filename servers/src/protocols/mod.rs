@@ -1,4 +1,5 @@
-//! A file a protocol: how the market is carried. Each has `serve(listener, market, limits, shutdown)`.
+//! A file a protocol: how the market is carried. Each has
+//! `serve(listener, market, limits, shutdown)`.
 
 pub mod graphql;
 pub mod grpc;
@@ -37,7 +38,8 @@ pub struct Running {
 pub struct Settings {
     /// The bounds.
     pub limits: Limits,
-    /// GraphQL: show the GraphiQL page, whose scripts the browser fetches from unpkg.com. Default false.
+    /// GraphQL: show the GraphiQL page, whose scripts the browser fetches from unpkg.com. Default
+    /// false.
     pub graphiql: bool,
     /// gRPC: gRPC-Web on the same port, and HTTP/1.1 for it. Default false.
     pub grpc_web: bool,
@@ -87,7 +89,19 @@ pub async fn start(
     settings: impl Into<Settings>,
     shutdown: Shutdown,
 ) -> io::Result<Running> {
-    let Settings { limits, graphiql, grpc_web, carrier, congestion } = settings.into();
+    spawn(protocol, address, market, settings.into(), shutdown)
+}
+
+/// Neither generic nor async, so that all servers are compiled here, and not again by whoever
+/// starts one.
+fn spawn(
+    protocol: Protocol,
+    address: SocketAddr,
+    market: Arc<Market>,
+    settings: Settings,
+    shutdown: Shutdown,
+) -> io::Result<Running> {
+    let Settings { limits, graphiql, grpc_web, carrier, congestion } = settings;
     let tls = match carrier {
         Carrier::Quic(identity) => {
             let alpn = protocol.alpn(Transport::Quic);

@@ -1,5 +1,5 @@
-//! QUIC: the frames of TCP on streams. A caller opens a stream for each call, or one for all of them: a stream is served the
-//! same, and what is lost on one holds up no other.
+//! QUIC: the frames of TCP on streams. A caller opens a stream for each call, or one for all of
+//! them: a stream is served the same, and what is lost on one holds up no other.
 
 use std::sync::Arc;
 

@@ -1,5 +1,6 @@
-//! QUIC datagrams (RFC 9221): one frame a datagram, as over UDP, on a connection that is proven, encrypted, and held back by
-//! congestion control. Nothing is sent twice: loss is the caller's to see.
+//! QUIC datagrams (RFC 9221): one frame a datagram, as over UDP, on a connection that is proven,
+//! encrypted, and held back by congestion control. Nothing is sent twice: loss is the caller's to
+//! see.
 
 use std::sync::Arc;
 
@@ -51,8 +52,8 @@ async fn converse(connection: Connection, mut conversation: Conversation, shutdo
     }
 }
 
-/// Datagrams on their way out: the connection keeps them while its congestion window is full, up to a bound; past it the oldest
-/// are lost.
+/// Datagrams on their way out: the connection keeps them while its congestion window is full, up to
+/// a bound; past it the oldest are lost.
 struct Datagrams {
     connection: Connection,
 }

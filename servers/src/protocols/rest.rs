@@ -1,5 +1,5 @@
-//! REST: resources over HTTP/1.1 and HTTP/2, in JSON or protobuf by content negotiation, with the caching
-//! headers, the errors (RFC 9457) and the OpenAPI description that a public API has.
+//! REST: resources over HTTP/1.1 and HTTP/2, in JSON or protobuf by content negotiation, with the
+//! caching headers, the errors (RFC 9457) and the OpenAPI description that a public API has.
 
 pub mod dynamic;
 mod negotiation;
@@ -298,7 +298,8 @@ pub(super) async fn read_body(
     }
     match clock::limit(limits.message_time_max, axum::body::to_bytes(body, max)).await {
         Ok(Ok(bytes)) => Ok(bytes),
-        // What `to_bytes` reports is a body over the limit, or a connection that broke: nobody reads that answer.
+        // What `to_bytes` reports is a body over the limit, or a connection that broke: nobody
+        // reads that answer.
         Ok(Err(_)) => Err(too_large()),
         Err(clock::Elapsed) => Err(Problem::new(StatusCode::REQUEST_TIMEOUT, "the body came too slowly")),
     }

@@ -1,6 +1,7 @@
-//! SSE: ticks as an event stream (`text/event-stream` of the WHATWG's HTML standard), resumed by `Last-Event-ID` from
-//! the ring of ticks, with a `gap` event where it holds them no longer. Beside it the whole REST API, and an echo for
-//! heartbeats: what goes from the client to the server goes by calls.
+//! SSE: ticks as an event stream (`text/event-stream` of the WHATWG's HTML standard), resumed by
+//! `Last-Event-ID` from the ring of ticks, with a `gap` event where it holds them no longer. Beside
+//! it the whole REST API, and an echo for heartbeats: what goes from the client to the server goes
+//! by calls.
 
 use std::io::Write as _;
 use std::pin::Pin;
@@ -26,8 +27,9 @@ use crate::http_server::{self, Versions};
 use crate::market::{EncodedTick, Subscription};
 use crate::{Limits, Market, Shutdown};
 
-/// The pause that a client is asked to make before it connects again, in milliseconds. It goes out as the first line of
-/// the first event: some parsers (eventsource-stream) tell of it only with an event that has data.
+/// The pause that a client is asked to make before it connects again, in milliseconds. It goes out
+/// as the first line of the first event: some parsers (eventsource-stream) tell of it only with an
+/// event that has data.
 const RETRY_MS: u64 = 1_000;
 
 /// Serves until `shutdown`, then drains: a stream ends where its last whole event does.

@@ -1,7 +1,8 @@
-//! UDP: one frame a datagram. A call is answered by one datagram or not at all; what does not fit 1 200 bytes is
-//! refused, never cut up. Subscriptions and sessions live on a lease that the caller renews. Nothing is sent twice: loss
-//! is the caller's to see. An address that could be forged gets no more bytes than came from it: that is enough for the answer
-//! to a call that changes nothing, in a datagram that was filled up; for all else it has to send back a cookie first.
+//! UDP: one frame a datagram. A call is answered by one datagram or not at all; what does not fit 1
+//! 200 bytes is refused, never cut up. Subscriptions and sessions live on a lease that the caller
+//! renews. Nothing is sent twice: loss is the caller's to see. An address that could be forged gets
+//! no more bytes than came from it: that is enough for the answer to a call that changes nothing,
+//! in a datagram that was filled up; for all else it has to send back a cookie first.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher as _, RandomState};
@@ -23,7 +24,8 @@ use tokio::sync::mpsc;
 use crate::conversation::{Event, Feed, Outbound as _, admit_feed, decode, put_answer};
 use crate::{Limits, Market, Shutdown};
 
-/// Bytes that the kernel is asked to hold of what has arrived and is not read; it gives what `net.core.rmem_max` allows.
+/// Bytes that the kernel is asked to hold of what has arrived and is not read; it gives what
+/// `net.core.rmem_max` allows.
 const RECEIVE_BUFFER_BYTES: usize = 4 << 20;
 /// Datagrams taken between two turns for others, at most.
 const DATAGRAMS_A_TURN: usize = 64;
@@ -140,7 +142,8 @@ impl Server {
             match next {
                 Ok((bytes, address)) => self.take(&inbound[..bytes], address),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
-                // What an earlier datagram of ours met (nobody listens there any more): it says nothing about this one.
+                // What an earlier datagram of ours met (nobody listens there any more): it says
+                // nothing about this one.
                 Err(error) => tracing::debug!("udp: {error}"),
             }
             next = self.socket.try_recv_from(inbound);
@@ -194,8 +197,8 @@ impl Server {
         }
     }
 
-    /// What came from an address that could be forged. Of it, nothing is kept but calls that wait, and of those no more than
-    /// leave room for as many from proven ones.
+    /// What came from an address that could be forged. Of it, nothing is kept but calls that wait,
+    /// and of those no more than leave room for as many from proven ones.
     fn take_unproven(&mut self, address: SocketAddr, room: usize, frame: &Frame) {
         let asked = Asked { by: (address, frame.id), room };
         if frame.kind == Kind::Hello && self.known.proves(&address, &frame.payload) {
@@ -228,7 +231,8 @@ impl Server {
         }
     }
 
-    /// Sends the datagram that was made, if one was and it fits; asks for a proof where it does not.
+    /// Sends the datagram that was made, if one was and it fits; asks for a proof where it does
+    /// not.
     fn send_within(&mut self, asked: Asked) {
         if self.out.waiting().min(DATAGRAM_BYTES_MAX) <= asked.room {
             self.send(asked.by.0, asked.by.1);
@@ -354,7 +358,8 @@ fn is_loopback(address: IpAddr) -> bool {
 #[derive(Default)]
 struct Known {
     sweeps_left: HashMap<SocketAddr, u8>,
-    /// Keys the cookies: `SipHash` of the address and the time, of which only this server knows the key.
+    /// Keys the cookies: `SipHash` of the address and the time, of which only this server knows the
+    /// key.
     secret: RandomState,
     sweeps: u64,
 }

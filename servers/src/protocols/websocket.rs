@@ -1,6 +1,6 @@
-//! WebSocket: the frames of `proto::frame` as messages, text with JSON (subprotocol `wirebench.json.v1`) or binary
-//! with protobuf (`wirebench.proto.v1`); any number of calls, subscriptions and sessions on a connection.
-//! permessage-deflate is not offered.
+//! WebSocket: the frames of `proto::frame` as messages, text with JSON (subprotocol
+//! `wirebench.json.v1`) or binary with protobuf (`wirebench.proto.v1`); any number of calls,
+//! subscriptions and sessions on a connection. permessage-deflate is not offered.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -213,7 +213,8 @@ impl Talk {
                             pinged = true;
                             out.push(WsMessage::Ping(Bytes::new()));
                         }
-                        // Also a peer that dribbles one message for ever, or reads nothing: both are let go at once.
+                        // Also a peer that dribbles one message for ever, or reads nothing: both
+                        // are let go at once.
                         (false, true) => return,
                     }
                     keep_alive.set(clock::pause(limits.keep_alive_every));
@@ -260,8 +261,8 @@ impl Talk {
 /// Time for the closing handshake.
 const GOODBYE_TIME_MAX: std::time::Duration = std::time::Duration::from_secs(1);
 
-/// The close code of RFC 6455, section 7.4.1, for what the library would not read; `None` where nobody is left to be
-/// told.
+/// The close code of RFC 6455, section 7.4.1, for what the library would not read; `None` where
+/// nobody is left to be told.
 fn refusal(error: &axum::Error) -> Option<Ending> {
     use tungstenite::Error;
     let mut cause = std::error::Error::source(error);

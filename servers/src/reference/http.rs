@@ -1,8 +1,10 @@
-//! The reference server over HTTP/1.1: a 2-byte body to every request, keep-alive, one request at a time.
+//! The reference server over HTTP/1.1: a 2-byte body to every request, keep-alive, one request at a
+//! time.
 
 use std::sync::Arc;
 
 use clock::{Clock, Delays, Precision};
+use futures::future::BoxFuture;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 
@@ -20,7 +22,17 @@ const HEADERS_MAX: usize = 64;
 ///
 /// # Errors
 /// The system's, where it refuses a timer.
-pub async fn serve(
+pub fn serve(
+    listener: TcpListener,
+    behaviour: Behaviour,
+    limits: Limits,
+    shutdown: Shutdown,
+) -> BoxFuture<'static, std::io::Result<()>> {
+    // Boxed here, so that the server is compiled here.
+    Box::pin(accepting(listener, behaviour, limits, shutdown))
+}
+
+async fn accepting(
     listener: TcpListener,
     behaviour: Behaviour,
     limits: Limits,

@@ -1,6 +1,6 @@
-//! Known answers: what is done to a request is a formula, so that what a client measures can be checked against
-//! arithmetic. A reference server does no work, and replies at a time computed from the arrival alone; a market that is
-//! given a [`Behaviour`] does so behind every protocol.
+//! Known answers: what is done to a request is a formula, so that what a client measures can be
+//! checked against arithmetic. A reference server does no work, and replies at a time computed from
+//! the arrival alone; a market that is given a [`Behaviour`] does so behind every protocol.
 
 pub mod http;
 pub mod tcp;
@@ -31,12 +31,13 @@ pub struct Behaviour {
 pub enum Delay {
     /// Always this.
     Fixed(Duration),
-    /// Exponential, of this mean: drawn by quantiles that are spread evenly (the golden ratio's multiples), so that a few
-    /// hundred draws have the distribution's percentiles already.
+    /// Exponential, of this mean: drawn by quantiles that are spread evenly (the golden ratio's
+    /// multiples), so that a few hundred draws have the distribution's percentiles already.
     Exponential(Duration),
 }
 
-/// The server does nothing for `span` at the start of every `period`, as under a garbage collection or SIGSTOP.
+/// The server does nothing for `span` at the start of every `period`, as under a garbage collection
+/// or SIGSTOP.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Freeze {
     /// How long it stands still.
@@ -66,8 +67,8 @@ impl Behaviour {
         Behaviour { delay: Delay::Fixed(delay), freeze: None, fails_every: None, disturbs_ticks_every: None }
     }
 
-    /// When a request that arrived at `arrival` is answered, with this delay of its own: a frozen server begins on it when
-    /// it thaws, and a reply that falls due in a freeze leaves at its end.
+    /// When a request that arrived at `arrival` is answered, with this delay of its own: a frozen
+    /// server begins on it when it thaws, and a reply that falls due in a freeze leaves at its end.
     pub fn reply_time(&self, origin: Mono, arrival: Mono, delay: Duration) -> Mono {
         let begun = self.thawed(origin, arrival);
         self.thawed(origin, begun + delay)
@@ -81,8 +82,8 @@ impl Behaviour {
         if into_period < frozen { Mono(time.0 + frozen - into_period) } else { time }
     }
 
-    /// Ticks as they are emitted: of every n, the tick after a tenth of them is skipped, the one after four tenths doubled, and
-    /// the one after seven tenths comes behind its successor.
+    /// Ticks as they are emitted: of every n, the tick after a tenth of them is skipped, the one
+    /// after four tenths doubled, and the one after seven tenths comes behind its successor.
     pub(crate) fn disturbed<T: Clone>(
         self,
         ticks: impl Iterator<Item = (Mono, T)>,

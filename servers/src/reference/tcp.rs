@@ -1,10 +1,11 @@
-//! The reference server over the TCP frame: a quote request is answered with a quote of that symbol and nothing
-//! else in it, under its correlation id; many in flight.
+//! The reference server over the TCP frame: a quote request is answered with a quote of that symbol
+//! and nothing else in it, under its correlation id; many in flight.
 
 use std::sync::Arc;
 
 use bytes::BytesMut;
 use clock::{Clock, Delays, Precision};
+use futures::future::BoxFuture;
 use futures::stream::{FuturesUnordered, StreamExt as _};
 use prost::Message as _;
 use proto::frame::{self, Frame, FrameError, Kind};
@@ -20,7 +21,17 @@ use crate::{Limits, Shutdown};
 ///
 /// # Errors
 /// The system's, where it refuses a timer.
-pub async fn serve(
+pub fn serve(
+    listener: TcpListener,
+    behaviour: Behaviour,
+    limits: Limits,
+    shutdown: Shutdown,
+) -> BoxFuture<'static, std::io::Result<()>> {
+    // Boxed here, so that the server is compiled here.
+    Box::pin(accepting(listener, behaviour, limits, shutdown))
+}
+
+async fn accepting(
     listener: TcpListener,
     behaviour: Behaviour,
     limits: Limits,

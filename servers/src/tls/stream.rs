@@ -1,5 +1,6 @@
-//! The server's end of a TLS connection, over rustls. tokio-rustls waits for the end of the handshake before it shows early data,
-//! a round trip late; this one shakes hands while it is read, and hands over what came early at once.
+//! The server's end of a TLS connection, over rustls. tokio-rustls waits for the end of the
+//! handshake before it shows early data, a round trip late; this one shakes hands while it is read,
+//! and hands over what came early at once.
 
 use std::io::{self, Read as _, Write as _};
 use std::pin::Pin;
@@ -53,7 +54,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> TlsStream<S> {
                 Some(Ok(()))
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => None,
-            // The peer went without saying so in TLS. Each protocol above frames its messages, and knows what is whole.
+            // The peer went without saying so in TLS. Each protocol above frames its messages, and
+            // knows what is whole.
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Some(Ok(())),
             Err(error) => Some(Err(error)),
         }

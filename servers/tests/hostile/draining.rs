@@ -1,4 +1,5 @@
-//! A server that is stopped answers the call in flight, says that it goes where the protocol can, and is gone.
+//! A server that is stopped answers the call in flight, says that it goes where the protocol can,
+//! and is gone.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
@@ -6,7 +7,8 @@ use std::time::Duration;
 use proto::Protocol;
 use proto::frame::Kind;
 use proto::v1::QuoteRequest;
-use servers::{Handler, Limits, Market, MarketConfig, Shutdown};
+use servers::{Limits, Market, MarketConfig, Shutdown};
+use terms::Handler;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpStream, UdpSocket};
 

@@ -1,5 +1,5 @@
-//! GraphQL: queries that are too deep, too wide, too complex or too many; mutations by GET; what is no query; slow
-//! bodies; and the WebSocket of subscriptions.
+//! GraphQL: queries that are too deep, too wide, too complex or too many; mutations by GET; what is
+//! no query; slow bodies; and the WebSocket of subscriptions.
 
 use proto::Protocol;
 use servers::Limits;
@@ -165,7 +165,8 @@ fn a_graphql_websocket_closes_on_hostile_messages_and_the_server_serves_on() {
     let mut early = RawWebSocket::open(server.connect(), "/graphql/ws", "graphql-transport-ws");
     early.send_text(&subscribe(1));
     assert_eq!(early.close_code(), Some(1011));
-    // A mutation over the WebSocket is a call as by POST; a query that is too deep is refused as by POST.
+    // A mutation over the WebSocket is a call as by POST; a query that is too deep is refused as by
+    // POST.
     let mut socket = open(&server);
     let too_deep = serde_json::json!({ "id": "1", "type": "subscribe", "payload": { "query": deep(14) } });
     socket.send_text(&too_deep.to_string());

@@ -1,5 +1,5 @@
-//! Malformed, oversized and slow requests to each server: a clear error or a closed connection, and the server
-//! goes on serving others.
+//! Malformed, oversized and slow requests to each server: a clear error or a closed connection, and
+//! the server goes on serving others.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may stop at what it did not expect")]
 
@@ -62,7 +62,8 @@ impl Server {
     }
 }
 
-/// What came before the connection was closed. A connection that stays open fails the test, by its time-out.
+/// What came before the connection was closed. A connection that stays open fails the test, by its
+/// time-out.
 fn until_closed(stream: &mut TcpStream) -> Vec<u8> {
     let (mut all, mut chunk) = (Vec::new(), [0; 4096]);
     loop {

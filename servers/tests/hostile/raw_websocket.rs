@@ -90,8 +90,8 @@ impl RawWebSocket {
         String::from_utf8(payload).unwrap()
     }
 
-    /// The code of the close frame that comes, whatever comes before it; `None` where the connection ends without
-    /// one.
+    /// The code of the close frame that comes, whatever comes before it; `None` where the
+    /// connection ends without one.
     pub(crate) fn close_code(&mut self) -> Option<u16> {
         loop {
             if let (CLOSE, payload) = self.next()? {

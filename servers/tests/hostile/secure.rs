@@ -1,5 +1,5 @@
-//! TLS and QUIC: what is no handshake, one that never ends, more connections than there are places, and peers that break the rules
-//! behind a handshake that was right.
+//! TLS and QUIC: what is no handshake, one that never ends, more connections than there are places,
+//! and peers that break the rules behind a handshake that was right.
 
 use std::io::Write as _;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -7,10 +7,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::BytesMut;
-use clients::protocols::quic::{QuicConnector, Streams};
+use clients::protocols::quic::QuicConnector;
 use clients::protocols::rest::RestConnector;
 use clients::protocols::tcp::TcpConnector;
-use clients::{CallError, Connection as _, Connector, Endpoint, HttpVersion, Tls, TlsOptions};
+use clients::{CallError, Connection as _, Connector, Endpoint, Tls};
 use proto::encoding::Encoding;
 use proto::frame::{self, Frame, Kind};
 use proto::v1::{FaultCode, Order, OrderRequest, QuoteRequest};
@@ -19,7 +19,8 @@ use quinn::crypto::rustls::QuicClientConfig;
 use servers::background::Background;
 use servers::protocols::{Carrier, Settings};
 use servers::tls::Identity;
-use servers::{Handler, Limits, Market, MarketConfig, Shutdown};
+use servers::{Limits, Market, MarketConfig, Shutdown};
+use terms::{Handler, HttpVersion, Streams, TlsOptions};
 
 use crate::{SHORT, Server, fault, limits};
 

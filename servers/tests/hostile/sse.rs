@@ -1,4 +1,5 @@
-//! SSE: places that are none, too large a heartbeat, slow heads and bodies; and how a stream is resumed.
+//! SSE: places that are none, too large a heartbeat, slow heads and bodies; and how a stream is
+//! resumed.
 
 use std::io::{BufRead as _, BufReader, Write as _};
 
@@ -68,7 +69,8 @@ fn a_stream_resumes_behind_the_last_event_that_was_seen() {
     assert!(ids.eq(seen + 1..=seen + 100));
 }
 
-/// The ring holds 4 096 ticks: who has seen the first only is told how many are lost, and gets the rest.
+/// The ring holds 4 096 ticks: who has seen the first only is told how many are lost, and gets the
+/// rest.
 #[test]
 fn a_stream_that_was_away_too_long_is_told_how_much_it_missed() {
     let server = Server::start(Protocol::Sse, limits());

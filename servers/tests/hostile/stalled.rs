@@ -1,5 +1,5 @@
-//! Subscribers that stop reading: what is kept for them is bounded, they miss the oldest ticks, others are served
-//! meanwhile, and where the limits say so they are let go.
+//! Subscribers that stop reading: what is kept for them is bounded, they miss the oldest ticks,
+//! others are served meanwhile, and where the limits say so they are let go.
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
@@ -17,9 +17,11 @@ use crate::websocket::quote_over_websocket;
 use crate::{SHORT, Server, limits, resident_bytes};
 
 const TICKS_PER_S: f64 = 10_000.0;
-/// How many ticks the market emits while nobody reads: many times what the kernel and the ring of 4 096 hold.
+/// How many ticks the market emits while nobody reads: many times what the kernel and the ring of 4
+/// 096 hold.
 const MEANWHILE: u64 = 30_000;
-/// What may be kept for all stalled subscribers. Without a bound it would be 100 MB and more where there are 60 of them.
+/// What may be kept for all stalled subscribers. Without a bound it would be 100 MB and more where
+/// there are 60 of them.
 const GROWTH_BYTES_MAX: u64 = 32 << 20;
 /// More than the kernel and the server hold of one connection.
 const HELD_BYTES_MAX: usize = 64 << 20;
@@ -63,7 +65,8 @@ fn subscribe(mut socket: RawWebSocket, message: impl Fn(u32) -> String) -> TcpSt
     socket.stream
 }
 
-/// The sequences in what is read, in order of arrival, until `enough` says so or the connection is closed.
+/// The sequences in what is read, in order of arrival, until `enough` says so or the connection is
+/// closed.
 fn read_sequences(stream: &mut TcpStream, mut enough: impl FnMut(u64) -> bool) -> (usize, bool) {
     const NAME: &[u8] = b"\"sequence\":";
     let (mut read, mut rest, mut chunk) = (0, Vec::new(), vec![0; 64 << 10]);
@@ -112,7 +115,8 @@ impl Stage {
         Stage { server, ticks }
     }
 
-    /// Reads as a subscriber that keeps up, until the market has emitted so many more ticks; gives the newest.
+    /// Reads as a subscriber that keeps up, until the market has emitted so many more ticks; gives
+    /// the newest.
     fn pass(&mut self, ticks: u64) -> u64 {
         let (mut last, mut goal) = (0, None);
         let mut bytes = 0;
@@ -155,7 +159,8 @@ fn is_held_back_and_hurts_nobody(protocol: Protocol, connections: usize) {
     assert!(grown < GROWTH_BYTES_MAX, "memory grew by {} MB", grown >> 20);
     eprintln!("{protocol:?}: {} KB more", grown >> 10);
     for stream in &mut stalled {
-        // What it was sent before it stalled, and then, past a gap, what the ring still holds: no more was kept for it.
+        // What it was sent before it stalled, and then, past a gap, what the ring still holds: no
+        // more was kept for it.
         let mut last = 0;
         let (read, gap) = read_sequences(stream, |sequence| {
             let is_gap = last > 0 && sequence > last + 1_000;

@@ -1,4 +1,5 @@
-//! UDP: datagrams that are no frame or too large, addresses that could be forged, and leases that run out.
+//! UDP: datagrams that are no frame or too large, addresses that could be forged, and leases that
+//! run out.
 
 use std::net::UdpSocket;
 use std::time::Duration;
@@ -129,7 +130,8 @@ fn an_unproven_address_is_answered_a_read_in_no_more_bytes_than_it_sent() {
     filled_up.resize(DATAGRAM_BYTES_MAX, 0);
     socket.send(&filled_up).unwrap();
     assert_eq!(receive(&socket).kind, Kind::Quote);
-    // The reply has more bytes than the bare call, a long one more than any datagram; an order changes something; a subscription lasts.
+    // The reply has more bytes than the bare call, a long one more than any datagram; an order
+    // changes something; a subscription lasts.
     let order = datagram(8, Kind::OrderRequest, &OrderRequest::default());
     let long = datagram(9, Kind::HistoryRequest, &HistoryRequest { symbol: "AAAA".into(), n: 30 });
     let subscribe = datagram(10, Kind::SubscribeRequest, &SubscribeRequest::default());

@@ -1,4 +1,5 @@
-//! WebSocket: messages over the limit, malformed, of the wrong kind, dribbled, and too many subscriptions.
+//! WebSocket: messages over the limit, malformed, of the wrong kind, dribbled, and too many
+//! subscriptions.
 
 use std::io::Write as _;
 
@@ -62,7 +63,8 @@ fn a_websocket_has_so_many_subscriptions_and_no_more() {
     assert!(refused.starts_with(r#"{"id":3,"#) && refused.contains("2 subscriptions"), "{refused}");
 }
 
-/// Half a frame now and then is no message: the peer is let go after two keep-alive spans, although bytes come.
+/// Half a frame now and then is no message: the peer is let go after two keep-alive spans, although
+/// bytes come.
 #[test]
 fn a_peer_that_dribbles_one_frame_is_let_go() {
     let server = Server::start(Protocol::WebSocket, Limits { keep_alive_every: SHORT, ..limits() });

@@ -1,5 +1,6 @@
-//! RFC 6455, case by case, over frames made by hand. Autobahn's suite is not used: `autobahntestsuite` 25.10.1 of PyPI does
-//! not import under Python 3 (`from _version import`), and its fuzzing client wants a server that echoes.
+//! RFC 6455, case by case, over frames made by hand. Autobahn's suite is not used:
+//! `autobahntestsuite` 25.10.1 of PyPI does not import under Python 3 (`from _version import`), and
+//! its fuzzing client wants a server that echoes.
 
 use std::io::Write as _;
 

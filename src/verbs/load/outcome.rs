@@ -1,15 +1,13 @@
-//! What a load came to: one JSON object, a few lines for people, and what of it a threshold can name.
+//! What a load came to: one JSON object, a few lines for people, and what of it a threshold can
+//! name.
 
 use std::collections::BTreeMap;
 
-use clients::load::{Arrivals, Model, Outcome};
 use hdrhistogram::Histogram;
 use serde::Serialize;
+use terms::{Arrivals, Expression, Figure, Model, Outcome, Quantiles, share_within, text};
 
 use super::{Loaded, Options};
-use crate::expression::{Expression, Figure, share_within};
-use crate::record::Quantiles;
-use crate::text;
 
 /// The object that `--json` prints. Field names carry their unit.
 #[derive(Debug, Serialize)]

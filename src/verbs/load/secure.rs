@@ -1,12 +1,13 @@
 //! Whom a load trusts, and by which TLS.
 
-use clients::{Tls, TlsOptions, TlsVersion, Trust};
+use clients::{Tls, Trust};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
+use terms::{TlsOptions, TlsVersion};
 
 use super::target::{Scheme, Target};
 use super::{Options, TlsName};
-use crate::cli::UsageError;
+use crate::ending::UsageError;
 
 /// What the connections need to be secure; `None` where they are not.
 pub(super) fn tls(options: &Options, target: &Target) -> anyhow::Result<Option<Tls>> {

@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr, ToSocketAddrs as _};
 
 use http::Uri;
 
-use crate::cli::UsageError;
+use crate::ending::UsageError;
 
 /// How a target is spoken with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

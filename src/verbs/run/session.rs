@@ -1,25 +1,21 @@
-//! A run's scenarios, one after the other: measured, written, kept where an earlier start had finished them.
+//! A run's scenarios, one after the other: measured, written, kept where an earlier start had
+//! finished them.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use lab::cores::Layout;
-use lab::machine::Machine;
+use matrices::MatrixScenario;
+use record::{Record, Tool};
+use report::Done;
+use run::{RunInfo, Watcher as _, execute, record_of};
+use scenarios::{Plan, Scenario};
+use terms::{Layout, MARKET_SEED, Machine};
 
 use super::Options;
-use crate::cli::Ending;
-use crate::matrix::{self, MatrixScenario};
-use crate::plan::Plan;
-use crate::progress::Screen;
-use crate::record::{Record, RunInfo, record};
-use crate::report::{Done, ResultsFolder};
-use crate::run::{Watcher as _, execute};
-use crate::scenario::Scenario;
-use crate::text;
+use crate::ending::{Ending, command_line};
+use crate::folder::ResultsFolder;
+use crate::progress::LiveScreen;
 use crate::verbs::calibrate;
-
-/// The seed of the market's data, in every run.
-const MARKET_SEED: u64 = 42;
 
 /// What does not change from scenario to scenario.
 pub(super) struct Session<'a> {
@@ -27,32 +23,35 @@ pub(super) struct Session<'a> {
     pub(super) stop: Arc<AtomicBool>,
     pub(super) folder: ResultsFolder,
     pub(super) environment: Machine,
+    pub(super) tool: &'a Tool,
 }
 
 impl Session<'_> {
-    /// A scenario's record, and what ended it before its time: measured now, or kept where an earlier start had finished it. Its page is
-    /// written.
+    /// A scenario's record, and what ended it before its time: measured now, or kept where an
+    /// earlier start had finished it. Its page is written.
     pub(super) fn one(
         &self,
         scenario: &Scenario,
         plan: &Plan,
         layout: &Layout,
     ) -> anyhow::Result<(Record, anyhow::Result<()>)> {
-        let Session { options, stop, folder, environment } = self;
+        let Session { options, stop, folder, environment, tool } = self;
         if let Some(record) = self.kept(scenario, plan)? {
             eprintln!("{}: measured before, and kept", scenario.name);
             return Ok((record, Ok(())));
         }
-        let info = RunInfo {
-            command: text::command_line(),
+        let mut info = RunInfo {
+            tool: (*tool).clone(),
+            command: command_line(),
             started_at_us: clock::wall_time_us(),
+            finished_at_us: 0,
             environment: environment.clone(),
             layout: layout.clone(),
             calibration: calibrate::kept(environment),
             market_seed: MARKET_SEED,
         };
         let pcap = options.pcap.then(|| folder.pcap(&scenario.name)).transpose()?;
-        let mut screen = Screen::open(&scenario.name, plan);
+        let mut screen = LiveScreen::open(&scenario.name, plan);
         let (results, ended) =
             execute(scenario, plan, MARKET_SEED, layout, pcap.as_deref(), stop, &mut screen);
         screen.stage("writing");
@@ -61,7 +60,8 @@ impl Session<'_> {
             ended?;
             return Err(anyhow::anyhow!("stopped before anything was measured"));
         }
-        let record = record(scenario, plan, info, &results);
+        info.finished_at_us = clock::wall_time_us();
+        let record = record_of(scenario, plan, info, &results);
         folder.add(&record)?;
         if let Some(format) = options.export {
             folder.add_export(&record, format)?;
@@ -73,14 +73,15 @@ impl Session<'_> {
         Ok((record, ended))
     }
 
-    /// Fills matrices, each with its record and page. What this machine refuses does not end the card.
+    /// Fills matrices, each with its record and page. What this machine refuses does not end the
+    /// card.
     pub(super) fn fill(&self, matrices: &[MatrixScenario], done: &mut Done) -> anyhow::Result<()> {
         for scenario in matrices {
             let tell = &mut |line: &str| eprintln!("{line}");
-            match matrix::run(scenario, text::command_line(), &self.stop, tell) {
+            match matrices::run(scenario, self.tool.clone(), command_line(), &self.stop, tell) {
                 Ok(record) => {
                     self.folder.add_matrix(&record)?;
-                    matrix::summary_lines(&record).iter().for_each(|line| eprintln!("{line}"));
+                    report::matrix_summary_lines(&record).iter().for_each(|line| eprintln!("{line}"));
                     if self.options.json {
                         print_json(&record)?;
                     }
@@ -133,7 +134,7 @@ impl Session<'_> {
 }
 
 fn print_outcome(record: &Record) {
-    for line in crate::report::summary_lines(record) {
+    for line in report::summary_lines(record) {
         eprintln!("{line}");
     }
 }

@@ -5,11 +5,12 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
 
+use clock::Mono;
 use clock::{Clock, Delays, Fake};
+use terms::{Arrivals, Failure};
 
 use super::*;
 use crate::connection::Unsupported;
-use crate::load::Arrivals;
 
 /// What a test's server does.
 #[derive(Clone, Copy)]
@@ -21,7 +22,8 @@ struct Behaviour {
     breaks_every: Option<usize>,
 }
 
-/// Opens connections whose calls take their time on the fake clock. `Send` is a formality: one thread has it.
+/// Opens connections whose calls take their time on the fake clock. `Send` is a formality: one
+/// thread has it.
 #[derive(Clone)]
 struct Scripted {
     behaviour: Behaviour,
@@ -96,7 +98,8 @@ fn behaviour(service: Duration) -> Behaviour {
     Behaviour { service, silent_from: None, breaks_every: None }
 }
 
-/// One second of load at a constant rate, without a warm-up, on a clock that jumps from deadline to deadline.
+/// One second of load at a constant rate, without a warm-up, on a clock that jumps from deadline to
+/// deadline.
 fn run(behaviour: Behaviour, shape: Shape, rate_per_s: f64, time_out: Duration) -> Outcome {
     let model = Model::Open { arrivals: Arrivals::Constant, rate_per_s };
     run_round(behaviour, shape, model, time_out, Duration::ZERO)
@@ -169,8 +172,8 @@ fn an_unhurried_server_is_read_exactly() {
     assert!(histograms.lag.max() <= 1 && histograms.wait.max() <= 1);
 }
 
-/// One slot, 2 ms a call, an arrival each millisecond: the n-th waits n milliseconds. The response shows it, the
-/// service time does not.
+/// One slot, 2 ms a call, an arrival each millisecond: the n-th waits n milliseconds. The response
+/// shows it, the service time does not.
 #[test]
 fn a_server_that_cannot_keep_up_shows_in_wait_and_response_and_not_in_service() {
     let outcome = run(
@@ -197,8 +200,8 @@ fn in_flight_calls_share_a_connection() {
     assert!(close_to(outcome.histograms.response.max(), 2 * MS) && outcome.histograms.wait.max() <= 1);
 }
 
-/// The server answers nothing: what is sent times out, and arrivals beyond rate × time-out are dropped rather than
-/// queued. Each is counted once, at the time-out or more.
+/// The server answers nothing: what is sent times out, and arrivals beyond rate × time-out are
+/// dropped rather than queued. Each is counted once, at the time-out or more.
 #[test]
 fn silence_times_out_and_what_cannot_be_answered_in_time_is_dropped() {
     let silent = Behaviour { silent_from: Some(1), ..behaviour(MS) };
@@ -206,7 +209,8 @@ fn silence_times_out_and_what_cannot_be_answered_in_time_is_dropped() {
     let failed = |kind| outcome.failed.get(&kind).copied().unwrap_or(0);
     let (timed_out, dropped) = (failed(Failure::TimedOut), failed(Failure::Dropped));
     assert_eq!((outcome.arrivals, outcome.ok, timed_out + dropped), (10_000, 0, 10_000));
-    // 1 000 arrivals may wait; those that have waited past their time end as soon as a slot takes them.
+    // 1 000 arrivals may wait; those that have waited past their time end as soon as a slot takes
+    // them.
     assert!(timed_out > 0 && dropped > 0, "{timed_out} timed out, {dropped} dropped");
     assert!(outcome.histograms.response.min() >= 99_900_000 && outcome.histograms.response.len() == 10_000);
     assert_eq!(outcome.histograms.service.len(), 0);

@@ -1,5 +1,5 @@
-//! What a GraphQL server must bound beyond the library's depth and complexity: aliases, mutations by GET, operations at
-//! once on one WebSocket.
+//! What a GraphQL server must bound beyond the library's depth and complexity: aliases, mutations
+//! by GET, operations at once on one WebSocket.
 
 use std::any::TypeId;
 use std::sync::Arc;
@@ -13,8 +13,6 @@ use async_graphql::{
 use futures::stream::{self, StreamExt as _};
 use proto::v1::FaultCode;
 use tokio::sync::Semaphore;
-
-use super::schema::MarketSchema;
 
 /// Marks a request that came by GET.
 #[derive(Debug, Clone, Copy)]
@@ -98,9 +96,9 @@ impl SocketOperations {
 
 /// The schema, with a bound on a WebSocket's operations.
 #[derive(Clone)]
-pub(super) struct Bounded(pub(super) MarketSchema);
+pub(super) struct Bounded<E>(pub(super) E);
 
-impl Executor for Bounded {
+impl<E: Executor> Executor for Bounded<E> {
     async fn execute(&self, request: Request) -> Response {
         self.0.execute(request).await
     }
@@ -108,7 +106,7 @@ impl Executor for Bounded {
     fn execute_stream(&self, request: Request, session: Option<Arc<Data>>) -> BoxStream<'static, Response> {
         let of_the_socket = session.as_ref().and_then(|data| data.get(&TypeId::of::<SocketOperations>()));
         let operations = of_the_socket.and_then(|any| any.downcast_ref::<SocketOperations>());
-        let Some(operations) = operations else { return self.0.execute_stream(request) };
+        let Some(operations) = operations else { return self.0.execute_stream(request, None) };
         let Ok(place) = Arc::clone(&operations.places).try_acquire_owned() else {
             let detail = format!("{} operations at once are the limit of a connection", operations.max);
             let refusal = Response::from_errors(vec![error(FaultCode::Limit, detail)]);

@@ -1,5 +1,6 @@
-//! The schema: the messages of the contract as objects of the same names, resolved field by field. A position's quote is
-//! asked for only where a query wants it, and then for all positions of the portfolio in one call.
+//! The schema: the messages of the contract as objects of the same names, resolved field by field.
+//! A position's quote is asked for only where a query wants it, and then for all positions of the
+//! portfolio in one call.
 
 use std::sync::Arc;
 
@@ -192,8 +193,8 @@ impl Portfolio {
     }
 }
 
-/// The loader of a portfolio's quotes: the first position that is asked for its quote asks for all. (The library's own
-/// loader gathers keys for a time on a timer thread; here the keys are known.)
+/// The loader of a portfolio's quotes: the first position that is asked for its quote asks for all.
+/// (The library's own loader gathers keys for a time on a timer thread; here the keys are known.)
 struct PositionQuotes {
     symbols: Vec<String>,
     loaded: OnceCell<Result<Vec<v1::Quote>, Fault>>,
@@ -399,8 +400,8 @@ pub(super) struct Ticks;
 /// Server push.
 #[Subscription(rename_fields = "snake_case", rename_args = "snake_case")]
 impl Ticks {
-    /// Ticks from now on, or behind the one of a sequence as far back as they are held, until the caller leaves; no symbols:
-    /// of all.
+    /// Ticks from now on, or behind the one of a sequence as far back as they are held, until the
+    /// caller leaves; no symbols: of all.
     async fn ticks(
         &self,
         context: &Context<'_>,

@@ -1,8 +1,9 @@
-//! A REST handler without types: a stand-in for what handlers in dynamic languages do with JSON, for the experiment on
-//! typing. It parses a body to a value, takes the fields that it knows with a default for each, and makes of them what it
-//! needs, as `String(body.account ?? "")` and `Math.trunc(Number(body.quantity ?? 0))` do. It refuses what is no JSON; all
-//! else reaches the market, whose own validation is that of every other protocol. It is no measure of any framework: those
-//! that validate against a schema are nearer to the typed one.
+//! A REST handler without types: a stand-in for what handlers in dynamic languages do with JSON,
+//! for the experiment on typing. It parses a body to a value, takes the fields that it knows with a
+//! default for each, and makes of them what it needs, as `String(body.account ?? "")` and
+//! `Math.trunc(Number(body.quantity ?? 0))` do. It refuses what is no JSON; all else reaches the
+//! market, whose own validation is that of every other protocol. It is no measure of any framework:
+//! those that validate against a schema are nearer to the typed one.
 
 use std::io;
 use std::net::SocketAddr;
@@ -33,7 +34,7 @@ const CANDLES_DEFAULT: f64 = 100.0;
 ///
 /// # Errors
 /// The system's, where it refuses the address.
-pub async fn start(
+pub fn start(
     address: SocketAddr,
     market: Arc<Market>,
     limits: Limits,
@@ -115,7 +116,8 @@ fn number(value: &Value, default: f64) -> f64 {
     }
 }
 
-/// Truncated; what does not fit goes to the nearest that does, and what is no number to 0, which the market refuses.
+/// Truncated; what does not fit goes to the nearest that does, and what is no number to 0, which
+/// the market refuses.
 fn whole(number: f64) -> u32 {
     number.trunc() as u32
 }

@@ -7,7 +7,8 @@ use super::problem::Problem;
 
 const OFFERED: &str = "this API speaks application/json and application/x-protobuf";
 
-/// The encoding to answer in: the one that `Accept` weighs highest, JSON where they are equal or it is absent.
+/// The encoding to answer in: the one that `Accept` weighs highest, JSON where they are equal or it
+/// is absent.
 pub(super) fn accepted(headers: &HeaderMap) -> Result<Encoding, Problem> {
     let mut values = headers.get_all(header::ACCEPT).iter().peekable();
     if values.peek().is_none() {

@@ -1,0 +1,55 @@
+//! What the pacer, the slots and the watchdog of a round share.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use clock::{Clock, Mono};
+use terms::{Failure, Outcome};
+
+use super::queue::Queue;
+use super::recorder::{CallTimes, Recording as _};
+use super::watchdog::SlotWatch;
+use super::{Live, Round};
+use crate::connection::CallError;
+use crate::phases::Phases;
+
+/// What the pacer, the slots and the watchdog of a round share.
+pub(super) struct Shared {
+    pub(super) clock: Clock,
+    pub(super) round: Round,
+    pub(super) measured_from: Mono,
+    pub(super) arrivals: Queue,
+    pub(super) slots: Rc<[SlotWatch]>,
+    pub(super) outcome: RefCell<Outcome>,
+    pub(super) live: Arc<Live>,
+}
+
+impl Shared {
+    pub(super) fn record(&self, times: &CallTimes, error: Option<&CallError>) {
+        self.record_outcome(times, error.map(CallError::failure));
+        if let Some(error) = error
+            && times.scheduled >= self.measured_from
+        {
+            let mut outcome = self.outcome.borrow_mut();
+            outcome.samples.entry(error.failure()).or_insert_with(|| error.to_string());
+        }
+    }
+
+    pub(super) fn record_phases(&self, scheduled: Mono, phases: &Phases) {
+        if scheduled >= self.measured_from {
+            self.outcome.borrow_mut().record_phases(phases);
+        }
+    }
+
+    pub(super) fn record_outcome(&self, times: &CallTimes, failure: Option<Failure>) {
+        if times.scheduled >= self.measured_from {
+            self.outcome.borrow_mut().record(times, failure, self.round.time_out);
+            self.live.count(times.done.nanos_since(times.scheduled), failure.is_some());
+        }
+    }
+
+    pub(super) fn end(&self) -> Mono {
+        self.measured_from + self.round.duration
+    }
+}

@@ -1,0 +1,50 @@
+//! What client processes are started with.
+
+use std::net::{IpAddr, SocketAddr};
+
+use proto::flow::{Congestion, Flow};
+use serde::{Deserialize, Serialize};
+use terms::{Carriage, FlowSettings, Manners, Screen, TlsOptions, Workload};
+
+/// What a client of the market opens.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Open {
+    /// Where it runs.
+    pub cores: Vec<usize>,
+    /// How the market is called.
+    pub carriage: Carriage,
+    /// Where it is.
+    pub address: SocketAddr,
+    /// Who is asked for that address, for each connection again.
+    pub name_server: Option<SocketAddr>,
+    /// How connections are secured, and the certificate to trust (DER).
+    pub tls: Option<(TlsOptions, Vec<u8>)>,
+    /// Of TCP and QUIC.
+    pub congestion: Congestion,
+    /// Seed of the market's data.
+    pub market_seed: u64,
+    /// What subscribers do about a connection that is lost, or silent.
+    pub manners: Manners,
+    /// What is done.
+    pub workload: Workload,
+    /// How a portfolio is asked for.
+    pub screen: Screen,
+    /// Whether it is a server of wirebench's, which passes every case; of another, replies to what
+    /// it is asked for are compared.
+    pub is_ours: bool,
+    /// Whether the conformance cases come first.
+    pub conformance: bool,
+}
+
+/// What a receiver of flows receives in every round.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct ReceiveFlows {
+    /// Where it runs.
+    pub cores: Vec<usize>,
+    /// Where it listens, on any ports.
+    pub address: IpAddr,
+    /// What arrives.
+    pub flows: Vec<Flow>,
+    /// What all of it has in common.
+    pub settings: FlowSettings,
+}

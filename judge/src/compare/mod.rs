@@ -1,0 +1,221 @@
+//! Two records, or repeats of each: what became better, what worse, and how sure that is.
+
+mod plans;
+mod text;
+
+use record::{Ratio, Record, VerdictWord};
+use serde::Serialize;
+use terms::{Expression, Figure, Rule, Value};
+
+use crate::statistics::{ROUNDS_FOR_A_VERDICT, mean, mean_with_interval, ratio_of_rounds, ratio_of_runs};
+use crate::{FAILED_SHARE_MAX, apply};
+
+pub use plans::differences;
+
+/// The figures that are compared in every cell, by their paths.
+const COMPARED: [&str; 4] = ["cpu_per_call", "response.p50", "response.p99", "bytes_per_call"];
+/// How near two figures must be to count as the same.
+pub const MARGIN: f64 = 0.05;
+
+/// What a figure has become.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Word {
+    /// Better by more than chance.
+    Better,
+    /// Worse by more than chance.
+    Worse,
+    /// The same to within the margin.
+    Same,
+    /// The rounds do not say.
+    Undecided,
+}
+
+/// A figure of a cell, old and new.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct FigureChange {
+    /// Who.
+    pub contender: String,
+    /// Under what.
+    pub condition: String,
+    /// The figure's path.
+    pub figure: &'static str,
+    /// The mean of the old rounds: µs, bytes.
+    pub old: f64,
+    /// Of the new ones.
+    pub new: f64,
+    /// New over old.
+    pub ratio: Ratio,
+    /// What it has become.
+    pub word: Word,
+    /// Whether the interval contains what differs from run to run.
+    pub of_runs: bool,
+}
+
+/// Two sides of one scenario.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct RunComparison {
+    /// Which.
+    pub scenario: String,
+    /// Runs of the old side.
+    pub old_runs: usize,
+    /// Of the new one.
+    pub new_runs: usize,
+    /// Why no word can rest on this, where a side's run is void.
+    pub void: Option<String>,
+    /// How the plans differ, where they do and were compared all the same.
+    pub differences: Vec<String>,
+    /// Every figure of every cell that both have.
+    pub rows: Vec<FigureChange>,
+}
+
+/// Compares repeats of one plan with repeats of another; each side has at least one.
+pub fn compare(old: &[Record], new: &[Record], differences: Vec<String>) -> RunComparison {
+    let void = old.iter().chain(new).find_map(|record| record.void.clone());
+    let mut rows = Vec::new();
+    for (contender, condition) in cells(new) {
+        let failing = [old, new].into_iter().any(|records| fails_too_much(records, &contender, &condition));
+        for path in COMPARED {
+            let Ok(figure) = Figure::parse(path) else { continue };
+            let of = |records| figures(records, &contender, &condition, figure);
+            let (old, new) = (of(old), of(new));
+            if let Some((ratio, of_runs)) = ratio(&new, &old) {
+                let withheld = void.is_some() || failing;
+                rows.push(FigureChange {
+                    contender: contender.clone(),
+                    condition: condition.clone(),
+                    figure: path,
+                    old: mean(&old.concat()),
+                    new: mean(&new.concat()),
+                    word: if withheld { Word::Undecided } else { word(&ratio, figure, of_runs) },
+                    of_runs,
+                    ratio,
+                });
+            }
+        }
+    }
+    let scenario = new.first().map(|record| record.scenario.name.clone()).unwrap_or_default();
+    RunComparison { scenario, old_runs: old.len(), new_runs: new.len(), void, differences, rows }
+}
+
+/// What a threshold came to.
+#[derive(Debug, Default, PartialEq)]
+pub struct Held {
+    /// Sentences of the cells in which it is true of the new side: of its whole interval, not only
+    /// of its middle.
+    pub failed: Vec<String>,
+    /// Sentences of the cells in which there was nothing to hold to it.
+    pub unjudged: Vec<String>,
+    /// Cells in which it was judged.
+    pub judged: usize,
+}
+
+/// Holds the new side to a threshold, cell by cell. A cell that has lost the figure fails it.
+pub fn hold(old: &[Record], new: &[Record], threshold: &Expression) -> Held {
+    let mut held = Held::default();
+    let mut all = cells(old);
+    all.extend(cells(new).into_iter().filter(|cell| !cells(old).contains(cell)));
+    for (contender, condition) in all {
+        let of = |records| figures(records, &contender, &condition, threshold.figure);
+        let (old, new) = (of(old), of(new));
+        let named = format!("{} of {contender} under {condition}", threshold.text);
+        match past(&old, &new, threshold) {
+            Some(Past::No) => held.judged += 1,
+            Some(Past::Yes(how)) => {
+                held.judged += 1;
+                held.failed.push(format!("{named}: {how}"));
+            }
+            None if new.concat().is_empty() && !old.concat().is_empty() => {
+                held.failed.push(format!("{named}: the new side has no such figure any more"));
+            }
+            None => {
+                held.unjudged.push(format!("{named}: too few rounds, or too few calls a round, to judge"));
+            }
+        }
+    }
+    held
+}
+
+/// Whether a side is past a threshold.
+enum Past {
+    No,
+    Yes(String),
+}
+
+fn past(old: &[Vec<f64>], new: &[Vec<f64>], threshold: &Expression) -> Option<Past> {
+    let (is_past, how) = match threshold.value {
+        Value::Change(change) => {
+            let (ratio, _) = ratio(new, old)?;
+            let limit = 1.0 + change;
+            let is_past = if threshold.above { ratio.low > limit } else { ratio.high < limit };
+            let interval = format!("95 % interval {:.3} to {:.3}", ratio.low, ratio.high);
+            (is_past, format!("{:.3} × the old ({interval})", ratio.ratio))
+        }
+        Value::Absolute(_) => {
+            let (middle, half) = mean_with_interval(&new.concat())?;
+            let near = if threshold.above { middle - half } else { middle + half };
+            let show = |value| threshold.figure.show(value);
+            (threshold.is_true_of(near), format!("{} ± {}", show(middle), show(half)))
+        }
+    };
+    Some(if is_past { Past::Yes(how) } else { Past::No })
+}
+
+/// Contender and condition of every cell that can be measured.
+fn cells(records: &[Record]) -> Vec<(String, String)> {
+    let first = records.iter().take(1).flat_map(|record| &record.cells);
+    let measured = first.filter(|cell| cell.not_offered.is_none());
+    measured.map(|cell| (cell.contender.clone(), cell.condition.clone())).collect()
+}
+
+fn fails_too_much(records: &[Record], contender: &str, condition: &str) -> bool {
+    let merged = |record: &Record| {
+        let cell = record.cell(contender, condition)?;
+        Some(record.cells[cell].merged.as_ref()?.counts.failed_share() > FAILED_SHARE_MAX)
+    };
+    records.iter().any(|record| merged(record).unwrap_or(true))
+}
+
+/// A figure of a cell: run by run, round by round; void rounds left out.
+fn figures(records: &[Record], contender: &str, condition: &str, figure: Figure) -> Vec<Vec<f64>> {
+    let of_a_run = |record: &Record| {
+        let cell = record.cell(contender, condition);
+        let rounds = record.rounds.iter().filter(|round| Some(round.cell) == cell && round.void.is_none());
+        rounds.filter_map(|round| round.figure(figure)).collect()
+    };
+    records.iter().map(of_a_run).collect()
+}
+
+/// New over old, and whether it is of runs: where there are enough to say how runs differ; else of
+/// rounds.
+fn ratio(new: &[Vec<f64>], old: &[Vec<f64>]) -> Option<(Ratio, bool)> {
+    let run_means = |runs: &[Vec<f64>]| {
+        runs.iter().filter(|run| !run.is_empty()).map(|run| mean(run)).collect::<Vec<_>>()
+    };
+    let of_runs = ratio_of_runs(&run_means(new), &run_means(old)).map(|ratio| (ratio, true));
+    of_runs.or_else(|| Some((ratio_of_rounds(&new.concat(), &old.concat())?, false)))
+}
+
+fn word(ratio: &Ratio, figure: Figure, of_runs: bool) -> Word {
+    let enough = of_runs || ratio.n >= ROUNDS_FOR_A_VERDICT;
+    let (below, above) = (ratio.high < 1.0, ratio.low > 1.0);
+    match apply(Rule::SameWithin(MARGIN), ratio).0 {
+        _ if !enough => Word::Undecided,
+        VerdictWord::Holds => Word::Same,
+        _ if below => {
+            if figure.less_is_better() {
+                Word::Better
+            } else {
+                Word::Worse
+            }
+        }
+        _ if above => {
+            if figure.less_is_better() {
+                Word::Worse
+            } else {
+                Word::Better
+            }
+        }
+        _ => Word::Undecided,
+    }
+}

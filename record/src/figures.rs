@@ -1,0 +1,105 @@
+//! What is read out of a record: figures round by round, pairs of them, shares.
+
+use std::collections::BTreeMap;
+
+use proto::Capability;
+use terms::{Activity, Counted, Figure, Point, share_within};
+
+use super::flows::{jain, share};
+use super::{Counts, Distance, Record, RoundPart};
+
+impl Distance {
+    /// How far off a prediction of round trips may be.
+    pub const TOLERANCE: f64 = 0.15;
+
+    /// Whether what was measured is what arithmetic says; `None` where one of them is missing.
+    pub fn as_predicted(&self) -> Option<bool> {
+        let off = self.round_trips? - f64::from(self.predicted?);
+        Some(off.abs() <= Distance::TOLERANCE)
+    }
+}
+
+impl Counts {
+    /// All failures.
+    pub fn failures(&self) -> u64 {
+        self.failed.values().sum()
+    }
+
+    /// The share of arrivals that failed.
+    pub fn failed_share(&self) -> f64 {
+        self.failures() as f64 / self.arrivals.max(1) as f64
+    }
+}
+
+impl RoundPart {
+    /// A figure of this measurement; `None` where there were too few calls to give it.
+    pub fn figure(&self, figure: Figure) -> Option<f64> {
+        let per_call = |total: f64| (self.counts.ok > 0).then(|| total / self.counts.ok as f64);
+        match figure {
+            Figure::Time(distribution, point) => {
+                let quantiles =
+                    distribution.of(&self.response_us, &self.lag_us, &self.wait_us, &self.service_us);
+                match point {
+                    Point::Percentile(share) => quantiles.shown(share),
+                    _ => (quantiles.n > 0).then(|| point.of(quantiles)),
+                }
+            }
+            Figure::CpuPerCall => per_call(self.client.cpu_us + self.server.cpu_us),
+            Figure::ClientCpuPerCall => per_call(self.client.cpu_us),
+            Figure::ServerCpuPerCall => per_call(self.server.cpu_us),
+            Figure::CpuPerS => Some((self.client.own_share + self.server.own_share) * 1e6),
+            Figure::BytesPerCall => per_call(self.wire.total.bytes as f64),
+            Figure::Failed => Some(self.counts.failed_share()),
+            Figure::Within(us) => share_within(&self.histograms_ns.response, us),
+            Figure::RatePerS => Some(self.counts.ok_per_s),
+            Figure::Jain => jain(&self.flows),
+            Figure::FlowShare(nth) => share(&self.flows, nth),
+        }
+    }
+}
+
+impl Record {
+    /// What is counted.
+    pub fn counted(&self) -> Counted {
+        match self.plan.operation.as_str() {
+            of if of == Capability::Subscribe.name() => Counted::Event,
+            Activity::FLOW => Counted::Block,
+            _ => Counted::Call,
+        }
+    }
+
+    /// A cell by contender and condition.
+    pub fn cell(&self, contender: &str, condition: &str) -> Option<usize> {
+        self.cells.iter().position(|cell| cell.contender == contender && cell.condition == condition)
+    }
+
+    /// A figure of a cell, round by round; void measurements left out.
+    pub fn figures(&self, cell: usize, figure: Figure) -> BTreeMap<usize, f64> {
+        let rounds = self.rounds.iter().filter(|round| round.cell == cell && round.void.is_none());
+        rounds.filter_map(|round| Some((round.round, round.figure(figure)?))).collect()
+    }
+
+    /// A figure of two contenders under a condition, in every round that has both.
+    pub fn paired_figures(
+        &self,
+        left: &str,
+        right: &str,
+        condition: &str,
+        figure: Figure,
+    ) -> Vec<(f64, f64)> {
+        let figures = |contender| self.cell(contender, condition).map(|cell| self.figures(cell, figure));
+        let (Some(left), Some(right)) = (figures(left), figures(right)) else { return Vec::new() };
+        left.iter().filter_map(|(round, value)| Some((*value, *right.get(round)?))).collect()
+    }
+
+    /// Conditions in which something was measured, in the plan's order.
+    pub fn conditions(&self) -> Vec<&str> {
+        let mut conditions: Vec<&str> = Vec::new();
+        for cell in &self.cells {
+            if !conditions.contains(&cell.condition.as_str()) {
+                conditions.push(&cell.condition);
+            }
+        }
+        conditions
+    }
+}

@@ -1,0 +1,66 @@
+//! Memory of idle connections: a table, and the same in words.
+
+use record::MemoryPart;
+use terms::{Hold, text};
+
+/// The table.
+pub(crate) struct HoldView {
+    pub(crate) rows: Vec<MemoryRow>,
+    /// From how many to how many connections were held.
+    pub(crate) held: String,
+}
+
+pub(super) fn view(parts: &[MemoryPart]) -> HoldView {
+    let points = parts.iter().flat_map(|part| &part.points).map(|point| point.connections as u64);
+    let (fewest, most) = (points.clone().min().unwrap_or(0), points.max().unwrap_or(0));
+    HoldView {
+        rows: parts.iter().map(memory_row).collect(),
+        held: format!("{} to {}", text::count(fewest), text::count(most)),
+    }
+}
+
+/// A line a contender.
+pub(super) fn lines(parts: &[MemoryPart]) -> Vec<String> {
+    parts.iter().map(|part| format!("{}: {}", part.contender, memory_in_words(part))).collect()
+}
+
+/// What an idle connection takes, contender by contender, in a sentence.
+pub(super) fn number(hold: &Hold, parts: &[MemoryPart]) -> String {
+    let prices = parts.iter().map(|part| format!("{} {}", part.contender, memory_in_words(part)));
+    format!(
+        "Both ends and the kernel together, the slope over {} numbers of idle connections up to {}, held once, ± half the 95 % interval of \
+         what they are off a line: {}",
+        hold.connections.len(),
+        text::count(hold.connections.last().copied().unwrap_or(0) as u64),
+        prices.collect::<Vec<_>>().join(", ")
+    )
+}
+
+/// What a contender's connections take in memory: a line of the table.
+pub(crate) struct MemoryRow {
+    pub(crate) name: String,
+    /// Client and server.
+    pub(crate) at_rest: [String; 2],
+    pub(crate) per_connection: [String; 2],
+    pub(crate) kernel: String,
+    /// All three, with half of its interval.
+    pub(crate) all: String,
+}
+
+/// `41.2 ± 0.3 KiB`.
+fn memory_in_words(part: &MemoryPart) -> String {
+    let half = part.bytes_per_connection_uncertainty.map(|half| format!(" ± {:.1}", half / 1024.0));
+    format!("{:.1}{} KiB", part.bytes_per_connection / 1024.0, half.unwrap_or_default())
+}
+
+fn memory_row(part: &MemoryPart) -> MemoryRow {
+    let mebibytes = |bytes: u64| format!("{:.1} MiB", bytes as f64 / f64::from(1 << 20));
+    let kibibytes = |bytes: f64| format!("{:.1} KiB", bytes / 1024.0);
+    MemoryRow {
+        name: part.contender.clone(),
+        at_rest: [part.client_at_rest_bytes, part.server_at_rest_bytes].map(mebibytes),
+        per_connection: [part.client_bytes_per_connection, part.server_bytes_per_connection].map(kibibytes),
+        kernel: kibibytes(part.kernel_bytes_per_connection),
+        all: memory_in_words(part),
+    }
+}

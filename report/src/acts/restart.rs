@@ -1,0 +1,68 @@
+//! How subscribers came back to a server that was restarted: a table, and the same in words.
+
+use record::{MeanPart, RestartPart};
+use terms::text;
+
+/// How long everybody took to come back, contender by contender, in sentences.
+pub(super) fn number(parts: &[RestartPart]) -> String {
+    format!(
+        "From when the new server listened until the last subscription was there, ± half the 95 % interval. {}",
+        restarts_in_words(parts).join(". ")
+    )
+}
+
+/// A contender's line.
+pub(crate) struct RestartRow {
+    pub(crate) name: String,
+    pub(crate) down: String,
+    pub(crate) subscribers: String,
+    /// Restarts.
+    pub(crate) n: usize,
+    pub(crate) most: String,
+    pub(crate) storm: String,
+    pub(crate) attempts: String,
+    pub(crate) peak: String,
+    /// Client and server.
+    pub(crate) cpu: [String; 2],
+    pub(crate) dropped: String,
+}
+
+pub(super) fn restart_row(part: &RestartPart) -> RestartRow {
+    RestartRow {
+        name: part.contender.clone(),
+        down: seconds(&part.down_ms),
+        subscribers: text::count(part.connections as u64),
+        n: part.storm_ms.n,
+        most: seconds(&part.most_ms),
+        storm: seconds(&part.storm_ms),
+        attempts: with_half(&part.attempts_per_subscriber, "", 1),
+        peak: with_half(&part.attempts_per_s_max, "", 0),
+        cpu: [&part.client_cpu_us_per_subscriber, &part.server_cpu_us_per_subscriber]
+            .map(|part| with_half(part, "µs", 0)),
+        dropped: text::count(part.dropped),
+    }
+}
+
+/// When all were back, a sentence a number of subscribers:
+/// `1 000 subscribers, n = 5 restarts each: sse 0.12 ± 0.01 s, …`.
+pub(super) fn restarts_in_words(parts: &[RestartPart]) -> Vec<String> {
+    let of_a_number = |parts: &[RestartPart]| {
+        let (connections, times) = (parts[0].connections as u64, parts[0].storm_ms.n);
+        let lengths = parts.iter().map(|part| format!("{} {}", part.contender, seconds(&part.storm_ms)));
+        let lengths = lengths.collect::<Vec<_>>().join(", ");
+        format!("{} subscribers, n = {times} restarts each: {lengths}", text::count(connections))
+    };
+    parts.chunk_by(|one, other| one.connections == other.connections).map(of_a_number).collect()
+}
+
+/// Of a mean in ms: `1.42 ± 0.31 s`.
+pub(super) fn seconds(part: &MeanPart) -> String {
+    let half = part.uncertainty.map(|half| half / 1e3);
+    with_half(&MeanPart { mean: part.mean / 1e3, uncertainty: half, n: part.n }, "s", 2)
+}
+
+/// `142 ± 31 µs`.
+pub(super) fn with_half(part: &MeanPart, unit: &str, digits: usize) -> String {
+    let half = part.uncertainty.map(|half| format!(" ± {half:.digits$}")).unwrap_or_default();
+    format!("{:.digits$}{half} {unit}", part.mean).trim_end().to_owned()
+}

@@ -1,0 +1,402 @@
+//! What a page says of one condition: charts, tables, sentences.
+
+use hdrhistogram::Histogram;
+use judge::statistics::mean_with_interval;
+use record::{AaPair, CellPart, Difference, Merged, Record};
+use scenarios::Scenario;
+use terms::{Activity, Counted, Figure, Quantiles, printable, text};
+
+use super::acts::{CapacityView, capacity};
+use super::chart::{self, Bar, Line, NARROW, WIDE};
+use super::curve::{Along, Curve, ROUNDS, time_line};
+use super::forest::{self, forest};
+use super::goodput::{FlowsView, flows_view};
+use super::reconnections::{ReconnectionRow, reconnection_row};
+use super::tables::{CostRow, DistanceRow, cost_row, distance_row};
+
+/// Conditions that a page shows whole; of more, the points of axes are folded up.
+const CONDITIONS_OPEN: usize = 2;
+
+/// What was measured under one condition.
+pub(super) struct ConditionView {
+    pub(super) name: String,
+    pub(super) words: String,
+    pub(super) legend: Vec<(String, String)>,
+    pub(super) percentiles: [String; 2],
+    /// The slowest response of each measurement, round by round.
+    pub(super) time_line: [String; 2],
+    /// Response times while the link changed.
+    pub(super) course: [String; 2],
+    pub(super) bars: [String; 2],
+    /// Ratios to the baseline: a metric, and its chart for each width.
+    pub(super) forests: Vec<(String, [String; 2])>,
+    /// What the baseline against itself says of the noise.
+    pub(super) aa: Vec<String>,
+    /// Latency against rate, where capacity was searched for: the objective, the chart, a sentence
+    /// a contender.
+    pub(super) capacity: Option<CapacityView>,
+    /// Where the two ends lie apart: the link and its round trip, and a line a contender.
+    pub(super) distance: Option<(String, Vec<DistanceRow>)>,
+    /// Each call opens a connection of its own.
+    pub(super) cold: bool,
+    /// One of many points of an axis: it is folded up.
+    pub(super) folded: bool,
+    pub(super) rows: Vec<Row>,
+    pub(super) costs: Vec<CostRow>,
+    pub(super) not_offered: Vec<(String, String)>,
+    pub(super) failures: Vec<String>,
+    pub(super) n: String,
+    /// What is counted: a call, an event or a block.
+    pub(super) noun: Counted,
+    /// The same, one of them.
+    pub(super) a_noun: String,
+    /// Whether servers send it of themselves.
+    pub(super) pushed: bool,
+    /// Flows that share the link, contender by contender.
+    pub(super) flows: Vec<FlowsView>,
+    /// What flows are marked with, in their order.
+    pub(super) flow_colours: Vec<String>,
+    /// The ticks of sessions, a line a contender.
+    pub(super) ticks: Vec<TicksRow>,
+    /// How subscribers came through what stood between, a line a contender.
+    pub(super) reconnections: Vec<ReconnectionRow>,
+}
+
+/// How ticks came that were pushed beside calls.
+pub(super) struct TicksRow {
+    pub(super) name: String,
+    pub(super) received: String,
+    pub(super) missed: String,
+    pub(super) response: [String; 2],
+    pub(super) service: [String; 2],
+}
+
+fn ticks_row(cell: &CellPart, merged: &Merged) -> Option<TicksRow> {
+    let ticks = merged.ticks.as_ref()?;
+    let at = |quantiles: &Quantiles| {
+        [0.5, 0.99].map(|share| quantiles.shown(share).map_or_else(|| "–".to_owned(), text::micros))
+    };
+    Some(TicksRow {
+        name: cell.contender.clone(),
+        received: text::count(ticks.counts.ok),
+        missed: text::count(ticks.counts.failures()),
+        response: at(&ticks.response_us),
+        service: at(&ticks.service_us),
+    })
+}
+
+/// A contender's line of the table.
+pub(super) struct Row {
+    pub(super) marker: String,
+    pub(super) name: String,
+    pub(super) carriage: String,
+    pub(super) ok_per_s: String,
+    pub(super) failed: String,
+    pub(super) cpu: String,
+    pub(super) cpu_interval: String,
+    pub(super) points: [Point; 3],
+    pub(super) lag: Point,
+    pub(super) wait: Point,
+    pub(super) service: Point,
+}
+
+/// A figure, and what stands under it: the interval of the rounds' own, or another figure.
+pub(super) struct Point {
+    pub(super) value: String,
+    pub(super) under: String,
+}
+
+pub(super) fn condition(record: &Record, name: &str, order: &[&str]) -> ConditionView {
+    let nth = |cell: &CellPart| order.iter().position(|other| *other == cell.contender).unwrap_or(0);
+    let cells: Vec<(usize, &CellPart)> =
+        record.cells.iter().enumerate().filter(|(_, cell)| cell.condition == name).collect();
+    let measured: Vec<(usize, &CellPart, &Merged)> =
+        cells.iter().filter_map(|(index, cell)| Some((*index, *cell, cell.merged.as_ref()?))).collect();
+    let lines: Vec<Line> = measured
+        .iter()
+        .map(|(index, cell, _)| Line {
+            name: cell.contender.clone(),
+            nth: nth(cell),
+            points: percentile_points(&merged_response(record, *index)),
+        })
+        .collect();
+    let bars: Vec<Bar> = measured
+        .iter()
+        .map(|(index, cell, merged)| Bar {
+            name: cell.contender.clone(),
+            nth: nth(cell),
+            parts: [merged.client.cpu_us_per_call, merged.server.cpu_us_per_call],
+            half_interval: interval(record, *index, Figure::CpuPerCall).map(|(_, half)| half),
+        })
+        .collect();
+    let draw = |size| chart::percentiles(&lines, size, "Response time by percentile");
+    let noun = record.counted();
+    let bars_title = format!("Processor time per {noun}, client and server");
+    let draw_bars = |size| chart::stacked_bars(&bars, ["client", "server"], size, &bars_title);
+    let n = measured.iter().map(|(_, _, merged)| merged.counts.arrivals).min().unwrap_or(0);
+    let rounds = measured.iter().map(|(_, _, merged)| merged.rounds).min().unwrap_or(0);
+    let flows_max = measured.iter().map(|(_, _, merged)| merged.flows.len()).max().unwrap_or(0);
+    ConditionView {
+        name: name.to_owned(),
+        words: cells
+            .first()
+            .map(|(_, cell)| condition_in_words(cell, &record.plan.operation))
+            .unwrap_or_default(),
+        legend: measured
+            .iter()
+            .map(|(_, cell, _)| (chart::marker(nth(cell)), cell.contender.clone()))
+            .collect(),
+        percentiles: [draw(WIDE), draw(NARROW)],
+        time_line: time_lines(record, &measured, &nth),
+        course: course(record.plan.duration_ms / 1e3, &measured, &nth),
+        bars: [draw_bars(WIDE), draw_bars(NARROW)],
+        forests: forests(record, name, order),
+        aa: aa_lines(record, name),
+        capacity: capacity(record, name, order),
+        costs: measured.iter().map(|(_, cell, merged)| cost_row(cell, merged)).collect(),
+        distance: cells.iter().find_map(|(_, cell)| cell.distance.as_ref()).map(|distance| {
+            let link =
+                format!("'{}', {} there and back", distance.link, text::micros(distance.round_trip_us));
+            (link, cells.iter().filter_map(|(_, cell)| distance_row(cell)).collect())
+        }),
+        folded: cells.iter().any(|(_, cell)| !cell.axes.is_empty())
+            && record.conditions().len() > CONDITIONS_OPEN,
+        cold: measured.iter().any(|(_, _, merged)| !merged.phases.is_empty()),
+        rows: measured
+            .iter()
+            .map(|(index, cell, merged)| row(record, *index, cell, merged, chart::marker(nth(cell))))
+            .collect(),
+        not_offered: cells
+            .iter()
+            .filter_map(|(_, cell)| Some((cell.contender.clone(), cell.not_offered.clone()?)))
+            .collect(),
+        failures: measured.iter().flat_map(|(_, cell, merged)| failures(cell, merged)).collect(),
+        n: format!("n ≥ {} {noun}s a contender, in {rounds} rounds", text::count(n)),
+        ticks: measured.iter().filter_map(|(_, cell, merged)| ticks_row(cell, merged)).collect(),
+        reconnections: measured
+            .iter()
+            .filter_map(|(_, cell, merged)| reconnection_row(cell, merged, noun))
+            .collect(),
+        a_noun: if noun == Counted::Event { format!("an {noun}") } else { format!("a {noun}") },
+        pushed: noun != Counted::Call,
+        flow_colours: (0..flows_max).map(chart::marker).collect(),
+        flows: measured
+            .iter()
+            .filter_map(|(_, cell, merged)| {
+                flows_view(cell, merged, record.plan.duration_ms / 1e3, [WIDE, NARROW])
+            })
+            .collect(),
+        noun,
+    }
+}
+
+/// The slowest response of each measurement of these cells.
+fn time_lines(
+    record: &Record,
+    measured: &[(usize, &CellPart, &Merged)],
+    nth: &dyn Fn(&CellPart) -> usize,
+) -> [String; 2] {
+    let curve = |(index, cell, merged): &(usize, &CellPart, &Merged)| {
+        let rounds = record.rounds.iter().filter(|round| round.cell == *index);
+        Curve {
+            name: cell.contender.clone(),
+            nth: nth(cell),
+            points: rounds
+                .map(|round| (round.round as f64 + 1.0, round.response_us.max, round.void.is_none()))
+                .collect(),
+            words: format!("slowest {}", text::micros(merged.response_us.max)),
+        }
+    };
+    let lines: Vec<Curve> = measured.iter().map(curve).collect();
+    [WIDE, NARROW].map(|size| time_line(&lines, ROUNDS, size, "Slowest response, round by round"))
+}
+
+/// Response times along the measured time, all rounds together, and what changed on the link;
+/// nothing where nothing did.
+fn course(
+    seconds: f64,
+    measured: &[(usize, &CellPart, &Merged)],
+    nth: &dyn Fn(&CellPart) -> usize,
+) -> [String; 2] {
+    let changes = measured.first().map(|(_, cell, _)| &cell.changes[..]).unwrap_or_default();
+    // Of flows, goodput along the time says it.
+    let are_flows = measured.iter().any(|(_, _, merged)| !merged.flows.is_empty());
+    if changes.is_empty() || are_flows {
+        return Default::default();
+    }
+    let mark = |change: &String| {
+        let (at, what) = change.split_once(' ')?;
+        Some((humantime::parse_duration(at).ok()?.as_secs_f64(), what.to_owned()))
+    };
+    let marks: Vec<_> = changes.iter().filter_map(mark).collect();
+    let curve = |(_, cell, merged): &(usize, &CellPart, &Merged)| Curve {
+        name: cell.contender.clone(),
+        nth: nth(cell),
+        points: merged.course.iter().map(|slice| (slice.from_s, slice.response_mean_us, true)).collect(),
+        words: format!("mean {}", text::micros(merged.response_us.mean)),
+    };
+    let curves: Vec<Curve> = measured.iter().map(curve).collect();
+    let along = Along { words: "seconds of the measured time", from: 0.0, to: Some(seconds), marks: &marks };
+    [WIDE, NARROW].map(|size| time_line(&curves, along, size, "Mean response, by when it was due"))
+}
+
+/// Everybody against the baseline, the baseline's twin first, in processor time and in the tail.
+fn forests(record: &Record, condition: &str, order: &[&str]) -> Vec<(String, [String; 2])> {
+    let nth = |name: &str| order.iter().position(|other| *other == name).unwrap_or(0);
+    let baseline = &record.plan.baseline;
+    let mut charts = Vec::new();
+    for metric in [Figure::CpuPerCall, Figure::COMPARED[2]] {
+        let row = |name: &str, ratio, differs| {
+            let pairs = record.paired_figures(name, baseline, condition, metric);
+            let rounds = pairs.iter().map(|(left, right)| left / right).collect();
+            forest::Row { name: name.to_owned(), nth: nth(name), ratio, rounds, differs }
+        };
+        let here = |other: &str, in_metric| other == condition && in_metric == metric;
+        let twin = record.aa.iter().find(|pair| here(&pair.condition, pair.metric));
+        let others = record.comparisons.iter().filter(|other| here(&other.condition, other.metric));
+        let others =
+            others.map(|other| row(&other.contender, other.ratio, other.word == Difference::Differs));
+        let rows: Vec<forest::Row> = twin
+            .iter()
+            .map(|pair| row(&Scenario::again(baseline), pair.ratio, false))
+            .chain(others)
+            .collect();
+        let title = format!("{} against {baseline}", metric.in_words(record.counted()));
+        let detectable = twin.map(|pair| pair.detectable_ratio);
+        let draw = |size| forest(&rows, detectable, size, &title);
+        if !rows.is_empty() {
+            charts.push((title.clone(), [draw(WIDE), draw(NARROW)]));
+        }
+    }
+    charts
+}
+
+/// What the baseline against itself came to.
+pub(super) fn aa_lines(record: &Record, condition: &str) -> Vec<String> {
+    let pairs = record.aa.iter().filter(|pair| pair.condition == condition);
+    let line = |pair: &AaPair| {
+        format!(
+            "{} of {} measured twice: {} × (95 % interval {} to {}, n = {} rounds), {}; differences of less than \
+             {} % would be missed more than once in five",
+            pair.metric.in_words(record.counted()),
+            record.plan.baseline,
+            text::ratio(pair.ratio.ratio),
+            text::ratio(pair.ratio.low),
+            text::ratio(pair.ratio.high),
+            pair.ratio.n,
+            pair.word.in_words(),
+            text::ratio((pair.detectable_ratio - 1.0) * 100.0)
+        )
+    };
+    pairs.map(line).collect()
+}
+
+/// Connections, calls in flight, arrivals, and what the handler does.
+pub(crate) fn condition_in_words(cell: &CellPart, operation: &str) -> String {
+    let connections = if cell.connections == 1 { "connection" } else { "connections" };
+    let n = text::count(cell.connections as u64);
+    if let ("subscribe", Some(rate)) = (operation, cell.rate_per_s) {
+        let subscribers = if cell.connections == 1 { "subscriber" } else { "subscribers" };
+        let rate = text::plain_number(rate);
+        let between =
+            cell.between.as_ref().map_or_else(String::new, |words| format!(", behind a relay: {words}"));
+        return format!("{n} {subscribers}, {rate} ticks per second ({}){between}", cell.arrivals);
+    }
+    if operation == Activity::FLOW {
+        let link = cell.distance.as_ref().map_or_else(|| "nothing but a cable between", |of| &of.link);
+        return format!("Flows: {link}");
+    }
+    let load = match cell.rate_per_s {
+        Some(rate) => format!("{} arrivals per second ({})", text::plain_number(rate), cell.arrivals),
+        None => "closed loop: each slot calls again when its call is done".to_owned(),
+    };
+    if cell.cold {
+        return format!("{n} callers, each call on a connection of its own, {load}");
+    }
+    let handler = match (cell.handler_wait_us, cell.handler_cpu_us) {
+        (0.0, 0.0) => String::new(),
+        (wait, 0.0) => format!(", the handler waits {}", text::micros(wait)),
+        (wait, cpu) => format!(", the handler waits {} and burns {}", text::micros(wait), text::micros(cpu)),
+    };
+    format!("{n} {connections} × {} in flight, {load}{handler}", cell.in_flight)
+}
+
+fn failures(cell: &CellPart, merged: &Merged) -> Vec<String> {
+    let sample = |kind: &String| {
+        merged.counts.failure_samples.get(kind).map(|text| format!(", such as “{text}”")).unwrap_or_default()
+    };
+    let counts = &merged.counts;
+    let odd = [
+        (counts.late_replies, "late replies"),
+        (counts.duplicates, "that came again"),
+        (counts.out_of_order, "that came after a later one"),
+    ];
+    let odd = odd.into_iter().filter(|(count, _)| *count > 0);
+    let odd = odd.map(|(count, what)| format!("{}: {} {what}", cell.contender, text::count(count)));
+    let limited =
+        merged.client_limited.iter().map(|limited| format!("{}: client-limited, {limited}", cell.contender));
+    let failed = counts.failed.iter();
+    let failed = failed
+        .map(|(kind, count)| format!("{}: {} {kind}{}", cell.contender, text::count(*count), sample(kind)));
+    failed.chain(odd).chain(limited).collect()
+}
+
+fn merged_response(record: &Record, cell: usize) -> Option<Histogram<u64>> {
+    let mut rounds = record.rounds.iter().filter(|round| round.cell == cell && round.void.is_none());
+    let mut all = rounds.next()?.histograms_ns.response.clone();
+    for round in rounds {
+        // Equal bounds, so that it cannot fail.
+        let _ = all.add(&round.histograms_ns.response);
+    }
+    Some(all)
+}
+
+/// Points of the percentile line, as deep as the number of values allows.
+fn percentile_points(histogram: &Option<Histogram<u64>>) -> Vec<(f64, f64)> {
+    const STEPS_A_DECADE: u32 = 20;
+    let Some(histogram) = histogram else { return Vec::new() };
+    let fine =
+        (0..=3 * STEPS_A_DECADE).map(|step| 1.0 - 10_f64.powf(-f64::from(step) / f64::from(STEPS_A_DECADE)));
+    let mut shares: Vec<f64> = fine.filter(|share| *share > 0.5).chain([0.5, 0.9, 0.99, 0.999]).collect();
+    shares.sort_by(f64::total_cmp);
+    shares.dedup_by(|left, right| (*left - *right).abs() < 1e-9);
+    shares.retain(|share| printable(histogram.len(), *share));
+    shares.into_iter().map(|share| (share, histogram.value_at_quantile(share) as f64 / 1e3)).collect()
+}
+
+fn row(record: &Record, index: usize, cell: &CellPart, merged: &Merged, marker: String) -> Row {
+    let cpu = interval(record, index, Figure::CpuPerCall);
+    let failed = merged.counts.failures();
+    let p50_over_p99 = |quantiles: &Quantiles| {
+        let at = |share| quantiles.shown(share).map_or_else(|| "–".to_owned(), text::micros);
+        Point { value: at(0.5), under: at(0.99) }
+    };
+    let point = |share, metric: Option<Figure>| Point {
+        value: merged.response_us.shown(share).map_or_else(|| "–".to_owned(), text::micros),
+        under: metric
+            .and_then(|metric| interval(record, index, metric))
+            .map(|(_, half)| format!("± {}", text::micros(half)))
+            .unwrap_or_default(),
+    };
+    Row {
+        marker,
+        name: cell.contender.clone(),
+        carriage: cell.carriage.clone(),
+        ok_per_s: text::three_digits(merged.counts.ok_per_s),
+        failed: if failed == 0 { "0".to_owned() } else { text::count(failed) },
+        cpu: text::micros(merged.client.cpu_us_per_call + merged.server.cpu_us_per_call),
+        cpu_interval: cpu.map(|(_, half)| format!("± {}", text::micros(half))).unwrap_or_default(),
+        points: [
+            point(0.5, Some(Figure::COMPARED[1])),
+            point(0.99, Some(Figure::COMPARED[2])),
+            point(0.999, None),
+        ],
+        lag: p50_over_p99(&merged.lag_us),
+        wait: p50_over_p99(&merged.wait_us),
+        service: p50_over_p99(&merged.service_us),
+    }
+}
+
+fn interval(record: &Record, cell: usize, metric: Figure) -> Option<(f64, f64)> {
+    mean_with_interval(&record.figures(cell, metric).into_values().collect::<Vec<_>>())
+}

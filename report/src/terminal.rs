@@ -1,0 +1,137 @@
+//! What a run came to, in lines for a terminal.
+
+use record::{CellPart, MapPart, MapRow, Merged, Record};
+use terms::text;
+
+use super::acts;
+use super::condition::aa_lines;
+use super::goodput::{in_words, megabits};
+use super::reconnections::reconnection_lines;
+use super::tables::round_trips;
+use super::view::word_and_class;
+
+/// What a run came to, for the terminal.
+pub fn summary_lines(record: &Record) -> Vec<String> {
+    let mut lines = Vec::new();
+    for condition in record.conditions() {
+        lines.push(format!(
+            "{condition:<20}{:>9}{:>9}{:>8}{:>12}{:>10}{:>10}{:>10}",
+            "n",
+            "ok/s",
+            "failed",
+            format!("CPU/{}", record.counted()),
+            "p50",
+            "p99",
+            "p99.9"
+        ));
+        for cell in record.cells.iter().filter(|cell| cell.condition == condition) {
+            lines.push(match &cell.merged {
+                Some(merged) => summary_line(cell, merged),
+                None if cell.not_offered.is_none() => {
+                    format!("{:<20} every measurement was void", cell.contender)
+                }
+                None => format!(
+                    "{:<20} not measured: {}",
+                    cell.contender,
+                    cell.not_offered.as_deref().unwrap_or("–")
+                ),
+            });
+        }
+    }
+    for cell in &record.cells {
+        let Some((distance, measured)) =
+            cell.distance.as_ref().and_then(|distance| Some((distance, round_trips(distance)?)))
+        else {
+            continue;
+        };
+        let predicted = distance.predicted.map_or_else(String::new, |trips| format!(", predicted {trips}"));
+        let phases = cell.merged.as_ref().map_or_else(String::new, phases_in_words);
+        lines.push(format!(
+            "round trips {}: {} {measured}{predicted}{phases}",
+            cell.condition, cell.contender
+        ));
+    }
+    for cell in &record.cells {
+        let Some(merged) = cell.merged.as_ref().filter(|merged| !merged.flows.is_empty()) else { continue };
+        let flows: Vec<String> = merged
+            .flows
+            .iter()
+            .map(|flow| format!("{} {}", flow.flow, megabits(flow.goodput_bits_per_s)))
+            .collect();
+        let words = in_words(merged);
+        let words = if words.is_empty() { words } else { format!("; {words}") };
+        lines.push(format!("flows {}: {}: {}{words}", cell.condition, cell.contender, flows.join(", ")));
+    }
+    lines.extend(reconnection_lines(record));
+    for condition in record.conditions() {
+        lines.extend(aa_lines(record, condition).into_iter().map(|line| format!("A/A {condition}: {line}")));
+    }
+    for limited in
+        record.cells.iter().filter_map(|cell| Some((cell, cell.merged.as_ref()?.client_limited.as_ref()?)))
+    {
+        lines.push(format!(
+            "client-limited: {} under {}: {}",
+            limited.0.contender, limited.0.condition, limited.1
+        ));
+    }
+    if let Some(void) = &record.void {
+        lines.push(format!("void: {void}"));
+    }
+    for warning in &record.warnings {
+        lines.push(format!("warning: {warning}"));
+    }
+    for verdict in &record.verdicts {
+        let (word, _) = word_and_class(record, verdict);
+        lines.push(format!("{} {word}: {}", verdict.claim.card, verdict.claim.sentence));
+        lines.push(format!("   {}", verdict.because));
+    }
+    lines.extend(acts::lines(record));
+    for part in &record.break_evens {
+        let sought = &part.break_even;
+        lines.push(format!("{} {}: {}", sought.card, part.in_words(), sought.sentence));
+        lines.push(format!("   {}", part.because));
+    }
+    if let Some(part) = &record.map {
+        lines.push(format!("{} map: {}", part.map.card, part.map.sentence));
+        lines.extend(map_lines(part));
+    }
+    lines
+}
+
+/// A line a point of the axis: `   8/s: up to 100 ms: sse; up to 500 ms: sse`.
+fn map_lines(part: &MapPart) -> Vec<String> {
+    let line = |row: &MapRow| {
+        let cells = row
+            .cells
+            .iter()
+            .zip(&part.map.tolerances_us)
+            .map(|(cell, us)| format!("up to {}: {}", text::micros(*us), cell.in_words()));
+        format!("   {}: {}", part.map.axis.show(row.at.value), cells.collect::<Vec<_>>().join("; "))
+    };
+    part.rows.iter().map(line).collect()
+}
+
+/// `; dns 80.2 ms, connect 80.1 ms, request 80.3 ms`; nothing of warm calls.
+fn phases_in_words(merged: &Merged) -> String {
+    let words = merged.phases.iter().filter_map(|part| {
+        let median = part.time_us.shown(0.5)?;
+        Some(format!("{} {}", part.phase, text::micros(median)))
+    });
+    let words = words.collect::<Vec<_>>().join(", ");
+    if words.is_empty() { words } else { format!("; {words}") }
+}
+
+fn summary_line(cell: &CellPart, merged: &Merged) -> String {
+    let at = |share| merged.response_us.shown(share).map_or_else(|| "–".to_owned(), text::micros);
+    format!(
+        "{:<20}{:>9}{:>9}{:>8}{:>12}{:>10}{:>10}{:>10}",
+        cell.contender,
+        text::count(merged.counts.arrivals),
+        text::three_digits(merged.counts.ok_per_s),
+        text::count(merged.counts.failures()),
+        text::micros(merged.client.cpu_us_per_call + merged.server.cpu_us_per_call),
+        at(0.5),
+        at(0.99),
+        at(0.999)
+    )
+}

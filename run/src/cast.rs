@@ -1,0 +1,373 @@
+//! A cast: the processes that one contender needs, on the hosts of a site. A client, and a server
+//! or several; told what to do, and metered from outside.
+
+mod start;
+
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use clients::load::{Round, record_lost_blocks};
+use clients::role::{Audit, Caller, Connect, Receiver, RoundResult};
+use clock::{Clock, Mono};
+use lab::child::{Child, ChildError, Given, Heard};
+use lab::topology::SERVERS;
+use lab::wan::RouterCount;
+use record::{EndPart, WirePart};
+use servers::MarketConfig;
+use servers::flow::FlowTimes;
+use servers::role::{
+    AwaitSubscribers, CountAllocations, Emit, MarketServer, Ready, Sender, Serve, SetPolicy, TakeArrivals,
+};
+use terms::role::Progress;
+use terms::{Emission, Handler, Outcome, RelayPolicy, Sent, Shape, WayCount, Ways, text};
+
+use crate::roles::Supervisor;
+use crate::site::Site;
+
+pub(crate) use start::Setup;
+
+/// Time for a child to start, to check its server and to open its connections.
+pub(crate) const OPEN_TIME_MAX: Duration = Duration::from_secs(120);
+/// From the order to start a round to its start: time to read a message and arm a timer.
+pub(crate) const LEAD: Duration = Duration::from_millis(30);
+/// Time that a round may take beyond its own and its last call's time-out.
+const GRACE: Duration = Duration::from_secs(30);
+
+/// One contender's processes.
+#[derive(Debug)]
+pub(crate) struct Cast {
+    pub(crate) name: String,
+    // The client is dropped, and so ended, first: its server then has nothing to drain.
+    pub(crate) client: Client,
+    pub(crate) server: Server,
+    /// The connections that its client has open.
+    shape: Option<Shape>,
+    /// Whether a relay stands between them.
+    relayed: bool,
+    /// When the first freeze of the server's behaviour began, if it was given one.
+    pub(crate) origin: Option<Mono>,
+    /// What the market's handlers do.
+    handler: Handler,
+}
+
+/// The client of a cast.
+#[derive(Debug)]
+pub(crate) enum Client {
+    /// It calls the market.
+    Caller(Child<Caller>),
+    /// It receives flows.
+    Receiver(Child<Receiver>),
+}
+
+/// The server of a cast.
+#[derive(Debug)]
+pub(crate) enum Server {
+    /// The market's, and how it was told to serve, with where it listens.
+    Market(Child<MarketServer>, Box<Serve>),
+    /// A server that is not wirebench's, and the program's process where wirebench started it: that
+    /// is what is metered.
+    Foreign(Child<Supervisor>, Option<u32>),
+    /// A sender of flows.
+    Sender(Child<Sender>),
+}
+
+/// What a stretch of load came to, at both ends.
+#[derive(Debug)]
+pub(crate) struct Taken {
+    /// When its warm-up began.
+    pub(crate) start: Mono,
+    pub(crate) outcome: Outcome,
+    /// What the sender of each flow did.
+    pub(crate) sent: Vec<Sent>,
+    pub(crate) client: EndPart,
+    pub(crate) server: EndPart,
+    pub(crate) wire: WirePart,
+    /// How late the router was, where the link has one.
+    pub(crate) router: Option<RouterCount>,
+    /// What became of the packets from servers to clients there.
+    pub(crate) way: Option<WayCount>,
+}
+
+impl Client {
+    pub(crate) fn pid(&self) -> u32 {
+        match self {
+            Client::Caller(child) => child.pid(),
+            Client::Receiver(child) => child.pid(),
+        }
+    }
+
+    fn ensure_running(&mut self) -> Result<(), ChildError> {
+        match self {
+            Client::Caller(child) => child.ensure_running(),
+            Client::Receiver(child) => child.ensure_running(),
+        }
+    }
+
+    /// Opens these connections, and waits until they are.
+    pub(crate) fn connect(&mut self, shape: Shape) -> Result<(), ChildError> {
+        match self {
+            Client::Caller(child) => child.ask(Connect(shape), OPEN_TIME_MAX),
+            Client::Receiver(child) => child.ask(Connect(shape), OPEN_TIME_MAX),
+        }
+    }
+
+    /// Begins a round.
+    pub(crate) fn begin(&mut self, round: Round) -> Result<Given<Round>, ChildError> {
+        match self {
+            Client::Caller(child) => child.give(round),
+            Client::Receiver(child) => child.give(round),
+        }
+    }
+
+    /// Waits for what comes of a round next.
+    pub(crate) fn hear(
+        &mut self,
+        round: &Given<Round>,
+        within: Duration,
+    ) -> Result<Heard<RoundResult>, ChildError> {
+        match self {
+            Client::Caller(child) => child.hear(round, within),
+            Client::Receiver(child) => child.hear(round, within),
+        }
+    }
+}
+
+impl Server {
+    /// The process whose use is the server's.
+    pub(crate) fn pid(&self) -> u32 {
+        match self {
+            Server::Market(child, _) => child.pid(),
+            Server::Foreign(child, program) => program.unwrap_or_else(|| child.pid()),
+            Server::Sender(child) => child.pid(),
+        }
+    }
+
+    fn ensure_running(&mut self) -> Result<(), ChildError> {
+        match self {
+            Server::Market(child, _) => child.ensure_running(),
+            Server::Foreign(child, _) => child.ensure_running(),
+            Server::Sender(child) => child.ensure_running(),
+        }
+    }
+
+    /// The market's; nothing else can be told what it is about to be told.
+    fn market(&mut self) -> anyhow::Result<&mut Child<MarketServer>> {
+        match self {
+            Server::Market(child, _) => Ok(child),
+            Server::Foreign(..) => bail!("a server that is not wirebench's cannot be told what to do"),
+            Server::Sender(_) => bail!("a sender of flows is no server of the market"),
+        }
+    }
+
+    /// Allocations so far; not asked for in a build that does not count them.
+    fn allocations(&mut self) -> anyhow::Result<Option<u64>> {
+        if lab::allocations::count().is_none() {
+            return Ok(None);
+        }
+        Ok(match self {
+            Server::Market(child, _) => child.ask(CountAllocations, OPEN_TIME_MAX)?,
+            Server::Foreign(child, _) => child.ask(CountAllocations, OPEN_TIME_MAX)?,
+            Server::Sender(child) => child.ask(CountAllocations, OPEN_TIME_MAX)?,
+        })
+    }
+}
+
+impl Site<'_> {
+    /// Has a cast load, and reads its meters at the ends of the measured time. The start of `round`
+    /// is set here, and so is the first sequence of its emission. The link changes after these
+    /// times of the measured time.
+    pub(crate) fn load(
+        &self,
+        cast: &mut Cast,
+        shape: Shape,
+        mut round: Round,
+        changes: &[(Duration, Ways)],
+        tell: &mut dyn FnMut(&Progress),
+    ) -> anyhow::Result<Taken> {
+        let clock = Clock::System;
+        cast.connect(shape)?;
+        let _ = self.topology.take_router_count();
+        round.start = clock.now() + LEAD;
+        let (start, measured_from) = (round.start, round.start + round.warm_up);
+        let end = measured_from + round.duration;
+        self.topology.change(changes.iter().map(|(after, ways)| (measured_from + *after, *ways)));
+        if let Some(emission) = round.emission {
+            let span = round.warm_up + round.duration;
+            round.emission = Some(cast.emit(Emit { start, span, seed: round.seed, emission })?);
+        }
+        let allocated_before = cast.server.allocations()?;
+        let loading = cast.client.begin(round)?;
+        let sending = match &mut cast.server {
+            Server::Sender(sender) => Some(sender.give(FlowTimes { start, measured_from, until: end })?),
+            Server::Market(..) | Server::Foreign(..) => None,
+        };
+        clock::pause_thread(measured_from.since(clock.now()));
+        let before = self.read(cast)?;
+        let mut after = None;
+        let RoundResult { mut outcome, allocations } = loop {
+            let now = clock.now();
+            if now >= end && after.is_none() {
+                after = Some(self.read(cast)?);
+            }
+            let last = end + round.time_out + GRACE;
+            let wait = if after.is_none() { end.since(now) } else { last.since(now) };
+            match cast.client.hear(&loading, wait) {
+                Ok(Heard::Progress(progress)) => {
+                    tell(&progress);
+                    cast.server.ensure_running()?;
+                }
+                Ok(Heard::Done(result)) => break result,
+                Err(ChildError::Silent { .. }) if after.is_none() => {}
+                Err(error) => return Err(error.into()),
+            }
+        };
+        let after = match after {
+            Some(after) => after,
+            None => {
+                // A flow whose peer reset it ends before its time; the meters are of all of it, and
+                // so are the link's changes.
+                clock::pause_thread(end.since(clock.now()));
+                self.read(cast)?
+            }
+        };
+        let sent = match sending {
+            Some(sending) => cast.sent(&sending, &mut outcome, round.time_out)?,
+            None => Vec::new(),
+        };
+        let (mut client, mut server) = (after.client_part(&before), after.server_part(&before));
+        // Counted over warm-up and measured time; the measured time's share of them.
+        let measured = round.duration.as_secs_f64() / (round.warm_up + round.duration).as_secs_f64();
+        let of_server = cast.server.allocations()?.zip(allocated_before);
+        client.allocations = allocations.map(|count| count as f64 * measured);
+        server.allocations = of_server.map(|(after, before)| (after - before) as f64 * measured);
+        Ok(Taken {
+            start,
+            outcome: *outcome,
+            sent,
+            client,
+            server,
+            wire: after.wire_part(&before, self.topology.is_loopback()),
+            router: self.topology.take_router_count(),
+            way: after.way.zip(before.way).map(|(after, before)| after.since(&before)),
+        })
+    }
+}
+
+impl Cast {
+    /// Checks that both processes still run.
+    pub(crate) fn ensure_running(&mut self) -> anyhow::Result<()> {
+        self.server.ensure_running()?;
+        Ok(self.client.ensure_running()?)
+    }
+
+    /// Has the client open these connections, unless they are open; says whether it did.
+    pub(crate) fn connect(&mut self, shape: Shape) -> anyhow::Result<bool> {
+        if self.shape == Some(shape) {
+            return Ok(false);
+        }
+        self.client.connect(shape)?;
+        self.shape = Some(shape);
+        Ok(true)
+    }
+
+    /// Has the market's handlers do this, unless they do.
+    pub(crate) fn handle(&mut self, handler: Handler) -> anyhow::Result<()> {
+        if self.handler != handler {
+            self.server.market()?.ask(handler, OPEN_TIME_MAX)?;
+            self.handler = handler;
+        }
+        Ok(())
+    }
+
+    /// Has the relay do this from now on; without effect where none stands between.
+    pub(crate) fn set_policy(&mut self, policy: RelayPolicy) -> anyhow::Result<()> {
+        if self.relayed {
+            self.server.market()?.ask(SetPolicy(policy), OPEN_TIME_MAX)?;
+        }
+        Ok(())
+    }
+
+    /// Forgets that connections are open, where a relay may have silenced them or made them old:
+    /// the next round opens others.
+    pub(crate) fn forget_connections(&mut self) {
+        if self.relayed {
+            self.shape = None;
+        }
+    }
+
+    /// Has the server emit; says what.
+    fn emit(&mut self, emit: Emit) -> anyhow::Result<Emission> {
+        let first_sequence = self.server.market()?.ask(emit, OPEN_TIME_MAX)?;
+        Ok(Emission { first_sequence, ..emit.emission })
+    }
+
+    /// What the senders of a round's flows did; what they sent and nobody received is counted as
+    /// missed.
+    fn sent(
+        &mut self,
+        sending: &Given<FlowTimes>,
+        outcome: &mut Outcome,
+        time_out: Duration,
+    ) -> anyhow::Result<Vec<Sent>> {
+        let Server::Sender(sender) = &mut self.server else { return Ok(Vec::new()) };
+        let sent = loop {
+            if let Heard::Done(sent) = sender.hear(sending, OPEN_TIME_MAX)? {
+                break sent;
+            }
+        };
+        if sent.len() != outcome.flows.len() {
+            bail!("{} sent {} flows, and {} came", self.name, sent.len(), outcome.flows.len());
+        }
+        let lost =
+            sent.iter().zip(&outcome.flows).map(|(sent, came)| sent.blocks.saturating_sub(came.blocks));
+        let lost = lost.sum();
+        record_lost_blocks(outcome, lost, time_out);
+        Ok(sent)
+    }
+
+    /// Compares replies whole, outside the timing; says how many.
+    pub(crate) fn audit(&mut self) -> anyhow::Result<usize> {
+        let Client::Caller(caller) = &mut self.client else { return Ok(0) };
+        let audited = caller.ask(Audit, OPEN_TIME_MAX)?;
+        match audited.wrong {
+            None => Ok(audited.compared),
+            Some(wrong) => bail!("{} answers wrongly: {wrong}", self.name),
+        }
+    }
+
+    /// Waits until so many subscriptions wait for ticks at the server; says since when.
+    pub(crate) fn await_subscribers(&mut self, subscribers: usize, within: Duration) -> anyhow::Result<Mono> {
+        let order = AwaitSubscribers { subscribers, within };
+        let there = self.server.market()?.ask(order, within + OPEN_TIME_MAX)?;
+        if there.subscribers < subscribers {
+            self.ensure_running()?;
+            let [there, awaited] = [there.subscribers, subscribers].map(|number| text::count(number as u64));
+            bail!("of {} only {there} subscribers were there in time, of the {awaited} awaited", self.name)
+        }
+        Ok(there.at)
+    }
+
+    /// Kills the server with everybody's connections, leaves nobody there for a while, and starts
+    /// another that listens where it did; says when it was killed, and since when the other
+    /// listens.
+    pub(crate) fn restart(&mut self, site: &Site<'_>, down: Duration) -> anyhow::Result<(Mono, Mono)> {
+        let Server::Market(child, serve) = &mut self.server else {
+            bail!("a server that is not wirebench's is not to be restarted")
+        };
+        let market = MarketConfig { handler: self.handler, ..serve.market.clone() };
+        let serve = Box::new(Serve { market, ..(**serve).clone() });
+        let killed = Clock::System.now();
+        child.kill()?;
+        clock::pause_thread(down.saturating_sub(Clock::System.now().since(killed)));
+        let name = format!("the server of {}", self.name);
+        let mut child = Child::start(&name, site.topology.host(SERVERS), &serve)?;
+        let Ready { listening_since, .. } = child.ready(OPEN_TIME_MAX)?;
+        self.server = Server::Market(child, serve);
+        Ok((killed, listening_since))
+    }
+
+    /// When calls came to a server with a behaviour, since this was last asked.
+    pub(crate) fn arrivals(&mut self) -> anyhow::Result<Vec<Mono>> {
+        self.server.market()?.ask(TakeArrivals, OPEN_TIME_MAX).context("asking when calls came")
+    }
+}

@@ -1,0 +1,200 @@
+//! The start of a cast's processes: each is told what to do, and waited for until it does.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use anyhow::bail;
+use clients::conformance::CaseResult;
+use clients::role::{Caller, Open, ReceiveFlows, Receiver};
+use lab::child::Child;
+use lab::topology::{CLIENTS, SERVERS};
+use proto::flow::Flow;
+use servers::role::{Balance, Balancer, MarketServer, Ready, SendFlows, Sender, Serve};
+use servers::{Limits, MarketConfig};
+use terms::{Access, Activity, Contender, FlowSettings, Handler, Traffic, Workload};
+
+use super::{Cast, Client, OPEN_TIME_MAX, Server};
+use crate::roles::{Supervise, Supervisor};
+use crate::site::Site;
+
+/// A measured connection is idle while the others have their turn, and must not be closed for it.
+const IDLE_TIME_MAX: Duration = Duration::from_secs(3_600);
+
+/// What a cast is started with.
+pub(crate) struct Setup<'a> {
+    pub(crate) market: MarketConfig,
+    pub(crate) workload: &'a Workload,
+    /// Whether the conformance cases go through it first.
+    pub(crate) conformance: bool,
+    /// Whether a relay stands between the two.
+    pub(crate) relayed: bool,
+}
+
+impl Site<'_> {
+    /// Starts a contender's processes; says how its conformance cases went.
+    pub(crate) fn open(
+        &self,
+        contender: &Contender,
+        setup: &Setup<'_>,
+    ) -> anyhow::Result<(Cast, Vec<CaseResult>)> {
+        let name = &contender.name;
+        match (&contender.traffic, setup.workload.activity) {
+            (Traffic::Market(access), _) => self.open_access(name, access, setup),
+            (Traffic::Flows(flows), Activity::Flow(settings)) => {
+                Ok((self.open_flows(name, flows, settings)?, Vec::new()))
+            }
+            (Traffic::Flows(_), Activity::Market(_)) => bail!("{name} has flows, which the market has not"),
+        }
+    }
+
+    /// Receivers first, since they say where to send to.
+    fn open_flows(&self, name: &str, flows: &[Flow], settings: FlowSettings) -> anyhow::Result<Cast> {
+        let Site { layout, topology, .. } = self;
+        let receive = ReceiveFlows {
+            cores: layout.client.clone(),
+            address: topology.address(CLIENTS),
+            flows: flows.to_vec(),
+            settings,
+        };
+        let host = topology.host(CLIENTS);
+        let mut receiver = Child::<Receiver>::start(&format!("the receiver of {name}"), host, &receive)?;
+        let addresses = receiver.ready(OPEN_TIME_MAX)?;
+        let send = SendFlows {
+            core: layout.server,
+            flows: flows.iter().copied().zip(addresses).collect(),
+            buffer_bytes: settings.buffer_bytes,
+        };
+        let host = topology.host(SERVERS);
+        let mut sender = Child::<Sender>::start(&format!("the sender of {name}"), host, &send)?;
+        sender.ready(OPEN_TIME_MAX)?;
+        Ok(Cast {
+            name: name.to_owned(),
+            client: Client::Receiver(receiver),
+            server: Server::Sender(sender),
+            shape: None,
+            relayed: false,
+            origin: None,
+            handler: Handler::default(),
+        })
+    }
+
+    fn open_access(
+        &self,
+        name: &str,
+        access: &Access,
+        setup: &Setup<'_>,
+    ) -> anyhow::Result<(Cast, Vec<CaseResult>)> {
+        let (server, ready) = self.start_server(name, access, setup)?;
+        let origin = ready.origin;
+        let (caller, conformance) = self.start_caller(name, access, setup, ready)?;
+        let cast = Cast {
+            name: name.to_owned(),
+            client: Client::Caller(caller),
+            server,
+            shape: None,
+            relayed: setup.relayed,
+            origin,
+            // What a handler of somebody else's does is its own.
+            handler: access.server.as_ref().map_or(setup.market.handler, |_| Handler::default()),
+        };
+        Ok((cast, conformance))
+    }
+
+    fn start_server(
+        &self,
+        name: &str,
+        access: &Access,
+        setup: &Setup<'_>,
+    ) -> anyhow::Result<(Server, Ready)> {
+        let Some(foreign) = &access.server else {
+            let (child, serve, ready) = self.start_market(name, access, setup)?;
+            return Ok((Server::Market(child, serve), ready));
+        };
+        // What somebody else started is on no host of ours.
+        let host = if access.is_target() { None } else { self.topology.host(SERVERS) };
+        let supervise = Supervise {
+            core: self.layout.server,
+            address: self.topology.address(SERVERS),
+            server: foreign.clone(),
+            market_seed: setup.market.seed,
+        };
+        let mut child = Child::<Supervisor>::start(&format!("the server of {name}"), host, &supervise)?;
+        let ready = child.ready(OPEN_TIME_MAX)?;
+        Ok((Server::Foreign(child, ready.program), ready))
+    }
+
+    /// A server of the market; says how it was told to serve, with where it listens.
+    pub(crate) fn start_market(
+        &self,
+        name: &str,
+        access: &Access,
+        setup: &Setup<'_>,
+    ) -> anyhow::Result<(Child<MarketServer>, Box<Serve>, Ready)> {
+        let serve = Box::new(Serve {
+            core: self.layout.server,
+            address: SocketAddr::new(self.topology.address(SERVERS), 0),
+            protocol: access.carriage.protocol(),
+            transport: access.transport(),
+            congestion: self.congestion_of(access),
+            named: access.dns,
+            relayed: setup.relayed,
+            market: setup.market.clone(),
+            limits: limits(),
+        });
+        let host = self.topology.host(SERVERS);
+        let mut child = Child::<MarketServer>::start(&format!("the server of {name}"), host, &serve)?;
+        let ready = child.ready(OPEN_TIME_MAX)?;
+        Ok((child, Box::new(Serve { address: ready.address, ..*serve }), ready))
+    }
+
+    /// A balancer, before servers of which a client is to see one address.
+    pub(crate) fn start_balancer(
+        &self,
+        name: &str,
+        access: &Access,
+    ) -> anyhow::Result<(Child<Balancer>, Ready)> {
+        let balance = Balance {
+            core: self.layout.server,
+            address: self.topology.address(SERVERS),
+            congestion: self.congestion_of(access),
+            limits: limits(),
+        };
+        let host = self.topology.host(SERVERS);
+        let mut balancer = Child::<Balancer>::start(&format!("the balancer of {name}"), host, &balance)?;
+        let ready = balancer.ready(OPEN_TIME_MAX)?;
+        Ok((balancer, ready))
+    }
+
+    /// A client of a server that is ready; says how its conformance cases went.
+    pub(crate) fn start_caller(
+        &self,
+        name: &str,
+        access: &Access,
+        setup: &Setup<'_>,
+        server: Ready,
+    ) -> anyhow::Result<(Child<Caller>, Vec<CaseResult>)> {
+        let open = Box::new(Open {
+            cores: self.layout.client.clone(),
+            carriage: access.carriage,
+            address: server.address,
+            name_server: server.name_server,
+            tls: access.tls.zip(server.root),
+            congestion: self.congestion_of(access),
+            market_seed: setup.market.seed,
+            manners: access.manners,
+            workload: setup.workload.clone(),
+            is_ours: access.server.is_none(),
+            screen: access.screen.clone(),
+            conformance: setup.conformance,
+        });
+        let host = self.topology.host(CLIENTS);
+        let mut caller = Child::<Caller>::start(&format!("the client of {name}"), host, &open)?;
+        let conformance = caller.ready(OPEN_TIME_MAX)?;
+        Ok((caller, conformance))
+    }
+}
+
+/// Of everything that is measured.
+fn limits() -> Limits {
+    Limits { idle_time_max: IDLE_TIME_MAX, header_time_max: IDLE_TIME_MAX, ..Limits::default() }
+}

@@ -1,0 +1,172 @@
+//! What came from outside the contenders: whether a measurement counts.
+//!
+//! Failures and slowness of a contender never make a measurement void. What does is found by
+//! measuring: the engine's lag, the hypervisor's steal (`/proc/stat`), and processor time that
+//! something else had on the pinned cores.
+
+use std::time::Duration;
+
+use hdrhistogram::Histogram;
+use lab::wan::RouterCount;
+
+use judge::capacity::SATURATED_SHARE;
+use record::EndPart;
+
+use crate::cast::Taken;
+
+/// The share of calls, or of a router's packets, that may be late: one in a hundred, so that their
+/// p99 is in time.
+const LATE_SHARE_MAX: f64 = 0.01;
+/// The engine's own lateness from which on a call is late: ten times what a waking core takes here.
+const LAG_MAX: Duration = Duration::from_millis(2);
+/// One late call is one stall, and not a late engine: a few dozen calls have no p99.
+const LATE_STALLS: u64 = 1;
+/// The share of a core that the hypervisor may take.
+const STEAL_SHARE_MAX: f64 = 0.05;
+/// The share of a core that others may use.
+const FOREIGN_SHARE_MAX: f64 = 0.1;
+/// As many late packets are a few stalls, and not a late router: each holds up all that wait behind
+/// it.
+const ROUTER_LATE_STALLS: u64 = 20;
+/// Why a measurement is void, and what to change; `None` where it counts. Where ticks are pushed,
+/// lag is the server's.
+pub(crate) fn void_reason(taken: &Taken, pushes: bool) -> Option<String> {
+    let percent = |share: f64| format!("{:.0} %", share * 100.0);
+    let ends = [("server", &taken.server), ("client", &taken.client)];
+    let of_an_end = |(end, used): (&str, &EndPart)| {
+        if used.core_steal_share > STEAL_SHARE_MAX {
+            return Some(format!(
+                "the hypervisor took {} of the {end}'s core: measure when the host is quieter, or elsewhere",
+                percent(used.core_steal_share)
+            ));
+        }
+        (used.core_foreign_share > FOREIGN_SHARE_MAX).then(|| {
+            format!(
+                "other processes used {} of the {end}'s core: stop them, or give wirebench other cores (taskset)",
+                percent(used.core_foreign_share)
+            )
+        })
+    };
+    let engine_counts = !pushes && !client_limited(&taken.client);
+    ends.into_iter()
+        .find_map(of_an_end)
+        .or_else(|| taken.router.as_ref().and_then(router_late))
+        .or_else(|| engine_late(&taken.outcome.histograms.lag).filter(|_| engine_counts))
+}
+
+/// Whether so many are late that it is no stall or two.
+fn too_many_late(late: u64, of: u64, stalls: u64) -> bool {
+    late > stalls && late as f64 > of as f64 * LATE_SHARE_MAX
+}
+
+fn engine_late(lag: &Histogram<u64>) -> Option<String> {
+    let late = lag.count_between(clock::nanos(LAG_MAX) + 1, u64::MAX);
+    too_many_late(late, lag.len(), LATE_STALLS).then(|| {
+        format!(
+            "the load engine picked {late} of {} calls up more than {} ms late: something kept the client's core from waking, \
+             see `wirebench doctor`",
+            lag.len(),
+            LAG_MAX.as_millis()
+        )
+    })
+}
+
+fn router_late(router: &RouterCount) -> Option<String> {
+    if router.too_many > 0 {
+        return Some(format!(
+            "the router itself dropped {} packets, more being on their way than it holds: load the link less",
+            router.too_many
+        ));
+    }
+    too_many_late(router.late_500_us, router.released, ROUTER_LATE_STALLS).then(|| {
+        format!(
+            "the router released {:.1} % of {} packets more than 0.5 ms late: load the link less, or measure when the machine \
+             is quieter",
+            router.late_500_us as f64 / router.released as f64 * 100.0,
+            router.released
+        )
+    })
+}
+
+/// Whether the client had no processor time to spare: what was measured is then at most its own
+/// limit.
+pub(crate) fn client_limited(client: &EndPart) -> bool {
+    client.own_share > SATURATED_SHARE
+}
+
+#[cfg(test)]
+mod tests {
+    use terms::Outcome;
+
+    use super::*;
+
+    fn taken(lag: Duration, client: EndPart, server: EndPart) -> Taken {
+        let mut outcome = Outcome::new().unwrap();
+        outcome.histograms.lag.record_n(u64::try_from(lag.as_nanos()).unwrap(), 100).unwrap();
+        Taken {
+            start: clock::Mono(0),
+            outcome,
+            sent: Vec::new(),
+            client,
+            server,
+            wire: record::WirePart::default(),
+            router: None,
+            way: None,
+        }
+    }
+
+    #[test]
+    fn only_causes_outside_the_contender_make_a_measurement_void() {
+        let quiet = EndPart::default();
+        let reason = |lag_us, client, server| {
+            void_reason(&taken(Duration::from_micros(lag_us), client, server), false).unwrap_or_default()
+        };
+        assert_eq!(reason(100, quiet, quiet), "");
+        // A server that burns its core is a contender that costs much.
+        assert_eq!(reason(100, quiet, EndPart { own_share: 1.0, ..quiet }), "");
+        assert!(reason(30_000, quiet, quiet).contains("picked 100 of 100 calls up more than 2 ms late"));
+        // A saturated client is late by itself: the cell says so instead.
+        assert_eq!(reason(30_000, EndPart { own_share: 0.99, ..quiet }, quiet), "");
+        assert!(
+            reason(100, quiet, EndPart { core_steal_share: 0.2, ..quiet })
+                .contains("20 % of the server's core")
+        );
+        assert!(
+            reason(100, EndPart { core_foreign_share: 0.5, ..quiet }, quiet)
+                .contains("50 % of the client's core")
+        );
+    }
+
+    #[test]
+    fn an_engine_is_late_where_its_p99_is_and_no_single_stall_is_that() {
+        let with = |late: u64, calls: u64| {
+            let mut lag = Histogram::new(3).unwrap();
+            lag.record_n(100_000, calls - late).unwrap();
+            lag.record_n(5_000_000, late).unwrap();
+            engine_late(&lag).is_some()
+        };
+        assert!(!with(1, 60));
+        assert!(with(2, 60));
+        assert!(!with(2, 200));
+        assert!(with(3, 200));
+        assert!(!with(20, 2_000));
+        assert!(with(21, 2_000));
+    }
+
+    #[test]
+    fn a_late_router_makes_a_measurement_void() {
+        let with = |late_500_us| {
+            let quiet = EndPart::default();
+            let router = Some(RouterCount { released: 3_000, late_500_us, ..RouterCount::default() });
+            void_reason(&Taken { router, ..taken(Duration::ZERO, quiet, quiet) }, false)
+        };
+        assert_eq!(with(30), None);
+        assert!(with(33).unwrap().contains("1.1 % of 3000 packets"));
+    }
+
+    #[test]
+    fn where_ticks_are_pushed_lag_is_the_servers() {
+        let late = taken(Duration::from_millis(30), EndPart::default(), EndPart::default());
+        assert_eq!(void_reason(&late, true), None);
+    }
+}

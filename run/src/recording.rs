@@ -1,0 +1,405 @@
+//! From a run's results to its record.
+
+mod flows;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use judge::capacity::SATURATED_SHARE;
+use judge::{judge_all, mean, mean_with_interval};
+use record::{
+    Calibration, CellPart, ConformancePart, Counts, Distance, EndPart, EndPerCall, FlowPart, Merged,
+    PhasePart, PlanPart, Record, RoundPart, SCHEMA, ScenarioPart, SlicePart, TicksPart, Tool, WirePart,
+    WirePerCall,
+};
+use scenarios::{Cell, Plan, Scenario};
+use terms::{Arrivals, Course, Failure, Layout, Link, Machine, Model, Outcome, Quantiles, Slice};
+
+use crate::meters::micros;
+use crate::{Measurement, Results};
+use flows::{flow_parts, jain_of_rounds, queue_of_all, queue_part};
+
+/// The p99 of the engine's own lateness above which a record carries a warning, in µs.
+const LAG_P99_US_MAX: f64 = 500.0;
+/// The share of a core taken by the hypervisor above which a record carries a warning.
+const STEAL_SHARE_TOLD: f64 = 0.02;
+/// The share of planned measurements that may be missing for being void; beyond, the run is void.
+const VOID_SHARE_MAX: f64 = 0.2;
+
+/// What a run was, beside its results.
+#[derive(Debug, Clone)]
+pub struct RunInfo {
+    /// What measured.
+    pub tool: Tool,
+    /// What was typed.
+    pub command: String,
+    /// When it began, in µs since the Unix epoch.
+    pub started_at_us: u64,
+    /// When it ended, likewise.
+    pub finished_at_us: u64,
+    /// Where it ran.
+    pub environment: Machine,
+    /// Which cores did what.
+    pub layout: Layout,
+    /// What this machine measured of what is known, where it was calibrated before.
+    pub calibration: Option<Calibration>,
+    /// Seed of the market's data.
+    pub market_seed: u64,
+}
+
+/// Makes the record, verdicts included.
+pub fn record_of(scenario: &Scenario, plan: &Plan, info: RunInfo, results: &Results) -> Record {
+    let pushes = scenario.workload.activity.is_pushed();
+    let mut warnings = warnings(&info, plan, results, pushes);
+    if plan.accept_noise {
+        warnings.push(
+            "--accept-noise: measurements that were disturbed from outside count all the same".to_owned(),
+        );
+    }
+    let mut record = Record {
+        schema: SCHEMA.to_owned(),
+        tool: info.tool,
+        command: info.command,
+        started_at_us: info.started_at_us,
+        finished_at_us: info.finished_at_us,
+        partial: results.partial,
+        void: void(plan, results),
+        warnings,
+        environment: info.environment,
+        layout: info.layout,
+        link: results.link.clone(),
+        calibration: info.calibration,
+        scenario: ScenarioPart {
+            name: scenario.name.clone(),
+            question: scenario.question.clone(),
+            card: scenario.card.clone(),
+            analysis: scenario.analysis.clone(),
+        },
+        plan: plan_part(scenario, plan, info.market_seed),
+        conformance: results
+            .conformance
+            .iter()
+            .map(|conformance| ConformancePart {
+                contender: conformance.contender.clone(),
+                cases: conformance.cases.len(),
+                replies_compared_whole: conformance.compared_whole,
+            })
+            .collect(),
+        cells: plan
+            .cells
+            .iter()
+            .enumerate()
+            .map(|(index, cell)| cell_part(index, cell, pushes, plan, results))
+            .collect(),
+        rounds: results.measurements.iter().map(|measurement| round_part(measurement, plan)).collect(),
+        acts: results.acts.clone(),
+        verdicts: Vec::new(),
+        break_evens: Vec::new(),
+        map: None,
+        aa: Vec::new(),
+        comparisons: Vec::new(),
+    };
+    judge_all(&mut record, scenario);
+    record
+}
+
+/// Why a run says nothing, where too many of its measurements were void in the end.
+fn void(plan: &Plan, results: &Results) -> Option<String> {
+    let reasons: Vec<&str> = results.measurements.iter().filter_map(|m| m.void.as_deref()).collect();
+    let places = |counted: bool| {
+        let measured = results.measurements.iter().filter(|m| !counted || m.void.is_none());
+        measured.map(|m| (m.round, m.cell)).collect::<BTreeSet<_>>().len()
+    };
+    let ended = if results.partial { places(false) } else { plan.measurements() };
+    let missing = ended.saturating_sub(places(true));
+    let last = reasons.last()?;
+    (missing as f64 > VOID_SHARE_MAX * ended as f64).then(|| {
+        format!("{missing} of {ended} measurements were disturbed from outside, also when repeated; the last: {last}")
+    })
+}
+
+fn is_loopback(results: &Results) -> bool {
+    results.link.as_ref().is_none_or(|used| used.link == Link::Loopback)
+}
+
+fn warnings(info: &RunInfo, plan: &Plan, results: &Results, pushes: bool) -> Vec<String> {
+    let mut warnings = Vec::new();
+    if info.tool.is_debug() {
+        warnings.push("a debug build measured: the figures are several times too high".to_owned());
+    }
+    for contender in plan.contenders().into_iter().filter(|of| of.is_target()) {
+        warnings.push(format!(
+            "the server of {} was started by somebody else: its processor time is in no figure, and CPU is the client's alone",
+            contender.name
+        ));
+    }
+    if lab::allocations::count().is_some() {
+        warnings
+            .push("allocations were counted, which costs time: compare no times of this build".to_owned());
+    }
+    if info.layout.shared {
+        warnings.push("both ends shared one core: they waited for each other".to_owned());
+    }
+    if let Some(because) = results.link.as_ref().and_then(|used| used.instead_because.as_ref()) {
+        warnings.push(format!("loopback stood in for the cable: {because}"));
+    }
+    let void = results.measurements.iter().filter(|measurement| measurement.void.is_some());
+    match void.count() {
+        0 => {}
+        void => warnings.push(format!(
+            "{void} of {} measurements were void, disturbed from outside, and are in no figure: see the rounds",
+            results.measurements.len()
+        )),
+    }
+    let measurements: Vec<&Measurement> = results.measurements.iter().filter(|m| m.void.is_none()).collect();
+    // The sender of a flow is late where its socket takes nothing: that is measured, and nobody's
+    // fault.
+    let free = |measurement: &&&Measurement| measurement.sent.iter().all(|sent| sent.blocked.is_zero());
+    let late = measurements.iter().filter(free).filter(|measurement| {
+        measurement.outcome.histograms.lag.value_at_quantile(0.99) as f64 / 1e3 > LAG_P99_US_MAX
+    });
+    let stolen = measurements.iter().filter(|measurement| {
+        measurement.server.core_steal_share.max(measurement.client.core_steal_share) > STEAL_SHARE_TOLD
+    });
+    let of = measurements.len();
+    match late.count() {
+        0 => {}
+        late if pushes => warnings.push(format!(
+            "in {late} of {of} measurements the source emitted with a lag whose p99 was above {LAG_P99_US_MAX} µs: the \
+             server's core was busy with earlier events, or with other work"
+        )),
+        late => warnings.push(format!(
+            "in {late} of {of} measurements the engine's own lag had a p99 above {LAG_P99_US_MAX} µs: other work \
+             on the client's core, or a slow wake-up; its response times are too high by up to that"
+        )),
+    }
+    match stolen.count() {
+        0 => {}
+        stolen => warnings.push(format!(
+            "in {stolen} of {of} measurements the hypervisor took more than {} % of a core",
+            STEAL_SHARE_TOLD * 100.0
+        )),
+    }
+    warnings
+}
+
+fn plan_part(scenario: &Scenario, plan: &Plan, market_seed: u64) -> PlanPart {
+    PlanPart {
+        sha256: plan.sha256(scenario),
+        extent: plan.extent,
+        baseline: scenario.baseline.clone(),
+        seed: plan.seed,
+        market_seed,
+        operation: scenario.workload.activity.name().to_owned(),
+        symbols: scenario.workload.symbols,
+        candles: scenario.workload.candles,
+        ticks_per_s: scenario.workload.ticks_per_s.unwrap_or_default(),
+        time_out_us: micros(scenario.workload.time_out),
+        handler_wait_us: micros(scenario.workload.handler.wait),
+        handler_cpu_us: micros(scenario.workload.handler.cpu),
+        warm_up_ms: micros(plan.warm_up) / 1e3,
+        duration_ms: micros(plan.duration) / 1e3,
+        rounds: plan.rounds.clone(),
+    }
+}
+
+fn cell_part(index: usize, cell: &Cell, pushed: bool, plan: &Plan, results: &Results) -> CellPart {
+    let measured: Vec<&Measurement> = results.measurements.iter().filter(|m| m.cell == index).collect();
+    let loopback = is_loopback(results);
+    let absent = results.absent.iter().find(|(name, _)| *name == cell.contender.name);
+    let (rate_per_s, arrivals) = match cell.condition.model {
+        Model::Open { arrivals, rate_per_s } => (
+            Some(rate_per_s),
+            match arrivals {
+                Arrivals::Constant => "constant",
+                Arrivals::Poisson => "poisson",
+            },
+        ),
+        Model::Closed => (None, "closed"),
+    };
+    CellPart {
+        contender: cell.contender.name.clone(),
+        condition: cell.condition.name.clone(),
+        protocol: cell.contender.protocol_name().to_owned(),
+        carriage: cell.contender.in_words(),
+        connections: cell.condition.shape.connections,
+        in_flight: cell.condition.shape.in_flight,
+        rate_per_s,
+        arrivals: arrivals.to_owned(),
+        axes: cell.condition.family.as_ref().map(|(_, axes)| axes.clone()).unwrap_or_default(),
+        handler_wait_us: micros(cell.condition.handler.wait),
+        handler_cpu_us: micros(cell.condition.handler.cpu),
+        cold: cell.condition.shape.cold,
+        changes: cell.condition.changes.clone(),
+        between: cell.condition.between.as_ref().map(|between| between.words().to_owned()),
+        distance: distance(cell, pushed, &measured, results),
+        not_offered: cell.not_offered.clone().or_else(|| absent.map(|(_, why)| why.clone())),
+        merged: merge(cell, &measured, plan, loopback),
+    }
+}
+
+/// Slices without an arrival are left out.
+fn course(Course { slice, slices, .. }: &Course) -> Vec<SlicePart> {
+    let part = |(nth, of): (usize, &Slice)| SlicePart {
+        from_s: slice.as_secs_f64() * nth as f64,
+        arrivals: of.arrivals,
+        failed: of.failed,
+        response_mean_us: of.response_ns as f64 / of.arrivals as f64 / 1e3,
+        response_max_us: of.longest_ns as f64 / 1e3,
+    };
+    slices.iter().enumerate().filter(|(_, of)| of.arrivals > 0).map(part).collect()
+}
+
+/// What a call takes without any distance, at most.
+const OWN_TIME_US: f64 = 1_000.0;
+
+/// A warm call crosses the distance once; of a cold one the scenario predicts how often. What is
+/// pushed crosses half of it: the one way has no whole number.
+fn distance(cell: &Cell, pushed: bool, measured: &[&Measurement], results: &Results) -> Option<Distance> {
+    let link = cell.condition.link.as_ref().or(results.link.as_ref().map(|used| &used.link))?;
+    let round_trip_us = micros(link.round_trip()?);
+    let counted = measured.iter().filter(|measurement| measurement.void.is_none());
+    let trips = |measurement: &&Measurement| {
+        let median_ns = measurement.outcome.histograms.response.value_at_quantile(0.5);
+        median_ns as f64 / 1e3 / round_trip_us
+    };
+    // A block waits in its sender's socket too: what it takes is no number of round trips.
+    let is_a_call = cell.contender.access().is_some();
+    let trips: Vec<f64> = counted.filter(|_| is_a_call).map(trips).collect();
+    Some(Distance {
+        link: link.name().to_owned(),
+        round_trip_us,
+        // Where that takes no longer than a protocol and the machine do themselves, nothing is to
+        // be seen of it.
+        predicted: if cell.condition.shape.cold {
+            cell.contender.access().and_then(|access| access.cold_round_trips)
+        } else {
+            Some(1)
+        }
+        .filter(|_| !pushed && round_trip_us * Distance::TOLERANCE >= OWN_TIME_US),
+        round_trips: (!trips.is_empty()).then(|| mean(&trips)),
+        uncertainty: mean_with_interval(&trips).map(|(_, half)| half),
+    })
+}
+
+fn merge(cell: &Cell, measured: &[&Measurement], plan: &Plan, loopback: bool) -> Option<Merged> {
+    let counted: Vec<&Measurement> = measured.iter().copied().filter(|m| m.void.is_none()).collect();
+    let mut all = counted.first()?.outcome.clone();
+    for measurement in &counted[1..] {
+        all.merge(&measurement.outcome);
+    }
+    let rounds = counted.len();
+    let span = counted.iter().map(|m| m.outcome.elapsed.max(plan.duration)).sum();
+    let mean_per_call = |figure: &dyn Fn(&Measurement) -> f64| {
+        // A round without a success has no cost per call.
+        let with_calls = counted.iter().filter(|m| m.outcome.ok > 0);
+        let figures: Vec<f64> = with_calls.map(|m| figure(m) / m.outcome.ok as f64).collect();
+        if figures.is_empty() { 0.0 } else { mean(&figures) }
+    };
+    let end = |of: fn(&Measurement) -> &EndPart| EndPerCall {
+        cpu_us_per_call: mean_per_call(&|m| of(m).cpu_us),
+        core_busy_us_per_call: mean_per_call(&|m| of(m).core_busy_share * of(m).window_us),
+        context_switches_per_call: mean_per_call(&|m| {
+            (of(m).voluntary_switches + of(m).involuntary_switches) as f64
+        }),
+        allocations_per_call: lab::allocations::count()
+            .map(|_| mean_per_call(&|m| of(m).allocations.unwrap_or_default())),
+    };
+    let wire = |figure: fn(&WirePart) -> u64| mean_per_call(&|m| figure(&m.wire) as f64);
+    let counts = counts(&all, span);
+    let saturated = counted.iter().filter(|m| m.client.own_share > SATURATED_SHARE).count();
+    let client_limited = (saturated > 0).then(|| {
+        format!(
+            "the client had no processor time left in {saturated} of {rounds} rounds: the server can do at least {:.0}/s",
+            counts.ok_per_s
+        )
+    });
+    Some(Merged {
+        rounds,
+        void_measurements: measured.len() - rounds,
+        counts,
+        client: end(|m| &m.client),
+        server: end(|m| &m.server),
+        wire: WirePerCall {
+            bytes_per_call: wire(|wire| wire.total.bytes),
+            packets_per_call: wire(|wire| wire.total.packets),
+            to_server_bytes_per_call: (!loopback)
+                .then(|| wire(|wire| wire.to_server.map_or(0, |traffic| traffic.bytes))),
+            to_client_bytes_per_call: (!loopback)
+                .then(|| wire(|wire| wire.to_client.map_or(0, |traffic| traffic.bytes))),
+            retransmitted_segments_per_call: wire(|wire| wire.retransmitted_segments),
+        },
+        client_limited,
+        ticks: all.ticks.as_ref().map(|ticks| ticks_part(ticks, span)),
+        phases: all
+            .phases
+            .iter()
+            .map(|(phase, times)| PhasePart {
+                phase: phase.name().to_owned(),
+                time_us: Quantiles::of(&times.0),
+            })
+            .collect(),
+        flows: flow_parts(&cell.contender, &counted, plan),
+        jain_index: jain_of_rounds(&cell.contender, &counted, plan),
+        queue: queue_of_all(&counted),
+        response_us: Quantiles::of(&all.histograms.response),
+        lag_us: Quantiles::of(&all.histograms.lag),
+        wait_us: Quantiles::of(&all.histograms.wait),
+        service_us: Quantiles::of(&all.histograms.service),
+        course: course(&all.course),
+    })
+}
+
+fn round_part(measurement: &Measurement, plan: &Plan) -> RoundPart {
+    let outcome = &measurement.outcome;
+    RoundPart {
+        round: measurement.round,
+        cell: measurement.cell,
+        counts: counts(outcome, outcome.elapsed.max(plan.duration)),
+        void: measurement.void.clone(),
+        client: measurement.client,
+        server: measurement.server,
+        wire: measurement.wire,
+        ticks: outcome.ticks.as_ref().map(|ticks| ticks_part(ticks, outcome.elapsed.max(plan.duration))),
+        flows: flow_parts(&plan.cells[measurement.cell].contender, &[measurement], plan)
+            .into_iter()
+            .map(|part| FlowPart { course_bits_per_s: Vec::new(), ..part })
+            .collect(),
+        queue: measurement.way.as_ref().map(queue_part),
+        response_us: Quantiles::of(&outcome.histograms.response),
+        lag_us: Quantiles::of(&outcome.histograms.lag),
+        wait_us: Quantiles::of(&outcome.histograms.wait),
+        service_us: Quantiles::of(&outcome.histograms.service),
+        histograms_ns: outcome.histograms.clone(),
+    }
+}
+
+fn ticks_part(ticks: &Outcome, span: Duration) -> TicksPart {
+    TicksPart {
+        counts: counts(ticks, span),
+        response_us: Quantiles::of(&ticks.histograms.response),
+        service_us: Quantiles::of(&ticks.histograms.service),
+    }
+}
+
+fn counts(outcome: &Outcome, span: Duration) -> Counts {
+    let by_name = |kind: &Failure| kind.name().to_owned();
+    Counts {
+        arrivals: outcome.arrivals,
+        sent: outcome.sent,
+        ok: outcome.ok,
+        failed: outcome.failed.iter().map(|(kind, count)| (by_name(kind), *count)).collect(),
+        failure_samples: outcome
+            .samples
+            .iter()
+            .map(|(kind, sample)| (by_name(kind), sample.clone()))
+            .collect::<BTreeMap<_, _>>(),
+        reconnections: outcome.reconnections,
+        late_replies: outcome.late_replies,
+        duplicates: outcome.duplicates,
+        out_of_order: outcome.out_of_order,
+        longest_gap: outcome.longest_gap,
+        longest_silence_us: micros(outcome.longest_silence),
+        ok_per_s: outcome.ok as f64 / span.as_secs_f64(),
+    }
+}

@@ -1,0 +1,407 @@
+//! The check that the parts of a scenario file fit together: from what is written to what is used.
+
+mod acts;
+mod axes;
+mod between;
+mod claims;
+mod contenders;
+mod flows;
+mod sweeps;
+#[cfg(test)]
+mod tests;
+
+use proto::Capability;
+use terms::{
+    Activity, BreakEven, Claim, Condition, Contender, Handler, Link, Map, Model, Shape, Test, Workload, ways,
+};
+use toml::Spanned;
+
+use crate::diagnose::nearest;
+use crate::profile::{Usual, WireProfile};
+use crate::wire::{Call, WireCondition, WireContender, WireScenario, WireWorkload};
+use crate::{Profile, Profiles, Scenario, ScenarioError};
+
+/// Rounds, connections and the like: bounds that catch a slip of the finger.
+const ROUNDS_MAX: u32 = 1_000;
+const CONNECTIONS_MAX: usize = 20_000;
+const IN_FLIGHT_MAX: usize = 10_000;
+
+/// Why a flow has no `rate_per_s`.
+const OWN_RATE: &str = "a flow has its own rate, such as \"udp 30Mbit/s\"";
+
+/// Reads and checks a scenario.
+pub(super) fn parse(file: &str, text: &str) -> Result<Scenario, ScenarioError> {
+    let wire: WireScenario =
+        toml::from_str(text).map_err(|error| ScenarioError::from_toml(file, text, &error))?;
+    Check { file, text }.scenario(wire)
+}
+
+/// Knows the text, so that an error can point into it.
+struct Check<'a> {
+    file: &'a str,
+    text: &'a str,
+}
+
+impl Check<'_> {
+    fn scenario(&self, wire: WireScenario) -> Result<Scenario, ScenarioError> {
+        let plain = |letter: char| letter.is_ascii_lowercase() || letter.is_ascii_digit() || letter == '-';
+        let right = !wire.name.get_ref().is_empty() && wire.name.get_ref().chars().all(plain);
+        self.require(
+            &wire.name,
+            right,
+            "a scenario's name, of which a folder is made, has a-z, 0-9 and - only",
+        )?;
+        let workload = self.workload(&wire.workload)?;
+        let conditions = self.conditions(&wire, &workload)?;
+        let mut contenders = self.contenders(&wire.contender, &wire.defaults, &workload)?;
+        self.targets_are_near(&wire)?;
+        self.between_fits(&wire, &contenders)?;
+        let baseline = self.baseline(&wire, &contenders)?;
+        let twin = Contender { name: Scenario::again(&baseline.name), ..baseline.clone() };
+        let place = contenders.iter().position(|contender| *contender == baseline).map_or(0, |nth| nth + 1);
+        contenders.insert(place, twin);
+        let acts = self.acts(&wire, &workload, &contenders)?;
+        let condition_names: Vec<String> = conditions.iter().map(|c| c.name.clone()).collect();
+        let contender_names: Vec<String> = contenders.iter().map(|c| c.name.clone()).collect();
+        let claim = |claim| self.claim(claim, &condition_names, &contenders, workload.time_out);
+        let claims = wire.claim.into_iter().map(claim).collect::<Result<Vec<_>, _>>()?;
+        let break_even = |wire| self.break_even(wire, &conditions, &contender_names);
+        let break_evens = wire.break_even.into_iter().map(break_even).collect::<Result<Vec<_>, _>>()?;
+        let map = wire.map.map(|wire| self.map(wire, &conditions)).transpose()?;
+        self.targets_are_judged_by_what_is_known(
+            &wire.contender,
+            &contenders,
+            &claims,
+            &break_evens,
+            map.as_ref(),
+        )?;
+        let profile = |wire, usual| self.profile(wire, usual, &conditions, &contender_names, &baseline.name);
+        Ok(Scenario {
+            name: wire.name.into_inner(),
+            question: wire.question,
+            card: wire.card,
+            bench: wire.bench,
+            analysis: wire.analysis.trim().to_owned(),
+            link: wire.link.clone(),
+            workload,
+            claims,
+            break_evens,
+            map,
+            acts,
+            profiles: Profiles {
+                quick: profile(wire.quick, Usual::QUICK)?,
+                standard: profile(wire.standard, Usual::STANDARD)?,
+                full: profile(wire.full, Usual::FULL)?,
+            },
+            baseline: baseline.name,
+            conditions,
+            contenders,
+        })
+    }
+
+    /// The processor time of a server that somebody else started is in no figure, and in no
+    /// judgement.
+    fn targets_are_judged_by_what_is_known(
+        &self,
+        wire: &Spanned<Vec<WireContender>>,
+        contenders: &[Contender],
+        claims: &[Claim],
+        break_evens: &[BreakEven],
+        map: Option<&Map>,
+    ) -> Result<(), ScenarioError> {
+        let is_target = |name: &String| contenders.iter().any(|of| of.name == *name && of.is_target());
+        let by_claim = claims.iter().any(|claim| match &claim.test {
+            Test::Compared { metric, against, .. } => {
+                metric.needs_the_server() && (is_target(&claim.contender) || is_target(against))
+            }
+            Test::Absolute { holds } => holds.figure.needs_the_server() && is_target(&claim.contender),
+        });
+        let by_break_even = break_evens.iter().any(|sought| {
+            let needs = sought.sought.metric().needs_the_server();
+            needs && (is_target(&sought.contender) || is_target(&sought.against))
+        });
+        let any = contenders.iter().any(Contender::is_target);
+        let by_map = map.is_some_and(|map| map.metric.needs_the_server() && any);
+        let message = "a target's processor time is not known: judge it by response times or bytes";
+        self.require(wire, !(by_claim || by_break_even || by_map), message)
+    }
+
+    /// What somebody else started is on this machine, and on no host of wirebench's.
+    fn targets_are_near(&self, wire: &WireScenario) -> Result<(), ScenarioError> {
+        for target in wire.contender.get_ref().iter().filter_map(|contender| contender.target.as_ref()) {
+            let near = wire.link == Link::Loopback;
+            self.require(
+                target,
+                near,
+                "a target is reached over loopback: put link = \"loopback\" at the head of the file",
+            )?;
+        }
+        Ok(())
+    }
+
+    /// The contender that the others are compared with, which must not have a namesake of its twin.
+    fn baseline(&self, wire: &WireScenario, contenders: &[Contender]) -> Result<Contender, ScenarioError> {
+        let list = wire.contender.get_ref();
+        let first = wire.claim.iter().find_map(|claim| claim.against.as_ref());
+        let name = wire.baseline.as_ref().or(first).unwrap_or(&list[0].name);
+        let names: Vec<String> = contenders.iter().map(|c| c.name.clone()).collect();
+        self.known("contender", name, &names)?;
+        let twin = Scenario::again(name.get_ref());
+        for contender in list {
+            let message = format!("this name is kept for the second measurement of {}", name.get_ref());
+            self.require(&contender.name, *contender.name.get_ref() != twin, &message)?;
+        }
+        let found = contenders.iter().find(|contender| contender.name == *name.get_ref());
+        Ok(found.unwrap_or(&contenders[0]).clone())
+    }
+
+    fn workload(&self, wire: &WireWorkload) -> Result<Workload, ScenarioError> {
+        let activity = match wire.operation.get_ref() {
+            Call::Quote => Activity::Market(Capability::Quote),
+            Call::Quotes => Activity::Market(Capability::Quotes),
+            Call::Portfolio => Activity::Market(Capability::Portfolio),
+            Call::History => Activity::Market(Capability::History),
+            Call::PlaceOrder => Activity::Market(Capability::PlaceOrder),
+            Call::Subscribe => Activity::Market(Capability::Subscribe),
+            Call::Session => Activity::Market(Capability::Session),
+            Call::Flow => Activity::Flow(self.flow_settings(wire)?),
+        };
+        let does = |capability| activity == Activity::Market(capability);
+        self.only_flows(wire, activity)?;
+        let (symbols, candles) = (wire.symbols.as_ref(), wire.candles.as_ref());
+        if let Some(symbols) = symbols {
+            let right = (1..=proto::bounds::SYMBOLS_MAX).contains(symbols.get_ref());
+            self.require(symbols, right, "symbols: 1 to 100")?;
+            self.require(symbols, does(Capability::Quotes), "only `quotes` has symbols")?;
+        }
+        if let Some(candles) = candles {
+            let right = (1..=proto::bounds::CANDLES_MAX).contains(candles.get_ref());
+            self.require(candles, right, "candles: 1 to 10 000")?;
+            self.require(candles, does(Capability::History), "only `history` has candles")?;
+        }
+        self.rate(wire.rate_per_s.as_ref())?;
+        let pushed = wire.rate_per_s.is_some() || !does(Capability::Subscribe);
+        self.require(&wire.operation, pushed, "`subscribe` needs a rate_per_s: ticks that the server emits")?;
+        self.rate(wire.ticks_per_s.as_ref())?;
+        let has_ticks = wire.ticks_per_s.is_some() || wire.rate_per_s.is_some();
+        let wants_ticks = does(Capability::Session);
+        if let Some(ticks) = &wire.ticks_per_s {
+            self.require(
+                ticks,
+                wants_ticks,
+                "only `session` has ticks_per_s; the rate of `subscribe` is rate_per_s",
+            )?;
+        }
+        self.require(
+            &wire.operation,
+            has_ticks || !wants_ticks,
+            "`session` needs ticks_per_s, or a rate_per_s to emit as many",
+        )?;
+        let time_out = wire.time_out.get_ref().0;
+        self.require(&wire.time_out, !time_out.is_zero(), "a time-out of nothing fails every call")?;
+        let arrivals = wire.arrivals;
+        Ok(Workload {
+            activity,
+            symbols: symbols.map_or(10, |symbols| *symbols.get_ref()),
+            candles: candles.map_or(100, |candles| *candles.get_ref()),
+            model: Model::of(wire.rate_per_s.as_ref().map(|rate| *rate.get_ref()), arrivals),
+            ticks_per_s: wire.ticks_per_s.as_ref().map(|ticks| *ticks.get_ref()),
+            time_out,
+            handler: Handler { wait: wire.handler_wait.0, cpu: wire.handler_cpu.0 },
+        })
+    }
+
+    fn rate(&self, rate: Option<&Spanned<f64>>) -> Result<(), ScenarioError> {
+        let Some(rate) = rate else { return Ok(()) };
+        let value = *rate.get_ref();
+        self.require(rate, value.is_finite() && value > 0.0, "rate_per_s: calls per second, above 0")
+    }
+
+    fn conditions(&self, wire: &WireScenario, workload: &Workload) -> Result<Vec<Condition>, ScenarioError> {
+        let list = wire.condition.get_ref();
+        self.require(&wire.condition, !list.is_empty(), "a scenario needs a [[condition]]")?;
+        self.unique("condition", list.iter().map(|condition| &condition.name))?;
+        let points = list.iter().map(|condition| self.points(wire, condition, workload));
+        Ok(points.collect::<Result<Vec<_>, _>>()?.concat())
+    }
+
+    fn condition(
+        &self,
+        wire: &WireScenario,
+        condition: &WireCondition,
+        workload: &Workload,
+    ) -> Result<Condition, ScenarioError> {
+        let connections = self.connections(condition, workload)?;
+        if let Some(in_flight) = &condition.in_flight {
+            let right = (1..=IN_FLIGHT_MAX).contains(in_flight.get_ref());
+            self.require(in_flight, right, "in_flight: 1 to 10 000")?;
+            let calls = !workload.activity.is_pushed();
+            self.require(in_flight, calls, "what is pushed has no calls in flight")?;
+        }
+        let in_flight = condition.in_flight.as_ref().map_or(1, |in_flight| *in_flight.get_ref());
+        self.rate(condition.rate_per_s.as_ref())?;
+        if let Some(rate) = &condition.rate_per_s {
+            let are_flows = matches!(workload.activity, Activity::Flow(_));
+            self.require(rate, !are_flows, OWN_RATE)?;
+        }
+        let own = condition.rate_per_s.as_ref().map(|rate| *rate.get_ref());
+        if let Some(cold) = &condition.cold {
+            self.require(cold, workload.activity.is_calls(), "only calls can be cold")?;
+        }
+        let cold = condition.cold.as_ref().is_some_and(|cold| *cold.get_ref());
+        let link = condition.link.as_ref().map(|words| self.changed(&wire.link, words)).transpose()?;
+        if let Some(changes) = &condition.changes {
+            self.changes(wire, condition, changes, link.as_ref().unwrap_or(&wire.link))?;
+        }
+        let Handler { wait, cpu } = workload.handler;
+        let arrivals = wire.workload.arrivals;
+        Ok(Condition {
+            name: condition.name.get_ref().clone(),
+            shape: Shape { connections, in_flight, cold },
+            model: own.map_or(workload.model, |rate| Model::of(Some(rate), arrivals)),
+            link,
+            between: self.between(condition, workload)?,
+            changes: condition.changes.as_ref().map(|changes| changes.get_ref().clone()).unwrap_or_default(),
+            handler: Handler {
+                wait: condition.handler_wait.map_or(wait, |wait| wait.0),
+                cpu: condition.handler_cpu.map_or(cpu, |cpu| cpu.0),
+            },
+            family: None,
+        })
+    }
+
+    /// Changes of a link that has a router, all within the measured time.
+    fn changes(
+        &self,
+        wire: &WireScenario,
+        condition: &WireCondition,
+        changes: &Spanned<Vec<String>>,
+        link: &Link,
+    ) -> Result<(), ScenarioError> {
+        let at = |message: &str| ScenarioError::at(self.file, self.text, changes.span(), message, None);
+        let Link::Wan(of) = link else {
+            return Err(at(
+                "only a link with a router changes: give the scenario one, such as link = \"rtt=1ms\"",
+            ));
+        };
+        let times =
+            ways::parse_changes(changes.get_ref(), *of.ways).map_err(|error| at(&error.to_string()))?;
+        let name = condition.name.get_ref();
+        let profiles =
+            [(&wire.quick, Usual::QUICK), (&wire.standard, Usual::STANDARD), (&wire.full, Usual::FULL)];
+        for (profile, usual) in profiles {
+            let duration = profile.duration(usual);
+            let right = !profile.measures(name) || times.iter().all(|(after, _)| *after < duration);
+            let late = format!("a change after the measured time of a profile ({duration:?}) is never seen");
+            self.require(changes, right, &late)?;
+        }
+        Ok(())
+    }
+
+    fn connections(&self, condition: &WireCondition, workload: &Workload) -> Result<usize, ScenarioError> {
+        let are_flows = matches!(workload.activity, Activity::Flow(_));
+        let Some(connections) = &condition.connections else {
+            self.require(&condition.name, are_flows, "a condition needs `connections`: 1 to 20 000")?;
+            return Ok(1);
+        };
+        self.require(connections, !are_flows, "of `flow` there are as many connections as flows")?;
+        let right = (1..=CONNECTIONS_MAX).contains(connections.get_ref());
+        self.require(connections, right, "connections: 1 to 20 000")?;
+        Ok(*connections.get_ref())
+    }
+
+    /// What a condition makes of the scenario's link.
+    fn changed(&self, link: &Link, words: &Spanned<String>) -> Result<Link, ScenarioError> {
+        let at = |message: &str| ScenarioError::at(self.file, self.text, words.span(), message, None);
+        let Link::Wan(link) = link else {
+            return Err(at(
+                "a condition changes a link with delay: give the scenario one, such as link = \"rtt=1ms\"",
+            ));
+        };
+        link.changed(words.get_ref()).map(Link::Wan).map_err(|error| at(&error.to_string()))
+    }
+
+    fn profile(
+        &self,
+        wire: WireProfile,
+        usual: Usual,
+        conditions: &[Condition],
+        contenders: &[String],
+        baseline: &str,
+    ) -> Result<Profile, ScenarioError> {
+        let is_meant = |condition: &&Condition, name: &str| {
+            condition.name == name || condition.family.as_ref().is_some_and(|(family, _)| family == name)
+        };
+        let families = conditions.iter().filter_map(|condition| Some(condition.family.as_ref()?.0.clone()));
+        let known: Vec<String> = conditions.iter().map(|c| c.name.clone()).chain(families).collect();
+        for name in wire.conditions.iter().flatten() {
+            self.known("condition", name, &known)?;
+        }
+        let every = || conditions.iter().map(|condition| condition.name.clone()).collect();
+        let plain = |names: &Vec<Spanned<String>>| names.iter().map(|name| name.get_ref().clone()).collect();
+        let asked: Vec<String> = wire.conditions.as_ref().map_or_else(every, plain);
+        let mut measured: Vec<String> = Vec::new();
+        for name in &asked {
+            let meant = conditions.iter().filter(|condition| is_meant(condition, name));
+            for name in meant.map(|condition| condition.name.clone()) {
+                if !measured.contains(&name) {
+                    measured.push(name);
+                }
+            }
+        }
+        for name in wire.contenders.iter().flatten() {
+            self.known("contender", name, contenders)?;
+        }
+        let twin = Scenario::again(baseline);
+        let is_wanted = |name: &str| {
+            name == baseline
+                || name == twin
+                || wire.contenders.as_ref().is_none_or(|named| named.iter().any(|of| of.get_ref() == name))
+        };
+        if let Some(rounds) = &wire.rounds {
+            self.require(rounds, (1..=ROUNDS_MAX).contains(rounds.get_ref()), "rounds: 1 to 1 000")?;
+        }
+        if let Some(duration) = &wire.duration {
+            let right = !duration.get_ref().0.is_zero();
+            self.require(duration, right, "a duration of nothing measures nothing")?;
+        }
+        Ok(Profile {
+            conditions: measured,
+            contenders: contenders.iter().filter(|name| is_wanted(name)).cloned().collect(),
+            duration: wire.duration(usual),
+            rounds: wire.rounds.map_or(usual.rounds, Spanned::into_inner),
+            warm_up: wire.warm_up.map_or(usual.warm_up, |warm_up| warm_up.0),
+        })
+    }
+
+    fn require<T>(&self, at: &Spanned<T>, right: bool, message: &str) -> Result<(), ScenarioError> {
+        if right { Ok(()) } else { Err(ScenarioError::at(self.file, self.text, at.span(), message, None)) }
+    }
+
+    fn known(&self, what: &str, name: &Spanned<String>, known: &[String]) -> Result<(), ScenarioError> {
+        if known.contains(name.get_ref()) {
+            return Ok(());
+        }
+        let mut known: Vec<&str> = known.iter().map(String::as_str).collect();
+        known.dedup();
+        let help = match nearest(name.get_ref(), &known) {
+            Some(near) => format!("did you mean \"{near}\"?"),
+            None => format!("there is: {}", known.join(", ")),
+        };
+        let message = format!("there is no {what} \"{}\"", name.get_ref());
+        Err(ScenarioError::at(self.file, self.text, name.span(), &message, Some(help)))
+    }
+
+    fn unique<'a>(
+        &self,
+        what: &str,
+        names: impl Iterator<Item = &'a Spanned<String>>,
+    ) -> Result<(), ScenarioError> {
+        let mut seen = std::collections::HashSet::new();
+        for name in names {
+            let first = seen.insert(name.get_ref());
+            self.require(name, first, &format!("two {what}s are called \"{}\"", name.get_ref()))?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,244 @@
+//! Contenders: the options that each protocol has, and no others.
+
+use std::net::SocketAddr;
+
+use prost_types::FieldMask;
+use proto::encoding::Encoding;
+use proto::mask::{Mask, MaskError};
+use proto::{Capability, Protocol, Transport};
+use terms::{
+    Access, Activity, Carriage, Contender, ForeignServer, HttpVersion, Screen, Streams, TlsOptions,
+    TlsVersion, Traffic, Workload,
+};
+use toml::Spanned;
+
+use super::Check;
+use crate::ScenarioError;
+use crate::wire::{WireContender, WireDefaults, WireServer};
+
+/// The protocols that have a choice of HTTP versions, and of encodings.
+const HAVE_HTTP: [Protocol; 3] = [Protocol::Rest, Protocol::GraphQl, Protocol::Sse];
+const HAVE_ENCODINGS: [Protocol; 2] = [Protocol::Rest, Protocol::WebSocket];
+
+impl WireContender {
+    /// The same with what the scenario has for all, as far as this protocol has it.
+    fn with(&self, protocol: Protocol, defaults: &WireDefaults) -> WireContender {
+        let mut own = self.clone();
+        if HAVE_HTTP.contains(&protocol) {
+            own.http = own.http.or_else(|| defaults.http.clone());
+        }
+        if HAVE_ENCODINGS.contains(&protocol) {
+            own.encoding = own.encoding.or_else(|| defaults.encoding.clone());
+        }
+        if protocol.transports().contains(&Transport::Tls) {
+            own.tls = own.tls.or_else(|| defaults.tls.clone());
+        }
+        if protocol != Protocol::Udp {
+            own.congestion = own.congestion.or_else(|| defaults.congestion.clone());
+        }
+        own
+    }
+}
+
+impl Check<'_> {
+    pub(super) fn contenders(
+        &self,
+        wire: &Spanned<Vec<WireContender>>,
+        defaults: &WireDefaults,
+        workload: &Workload,
+    ) -> Result<Vec<Contender>, ScenarioError> {
+        let list = wire.get_ref();
+        self.require(wire, !list.is_empty(), "a scenario needs a [[contender]]")?;
+        self.unique("contender", list.iter().map(|contender| &contender.name))?;
+        list.iter()
+            .map(|contender| {
+                let traffic = match workload.activity {
+                    Activity::Market(_) => Traffic::Market(self.access(contender, defaults, workload)?),
+                    Activity::Flow(_) => Traffic::Flows(self.flows(contender)?),
+                };
+                Ok(Contender { name: contender.name.get_ref().clone(), traffic })
+            })
+            .collect()
+    }
+
+    fn access(
+        &self,
+        wire: &WireContender,
+        defaults: &WireDefaults,
+        workload: &Workload,
+    ) -> Result<Access, ScenarioError> {
+        if let Some(flows) = &wire.flows {
+            self.require(flows, false, "flows are contenders of operation = \"flow\" only")?;
+        }
+        let Some(protocol) = &wire.protocol else {
+            let message = "a contender needs a `protocol`";
+            return Err(ScenarioError::at(self.file, self.text, wire.name.span(), message, None));
+        };
+        if let Some(every) = &wire.poll_every {
+            let right = workload.activity == Activity::Market(Capability::Subscribe);
+            self.require(every, right, "only what is pushed, of `subscribe`, can be asked for instead")?;
+            self.require(every, !every.get_ref().0.is_zero(), "poll_every: a time, such as \"100ms\"")?;
+        }
+        self.only_portfolios(wire.fields.as_ref(), workload)?;
+        self.only_portfolios(wire.in_steps.as_ref(), workload)?;
+        let fields = wire.fields.as_ref().map(|fields| fields.get_ref().clone()).unwrap_or_default();
+        if let Some(given) = &wire.fields {
+            let at = |error: MaskError| {
+                ScenarioError::at(self.file, self.text, given.span(), &error.to_string(), None)
+            };
+            Mask::for_portfolio(&FieldMask { paths: fields.clone() }).map_err(at)?;
+        }
+        let in_steps = wire.in_steps.as_ref().is_some_and(|in_steps| *in_steps.get_ref());
+        let wire = &wire.with(*protocol.get_ref(), defaults);
+        let carriage = self.carriage(wire, *protocol.get_ref())?;
+        let server = self.server(wire, carriage, workload)?;
+        if let Some(congestion) = &wire.congestion {
+            let has = carriage.protocol() != Protocol::Udp;
+            self.require(congestion, has, "nothing controls the congestion of plain datagrams")?;
+        }
+        Ok(Access {
+            carriage,
+            tls: self.tls(wire, carriage)?,
+            connection_per_call: wire.connection_per_call,
+            dns: wire.dns,
+            server,
+            screen: Screen { fields, in_steps },
+            cold_round_trips: wire.cold_round_trips,
+            congestion: wire.congestion.as_ref().map(|congestion| *congestion.get_ref()),
+            manners: self.manners(wire, carriage, workload)?,
+        })
+    }
+
+    /// Who serves instead of wirebench, if somebody does.
+    fn server(
+        &self,
+        wire: &WireContender,
+        carriage: Carriage,
+        workload: &Workload,
+    ) -> Result<Option<ForeignServer>, ScenarioError> {
+        if let Some(server) = &wire.server {
+            self.require(
+                server,
+                wire.target.is_none(),
+                "a contender has a `server` or a `target`, not both",
+            )?;
+            self.only_plain_calls(server, wire, carriage, workload)?;
+            let WireServer { command, config } = server.get_ref().clone();
+            self.require(server, !command.trim().is_empty(), "a command needs a program")?;
+            return Ok(Some(ForeignServer::Program { command, config }));
+        }
+        let Some(target) = &wire.target else { return Ok(None) };
+        self.only_plain_calls(target, wire, carriage, workload)?;
+        let address = target.get_ref().split_once("://").map_or(target.get_ref().as_str(), |(_, rest)| rest);
+        match address.trim_end_matches('/').parse::<SocketAddr>() {
+            Ok(address) if address.ip().is_loopback() => Ok(Some(ForeignServer::Target(address))),
+            _ => {
+                let message = "a target is an address of this machine, such as \"http://127.0.0.1:9000\"";
+                Err(ScenarioError::at(self.file, self.text, target.span(), message, None))
+            }
+        }
+    }
+
+    fn only_plain_calls<T>(
+        &self,
+        at: &Spanned<T>,
+        wire: &WireContender,
+        carriage: Carriage,
+        workload: &Workload,
+    ) -> Result<(), ScenarioError> {
+        self.require(at, workload.activity.is_calls(), "only calls are served by others")?;
+        let is_plain = wire.tls.is_none() && carriage.transport(false) == Some(Transport::Plain);
+        let is_tcp = carriage.protocol() != Protocol::Udp && !wire.dns;
+        self.require(
+            at,
+            is_plain && is_tcp,
+            "what others serve is asked for over TCP, in plain text, by its address",
+        )
+    }
+
+    fn only_portfolios<T>(
+        &self,
+        given: Option<&Spanned<T>>,
+        workload: &Workload,
+    ) -> Result<(), ScenarioError> {
+        let Some(given) = given else { return Ok(()) };
+        let right = workload.activity == Activity::Market(Capability::Portfolio);
+        self.require(given, right, "only a `portfolio` is asked for in parts")
+    }
+
+    fn carriage(&self, contender: &WireContender, protocol: Protocol) -> Result<Carriage, ScenarioError> {
+        use Protocol::{GraphQl, Grpc, Quic, QuicDatagram, Rest, Sse, Tcp, Udp, WebSocket};
+        let WireContender { http, encoding, persisted, streams, poll_every, .. } = contender;
+        self.option(protocol, "http", http.as_ref(), &HAVE_HTTP)?;
+        self.option(protocol, "encoding", encoding.as_ref(), &HAVE_ENCODINGS)?;
+        self.option(protocol, "poll_every", poll_every.as_ref(), &[Rest])?;
+        self.option(protocol, "persisted", persisted.as_ref(), &[GraphQl])?;
+        self.option(protocol, "streams", streams.as_ref(), &[Quic])?;
+        if let Some(http) = http {
+            let right = *http.get_ref() != HttpVersion::Http3 || protocol == Rest;
+            self.require(http, right, "HTTP/3 is an option of rest")?;
+        }
+        let http = http.as_ref().map_or(HttpVersion::Http1, |http| *http.get_ref());
+        let encoding = encoding.as_ref().map_or(Encoding::Json, |encoding| *encoding.get_ref());
+        let persisted = persisted.as_ref().is_some_and(|persisted| *persisted.get_ref());
+        Ok(match protocol {
+            Rest => {
+                let poll_every = poll_every.as_ref().map(|every| every.get_ref().0);
+                Carriage::Rest { http, encoding, poll_every }
+            }
+            GraphQl => Carriage::GraphQl { http, persisted },
+            Grpc => Carriage::Grpc,
+            Sse => Carriage::Sse { http },
+            WebSocket => Carriage::WebSocket { encoding },
+            Tcp => Carriage::Tcp,
+            Udp => Carriage::Udp,
+            Quic => Carriage::Quic {
+                streams: streams.as_ref().map_or(Streams::PerCall, |streams| *streams.get_ref()),
+            },
+            QuicDatagram => Carriage::QuicDatagram,
+        })
+    }
+
+    /// What is asked for, and over QUIC what it has within.
+    fn tls(&self, wire: &WireContender, carriage: Carriage) -> Result<Option<TlsOptions>, ScenarioError> {
+        let WireContender { tls, resume, early_data, .. } = wire;
+        let over_quic = carriage.transport(false) == Some(Transport::Quic);
+        let version = match tls {
+            Some(tls) => {
+                let carried = carriage.transport(true).is_some();
+                let message = format!("{} is not carried over TLS", carriage.protocol().name());
+                self.require(tls, carried, &message)?;
+                let right = !over_quic || *tls.get_ref() == TlsVersion::Tls13;
+                self.require(tls, right, "QUIC has TLS 1.3 within (RFC 9001)")?;
+                Some(*tls.get_ref())
+            }
+            None => over_quic.then_some(TlsVersion::Tls13),
+        };
+        for option in [resume, early_data].into_iter().flatten() {
+            let message = "this is an option of TLS: give tls = \"1.3\" too";
+            self.require(option, version.is_some(), message)?;
+        }
+        let Some(version) = version else { return Ok(None) };
+        let asked = |option: &Option<Spanned<bool>>| option.as_ref().is_some_and(|option| *option.get_ref());
+        let options = TlsOptions { version, resume: asked(resume), early_data: asked(early_data) };
+        if let Some(early_data) = early_data {
+            let right = !options.early_data || (options.resume && version == TlsVersion::Tls13);
+            self.require(early_data, right, "early data needs tls = \"1.3\" and resume = true")?;
+        }
+        Ok(Some(options))
+    }
+
+    /// Refuses an option where the protocol has no such choice.
+    pub(super) fn option<T>(
+        &self,
+        protocol: Protocol,
+        name: &str,
+        given: Option<&Spanned<T>>,
+        of: &[Protocol],
+    ) -> Result<(), ScenarioError> {
+        let Some(given) = given else { return Ok(()) };
+        let names = of.iter().map(|protocol| protocol.name()).collect::<Vec<_>>().join(", ");
+        let message = format!("`{name}` is an option of {names}; {} has no choice", protocol.name());
+        self.require(given, of.contains(&protocol), &message)
+    }
+}

@@ -1,0 +1,284 @@
+//! Scenario files that are right, and what is said of those that are not.
+
+use super::*;
+
+const GOOD: &str = include_str!("../../rest-vs-grpc.toml");
+const SWEEP: &str = include_str!("../../grpc-break-even.toml");
+const FLOWS: &str = include_str!("../../tcp-congestion.toml");
+const OVER_A_LINK: &str = include_str!("../../tcp-delivers.toml");
+const IDLE: &str = include_str!("../../cost-of-state.toml");
+const BEHIND_A_RELAY: &str = include_str!("../../sse-reconnect.toml");
+
+fn error_of(text: &str) -> (String, String) {
+    match parse("x.toml", text).unwrap_err() {
+        ref error @ ScenarioError::Broken { ref help, .. } => {
+            (error.to_string(), help.clone().unwrap_or_default())
+        }
+        other => panic!("{other}"),
+    }
+}
+
+/// What is wrong, where it is said to be, and what is suggested.
+#[test]
+fn what_is_wrong_is_refused_at_its_line_with_a_suggestion() {
+    for (right, wrong, said, suggested) in [
+        ("rate_per_s = 2000", "rate_per_sec = 2000", "unknown field `rate_per_sec`", "`rate_per_s`"),
+        ("rate_per_s = 2000", "rate_per_s = -1", "above 0", ""),
+        ("protocol = \"grpc\"", "protocol = \"grcp\"", "unknown variant `grcp`", "`grpc`"),
+        ("protocol = \"grpc\"", "protocol = \"grpc\"\nhttp = \"2\"", "no choice", ""),
+        ("time_out = \"1s\"", "time_out = \"1\"", "such as \"250ms\"", ""),
+        ("connections = 8", "connections = 0", "1 to 20 000", ""),
+        ("against = \"rest-h1-json\"", "against = \"rest-h1-jsom\"", "no contender", "rest-h1-json"),
+        ("name = \"tcp\"", "name = \"grpc\"", "two contenders", ""),
+        ("against = \"rest-h1-json\"", "against = \"grpc\"", "not compared with itself", ""),
+        ("holds_below = 1.0", "holds_below = 1.0\nsame_within = 0.1", "one of holds_below", ""),
+        ("holds_below = 1.0", "holds_below = 0", "above 0", ""),
+        ("name = \"tcp\"", "name = \"rest-h1-json-again\"", "is kept for", ""),
+        ("bench = true", "bench = true\nbaseline = \"tpc\"", "no contender", "tcp"),
+        ("operation = \"quote\"", "operation = \"quote\"\ncandles = 5", "only `history`", ""),
+        ("name = \"rest-vs-grpc\"", "name = \"../elsewhere\"", "a-z, 0-9 and -", ""),
+        ("rounds = 10", "rounds = 0", "1 to 1 000", ""),
+        ("protocol = \"udp\"", "protocol = \"udp\"\ntls = \"1.3\"", "not carried over TLS", ""),
+        ("protocol = \"grpc\"", "protocol = \"grpc\"\nresume = true", "an option of TLS", ""),
+        ("protocol = \"tcp\"", "protocol = \"tcp\"\ntls = \"1.2\"\nearly_data = true", "resume = true", ""),
+        ("holds_below = 1.0", "holds_below = 1.0\nholds = \"failed < 1%\"", "no metric", ""),
+    ] {
+        assert_refused(GOOD, right, wrong, said, suggested);
+    }
+    for (right, wrong, said) in [
+        ("within.1900ms > 99.99%", "within.2s > 99.99%", "below the time-out"),
+        ("\"1s cut\", \"2s mended\"", "\"1s cut\", \"3s mended\"", "never seen"),
+        ("\"1s cut\", \"2s mended\"", "\"1s cut\", \"2s glued\"", "no setting"),
+        ("protocol = \"quic\"", "protocol = \"quic\"\ntls = \"1.2\"", "TLS 1.3 within"),
+        ("contenders = [\"udp\", \"tcp\"]", "contenders = [\"udp\", \"tpc\"]", "no contender"),
+    ] {
+        assert_refused(OVER_A_LINK, right, wrong, said, "");
+    }
+}
+
+/// What a stranger writes first.
+#[test]
+fn what_a_short_file_does_not_say_has_a_default() {
+    let text = r#"name = "mine"
+question = "How soon does it answer?"
+[workload]
+operation = "quote"
+time_out = "1s"
+[[condition]]
+name = "idle"
+connections = 1
+[[contender]]
+name = "rest"
+protocol = "rest"
+"#;
+    let scenario = parse("mine.toml", text).unwrap();
+    let amount =
+        |of: &Profile| (of.conditions.len(), of.contenders.len(), of.rounds, of.duration.as_millis());
+    assert_eq!(amount(&scenario.profiles.quick), (1, 2, 10, 600));
+    assert_eq!(amount(&scenario.profiles.standard), (1, 2, 12, 2_000));
+    assert_eq!(amount(&scenario.profiles.full), (1, 2, 20, 4_000));
+    assert!(scenario.claims.is_empty() && scenario.analysis.is_empty());
+    let some = format!("{text}[quick]\nrounds = 3\n");
+    assert_eq!(amount(&parse("mine.toml", &some).unwrap().profiles.quick), (1, 2, 3, 600));
+    assert_refused(
+        text,
+        "question = \"How soon does it answer?\"",
+        "# None.",
+        "missing field `question`",
+        "a [workload]",
+    );
+    assert_refused(text, "\"1s\"", "1", "expected a time with its unit", "");
+}
+
+#[test]
+fn axes_multiply_into_conditions_and_profiles_name_them_together_or_one_by_one() {
+    let axes = "axes = { rate_per_s = [500, 2000], handler_wait = [\"0ms\", \"10ms\"] }";
+    let text = SWEEP.replace("axes = { rate_per_s = [500, 2000, 8000] }", axes);
+    let text = text.replace("rate_per_s=8000", "rate_per_s=2000 handler_wait=10ms");
+    let text = without_break_evens(&text).replace(
+        "[full]\nconditions = [\"rates\"]",
+        "[full]\nconditions = [\"rates rate_per_s=500 handler_wait=0s\"]",
+    );
+    let scenario = parse("x.toml", &text).unwrap();
+    let names: Vec<&str> = scenario.conditions.iter().map(|condition| condition.name.as_str()).collect();
+    let of = |rate: u32, wait: &str| format!("rates rate_per_s={rate} handler_wait={wait}");
+    assert_eq!(names, [of(500, "0s"), of(500, "10ms"), of(2000, "0s"), of(2000, "10ms")]);
+    let last = &scenario.conditions[3];
+    assert_eq!(last.handler.wait, std::time::Duration::from_millis(10));
+    assert_eq!(last.on("rates", terms::Axis::RatePerS).unwrap().value, 2000.0);
+    assert_eq!(scenario.profiles.quick.conditions.len(), 4);
+    assert_eq!(scenario.profiles.full.conditions, [of(500, "0s")]);
+}
+
+fn without_break_evens(text: &str) -> String {
+    let (from, to) = (text.find("[[break_even]]").unwrap(), text.find("[quick]").unwrap());
+    format!("{}{}", &text[..from], &text[to..])
+}
+
+#[test]
+fn what_all_contenders_have_is_had_by_those_whose_protocol_has_it() {
+    let scenario =
+        parse("x.toml", &SWEEP.replace("encoding = \"json\"", "encoding = \"protobuf\"\ntls = \"1.3\""))
+            .unwrap();
+    let words = |name: &str| scenario.contender(name).unwrap().in_words();
+    assert_eq!(words("rest-h1-json"), "REST, HTTP/1.1, protobuf, TLS 1.3");
+    // HTTP/2 is its own.
+    assert_eq!(words("rest-h2-json"), "REST, HTTP/2, protobuf, TLS 1.3");
+    assert_eq!(words("grpc"), "gRPC, HTTP/2, protobuf, TLS 1.3");
+}
+
+#[test]
+fn what_is_sought_along_an_axis_needs_one() {
+    for (right, wrong, said) in [
+        ("rate_per_s = [500, 2000, 8000]", "rate_per_s = []", "an axis needs values"),
+        ("rate_per_s = [500, 2000, 8000]", "rate_per_s = [500, 2000, 8000], in_flight = [0]", "1 to 10 000"),
+        ("crosses = 1.0", "crosses = 1.0\nsaves_cores = 2", "one of `crosses`"),
+        ("crosses = 1.0", "crosses = 0", "above 0"),
+        ("saves_cores = 1.0", "saves_cores = -1", "above 0"),
+    ] {
+        let (message, _) = error_of(&SWEEP.replacen(right, wrong, 1));
+        assert!(message.contains(said), "{wrong}: {message}");
+    }
+    let two = SWEEP.replace("rate_per_s = [500, 2000, 8000] }", "rate_per_s = [8000], in_flight = [8, 16] }");
+    let two = two.replace("\"rates rate_per_s=8000\"", "\"rates rate_per_s=8000 in_flight=8\"");
+    assert!(error_of(&two).0.contains("a condition with one axis"), "{:?}", error_of(&two));
+    let none = SWEEP.replacen("condition = \"rates\"\ncontender", "condition = \"ratse\"\ncontender", 1);
+    assert!(error_of(&none).1.contains("rates"), "{:?}", error_of(&none));
+}
+
+#[test]
+fn only_what_is_pushed_is_polled_for_and_only_a_portfolio_asked_for_in_parts() {
+    let (push, screen) = (include_str!("../../push-ladder.toml"), include_str!("../../overfetching.toml"));
+    assert_refused(push, "poll_every = \"1s\"", "poll_every = \"0s\"", "such as \"100ms\"", "");
+    assert_refused(push, "protocol = \"sse\"", "protocol = \"sse\"\npoll_every = \"1s\"", "no choice", "");
+    assert_refused(
+        GOOD,
+        "protocol = \"grpc\"",
+        "protocol = \"grpc\"\nfields = [\"account\"]",
+        "only a `portfolio`",
+        "",
+    );
+    assert_refused(
+        screen,
+        "in_steps = true",
+        "fields = [\"positions.price\"]",
+        "there is no field 'price'",
+        "",
+    );
+}
+
+#[test]
+fn what_others_serve_is_judged_by_what_is_known_of_it() {
+    let mine = "name = \"grpc\"\nprotocol = \"rest\"\ntarget = \"http://127.0.0.1:9000\"";
+    let text = GOOD.replacen("name = \"grpc\"\nprotocol = \"grpc\"", mine, 1);
+    assert!(error_of(&text).0.contains("put link = \"loopback\""), "{:?}", error_of(&text));
+    let text = text.replacen("bench = true", "bench = true\nlink = \"loopback\"", 1);
+    assert!(error_of(&text).0.contains("processor time is not known"), "{:?}", error_of(&text));
+    for (wrong, said) in [
+        ("http://192.0.2.1:9000", "an address of this machine"),
+        ("http://127.0.0.1:9000\"\ntls = \"1.3", "in plain text"),
+    ] {
+        let text = text.replacen("http://127.0.0.1:9000", wrong, 1);
+        assert!(error_of(&text).0.contains(said), "{wrong}: {:?}", error_of(&text));
+    }
+}
+
+#[test]
+fn what_flows_have_not_is_refused() {
+    for (right, wrong, said) in [
+        (
+            "flows = [\"tcp bbr\", \"tcp bbr\"]",
+            "flows = [\"tcp bbr\", \"tcp bbr\"]\ncongestion = \"bbr\"",
+            "by itself",
+        ),
+        ("flows = [\"tcp bbr\", \"tcp bbr\"]", "protocol = \"tcp\"", "no protocol"),
+        ("name = \"queue-1-bdp\"", "name = \"queue-1-bdp\"\nrate_per_s = 5", "its own rate"),
+        ("name = \"queue-1-bdp\"", "name = \"queue-1-bdp\"\nconnections = 5", "as many connections as flows"),
+        ("share.2 > 90%", "share.3 > 90%", "not so many flows"),
+    ] {
+        assert_refused(FLOWS, right, wrong, said, "");
+    }
+    assert_refused(GOOD, "holds_below = 1.0", "holds = \"jain > 0.9\"", "no metric", "");
+}
+
+#[test]
+fn what_does_not_go_through_a_relay_is_refused() {
+    let first = "protocol = \"sse\"\nhttp = \"1.1\"";
+    for (right, wrong, said) in [
+        ("between = \"silent=400ms\"", "between = \"silent=400\"", "'silent=400'"),
+        ("resumes = true", "resumes = true\nencoding = \"json\"", "duplicate key"),
+        (first, "protocol = \"grpc\"\nresumes = true", "an option of sse, websocket"),
+        ("notices = \"150ms\"", "notices = \"0s\"", "always there"),
+    ] {
+        assert_refused(BEHIND_A_RELAY, right, wrong, said, "");
+    }
+    for other in ["protocol = \"udp\"", "protocol = \"quic\"", "protocol = \"rest\"\nhttp = \"3\""] {
+        let (message, _) = error_of(&BEHIND_A_RELAY.replacen(first, other, 1));
+        let line = 1 + BEHIND_A_RELAY.lines().position(|line| line.starts_with("between")).unwrap();
+        // A protocol in fewer lines moves what is below it only.
+        assert!(
+            message.contains("sse does not go over TCP") && message.contains(&format!(":{line}:")),
+            "{message}"
+        );
+    }
+    for line in ["resumes = true", "notices = \"1s\""] {
+        let with = format!("protocol = \"websocket\"\n{line}");
+        assert_refused(GOOD, "protocol = \"tcp\"", &with, "of `subscribe` only", "");
+    }
+    assert_refused(
+        GOOD,
+        "connections = 8",
+        "connections = 8\nbetween = \"closes=1s\"",
+        "of `subscribe` only",
+        "",
+    );
+}
+
+#[test]
+fn who_cannot_come_back_after_a_restart_is_refused() {
+    for (right, wrong, said) in [
+        ("connections = [1000, 10000]\ndown", "connections = [9, 9]\ndown", "from 1 to 20 000, rising"),
+        ("down = \"500ms\"", "down = \"1h\"", "at most 10 s"),
+        ("times = 5", "times = 1", "2 to 100"),
+    ] {
+        assert_refused(IDLE, right, wrong, said, "");
+    }
+    for (right, wrong, said) in [
+        ("protocol = \"tcp\"", "protocol = \"udp\"", "over plain TCP, and tcp does not"),
+        ("protocol = \"tcp\"", "protocol = \"sse\"\ntls = \"1.3\"", "over plain TCP, and tcp does not"),
+        ("protocol = \"rest\"", "protocol = \"rest\"\npoll_every = \"1s\"", "asks now and then"),
+        ("protocol = \"tcp\"", "protocol = \"tcp\"\ndns = true", "would not find the other"),
+        ("protocol = \"tcp\"", "protocol = \"tcp\"\nnotices = \"1s\"", "would give up"),
+        ("connections = 1\n", "connections = 1\nbetween = \"silent=1s\"\n", "behind a relay"),
+    ] {
+        let text =
+            IDLE.replacen(right, wrong, 1).replacen("[workload]", "link = \"loopback\"\n[workload]", 1);
+        let (message, _) = error_of(&text);
+        let line = 2 + text.lines().position(|line| line == "[restart]").unwrap();
+        assert!(message.contains(said) && message.contains(&format!(":{line}:")), "{wrong}: {message}");
+    }
+}
+
+#[test]
+fn a_scale_out_that_makes_no_sense_is_refused() {
+    for (right, wrong, said) in [
+        ("servers = [2, 3]", "servers = [3, 3]", "from 1 to 8, rising"),
+        ("servers = [2, 3]", "servers = [2, 9]", "from 1 to 8, rising"),
+        ("connections = 300", "connections = 2", "at least one a server"),
+        ("connections = 300", "connections = 2001", "at most 2 000"),
+        ("times = 3", "times = 1", "2 to 100"),
+    ] {
+        assert_refused(IDLE, right, wrong, said, "");
+    }
+}
+
+fn assert_refused(good: &str, right: &str, wrong: &str, said: &str, suggested: &str) {
+    assert!(good.contains(right), "{right}");
+    let text = good.replacen(right, wrong, 1);
+    let (message, help) = error_of(&text);
+    assert!(message.contains(said) && help.contains(suggested), "{wrong}: {message} / {help}");
+    let line: usize = message.split(':').nth(1).unwrap().parse().unwrap();
+    let near = text.lines().skip(line.saturating_sub(2)).take(3).collect::<Vec<_>>().join("\n");
+    let last = wrong.lines().last().unwrap();
+    assert!(near.contains(last), "{wrong}: line {line} is not it: {near}");
+}

@@ -1,0 +1,18 @@
+//! Scenarios: a question as data, and the plan of its run. What is written (`wire`) is another type
+//! than what is used ([`Scenario`]): once it exists, a scenario is whole and its parts fit
+//! together. Nothing here asks the machine anything.
+
+mod asked;
+mod check;
+mod diagnose;
+mod extension;
+mod plan;
+mod profile;
+mod scenario;
+mod settings;
+mod wire;
+
+pub use diagnose::{ScenarioError, nearest};
+pub use plan::{Cell, Plan, PlanOptions};
+pub use scenario::{MATRICES, Profile, Profiles, Scenario};
+pub use wire::json_schema;

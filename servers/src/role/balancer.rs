@@ -1,0 +1,96 @@
+//! A balancer's process: a relay, told which servers to give connections to.
+
+use std::io::stdout;
+use std::net::{IpAddr, SocketAddr};
+
+use clock::Clock;
+use proto::flow::Congestion;
+use serde::{Deserialize, Serialize};
+use terms::orders;
+use terms::role::{Means, Role, RoleError, answer, say_ready};
+
+use super::{Ready, SetPolicy};
+use crate::between::Relay;
+use crate::{Limits, Shutdown, between};
+
+/// A balancer at layer 4.
+#[derive(Debug)]
+pub struct Balancer;
+
+impl Role for Balancer {
+    const NAME: &'static str = "balancer";
+    type Start = Balance;
+    type Ready = Ready;
+    type Order = BalancerOrder;
+}
+
+orders! {
+    /// What a balancer can be told.
+    pub enum BalancerOrder of Balancer {
+        /// Which servers have new connections.
+        Backends(SetBackends) -> (),
+        /// How many connections each was given.
+        Given(CountGiven) -> Vec<(SocketAddr, u64)>,
+        /// What is done with connections.
+        Policy(SetPolicy) -> (),
+    }
+}
+
+/// A relay with several servers behind it.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Balance {
+    /// Where it runs.
+    pub core: usize,
+    /// Where it listens, on any port.
+    pub address: IpAddr,
+    /// Of its connections to clients.
+    pub congestion: Congestion,
+    /// Its bounds.
+    pub limits: Limits,
+}
+
+/// Give new connections to these from now on, in turn.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct SetBackends(pub Vec<SocketAddr>);
+
+/// Say how many connections were given to each so far.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub struct CountGiven;
+
+/// Balances until the end of the input.
+///
+/// # Errors
+/// Where it cannot go on, with why.
+pub fn balance(start: &Balance, means: Means) -> Result<(), RoleError> {
+    let Balance { core, address, congestion, limits } = *start;
+    (means.pin)(core).map_err(RoleError::during("pinning the balancer"))?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let (shutdown, backends) = (Shutdown::new(), between::Backends::new(Vec::new()));
+        let any_port = SocketAddr::new(address, 0);
+        let started =
+            Relay::start(any_port, backends.clone(), Some(congestion), limits, shutdown.clone()).await;
+        let listening = format!("listening on {address}");
+        let mut relay = started.map_err(RoleError::during(&listening))?;
+        say_ready::<Balancer>(&mut stdout(), Ready::at(relay.address, Clock::System.now()))?;
+        let mut orders = super::orders::<Balancer>(shutdown);
+        loop {
+            tokio::select! {
+                ended = &mut relay.task => return Ok(ended?),
+                Some(order) = orders.recv() => match order {
+                    BalancerOrder::Backends(order) => {
+                        backends.set(order.0.clone());
+                        answer::<Balancer, _>(&mut stdout(), &order, ())?;
+                    }
+                    BalancerOrder::Policy(order) => {
+                        relay.policy.send_replace(order.0);
+                        answer::<Balancer, _>(&mut stdout(), &order, ())?;
+                    }
+                    BalancerOrder::Given(order) => {
+                        answer::<Balancer, _>(&mut stdout(), &order, backends.given())?;
+                    }
+                }
+            }
+        }
+    })
+}

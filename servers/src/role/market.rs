@@ -1,0 +1,233 @@
+//! The market's process: one server of one protocol, with a relay and a name server beside it where
+//! a contender has them.
+
+use std::io::stdout;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use clock::{Clock, Mono};
+use proto::flow::Congestion;
+use proto::{Protocol, Transport};
+use serde::{Deserialize, Serialize};
+use terms::role::{Means, Role, RoleError, answer, say_ready};
+use terms::{Emission, Handler, Schedule, orders};
+
+use super::{CountAllocations, Ready, SetPolicy};
+use crate::between::Relay;
+use crate::protocols::{Carrier, Settings};
+use crate::tls::Identity;
+use crate::{Limits, Market, MarketConfig, Shutdown, names, protocols};
+
+/// How closely it is known when subscribers are there.
+const SUBSCRIBERS_COUNTED_EVERY: Duration = Duration::from_millis(1);
+
+/// A server of the market.
+#[derive(Debug)]
+pub struct MarketServer;
+
+impl Role for MarketServer {
+    const NAME: &'static str = "market";
+    type Start = Box<Serve>;
+    type Ready = Ready;
+    type Order = MarketOrder;
+}
+
+orders! {
+    /// What a server of the market can be told.
+    pub enum MarketOrder of MarketServer {
+        /// Emit the ticks of a round; the answer is the sequence of the first.
+        Emit(Emit) -> u64,
+        /// Have handlers do this from now on.
+        Handle(Handler) -> (),
+        /// What the relay before it does.
+        Policy(SetPolicy) -> (),
+        /// Count subscribers.
+        AwaitSubscribers(AwaitSubscribers) -> SubscriberCount,
+        /// When calls came.
+        Arrivals(TakeArrivals) -> Vec<Mono>,
+        /// Count allocations.
+        Allocations(CountAllocations) -> Option<u64>,
+    }
+}
+
+/// What a server serves.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Serve {
+    /// Where it runs.
+    pub core: usize,
+    /// Where it listens; on port 0 on any.
+    pub address: SocketAddr,
+    /// Behind which protocol.
+    pub protocol: Protocol,
+    /// What carries it.
+    pub transport: Transport,
+    /// Of TCP and QUIC.
+    pub congestion: Congestion,
+    /// Whether a name server beside it knows where it is.
+    pub named: bool,
+    /// Whether a relay stands before it: then that is where clients connect.
+    pub relayed: bool,
+    /// The market.
+    pub market: MarketConfig,
+    /// Its bounds.
+    pub limits: Limits,
+}
+
+/// The ticks of a round.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub struct Emit {
+    /// When the round's warm-up begins.
+    pub start: Mono,
+    /// Warm-up and measured time.
+    pub span: Duration,
+    /// The round's.
+    pub seed: u64,
+    /// How many, and how spaced; the first sequence is the server's to say.
+    pub emission: Emission,
+}
+
+/// Say when so many subscriptions wait for ticks, or how many do after this time.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub struct AwaitSubscribers {
+    /// Subscriptions.
+    pub subscribers: usize,
+    /// Time to wait for them.
+    pub within: Duration,
+}
+
+/// So many subscriptions wait for ticks.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub struct SubscriberCount {
+    /// Subscriptions.
+    pub subscribers: usize,
+    /// When they were counted.
+    pub at: Mono,
+}
+
+/// Say when calls came, since this was last asked.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub struct TakeArrivals;
+
+/// Serves until the end of the input.
+///
+/// # Errors
+/// Where it cannot go on, with why.
+pub fn serve(start: &Serve, means: Means) -> Result<(), RoleError> {
+    (means.pin)(start.core).map_err(RoleError::during("pinning the server"))?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let shutdown = Shutdown::new();
+        let mut process = Process::open(start, shutdown.clone()).await?;
+        let mut orders = super::orders::<MarketServer>(shutdown);
+        loop {
+            tokio::select! {
+                ended = &mut process.server.task => {
+                    ended?;
+                    // Its connections ended with the server's.
+                    if let Some(relay) = process.relay {
+                        relay.task.await?;
+                    }
+                    return Ok(());
+                }
+                Some(order) = orders.recv() => process.obey(order, means).await?,
+            }
+        }
+    })
+}
+
+/// What the process runs.
+struct Process {
+    market: Arc<Market>,
+    server: protocols::Running,
+    relay: Option<Relay>,
+}
+
+impl Process {
+    /// Starts all of it, and says where it listens.
+    async fn open(start: &Serve, shutdown: Shutdown) -> Result<Process, RoleError> {
+        let Serve { address, protocol, transport, congestion, limits, .. } = *start;
+        let market = Market::open(&start.market, Clock::System)?;
+        let any_port = SocketAddr::new(address.ip(), 0);
+        let identity = match transport {
+            Transport::Plain => None,
+            Transport::Tls | Transport::Quic => Some(Arc::new(Identity::generate(&[address.ip()])?)),
+        };
+        let carrier = identity.as_ref().map_or(Carrier::Plain, |identity| Carrier::new(transport, identity));
+        let settings = Settings { limits, carrier, congestion: Some(congestion), ..Settings::default() };
+        let started = protocols::start(protocol, address, market.clone(), settings, shutdown.clone()).await;
+        let listening = format!("listening on {address}");
+        let server = started.map_err(RoleError::during(&listening))?;
+        let listening_since = Clock::System.now();
+        let name_server = match address.ip() {
+            IpAddr::V4(market) if start.named => {
+                Some(names::start(any_port, market, shutdown.clone()).await?.address)
+            }
+            _ => None,
+        };
+        let relay = match start.relayed {
+            true => Some(Relay::start(any_port, server.address, Some(congestion), limits, shutdown).await?),
+            false => None,
+        };
+        let ready = Ready {
+            root: identity.map(|identity| identity.root().to_vec()),
+            name_server,
+            origin: market.origin(),
+            ..Ready::at(relay.as_ref().map_or(server.address, |relay| relay.address), listening_since)
+        };
+        say_ready::<MarketServer>(&mut stdout(), ready)?;
+        Ok(Process { market, server, relay })
+    }
+
+    async fn obey(&self, order: MarketOrder, means: Means) -> Result<(), RoleError> {
+        let output = &mut stdout();
+        match order {
+            MarketOrder::Emit(order) => answer::<MarketServer, _>(output, &order, self.emit(&order)?)?,
+            MarketOrder::Handle(order) => {
+                self.market.set_handler(order);
+                answer::<MarketServer, _>(output, &order, ())?;
+            }
+            MarketOrder::Policy(order) => {
+                let Some(relay) = &self.relay else {
+                    return Err(RoleError("a relay was told what to do where there is none".to_owned()));
+                };
+                relay.policy.send_replace(order.0);
+                answer::<MarketServer, _>(output, &order, ())?;
+            }
+            MarketOrder::AwaitSubscribers(order) => {
+                let subscribers = self.await_subscribers(order).await;
+                answer::<MarketServer, _>(output, &order, subscribers)?;
+            }
+            MarketOrder::Arrivals(order) => {
+                answer::<MarketServer, _>(output, &order, self.market.take_arrivals())?;
+            }
+            MarketOrder::Allocations(order) => {
+                answer::<MarketServer, _>(output, &order, (means.allocations)())?;
+            }
+        }
+        Ok(())
+    }
+
+    fn emit(&self, Emit { start, span, seed, emission }: &Emit) -> Result<u64, RoleError> {
+        let start = *start;
+        let offsets = Schedule::of_ticks(emission, *span, *seed)?.offsets_ns().to_vec();
+        let times = offsets.into_iter().map(move |offset| start + Duration::from_nanos(offset));
+        Ok(self.market.emit_at(times)?)
+    }
+
+    /// How many subscriptions wait for ticks, as soon as there are so many or the time is over.
+    async fn await_subscribers(
+        &self,
+        AwaitSubscribers { subscribers, within }: AwaitSubscribers,
+    ) -> SubscriberCount {
+        let clock = Clock::System;
+        let end = clock.now() + within;
+        loop {
+            let (waiting, now) = (self.market.ticks().waiting(), clock.now());
+            if waiting >= subscribers || now >= end {
+                return SubscriberCount { subscribers: waiting, at: now };
+            }
+            clock::pause(SUBSCRIBERS_COUNTED_EVERY).await;
+        }
+    }
+}

@@ -1,0 +1,60 @@
+//! How a verb ends, and what it prints as data.
+
+use std::io::{self, Write as _};
+use std::process::ExitCode;
+
+/// How a verb ended, as a process says it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ending {
+    /// Fine, whatever the verdicts: 0.
+    Fine,
+    /// Something failed: 1.
+    Error,
+    /// What was typed makes no sense: 2.
+    Usage,
+    /// A threshold failed: 3.
+    Threshold,
+    /// The machine was too noisy, and what was measured says nothing: 4.
+    Void,
+    /// As a command that was run ended.
+    OfCommand(u8),
+}
+
+impl From<Ending> for ExitCode {
+    fn from(ending: Ending) -> ExitCode {
+        ExitCode::from(match ending {
+            Ending::Fine => 0,
+            Ending::Error => 1,
+            Ending::Usage => 2,
+            Ending::Threshold => 3,
+            Ending::Void => 4,
+            Ending::OfCommand(code) => code,
+        })
+    }
+}
+
+/// An error that is the user's to mend: exit code 2.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct UsageError(pub String);
+
+/// Prints data to stdout. Whoever reads its beginning only (`| head`) has had enough, and that is
+/// no error.
+///
+/// # Errors
+/// The system's, such as a full disk.
+pub fn print_data(text: &str) -> io::Result<()> {
+    let mut stdout = io::stdout().lock();
+    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        done => done,
+    }
+}
+
+/// The command line as it can be typed again.
+pub fn command_line() -> String {
+    let plain = |text: &str| text.chars().all(|c| c.is_ascii_alphanumeric() || "-_./:=,+@%".contains(c));
+    let quote = |text: String| if !text.is_empty() && plain(&text) { text } else { format!("'{text}'") };
+    let arguments = std::env::args().skip(1).map(quote);
+    std::iter::once("wirebench".to_owned()).chain(arguments).collect::<Vec<_>>().join(" ")
+}

@@ -1,0 +1,141 @@
+//! Where results go: `results/<time>/{index.html, <scenario>/{record.json, report.html}}`, and
+//! `results/latest`.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use record::matrix::MatrixRecord;
+use record::{Record, write_atomically};
+use report::{Done, Format, export};
+
+/// The folder of one run.
+#[derive(Debug)]
+pub struct ResultsFolder {
+    path: PathBuf,
+    /// The link to swap at the end; none where the user chose the folder.
+    latest: Option<PathBuf>,
+    /// Whether the card's page is drawn.
+    card: bool,
+}
+
+impl ResultsFolder {
+    /// Makes `results/<time>`, or the folder that was asked for; with the card's page, or without.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn create(chosen: Option<&Path>, card: bool) -> anyhow::Result<ResultsFolder> {
+        let (path, latest) = match chosen {
+            Some(path) => (path.to_owned(), None),
+            None => {
+                let results = Path::new("results");
+                (results.join(now_as_a_name()), Some(results.join("latest")))
+            }
+        };
+        fs::create_dir_all(&path).with_context(|| format!("making {}", path.display()))?;
+        Ok(ResultsFolder { path, latest, card })
+    }
+
+    /// The folder that holds a record's own folder.
+    ///
+    /// # Errors
+    /// Where there is none above it.
+    pub fn of_record(record: &Path, card: bool) -> anyhow::Result<ResultsFolder> {
+        let path = record.canonicalize().with_context(|| format!("looking for {}", record.display()))?;
+        let path = path.ancestors().nth(2).context("a record lies in a folder of its scenario")?;
+        Ok(ResultsFolder { path: path.to_owned(), latest: None, card })
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// A scenario's record that an earlier run left here, if one did.
+    ///
+    /// # Errors
+    /// Where what is there is no record.
+    pub fn record(&self, scenario: &str) -> anyhow::Result<Option<Record>> {
+        let path = self.path.join(scenario).join("record.json");
+        if !path.exists() {
+            return Ok(None);
+        }
+        Ok(Some(record::read(&path)?))
+    }
+
+    fn of(&self, scenario: &str) -> anyhow::Result<PathBuf> {
+        let folder = self.path.join(scenario);
+        fs::create_dir_all(&folder).with_context(|| format!("making {}", folder.display()))?;
+        Ok(folder)
+    }
+
+    /// Where the packets of a scenario go.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn pcap(&self, scenario: &str) -> anyhow::Result<PathBuf> {
+        Ok(self.of(scenario)?.join("packets.pcap"))
+    }
+
+    /// Writes a scenario's record and page.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn add(&self, record: &Record) -> anyhow::Result<()> {
+        let folder = self.of(&record.scenario.name)?;
+        write_atomically(&folder.join("record.json"), &serde_json::to_vec(record)?)?;
+        write_atomically(&folder.join("report.html"), report::scenario_page(record)?.as_bytes())?;
+        Ok(())
+    }
+
+    /// Writes a matrix's record and page.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn add_matrix(&self, matrix: &MatrixRecord) -> anyhow::Result<()> {
+        let folder = self.of(&matrix.scenario.name)?;
+        write_atomically(&folder.join("record.json"), &serde_json::to_vec(matrix)?)?;
+        write_atomically(&folder.join("report.html"), report::matrix_page(matrix)?.as_bytes())?;
+        Ok(())
+    }
+
+    /// Writes a scenario's measurements in another format beside its record.
+    ///
+    /// # Errors
+    /// The system's, or that a histogram does not fit the format.
+    pub fn add_export(&self, record: &Record, format: Format) -> anyhow::Result<()> {
+        let text = export(record, format).map_err(anyhow::Error::msg)?;
+        let path =
+            self.path.join(&record.scenario.name).join("measurements").with_extension(format.extension());
+        write_atomically(&path, text.as_bytes())?;
+        Ok(())
+    }
+
+    /// Writes the index and the card, points `latest` here, and gives the path of what to open.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn finish(&self, done: &Done) -> anyhow::Result<PathBuf> {
+        write_atomically(&self.path.join("index.html"), report::index_page(done, self.card)?.as_bytes())?;
+        if self.card {
+            let page = report::card_page(done)?;
+            write_atomically(&self.path.join("card.html"), page.as_bytes())?;
+            write_atomically(&self.path.join("card.md"), report::card_markdown(done)?.as_bytes())?;
+        }
+        let first = if self.card { "card.html" } else { "index.html" };
+        if let (Some(latest), Some(name)) = (&self.latest, self.path.file_name()) {
+            // Made beside it and renamed over it: a reader sees the old run or the new one.
+            let unfinished = latest.with_extension("unfinished");
+            let _ = fs::remove_file(&unfinished);
+            std::os::unix::fs::symlink(name, &unfinished)?;
+            fs::rename(&unfinished, latest).with_context(|| format!("pointing {} here", latest.display()))?;
+            return Ok(latest.join(first));
+        }
+        Ok(self.path.join(first))
+    }
+}
+
+/// `2026-11-24T09-41-07Z`: sorts by time, and is a name on every file system.
+fn now_as_a_name() -> String {
+    report::utc(clock::wall_time_us()).replace(' ', "T").replace(':', "-") + "Z"
+}

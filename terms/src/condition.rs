@@ -1,0 +1,34 @@
+//! What varies: a setting of load, link and handler under which contenders are compared.
+
+use crate::{Axis, Between, Coordinate, Handler, Link, Model, Shape};
+
+/// One setting of what varies.
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct Condition {
+    /// What it is called.
+    pub name: String,
+    /// Connections and calls in flight.
+    pub shape: Shape,
+    /// When calls are made.
+    pub model: Model,
+    /// What the contenders talk over, where it is not the scenario's: the same hosts, and other
+    /// ways between them.
+    pub link: Option<Link>,
+    /// What changes on the link, and when after the start of the measured time.
+    pub changes: Vec<String>,
+    /// What a relay between clients and servers does meanwhile; `None` where the condition says
+    /// nothing of one.
+    pub between: Option<Between>,
+    /// What the market's handler does.
+    pub handler: Handler,
+    /// Of a condition with axes: its name, and where on them this one is.
+    pub family: Option<(String, Vec<Coordinate>)>,
+}
+
+impl Condition {
+    /// Where it is on an axis of a condition; `None` where it is none of that condition's.
+    pub fn on(&self, family: &str, axis: Axis) -> Option<&Coordinate> {
+        let (name, coordinates) = self.family.as_ref()?;
+        coordinates.iter().find(|coordinate| name == family && coordinate.axis == axis)
+    }
+}

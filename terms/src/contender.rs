@@ -1,0 +1,208 @@
+//! Contenders: ways to reach the market, or flows that share a link; and each of them in words.
+
+use std::net::SocketAddr;
+
+use proto::Transport;
+use proto::encoding::Encoding;
+use proto::flow::{Congestion, Flow};
+
+use crate::{Activity, Carriage, HttpVersion, Manners, Streams, TlsOptions, TlsVersion, between};
+
+/// What is compared.
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct Contender {
+    /// What it is called.
+    pub name: String,
+    /// What it sends.
+    pub traffic: Traffic,
+}
+
+/// What a contender sends.
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Traffic {
+    /// It reaches the market.
+    Market(Access),
+    /// Flows that share the link.
+    Flows(Vec<Flow>),
+}
+
+impl Contender {
+    /// How it reaches the market, where it does.
+    pub fn access(&self) -> Option<&Access> {
+        match &self.traffic {
+            Traffic::Market(access) => Some(access),
+            Traffic::Flows(_) => None,
+        }
+    }
+
+    /// Whether somebody else started its server, whose processor time is then not known.
+    pub fn is_target(&self) -> bool {
+        self.access().is_some_and(Access::is_target)
+    }
+
+    /// How many flows it has.
+    pub fn flows(&self) -> usize {
+        match &self.traffic {
+            Traffic::Market(_) => 0,
+            Traffic::Flows(flows) => flows.len(),
+        }
+    }
+
+    /// What it is, with every option that was chosen.
+    pub fn in_words(&self) -> String {
+        match &self.traffic {
+            Traffic::Market(access) => access.in_words(),
+            Traffic::Flows(flows) => {
+                flows.iter().map(|flow| flow.in_words()).collect::<Vec<_>>().join(" beside ")
+            }
+        }
+    }
+
+    /// The protocol, or that there is none.
+    pub fn protocol_name(&self) -> &'static str {
+        self.access().map_or(Activity::FLOW, |access| access.carriage.protocol().name())
+    }
+}
+
+/// One way to reach the market.
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct Access {
+    /// How the market is called.
+    pub carriage: Carriage,
+    /// How connections are secured; always given over QUIC.
+    pub tls: Option<TlsOptions>,
+    /// Each call in flight has a connection of its own.
+    pub connection_per_call: bool,
+    /// The server's name is looked up for each connection, and never remembered.
+    pub dns: bool,
+    /// Who serves, where it is not wirebench.
+    pub server: Option<ForeignServer>,
+    /// What is asked for.
+    pub screen: Screen,
+    /// Round trips that a cold call takes by arithmetic, where it is predicted.
+    pub cold_round_trips: Option<u32>,
+    /// Who decides how much is on its way, at both ends; cubic unless stated.
+    pub congestion: Option<Congestion>,
+    /// What its subscribers do about a connection that is lost, or silent.
+    pub manners: Manners,
+}
+
+/// A server that is not wirebench's.
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ForeignServer {
+    /// A program that is started where the market's server would be.
+    Program {
+        /// What starts it; `{folder}`, `{address}` and `{port}` in it are filled in.
+        command: String,
+        /// What stands in its file `config`, filled in likewise.
+        config: Option<String>,
+    },
+    /// One that somebody else started.
+    Target(SocketAddr),
+}
+
+impl ForeignServer {
+    /// The program that has to be installed, where one has.
+    pub fn program(&self) -> Option<&str> {
+        match self {
+            ForeignServer::Program { command, .. } => command.split_whitespace().next(),
+            ForeignServer::Target(_) => None,
+        }
+    }
+}
+
+/// How a portfolio is asked for.
+#[derive(Debug, Clone, Default, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct Screen {
+    /// These fields of it; all if empty.
+    pub fields: Vec<String>,
+    /// In two requests: what is held, and the quotes of that.
+    pub in_steps: bool,
+}
+
+impl Screen {
+    /// What a portfolio asked for in two steps comes to, as paths into it.
+    pub const BOTH_STEPS: [&str; 4] =
+        ["account", "positions.symbol", "positions.quantity", "positions.quote"];
+}
+
+impl Access {
+    /// Whether somebody else started the server.
+    pub fn is_target(&self) -> bool {
+        matches!(self.server, Some(ForeignServer::Target(_)))
+    }
+
+    /// What carries it.
+    pub fn transport(&self) -> Transport {
+        // A scenario with another does not pass its check.
+        self.carriage.transport(self.tls.is_some()).unwrap_or(Transport::Plain)
+    }
+
+    /// The same in words, with every option that was chosen.
+    fn in_words(&self) -> String {
+        let http = |http| match http {
+            HttpVersion::Http1 => "HTTP/1.1",
+            HttpVersion::Http2 => "HTTP/2",
+            HttpVersion::Http3 => "HTTP/3",
+        };
+        let encoding = |encoding| match encoding {
+            Encoding::Json => "JSON",
+            Encoding::Protobuf => "protobuf",
+        };
+        let mut words = match self.carriage {
+            Carriage::Rest { http: version, encoding: of, poll_every } => {
+                let polls = poll_every.map_or_else(String::new, |every| {
+                    format!(", polling every {}", humantime::format_duration(every))
+                });
+                format!("REST, {}, {}{polls}", http(version), encoding(of))
+            }
+            Carriage::GraphQl { http: version, persisted: false } => {
+                format!("GraphQL, {}, JSON", http(version))
+            }
+            Carriage::GraphQl { http: version, persisted: true } => {
+                format!("GraphQL, {}, JSON, persisted queries", http(version))
+            }
+            Carriage::Grpc => "gRPC, HTTP/2, protobuf".to_owned(),
+            Carriage::Sse { http: version } => format!("SSE, {}, JSON", http(version)),
+            Carriage::WebSocket { encoding: of } => format!("WebSocket, {}", encoding(of)),
+            Carriage::Tcp => "TCP frames, protobuf".to_owned(),
+            Carriage::Udp => "UDP datagrams, protobuf".to_owned(),
+            Carriage::Quic { streams: Streams::PerCall } => "QUIC, a stream a call, protobuf".to_owned(),
+            Carriage::Quic { streams: Streams::One } => "QUIC, one stream, protobuf".to_owned(),
+            Carriage::QuicDatagram => "QUIC datagrams, protobuf".to_owned(),
+        };
+        if let Some(tls) = self.tls {
+            words += match tls.version {
+                TlsVersion::Tls12 => ", TLS 1.2",
+                TlsVersion::Tls13 => ", TLS 1.3",
+            };
+            words += match (tls.resume, tls.early_data) {
+                (false, _) => "",
+                (true, false) => ", resumed",
+                (true, true) => ", resumed with early data",
+            };
+        }
+        words += &between::in_words(self.manners, self.carriage);
+        if self.dns {
+            words += ", its name looked up";
+        }
+        match &self.server {
+            None => {}
+            Some(ForeignServer::Target(address)) => words += &format!(", served at {address}"),
+            Some(server) => words += &format!(", served by {}", server.program().unwrap_or_default()),
+        }
+        if !self.screen.fields.is_empty() {
+            words += &format!(", {} fields", self.screen.fields.len());
+        }
+        if self.screen.in_steps {
+            words += ", in two steps";
+        }
+        if let Some(congestion) = self.congestion {
+            words += ", ";
+            words += congestion.name();
+        }
+        words
+    }
+}

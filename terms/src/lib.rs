@@ -1,0 +1,54 @@
+//! The vocabulary, as data: what is compared, under what, what is asked of it, and what a
+//! measurement leaves. No sockets, no files, no clock, no runtime: every other room imports these
+//! names, and this one imports the contract alone.
+
+mod acts;
+mod axis;
+mod between;
+mod carriage;
+mod claim;
+mod condition;
+mod contender;
+mod course;
+mod expression;
+mod extent;
+mod figure;
+pub mod lines;
+mod link;
+mod load;
+mod machine;
+mod operations;
+mod outcome;
+mod quantiles;
+pub mod role;
+mod schedule;
+mod sweep;
+pub mod text;
+pub mod ways;
+mod workload;
+
+pub use acts::{Act, CapacitySearch, Hold, Restart, ScaleOut};
+pub use axis::{Axis, Coordinate};
+pub use between::{Between, HELD_BYTES_MAX, RelayPolicy, resumes_by_default};
+pub use carriage::{
+    Carriage, HttpVersion, Manners, REST_BEFORE_RECONNECTION, Streams, TlsOptions, TlsVersion,
+};
+pub use claim::{Claim, Prediction, Rule, Test};
+pub use condition::Condition;
+pub use contender::{Access, Contender, ForeignServer, Screen, Traffic};
+pub use course::{Course, Slice};
+pub use expression::{Expression, Value, parse_objective};
+pub use extent::Extent;
+pub use figure::{Distribution, Figure, Point};
+pub use link::{Link, LinkUsed, WanLink};
+pub use load::{Arrivals, Emission, Model, Shape};
+pub use machine::{Layout, Machine};
+pub use operations::{largest_reply_bytes, operations};
+pub use outcome::{
+    Failure, FlowOutcome, Histograms, Outcome, Phase, PhaseTimes, Sent, empty_histogram, packed,
+};
+pub use quantiles::{Quantiles, printable, share_within};
+pub use schedule::{Schedule, ScheduleError};
+pub use sweep::{BreakEven, Map, Sought};
+pub use ways::{Jitter, JitterShape, Loss, Way, WayCount, Ways};
+pub use workload::{Activity, Counted, FlowSettings, Handler, MARKET_SEED, Workload};

@@ -1,0 +1,387 @@
+//! What a stretch of load leaves: four histograms, and counts of everything.
+
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+use std::fmt;
+use std::time::Duration;
+
+use hdrhistogram::Histogram;
+
+use crate::Course;
+
+/// Failures by kind, as they are counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Failure {
+    /// Connection refused.
+    Refused,
+    /// Connection lost.
+    Reset,
+    /// No reply by the deadline.
+    TimedOut,
+    /// A reply to something else.
+    WrongReply,
+    /// Not the protocol.
+    Protocol,
+    /// Over a limit.
+    Limit,
+    /// Refused by the market.
+    Rejected,
+    /// Never sent: too many arrivals waited already.
+    Dropped,
+    /// A pushed event that did not come in time.
+    Missed,
+}
+
+impl Failure {
+    /// All kinds, in the order in which they are shown.
+    pub const ALL: [Failure; 9] = [
+        Failure::Refused,
+        Failure::Reset,
+        Failure::TimedOut,
+        Failure::WrongReply,
+        Failure::Protocol,
+        Failure::Limit,
+        Failure::Rejected,
+        Failure::Dropped,
+        Failure::Missed,
+    ];
+
+    /// Its name in records.
+    pub fn name(self) -> &'static str {
+        match self {
+            Failure::Refused => "refused",
+            Failure::Reset => "reset",
+            Failure::TimedOut => "timed_out",
+            Failure::WrongReply => "wrong_reply",
+            Failure::Protocol => "protocol",
+            Failure::Limit => "limit",
+            Failure::Rejected => "rejected",
+            Failure::Dropped => "dropped",
+            Failure::Missed => "missed",
+        }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(self.name())
+    }
+}
+
+/// A part of a cold call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Phase {
+    /// The server's name is looked up.
+    Dns,
+    /// TCP connects.
+    Connect,
+    /// TLS shakes hands; over QUIC that is the connecting too.
+    Tls,
+    /// All that comes after: an upgrade where there is one, the request, its reply.
+    Request,
+}
+
+impl Phase {
+    /// All, in their order.
+    pub const ALL: [Phase; 4] = [Phase::Dns, Phase::Connect, Phase::Tls, Phase::Request];
+
+    /// Its name in records and tables.
+    pub fn name(self) -> &'static str {
+        match self {
+            Phase::Dns => "dns",
+            Phase::Connect => "connect",
+            Phase::Tls => "tls",
+            Phase::Request => "request",
+        }
+    }
+}
+
+/// Nanoseconds that a histogram can hold: from 1 ns to 10 minutes, to three significant digits.
+const VALUE_NS_MAX: u64 = 600_000_000_000;
+
+const SIGNIFICANT_DIGITS: u8 = 3;
+
+/// The four histograms, in nanoseconds. `response` has every arrival, failed ones at the time-out
+/// or more; `lag` every arrival that was picked up; `wait` those that were sent; `service` those
+/// that succeeded.
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
+pub struct Histograms {
+    /// Done − scheduled.
+    #[serde(with = "packed")]
+    #[schemars(with = "String")]
+    pub response: Histogram<u64>,
+    /// Picked up − scheduled.
+    #[serde(with = "packed")]
+    #[schemars(with = "String")]
+    pub lag: Histogram<u64>,
+    /// Sent − picked up.
+    #[serde(with = "packed")]
+    #[schemars(with = "String")]
+    pub wait: Histogram<u64>,
+    /// Done − sent.
+    #[serde(with = "packed")]
+    #[schemars(with = "String")]
+    pub service: Histogram<u64>,
+}
+
+impl Histograms {
+    /// Four empty ones.
+    ///
+    /// # Errors
+    /// Never, with the constants above: the type of the library's constructor asks for it.
+    pub fn new() -> Result<Histograms, hdrhistogram::CreationError> {
+        let empty = empty_histogram()?;
+        Ok(Histograms { response: empty.clone(), lag: empty.clone(), wait: empty.clone(), service: empty })
+    }
+
+    /// Adds another's counts.
+    pub fn merge(&mut self, other: &Histograms) {
+        for (mine, theirs) in self.all_mut().into_iter().zip(other.all()) {
+            // Equal bounds, so that it cannot fail.
+            let _ = mine.1.add(theirs.1);
+        }
+    }
+
+    /// Each with its name.
+    pub fn all(&self) -> [(&'static str, &Histogram<u64>); 4] {
+        [("response", &self.response), ("lag", &self.lag), ("wait", &self.wait), ("service", &self.service)]
+    }
+
+    fn all_mut(&mut self) -> [(&'static str, &mut Histogram<u64>); 4] {
+        [
+            ("response", &mut self.response),
+            ("lag", &mut self.lag),
+            ("wait", &mut self.wait),
+            ("service", &mut self.service),
+        ]
+    }
+}
+
+/// How long calls spent in a phase, in nanoseconds.
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct PhaseTimes(#[serde(with = "packed")] pub Histogram<u64>);
+
+/// An empty histogram of nanoseconds, with the bounds that all have.
+///
+/// # Errors
+/// Never, with the constants above: the type of the library's constructor asks for it.
+pub fn empty_histogram() -> Result<Histogram<u64>, hdrhistogram::CreationError> {
+    Histogram::new_with_bounds(1, VALUE_NS_MAX, SIGNIFICANT_DIGITS)
+}
+
+/// What came of a stretch of load, warm-up left out. Where ticks are pushed, each is a call that
+/// the server makes: due when its schedule says, picked up and sent when it is emitted, done when
+/// it is received.
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct Outcome {
+    /// The histograms.
+    pub histograms: Histograms,
+    /// Calls that were due, or made, in the measured time: ok + failed.
+    pub arrivals: u64,
+    /// Calls that were sent.
+    pub sent: u64,
+    /// Calls with the right reply in time.
+    pub ok: u64,
+    /// The others, by kind.
+    pub failed: BTreeMap<Failure, u64>,
+    /// Connections opened anew, warm-up included.
+    pub reconnections: u64,
+    /// One error of each kind that occurred, in words.
+    pub samples: BTreeMap<Failure, String>,
+    /// Replies that came after their call was given up, or a second time; warm-up included.
+    pub late_replies: u64,
+    /// Pushed events that came again.
+    pub duplicates: u64,
+    /// Pushed events that came after a later one.
+    pub out_of_order: u64,
+    /// The longest run of pushed events that one subscriber missed.
+    pub longest_gap: u64,
+    /// The longest time in which one subscriber received nothing, within the measured time.
+    pub longest_silence: Duration,
+    /// From the start of the measuring to the last reply.
+    pub elapsed: Duration,
+    /// The same by when it was due.
+    pub course: Course,
+    /// What came of the ticks that were pushed beside the calls: the calls of a session.
+    pub ticks: Option<Box<Outcome>>,
+    /// What each flow brought; nothing where there are none.
+    pub flows: Vec<FlowOutcome>,
+    /// What cold calls that succeeded spent in each phase; nothing of others.
+    pub phases: BTreeMap<Phase, PhaseTimes>,
+}
+
+impl Outcome {
+    /// Nothing yet.
+    ///
+    /// # Errors
+    /// As [`Histograms::new`].
+    pub fn new() -> Result<Outcome, hdrhistogram::CreationError> {
+        Ok(Outcome {
+            histograms: Histograms::new()?,
+            arrivals: 0,
+            sent: 0,
+            ok: 0,
+            failed: BTreeMap::new(),
+            reconnections: 0,
+            samples: BTreeMap::new(),
+            late_replies: 0,
+            duplicates: 0,
+            out_of_order: 0,
+            longest_gap: 0,
+            longest_silence: Duration::ZERO,
+            elapsed: Duration::ZERO,
+            course: Course::default(),
+            ticks: None,
+            flows: Vec::new(),
+            phases: BTreeMap::new(),
+        })
+    }
+
+    /// All failures.
+    pub fn failures(&self) -> u64 {
+        self.failed.values().sum()
+    }
+
+    /// Adds another worker's, or another round's.
+    pub fn merge(&mut self, other: &Outcome) {
+        self.histograms.merge(&other.histograms);
+        self.arrivals += other.arrivals;
+        self.sent += other.sent;
+        self.ok += other.ok;
+        self.reconnections += other.reconnections;
+        self.late_replies += other.late_replies;
+        self.duplicates += other.duplicates;
+        self.out_of_order += other.out_of_order;
+        self.longest_gap = self.longest_gap.max(other.longest_gap);
+        self.longest_silence = self.longest_silence.max(other.longest_silence);
+        self.course.merge(&other.course);
+        match (&mut self.ticks, &other.ticks) {
+            (Some(mine), Some(theirs)) => mine.merge(theirs),
+            (None, Some(theirs)) => self.ticks = Some(theirs.clone()),
+            (_, None) => {}
+        }
+        self.flows.resize(self.flows.len().max(other.flows.len()), FlowOutcome::default());
+        for (mine, theirs) in self.flows.iter_mut().zip(&other.flows) {
+            mine.merge(theirs);
+        }
+        for (phase, theirs) in &other.phases {
+            match self.phases.entry(*phase) {
+                // Equal bounds, so that it cannot fail.
+                Entry::Occupied(mut mine) => {
+                    let _ = mine.get_mut().0.add(&theirs.0);
+                }
+                Entry::Vacant(none) => {
+                    none.insert(theirs.clone());
+                }
+            }
+        }
+        self.elapsed = self.elapsed.max(other.elapsed);
+        for (kind, count) in &other.failed {
+            *self.failed.entry(*kind).or_default() += count;
+        }
+        for (kind, sample) in &other.samples {
+            self.samples.entry(*kind).or_insert_with(|| sample.clone());
+        }
+    }
+}
+
+/// Histograms travel and rest as base64 of HdrHistogram's V2 encoding, deflated: mergeable, under 1
+/// KB a run.
+pub mod packed {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::STANDARD_NO_PAD;
+    use hdrhistogram::Histogram;
+    use hdrhistogram::serialization::{
+        Deserializer as HistogramReader, Serializer as _, V2DeflateSerializer,
+    };
+    use serde::{Deserialize as _, Deserializer, Serializer};
+
+    /// Packs one.
+    pub fn pack(histogram: &Histogram<u64>) -> String {
+        let mut bytes = Vec::new();
+        // Writing to a Vec does not fail, and the counts fit the format.
+        let _ = V2DeflateSerializer::new().serialize(histogram, &mut bytes);
+        STANDARD_NO_PAD.encode(bytes)
+    }
+
+    /// For `#[serde(with)]`.
+    ///
+    /// # Errors
+    /// The serializer's.
+    pub fn serialize<S: Serializer>(histogram: &Histogram<u64>, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&pack(histogram))
+    }
+
+    /// For `#[serde(with)]`.
+    ///
+    /// # Errors
+    /// Where the text is not a packed histogram.
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Histogram<u64>, D::Error> {
+        unpack(&String::deserialize(deserializer)?).map_err(serde::de::Error::custom)
+    }
+
+    /// Unpacks one.
+    ///
+    /// # Errors
+    /// In words, where the text is not a packed histogram.
+    pub fn unpack(text: &str) -> Result<Histogram<u64>, String> {
+        let bytes = STANDARD_NO_PAD.decode(text).map_err(|error| error.to_string())?;
+        HistogramReader::new().deserialize(&mut bytes.as_slice()).map_err(|error| error.to_string())
+    }
+}
+
+/// What one flow brought in the measured time.
+#[derive(Debug, Clone, Default, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct FlowOutcome {
+    /// Blocks that were given to the sender's socket in the measured time, and came, then or later.
+    pub blocks: u64,
+    /// Bytes of blocks that came in the measured time.
+    pub bytes: u64,
+    /// The same, by when they came, in slices of [`FlowOutcome::SLICE`].
+    pub course: Vec<u64>,
+    /// The most bytes, of those that came, that the sender's socket had taken and nobody had read
+    /// yet.
+    pub held_bytes_max: u64,
+}
+
+impl FlowOutcome {
+    /// How long a slice of the course is.
+    pub const SLICE: Duration = Duration::from_millis(100);
+
+    /// Adds another round's.
+    pub fn merge(&mut self, other: &FlowOutcome) {
+        self.blocks += other.blocks;
+        self.bytes += other.bytes;
+        self.course.resize(self.course.len().max(other.course.len()), 0);
+        for (mine, theirs) in self.course.iter_mut().zip(&other.course) {
+            *mine += theirs;
+        }
+        self.held_bytes_max = self.held_bytes_max.max(other.held_bytes_max);
+    }
+}
+
+/// What one flow's sender did in the measured time.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Sent {
+    /// Blocks that its socket took whole.
+    pub blocks: u64,
+    /// How long it had a block and the socket took none.
+    pub blocked: Duration,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn packed_histograms_come_back_whole() {
+        let mut histogram = empty_histogram().unwrap();
+        for nanos in [1_u64, 1_000, 2_000_000, 7_000_000_000] {
+            histogram.record(nanos).unwrap();
+        }
+        assert_eq!(packed::unpack(&packed::pack(&histogram)).unwrap(), histogram);
+        assert!(packed::unpack("no histogram").is_err());
+    }
+}

@@ -1,0 +1,152 @@
+//! Arrivals, computed before the run from a seed.
+
+use std::time::Duration;
+
+use rand::{RngExt as _, SeedableRng as _};
+use rand_chacha::ChaCha8Rng;
+
+use crate::{Arrivals, Emission};
+
+/// Added to a round's seed for the ticks', so that they do not fall together with the calls.
+const TICKS_SEED: u64 = 0x7469_636b;
+/// The most arrivals of one stretch: 800 MB of schedule.
+const ARRIVALS_MAX: f64 = 100e6;
+
+/// A schedule that cannot be made.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum ScheduleError {
+    /// The rate is not a positive number.
+    #[error("a rate of {rate_per_s} arrivals per second: it must be above 0 and finite")]
+    Rate {
+        /// Arrivals per second.
+        rate_per_s: f64,
+    },
+    /// More arrivals than fit in memory.
+    #[error("{arrivals} arrivals are over the limit of {ARRIVALS_MAX}: lower the rate or the duration")]
+    TooMany {
+        /// How many there would be.
+        arrivals: f64,
+    },
+}
+
+/// When each call is due, in nanoseconds after the start, in order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Schedule {
+    offsets_ns: Vec<u64>,
+}
+
+impl Schedule {
+    /// When each tick of a round is due: both ends make it, from the round's seed.
+    ///
+    /// # Errors
+    /// As [`Schedule::new`].
+    pub fn of_ticks(emission: &Emission, span: Duration, seed: u64) -> Result<Schedule, ScheduleError> {
+        Schedule::new(emission.arrivals, emission.rate_per_s, span, seed.wrapping_add(TICKS_SEED))
+    }
+
+    /// Makes the schedule of a span: always the same for the same arguments.
+    ///
+    /// # Errors
+    /// Where the rate is no rate, or there would be too many arrivals.
+    pub fn new(
+        arrivals: Arrivals,
+        rate_per_s: f64,
+        span: Duration,
+        seed: u64,
+    ) -> Result<Schedule, ScheduleError> {
+        if !(rate_per_s.is_finite() && rate_per_s > 0.0) {
+            return Err(ScheduleError::Rate { rate_per_s });
+        }
+        let expected = rate_per_s * span.as_secs_f64();
+        if expected > ARRIVALS_MAX {
+            return Err(ScheduleError::TooMany { arrivals: expected.ceil() });
+        }
+        let gap_ns = 1e9 / rate_per_s;
+        let span_ns = span.as_nanos() as f64;
+        let mut random = ChaCha8Rng::seed_from_u64(seed);
+        let mut at_ns = 0.0;
+        let mut offsets_ns = Vec::with_capacity(expected as usize + 1);
+        for nth in 0_u64.. {
+            at_ns = match arrivals {
+                // Not summed, so that rounding does not drift.
+                Arrivals::Constant => nth as f64 * gap_ns,
+                Arrivals::Poisson => at_ns + exponential(&mut random) * gap_ns,
+            };
+            if at_ns >= span_ns || offsets_ns.len() as f64 > ARRIVALS_MAX {
+                break;
+            }
+            offsets_ns.push(at_ns as u64);
+        }
+        Ok(Schedule { offsets_ns })
+    }
+
+    /// No arrivals: for models that make their own.
+    pub fn empty() -> Schedule {
+        Schedule { offsets_ns: Vec::new() }
+    }
+
+    /// The share of one of several workers: every n-th arrival.
+    pub fn share(&self, worker: usize, workers: usize) -> Schedule {
+        Schedule {
+            offsets_ns: self.offsets_ns.iter().copied().skip(worker).step_by(workers.max(1)).collect(),
+        }
+    }
+
+    /// Nanoseconds after the start, in order.
+    pub fn offsets_ns(&self) -> &[u64] {
+        &self.offsets_ns
+    }
+}
+
+/// A draw from the exponential distribution of mean 1, by inversion.
+fn exponential(random: &mut ChaCha8Rng) -> f64 {
+    let uniform: f64 = random.random();
+    -(1.0 - uniform).ln()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn constant_arrivals_are_even() {
+        let schedule = Schedule::new(Arrivals::Constant, 1_000.0, Duration::from_secs(2), 1).unwrap();
+        assert_eq!(schedule.offsets_ns().len(), 2_000);
+        assert!(schedule.offsets_ns().windows(2).all(|pair| pair[1] - pair[0] == 1_000_000));
+    }
+
+    #[test]
+    fn poisson_arrivals_have_the_mean_and_the_variance_of_their_distribution() {
+        let schedule = Schedule::new(Arrivals::Poisson, 1_000.0, Duration::from_secs(100), 7).unwrap();
+        let gaps: Vec<f64> =
+            schedule.offsets_ns().windows(2).map(|pair| (pair[1] - pair[0]) as f64 / 1e6).collect();
+        let mean = gaps.iter().sum::<f64>() / gaps.len() as f64;
+        let variance = gaps.iter().map(|gap| (gap - mean).powi(2)).sum::<f64>() / gaps.len() as f64;
+        // 100 000 draws: four standard errors are 1.3 % of the mean and 3.6 % of the variance.
+        assert!((mean - 1.0).abs() < 0.013 && (variance - 1.0).abs() < 0.036, "{mean} {variance}");
+    }
+
+    #[test]
+    fn the_same_seed_gives_the_same_schedule_and_another_another() {
+        let of = |seed| Schedule::new(Arrivals::Poisson, 500.0, Duration::from_secs(1), seed).unwrap();
+        assert_eq!(of(3), of(3));
+        assert_ne!(of(3), of(4));
+    }
+
+    #[test]
+    fn shares_are_the_whole() {
+        let schedule = Schedule::new(Arrivals::Poisson, 500.0, Duration::from_secs(1), 1).unwrap();
+        let mut joined: Vec<u64> =
+            (0..3).flat_map(|worker| schedule.share(worker, 3).offsets_ns().to_vec()).collect();
+        joined.sort_unstable();
+        assert_eq!(joined, schedule.offsets_ns());
+    }
+
+    #[test]
+    fn what_cannot_be_scheduled_is_refused() {
+        let of = |rate, seconds| Schedule::new(Arrivals::Constant, rate, Duration::from_secs(seconds), 1);
+        assert!(matches!(of(0.0, 1), Err(ScheduleError::Rate { .. })));
+        assert!(matches!(of(f64::NAN, 1), Err(ScheduleError::Rate { .. })));
+        assert!(matches!(of(1e9, 10), Err(ScheduleError::TooMany { .. })));
+    }
+}

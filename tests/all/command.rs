@@ -1,0 +1,511 @@
+//! The command from end to end, as a user types it.
+
+use std::collections::HashSet;
+use std::io::{BufRead as _, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+use std::time::Duration;
+
+use record::{ActPart, Record, VerdictWord};
+
+/// A run of `rest-vs-grpc` that takes two seconds.
+const BRIEF: [&str; 10] = [
+    "run",
+    "rest-vs-grpc",
+    "--quick",
+    "--allow-debug",
+    // Other tests run beside it.
+    "--accept-noise",
+    "--rounds=2",
+    "--set=quick.duration=\"200ms\"",
+    "--set=quick.warm_up=\"50ms\"",
+    "--set=workload.rate_per_s=300",
+    "--seed=7",
+];
+
+fn wirebench(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_wirebench"));
+    command.args(arguments);
+    command
+}
+
+fn output(arguments: &[&str]) -> Output {
+    wirebench(arguments).output().unwrap()
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+fn record(folder: &Path) -> Record {
+    record::read(&folder.join("rest-vs-grpc/record.json")).unwrap()
+}
+
+/// Contenders that a brief run measures: four of ours, the baseline again, and nginx where it is
+/// installed.
+fn contenders() -> usize {
+    5 + usize::from(lab::program::find(&["nginx"]).is_some())
+}
+
+#[test]
+fn a_run_leaves_a_record_and_its_report() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().to_str().unwrap();
+    let ran = output(&[&BRIEF[..], &["--out", out]].concat());
+    assert!(ran.status.success(), "{}", stderr(&ran));
+    assert!(stderr(&ran).trim_end().ends_with("index.html"), "{}", stderr(&ran));
+
+    let record = record(folder.path());
+    let (measured, without): (Vec<_>, Vec<_>) = record.cells.iter().partition(|cell| cell.merged.is_some());
+    assert_eq!((measured.len(), record.partial), (contenders(), false));
+    assert_eq!((record.cells.len(), record.rounds.len()), (7, 2 * contenders()));
+    assert_eq!(without.last().unwrap().contender, "sse");
+    for cell in measured {
+        let merged = cell.merged.as_ref().unwrap();
+        assert!(merged.counts.ok > 0 && merged.response_us.n == merged.counts.arrivals, "{cell:?}");
+        assert!(!merged.counts.failed.contains_key("wrong_reply"), "{cell:?}");
+        assert!(merged.client.cpu_us_per_call > 0.0 && merged.server.cpu_us_per_call > 0.0, "{cell:?}");
+    }
+    // Every contender of a round had the same arrivals.
+    for round in 0..2 {
+        let arrivals: HashSet<u64> = record
+            .rounds
+            .iter()
+            .filter(|part| part.round == round)
+            .map(|part| part.counts.arrivals)
+            .collect();
+        assert_eq!(arrivals.len(), 1, "round {round}: {arrivals:?}");
+    }
+    for part in &record.conformance {
+        // nginx serves quotes and nothing else.
+        let cases = if part.contender.ends_with("nginx") { 1 } else { 17 };
+        assert!(part.cases >= cases && part.replies_compared_whole >= Some(50), "{part:?}");
+    }
+    assert!(
+        record.verdicts.iter().all(|verdict| verdict.verdict == VerdictWord::Undecided),
+        "two rounds decided"
+    );
+    let debug = env!("WIREBENCH_OPT_LEVEL") == "0";
+    assert_eq!(record.warnings.iter().any(|warning| warning.contains("debug build")), debug);
+
+    let page = folder.path().join("rest-vs-grpc/report.html");
+    let drawn = std::fs::read_to_string(&page).unwrap();
+    for said in ["rest-h1-json", "undecided", "Response time by percentile", "--seed=7"] {
+        assert!(drawn.contains(said), "the report does not say {said}");
+    }
+    assert_eq!(drawn.contains("debug build"), debug);
+    let fetches = ["src=\"http", "href=\"http", "url(http", "@import", "<script"];
+    assert!(fetches.iter().all(|fetch| !drawn.contains(fetch)), "the report fetches something");
+
+    std::fs::remove_file(&page).unwrap();
+    let redrawn = output(&["report", &format!("{out}/rest-vs-grpc/record.json")]);
+    assert!(redrawn.status.success(), "{}", stderr(&redrawn));
+    assert_eq!(std::fs::read_to_string(&page).unwrap(), drawn);
+}
+
+/// Every subscriber hears every tick, and every order is filled, whatever carries them.
+#[test]
+fn pushes_and_sessions_are_counted_whole() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().to_str().unwrap();
+    for name in ["push", "session"] {
+        let brief = BRIEF.map(|argument| match argument {
+            "rest-vs-grpc" => name,
+            "--set=workload.rate_per_s=300" => "--set=workload.rate_per_s=60",
+            other => other,
+        });
+        let both = r#"--set=quick.conditions=["1-subscriber", "100-subscribers"]"#;
+        let more: &[&str] = if name == "push" { &[both] } else { &[] };
+        let ran = output(&[&brief[..], &["--out", out], more].concat());
+        assert!(ran.status.success(), "{}", stderr(&ran));
+        let record = record::read(&folder.path().join(name).join("record.json")).unwrap();
+        for cell in &record.cells {
+            let merged = cell.merged.as_ref().unwrap();
+            assert!(merged.counts.ok > 0 && merged.counts.failed.is_empty(), "{cell:?}");
+            assert_eq!(merged.counts.arrivals, merged.response_us.n, "{cell:?}");
+            assert_eq!((merged.counts.duplicates, merged.counts.out_of_order), (0, 0), "{cell:?}");
+            assert!(merged.wire.bytes_per_call > 50.0, "{cell:?}");
+            let ticks = merged.ticks.as_ref();
+            assert_eq!(ticks.is_some(), name == "session");
+            assert!(
+                ticks.is_none_or(|ticks| ticks.counts.ok > 0 && ticks.counts.failed.is_empty()),
+                "{cell:?}"
+            );
+        }
+        // The schedule is everybody's: as many ticks, times as many subscribers.
+        let arrivals = |contender: &str, condition: &str| {
+            let cell = &record.cells[record.cell(contender, condition).unwrap()];
+            cell.merged.as_ref().unwrap().counts.arrivals
+        };
+        if name == "push" {
+            assert_eq!(100 * arrivals("sse", "1-subscriber"), arrivals("tcp", "100-subscribers"));
+        }
+    }
+}
+
+/// Sessions that are opened anew, other ones of another number, place orders under keys of their
+/// own.
+#[test]
+fn no_order_is_rejected_when_sessions_are_opened_anew() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().to_str().unwrap();
+    let ran = output(&[
+        "run",
+        "bidirectional",
+        "--allow-debug",
+        "--accept-noise",
+        "--rounds=2",
+        "--only=rest-sse",
+        "--set=standard.duration=\"400ms\"",
+        "--out",
+        out,
+    ]);
+    assert!(ran.status.success(), "{}", stderr(&ran));
+    let record = record::read(&folder.path().join("bidirectional").join("record.json")).unwrap();
+    for cell in &record.cells {
+        let merged = cell.merged.as_ref().unwrap();
+        assert!(merged.counts.ok > 0 && merged.counts.failed.is_empty(), "{cell:?}");
+    }
+    // Of two contenders one was left out: that is no doubt about the claim.
+    let printed = stderr(&ran);
+    let page = std::fs::read_to_string(folder.path().join("bidirectional/report.html")).unwrap();
+    assert!(
+        printed.matches("R3 not measured: ").count() == 3 && !printed.contains("R3 undecided"),
+        "{printed}"
+    );
+    assert!(page.contains("<div class=\"word\">not measured</div>"), "the report judges whom it left out");
+}
+
+/// Every server is killed twice under three hundred subscribers, each of whom comes back, over
+/// whatever protocol.
+#[test]
+fn all_subscribers_come_back_to_a_server_that_was_killed() {
+    let folder = tempfile::tempdir().unwrap();
+    let ran = output(&[
+        "run",
+        "cost-of-state",
+        "--quick",
+        "--allow-debug",
+        "--accept-noise",
+        "--rounds=1",
+        "--set=hold.connections=[10, 20, 30]",
+        "--set=restart.connections=[300]",
+        "--set=restart.times=2",
+        "--set=restart.down=\"200ms\"",
+        "--set=scale_out.connections=60",
+        "--out",
+        folder.path().to_str().unwrap(),
+    ]);
+    assert!(ran.status.success(), "{}", stderr(&ran));
+    let record = record::read(&folder.path().join("cost-of-state").join("record.json")).unwrap();
+    let [
+        ActPart::Hold { memory, .. },
+        ActPart::Restart { restarts, .. },
+        ActPart::ScaleOut { scale_outs, .. },
+    ] = &record.acts[..]
+    else {
+        panic!("other acts than those asked for: {:?}", record.acts)
+    };
+    assert!(memory.iter().all(|part| part.points.len() == 3), "{memory:?}");
+    assert_eq!(restarts.len(), 5);
+    for part in restarts {
+        assert_eq!(part.trials.len(), 2, "raw trials are kept");
+        assert_eq!((part.connections, part.storm_ms.n), (300, 2));
+        // Nobody listened for longer than anybody waits: some were refused before they came back.
+        // Then there was room for all.
+        assert!(part.attempts_per_subscriber.mean > 1.0 && part.dropped == 0, "{part:?}");
+        assert!(part.server_cpu_us_per_subscriber.mean > 0.0, "{part:?}");
+    }
+    // Five contenders hold connections, and calls are made on kept ones and on new ones.
+    assert_eq!(scale_outs.len(), 7);
+    for part in scale_outs {
+        assert!(!part.trials.is_empty() && part.load.is_some());
+        let is_fresh = part.contender.ends_with("on new connections");
+        assert_eq!(part.after.shares[2] > 0.3, is_fresh, "{part:?}");
+        if let Some(evened) = &part.evened {
+            assert!(evened.shares[2] > 0.3, "{part:?}");
+        }
+    }
+    let said = stderr(&ran);
+    assert!(said.contains("300 subscribers, n = 2 restarts each: long-poll"), "{said}");
+    // How the calls lie between the two servers that were there is chance; that the third gets none
+    // is not.
+    let kept = scale_outs.iter().find(|part| part.contender.ends_with("on kept connections")).unwrap();
+    let [first, second] = [0, 1].map(|nth| kept.after.shares[nth] * 100.0);
+    let lies = format!("{} {first:.0} · {second:.0} · 0 %", kept.contender);
+    assert!(kept.after.shares[2] == 0.0 && said.contains(&lies), "{kept:?}\n{said}");
+}
+
+#[test]
+fn a_debug_build_refuses_to_measure_unless_allowed() {
+    if env!("WIREBENCH_OPT_LEVEL") == "0" {
+        for arguments in [&["run", "rest-vs-grpc"][..], &["load", "http://127.0.0.1:1/", "--rate=1"]] {
+            let refused = output(arguments);
+            assert_eq!(refused.status.code(), Some(2));
+            assert!(stderr(&refused).contains("debug build"), "{}", stderr(&refused));
+        }
+    }
+}
+
+#[test]
+fn what_makes_no_sense_is_refused_with_what_would() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("mine.toml");
+    let text =
+        std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/scenarios/rest-vs-grpc.toml")).unwrap();
+    std::fs::write(&file, text.replace("time_out = \"1s\"", "timeout = \"1s\"")).unwrap();
+    let broken = output(&["run", file.to_str().unwrap(), "--dry-run"]);
+    assert_eq!(broken.status.code(), Some(2));
+    for said in ["mine.toml:", "timeout", "did you mean `time_out`"] {
+        assert!(stderr(&broken).contains(said), "{}", stderr(&broken));
+    }
+    for (arguments, said) in [
+        (&["run", "rest-vs-grcp", "--dry-run"][..], "did you mean 'rest-vs-grpc'"),
+        (&["run", "rest-vs-grpc", "--dry-run", "--only", "rest"], "there is rest-h1-json"),
+        (&["load", "http://8.8.8.8/", "--rate=1", "--allow-debug"], "--allow-public"),
+        (&["load", "http://127.0.0.1:1/", "--allow-debug"], "needs a --rate"),
+        (&["load", "tcp://127.0.0.1:1", "--rate=1", "--allow-debug"], "--reply-until"),
+        (&["load", "http://127.0.0.1:1/", "--rate=1", "--fail-on", "p99 > 1ms"], "there is no 'p99'"),
+        (&["serve", "gopher"], "'gopher' is no protocol"),
+    ] {
+        let refused = output(arguments);
+        assert_eq!(refused.status.code(), Some(2), "{arguments:?}: {}", stderr(&refused));
+        assert!(stderr(&refused).contains(said), "{arguments:?}: {}", stderr(&refused));
+    }
+    let nobody = output(&["load", "http://127.0.0.1:1/", "--rate=1", "--allow-debug"]);
+    assert_eq!(nobody.status.code(), Some(1));
+    assert!(stderr(&nobody).contains("refused"), "{}", stderr(&nobody));
+}
+
+#[test]
+fn the_dry_run_prints_the_plan_with_its_time() {
+    let planned = output(&["run", "rest-vs-grpc", "--full", "--dry-run"]);
+    let text = String::from_utf8_lossy(&planned.stdout).into_owned();
+    for said in ["12 rounds", "about", "cell 0: rest-h1-json under 8x1", "not measured", "round 12:"] {
+        assert!(text.contains(said), "{text}");
+    }
+}
+
+#[test]
+fn lists_and_findings_are_json_where_asked() {
+    let list: serde_json::Value = serde_json::from_slice(&output(&["list", "--json"]).stdout).unwrap();
+    assert_eq!(list["scenarios"][0]["name"], "rest-vs-grpc");
+    assert_eq!(list["protocols"].as_array().unwrap().len(), proto::Protocol::ALL.len());
+    let doctor: serde_json::Value = serde_json::from_slice(&output(&["doctor", "--json"]).stdout).unwrap();
+    assert!(doctor.as_array().unwrap().iter().any(|finding| finding["what"] == "timer lateness"));
+}
+
+/// A run that would go on for long, after its first round: the process, the rest of what it says,
+/// its children.
+fn start_long_run(out: &Path) -> (Child, impl Iterator<Item = String>, Vec<u32>) {
+    let arguments = BRIEF.map(|argument| if argument == "--rounds=2" { "--rounds=1000" } else { argument });
+    let mut run = wirebench(&arguments).arg("--out").arg(out).stderr(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(run.stderr.take().unwrap()).lines().map(Result::unwrap);
+    assert!(lines.any(|line| line.starts_with("round 1/")), "the run ended before its first round");
+    let mut children = children_of(run.id());
+    children.sort_unstable();
+    assert_eq!(children.len(), 2 * contenders(), "every contender has a server and a client");
+    (run, lines, children)
+}
+
+fn children_of(parent: u32) -> Vec<u32> {
+    let processes = std::fs::read_dir("/proc")
+        .unwrap()
+        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
+    processes.filter(|pid: &u32| status_field(*pid, "PPid:") == Some(parent.to_string())).collect()
+}
+
+fn status_field(pid: u32, name: &str) -> Option<String> {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let line = status.lines().find(|line| line.starts_with(name))?;
+    Some(line[name.len()..].trim().to_owned())
+}
+
+/// Waits for processes to be gone; a zombie is gone.
+fn assert_gone(pids: &[u32]) {
+    let alive = |pid: &&u32| status_field(**pid, "State:").is_some_and(|state| !state.starts_with('Z'));
+    for _ in 0..500 {
+        if pids.iter().filter(alive).count() == 0 {
+            return;
+        }
+        clock::pause_thread(Duration::from_millis(20));
+    }
+    panic!("left behind: {:?}", pids.iter().filter(alive).collect::<Vec<_>>());
+}
+
+fn signal(pid: u32, name: &str) {
+    assert!(Command::new("kill").args([name, &pid.to_string()]).status().unwrap().success());
+}
+
+#[test]
+fn a_killed_child_ends_the_run_with_a_sentence_and_leaves_nothing_behind() {
+    let folder = tempfile::tempdir().unwrap();
+    for victim in 0..2 {
+        let (mut run, lines, children) = start_long_run(folder.path());
+        signal(children[victim], "-KILL");
+        let last = lines.last().unwrap();
+        assert_eq!(run.wait().unwrap().code(), Some(1));
+        assert!(last.contains("ended unexpectedly: killed by signal 9 (SIGKILL)"), "{last}");
+        assert!(record(folder.path()).partial, "what was measured before is lost");
+        assert_gone(&children);
+    }
+}
+
+#[test]
+fn a_stopped_run_leaves_no_child_behind_and_keeps_what_was_measured() {
+    let folder = tempfile::tempdir().unwrap();
+    for (how, code) in [("-KILL", None), ("-INT", Some(1))] {
+        let (mut run, lines, children) = start_long_run(folder.path());
+        signal(run.id(), how);
+        // What is still said must be read: a full pipe would hold the run up.
+        lines.for_each(drop);
+        assert_eq!(run.wait().unwrap().code(), code, "{how}");
+        assert_gone(&children);
+    }
+    let record = record(folder.path());
+    assert!(record.partial && record.rounds.len() >= 5, "{} measurements", record.rounds.len());
+    assert!(folder.path().join("rest-vs-grpc/report.html").exists());
+}
+
+/// `wirebench serve`, stopped when dropped.
+struct Serving {
+    process: Child,
+    /// The first two addresses that it printed.
+    addresses: [String; 2],
+}
+
+impl Serving {
+    fn start(arguments: &[&str]) -> Serving {
+        let mut process =
+            wirebench(&[&["serve"], arguments].concat()).stdout(Stdio::piped()).spawn().unwrap();
+        let mut lines = BufReader::new(process.stdout.take().unwrap()).lines().map(Result::unwrap);
+        let mut next = || lines.next().unwrap().split(' ').nth(1).unwrap().to_owned();
+        Serving { addresses: [next(), next()], process }
+    }
+
+    /// A reference server, over HTTP and over TCP.
+    fn reference(arguments: &[&str]) -> Serving {
+        Serving::start(&[&["reference"], arguments].concat())
+    }
+
+    fn http(&self) -> &str {
+        &self.addresses[0]
+    }
+}
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        signal(self.process.id(), "-TERM");
+        let _ = self.process.wait();
+    }
+}
+
+fn load(arguments: &[&str]) -> serde_json::Value {
+    let loaded = output(&[&["load", "--json", "--allow-debug", "--warm-up=200ms"], arguments].concat());
+    assert!(loaded.status.success(), "{}", stderr(&loaded));
+    serde_json::from_slice(&loaded.stdout).unwrap()
+}
+
+/// What a server with a known delay must show: never less than it, and nothing lost. How much more
+/// it reads is a figure, for `calibrate` and not for a test.
+#[test]
+fn a_load_counts_everything_and_reads_no_less_than_the_truth() {
+    let reference = Serving::reference(&["--delay=2ms"]);
+    let ping = ["--body=GET / HTTP/1.1\\r\\n\\r\\n", "--reply-until=\\r\\n\\r\\nok"];
+    for arguments in [
+        vec![reference.http()],
+        [&[reference.addresses[1].as_str()], &["--frame=market"][..]].concat(),
+        [&[reference.http().replace("http", "tcp").as_str()], &ping[..]].concat(),
+    ] {
+        let found = load(&[&arguments[..], &["--rate=500", "--duration=1s", "--connections=16"]].concat());
+        assert_eq!(
+            (&found["arrivals"], &found["ok"], &found["failed_total"]),
+            (&500.into(), &500.into(), &0.into())
+        );
+        for name in ["response_us", "lag_us", "wait_us", "service_us"] {
+            for point in ["p50", "p90", "p95", "p99", "p999", "max", "mean"] {
+                assert!(found[name][point].is_f64(), "{name}.{point}");
+            }
+        }
+        assert!(found["service_us"]["p50"].as_f64().unwrap() >= 1_990.0, "{found}");
+        assert!(found["response_us"]["p50"].as_f64() >= found["service_us"]["p50"].as_f64(), "{found}");
+    }
+}
+
+/// A server that stands still for half of every period: an open load sees it in its response times,
+/// however few the calls that were sent meanwhile.
+#[test]
+fn a_freeze_is_not_omitted() {
+    let reference = Serving::reference(&["--delay=1ms", "--freeze=500ms/1s"]);
+    let found = load(&[reference.http(), "--rate=200", "--duration=2s", "--connections=1"]);
+    assert_eq!(found["failed_total"], 0, "{found}");
+    let p90 = found["response_us"]["p90"].as_f64().unwrap();
+    // Half the arrivals wait evenly 0 to 500 ms, and longer behind each other on one connection:
+    // p90 is 400 ms or more.
+    assert!(p90 > 390_000.0, "{p90}");
+}
+
+#[test]
+fn failures_are_counted_by_kind_and_thresholds_end_with_3() {
+    let reference = Serving::reference(&["--delay=300ms"]);
+    let nothing = |arguments: &[&str]| {
+        let loaded = output(&[&["load", "--json", "--allow-debug", "--warm-up=200ms"], arguments].concat());
+        assert_eq!(loaded.status.code(), Some(1), "nothing was measured: {}", stderr(&loaded));
+        let found: serde_json::Value = serde_json::from_slice(&loaded.stdout).unwrap();
+        assert!(found["client_cpu_us_per_call"].is_null(), "{found}");
+        (found, stderr(&loaded))
+    };
+    let (found, said) =
+        nothing(&[reference.http(), "--rate=50", "--duration=1s", "--connections=8", "--time-out=100ms"]);
+    assert!(said.contains("none of 50 calls succeeded (timed_out: "), "{said}");
+    assert_eq!((&found["ok"], &found["failed"]["timed_out"]), (&0.into(), &50.into()), "{found}");
+    assert!(found["response_us"]["p50"].as_f64().unwrap() >= 99_900.0);
+    assert!(
+        found["reconnections"].as_u64().unwrap() >= 40,
+        "an abandoned HTTP/1.1 connection was used again"
+    );
+    let arguments =
+        ["load", reference.http(), "--rate=50", "--duration=300ms", "--connections=64", "--allow-debug"];
+    for (threshold, code) in [("response.p50 > 100ms", 3), ("response.p50 > 5s", 0), ("failed > 0%", 0)] {
+        let held = output(&[&arguments[..], &["--fail-on", threshold]].concat());
+        assert_eq!(held.status.code(), Some(code), "{threshold}: {}", stderr(&held));
+    }
+}
+
+/// Where nothing is answered nothing is measured, and a search for a capacity does not halve on.
+#[test]
+fn a_load_in_which_nothing_succeeds_is_an_error() {
+    let serving = Serving::start(&["rest", "tcp"]);
+    let nowhere = format!("{}/nowhere", serving.http());
+    for more in
+        [&["--rate=50", "--duration=300ms"][..], &["--find-capacity", "--objective=response.p99 < 5ms"]]
+    {
+        let loaded = output(&[&["load", &nowhere, "--allow-debug"], more].concat());
+        assert_eq!(loaded.status.code(), Some(1), "{}", stderr(&loaded));
+        assert!(
+            stderr(&loaded).contains("calls succeeded (") && stderr(&loaded).contains("404"),
+            "{loaded:?}"
+        );
+    }
+}
+
+/// A message and its reply, a datagram and its reply, from servers that the engine knows nothing
+/// of.
+#[test]
+fn websockets_and_datagrams_are_loaded_too() {
+    let serving = Serving::start(&["websocket", "udp"]);
+    let [websocket, udp] = &serving.addresses;
+    let message = r#"--body={"id":7,"kind":"quote_request","body":{"symbol":"AAAA"}}"#;
+    let subprotocol = "--header=Sec-WebSocket-Protocol: wirebench.json.v1";
+    let datagram = r"--body=\x00\x00\x00\x0b\x00\x00\x00\x07\x01\x0a\x04AAAA";
+    for arguments in [
+        vec![websocket.as_str(), message],
+        vec![websocket.as_str(), message, subprotocol],
+        vec![udp.as_str(), datagram],
+        vec![udp.as_str(), "--frame=market"],
+    ] {
+        let found = load(&[&arguments[..], &["--rate=200", "--duration=1s", "--connections=4"]].concat());
+        let counted = (&found["arrivals"], &found["ok"], &found["failed_total"]);
+        assert_eq!(counted, (&200.into(), &200.into(), &0.into()), "{arguments:?}: {found}");
+    }
+}

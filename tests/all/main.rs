@@ -1,0 +1,17 @@
+//! Everything that is tested across rooms, in one program: it is linked once.
+
+#![allow(clippy::unwrap_used, reason = "a test may stop at what it did not expect")]
+
+mod calibration;
+mod command;
+mod conformance;
+mod documents;
+mod flows;
+mod golden;
+mod house;
+mod judgement;
+mod lab;
+mod matrix;
+mod pages;
+mod reconnections;
+mod stock_clients;

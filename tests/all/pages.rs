@@ -1,0 +1,210 @@
+//! The pages in a real browser: from the card to a scenario and back, no request beyond the files,
+//! a text for every chart, and nothing that overflows a phone.
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use futures::{SinkExt as _, StreamExt as _};
+use serde_json::{Value, json};
+use tokio::net::TcpStream;
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::Message;
+
+const WIREBENCH: &str = env!("CARGO_BIN_EXE_wirebench");
+
+fn wirebench(folder: &Path, arguments: &[&str]) -> String {
+    let output = Command::new(WIREBENCH).current_dir(folder).args(arguments).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success(), "{arguments:?}: {said}");
+    said
+}
+
+/// Two scenarios of the card, briefly, and the card's page from their records.
+fn pages(folder: &Path) -> PathBuf {
+    let briefly =
+        ["--quick", "--rounds=2", "--allow-debug", "--accept-noise", "--set=quick.duration=\"200ms\""];
+    let run = ["run", "polling-break-even", "overfetching", "--out=results"];
+    wirebench(folder, &[&run[..], &briefly].concat());
+    // What was finished by the same plan is kept.
+    let go_on = ["run", "polling-break-even", "overfetching", "--resume=results"];
+    std::fs::remove_file(folder.join("results/overfetching/record.json")).unwrap();
+    let said = wirebench(folder, &[&go_on[..], &briefly].concat());
+    assert!(said.contains("polling-break-even: measured before, and kept"), "{said}");
+    assert!(!said.contains("overfetching: measured before"), "{said}");
+    wirebench(folder, &["run", "typing", "--out=results", "--allow-debug"]);
+    let said = wirebench(folder, &["report", "--card", "results"]);
+    assert_eq!(said.matches("report: ").count(), 3, "{said}");
+    folder.join("results")
+}
+
+#[test]
+fn the_card_leads_to_its_evidence_and_back_and_fits_a_phone() {
+    let folder = tempfile::tempdir().unwrap();
+    let results = pages(folder.path());
+    let markdown = std::fs::read_to_string(results.join("card.md")).unwrap();
+    assert!(markdown.contains("| A3 | GraphQL cures over- and under-fetching"), "{markdown}");
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let Some(mut browser) = Browser::start(folder.path()).await else { return };
+        for page in ["card.html", "index.html", "polling-break-even/report.html", "overfetching/report.html"]
+        {
+            browser.fits(&results.join(page)).await;
+            // Charts for the other width are hidden, and are charts all the same.
+            let charts = browser.evaluate("document.querySelectorAll('svg[role=img]').length").await;
+            assert!(charts.as_i64().unwrap() > 0 || page == "index.html", "{page} has no chart");
+            let mute = "[...document.querySelectorAll('svg')].filter(svg => !svg.closest('.legend, td') && \
+                        !(svg.getAttribute('aria-label') || svg.querySelector('title')?.textContent)).length";
+            assert_eq!(browser.evaluate(mute).await, json!(0), "{page}: a chart without a text");
+        }
+        // A whole run has longer lines, with warnings.
+        let published = Path::new(env!("CARGO_MANIFEST_DIR")).join("results/published");
+        for page in ["card.html", "index.html", "rest-vs-grpc/report.html"] {
+            browser.fits(&published.join(page)).await;
+        }
+        browser.open(&results.join("card.html"), 1280).await;
+        let word = "document.querySelector('#R5 .word').textContent";
+        assert_eq!(browser.evaluate(word).await, json!("undecided"), "two rounds decide nothing");
+        assert_eq!(
+            browser.evaluate("document.querySelector('#L1 .shows').textContent.trim()").await,
+            json!("No scenario tests it yet.")
+        );
+        browser.click("#R5 .link a").await;
+        assert_eq!(browser.evaluate("document.title").await, json!("polling-break-even · wirebench"));
+        browser.click("footer a[href='../index.html']").await;
+        browser.click("header a[href='card.html']").await;
+        assert!(browser.evaluate("document.title").await.as_str().unwrap().starts_with("The card, tested"));
+        let beyond: Vec<&String> = browser.requests.iter().filter(|url| !is_local(url)).collect();
+        assert!(browser.requests.len() > 8 && beyond.is_empty(), "{beyond:?}");
+    });
+}
+
+fn is_local(url: &str) -> bool {
+    url.starts_with("file:") || url.starts_with("data:")
+}
+
+/// A headless Chromium, spoken with by its DevTools protocol.
+struct Browser {
+    process: Child,
+    socket: WebSocketStream<TcpStream>,
+    session: String,
+    next: u64,
+    /// Every address that was asked for.
+    requests: Vec<String>,
+}
+
+impl Drop for Browser {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+impl Browser {
+    /// Nothing of the page is wider than a phone, or a desk.
+    async fn fits(&mut self, page: &Path) {
+        for width in [390, 1280] {
+            self.open(page, width).await;
+            let overflow = self.evaluate("document.documentElement.scrollWidth - innerWidth").await;
+            assert!(
+                overflow.as_i64().unwrap() <= 0,
+                "{} at {width} px overflows by {overflow} px",
+                page.display()
+            );
+        }
+    }
+
+    /// `None` where there is none and need not be.
+    async fn start(folder: &Path) -> Option<Browser> {
+        let profile = folder.join("profile");
+        let flags = "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking \
+                     --disable-component-update --disable-sync --remote-debugging-port=0";
+        let process = Command::new("chromium")
+            .args(flags.split_whitespace())
+            .arg(format!("--user-data-dir={}", profile.display()))
+            .arg("about:blank")
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn();
+        let Ok(process) = process else {
+            ::lab::skip("chromium is not installed");
+            return None;
+        };
+        let (port, path) = Browser::address(&profile.join("DevToolsActivePort")).await;
+        let stream = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+        let url = format!("ws://127.0.0.1:{port}{path}");
+        let (socket, _) = tokio_tungstenite::client_async(url, stream).await.unwrap();
+        let mut browser = Browser { process, socket, session: String::new(), next: 0, requests: Vec::new() };
+        let page = browser.ask("Target.createTarget", json!({ "url": "about:blank" })).await;
+        let target = json!({ "targetId": page["targetId"], "flatten": true });
+        let attached = browser.ask("Target.attachToTarget", target).await;
+        browser.session = attached["sessionId"].as_str().unwrap().to_owned();
+        for domain in ["Page.enable", "Runtime.enable", "Network.enable"] {
+            browser.ask(domain, json!({})).await;
+        }
+        Some(browser)
+    }
+
+    /// Its port and path, once it says so.
+    async fn address(file: &Path) -> (u16, String) {
+        for _ in 0..600 {
+            let said = std::fs::read_to_string(file).unwrap_or_default();
+            if let Some((port, path)) = said.split_once('\n') {
+                return (port.parse().unwrap(), path.trim().to_owned());
+            }
+            clock::pause(Duration::from_millis(50)).await;
+        }
+        panic!("chromium does not start");
+    }
+
+    /// Sends a command and gives its result.
+    async fn ask(&mut self, method: &str, parameters: Value) -> Value {
+        self.next += 1;
+        let id = self.next;
+        let mut command = json!({ "id": id, "method": method, "params": parameters });
+        if !self.session.is_empty() {
+            command["sessionId"] = json!(self.session);
+        }
+        self.socket.send(Message::text(command.to_string())).await.unwrap();
+        self.until(|message| message["id"] == json!(id)).await["result"].clone()
+    }
+
+    /// Reads on until a message is the one; notes every request meanwhile.
+    async fn until(&mut self, is_it: impl Fn(&Value) -> bool) -> Value {
+        loop {
+            let message = clock::limit(Duration::from_secs(60), self.socket.next()).await;
+            let message = message.unwrap().unwrap().unwrap();
+            let Ok(value) = serde_json::from_str::<Value>(message.to_text().unwrap_or_default()) else {
+                continue;
+            };
+            if value["method"] == json!("Network.requestWillBeSent") {
+                self.requests.push(value["params"]["request"]["url"].as_str().unwrap().to_owned());
+            }
+            if is_it(&value) {
+                return value;
+            }
+        }
+    }
+
+    async fn open(&mut self, page: &Path, width: u32) {
+        let mobile = width < 600;
+        let size = json!({ "width": width, "height": 900, "deviceScaleFactor": 1, "mobile": mobile });
+        self.ask("Emulation.setDeviceMetricsOverride", size).await;
+        let url = format!("file://{}", page.canonicalize().unwrap().display());
+        self.ask("Page.navigate", json!({ "url": url })).await;
+        self.until(|message| message["method"] == json!("Page.loadEventFired")).await;
+    }
+
+    async fn evaluate(&mut self, script: &str) -> Value {
+        let asked = json!({ "expression": script, "returnByValue": true });
+        let result = self.ask("Runtime.evaluate", asked).await;
+        assert!(result["exceptionDetails"].is_null(), "{script}: {result}");
+        result["result"]["value"].clone()
+    }
+
+    /// Clicks a link, and waits for the page behind it.
+    async fn click(&mut self, selector: &str) {
+        self.evaluate(&format!("document.querySelector(\"{selector}\").click()")).await;
+        self.until(|message| message["method"] == json!("Page.loadEventFired")).await;
+    }
+}
