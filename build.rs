@@ -21,7 +21,7 @@ const LIBRARIES: [&str; 11] = [
 /// What git knows of the tree, and what its last edit was: an edit that git has not been told of
 /// makes the tree dirty all the same.
 const WATCHED: [&str; 18] = [
-    ".git/HEAD",
+    ".git/logs/HEAD",
     ".git/index",
     "Cargo.lock",
     "Cargo.toml",
