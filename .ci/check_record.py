@@ -14,8 +14,8 @@ def check_matrix(record):
     print(f'{record["scenario"]["name"]}: {rows} x {columns} cells, {len(record["missing"])} clients missing')
 
 
-def check_act(name, act):
-    """Each act has parts, and each part its raw trials."""
+def check_act(name, act, contenders):
+    """Each act has parts, and each part its raw trials; a hold has one part a contender."""
     kind = act["act"]
     if kind == "hold":
         parts = [part["points"] for part in act["memory"]]
@@ -27,6 +27,7 @@ def check_act(name, act):
         assert kind == "capacity", kind
         parts = [part["trials"] for part in act["capacities"]]
     assert parts and all(len(trials) >= 2 for trials in parts), f"{name}: {kind}: {parts}"
+    assert kind != "hold" or len(parts) == len(contenders), f"{name}: {len(parts)} of {len(contenders)} held"
     print(f"{name}: {kind}: {len(parts)} parts")
 
 
@@ -78,10 +79,9 @@ def check(path):
     # A p99 takes 2 000 calls a round, which sessions and single subscribers do not have.
     assert len(record["aa"]) >= 2 or record["void"] or rounds < 10, record["aa"]
     for act in record["acts"]:
-        check_act(name, act)
+        check_act(name, act, contenders)
     for sought in record["break_evens"]:
         assert sought["because"] and len(sought["points"]) <= len(record["cells"]), sought
-    assert not record["hold"] or len(record["memory"]) == len(contenders), record["memory"]
     for cell in measured if name == "ny-london" else []:
         distance = cell["distance"]
         off = abs(distance["round_trips"] - distance["predicted"])
