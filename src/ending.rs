@@ -3,6 +3,8 @@
 use std::io::{self, Write as _};
 use std::process::ExitCode;
 
+use record::Tool;
+
 /// How a verb ended, as a process says it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ending {
@@ -38,6 +40,21 @@ impl From<Ending> for ExitCode {
 #[error("{0}")]
 pub struct UsageError(pub String);
 
+/// Refuses to measure with a build that was not optimised, unless `allowed`.
+///
+/// # Errors
+/// With what to do instead.
+pub(crate) fn refuse_debug(tool: &Tool, allowed: bool) -> Result<(), UsageError> {
+    if allowed || !tool.is_debug() {
+        return Ok(());
+    }
+    Err(UsageError(
+        "this is a debug build, and its figures would be several times too high: build with --release, or add \
+         --allow-debug"
+            .to_owned(),
+    ))
+}
+
 /// Prints data to stdout. Whoever reads its beginning only (`| head`) has had enough, and that is
 /// no error.
 ///
@@ -57,4 +74,20 @@ pub fn command_line() -> String {
     let quote = |text: String| if !text.is_empty() && plain(&text) { text } else { format!("'{text}'") };
     let arguments = std::env::args().skip(1).map(quote);
     std::iter::once("wirebench".to_owned()).chain(arguments).collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use record::Build;
+
+    use super::*;
+
+    #[test]
+    fn a_debug_build_refuses_to_measure_unless_allowed() {
+        let built = |build| Tool { build, ..Tool::default() };
+        let refused = refuse_debug(&built(Build::Debug), false).unwrap_err();
+        assert!(refused.to_string().contains("--allow-debug"), "{refused}");
+        assert!(refuse_debug(&built(Build::Debug), true).is_ok());
+        assert!(refuse_debug(&built(Build::Release), false).is_ok());
+    }
 }

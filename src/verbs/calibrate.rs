@@ -12,7 +12,7 @@ use record::{Tool, write_atomically};
 use run::calibrate::{Told, calibrate};
 use terms::{Layout, Link, Machine, text};
 
-use crate::ending::{Ending, UsageError};
+use crate::ending::{Ending, refuse_debug};
 
 /// What `calibrate` takes.
 #[derive(Debug, clap::Args)]
@@ -57,11 +57,7 @@ const KEPT: &str = "results/calibration.json";
 pub(crate) fn calibrate_machine(options: &Options, tool: &Tool) -> anyhow::Result<Ending> {
     // Before there is a second thread.
     lab::hosts::prepare();
-    if tool.is_debug() && !options.allow_debug {
-        let message =
-            "a debug build would be calibrated, which is not what measures: use --release, or --allow-debug";
-        return Err(UsageError(message.to_owned()).into());
-    }
+    refuse_debug(tool, options.allow_debug)?;
     let soaked = options.soak.is_some() && options.subjects.is_empty();
     let subjects = if soaked { &[Subject::Link] } else { &options.subjects[..] };
     let whole = subjects.is_empty();

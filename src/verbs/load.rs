@@ -23,7 +23,7 @@ use target::{Scheme, Target};
 use terms::text::micros;
 use terms::{Arrivals, Carriage, Expression, Failure, HttpVersion, Model, Shape, Streams, parse_objective};
 
-use crate::ending::{Ending, UsageError};
+use crate::ending::{Ending, UsageError, refuse_debug};
 use crate::progress::in_words;
 
 /// What `load` takes.
@@ -183,11 +183,7 @@ const PROGRESS_EVERY: Duration = Duration::from_millis(250);
 /// # Errors
 /// Where the target makes no sense or refuses, or the load cannot be made.
 pub(crate) fn load(options: &Options, tool: &Tool) -> anyhow::Result<Ending> {
-    if tool.is_debug() && !options.allow_debug {
-        let message = "this is a debug build, and its figures would be several times too high: build with --release, \
-                       or add --allow-debug";
-        return Err(UsageError(message.to_owned()).into());
-    }
+    refuse_debug(tool, options.allow_debug)?;
     lab::machine::raise_open_files();
     let target = Target::parse(&options.target, options.allow_public)?;
     let model = if options.find_capacity { Model::Closed } else { model(options)? };

@@ -15,7 +15,7 @@ use scenarios::{Plan, PlanOptions, Scenario};
 use session::Session;
 use terms::{Expression, Extent, Layout, Link, text};
 
-use crate::ending::{Ending, UsageError, print_data};
+use crate::ending::{Ending, UsageError, print_data, refuse_debug};
 use crate::folder::ResultsFolder;
 use crate::verbs::compare;
 use crate::verbs::formats::formats;
@@ -115,14 +115,7 @@ pub(crate) fn run(options: &Options, tool: &Tool) -> anyhow::Result<Ending> {
         return Ok(Ending::Fine);
     }
     // A matrix measures no time.
-    if tool.is_debug() && !options.allow_debug && !scenarios.is_empty() {
-        return Err(UsageError(
-            "this is a debug build, and its figures would be several times too high: use `cargo run --release`, or \
-             --allow-debug to measure all the same"
-                .to_owned(),
-        )
-        .into());
-    }
+    refuse_debug(tool, options.allow_debug || scenarios.is_empty())?;
     if let Some(scenario) = scenarios.iter().find(|of| options.pcap && !matches!(of.link, Link::Wan(_))) {
         let (name, link) = (&scenario.name, scenario.link.name());
         return Err(UsageError(format!(

@@ -237,17 +237,6 @@ fn all_subscribers_come_back_to_a_server_that_was_killed() {
 }
 
 #[test]
-fn a_debug_build_refuses_to_measure_unless_allowed() {
-    if env!("WIREBENCH_OPT_LEVEL") == "0" {
-        for arguments in [&["run", "rest-vs-grpc"][..], &["load", "http://127.0.0.1:1/", "--rate=1"]] {
-            let refused = output(arguments);
-            assert_eq!(refused.status.code(), Some(2));
-            assert!(stderr(&refused).contains("debug build"), "{}", stderr(&refused));
-        }
-    }
-}
-
-#[test]
 fn what_makes_no_sense_is_refused_with_what_would() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("mine.toml");
