@@ -18,6 +18,8 @@ use serde::de::DeserializeOwned;
 use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
 
+use crate::market::Answer;
+use crate::replies::{Held, Replies};
 use crate::{Limits, Market};
 
 /// What an event is taken to occupy in the queue that `outbound_bytes_max` bounds.
@@ -47,6 +49,17 @@ impl Outbound for BytesMut {
 
     fn waiting(&self) -> usize {
         self.len()
+    }
+}
+
+/// Bytes of a reply in protobuf.
+fn reply_bytes(reply: &Reply) -> usize {
+    match reply {
+        Reply::Quote(quote) => quote.encoded_len(),
+        Reply::Quotes(quotes) => quotes.encoded_len(),
+        Reply::Portfolio(portfolio) => portfolio.encoded_len(),
+        Reply::History(history) => history.encoded_len(),
+        Reply::Receipt(receipt) => receipt.encoded_len(),
     }
 }
 
@@ -83,11 +96,20 @@ pub(crate) struct Conversation {
     feeds: HashMap<u32, Feed>,
     events: mpsc::Receiver<Event<u32>>,
     events_in: mpsc::Sender<Event<u32>>,
+    /// What waits on the connection, of this conversation and of others on it.
+    replies: Replies,
+    /// What waits of this conversation.
+    held: Held,
     broken: bool,
 }
 
 impl Conversation {
-    pub(crate) fn new(market: Arc<Market>, limits: Limits, encoding: Encoding) -> Conversation {
+    pub(crate) fn new(
+        market: Arc<Market>,
+        limits: Limits,
+        encoding: Encoding,
+        replies: Replies,
+    ) -> Conversation {
         let (events_in, events) = mpsc::channel((limits.outbound_bytes_max / EVENT_BYTES).max(1));
         Conversation {
             market,
@@ -97,14 +119,17 @@ impl Conversation {
             feeds: HashMap::new(),
             events,
             events_in,
+            held: replies.hold_nothing(),
+            replies,
             broken: false,
         }
     }
 
     /// Whether more may be read and answered. Past it the peer's own window fills, and it must
     /// wait.
-    pub(crate) fn has_room(&self, out: &impl Outbound) -> bool {
-        out.waiting() < self.limits.outbound_bytes_max && self.calls.len() < self.limits.in_flight_max
+    pub(crate) fn has_room(&mut self, out: &impl Outbound) -> bool {
+        self.held.set(out.waiting());
+        self.replies.has_room() && self.calls.len() < self.limits.in_flight_max
     }
 
     /// Whether a call's handler still waits.
@@ -118,11 +143,13 @@ impl Conversation {
     }
 
     /// Waits for what is ready next; for ever where there is nothing. Cancelling loses nothing.
-    /// Without `events`, for the calls in flight only.
+    /// Without `events`, for the calls in flight only; they have their data read now, and so only
+    /// where their replies have room.
     pub(crate) async fn ready(&mut self, events: bool) -> Ready {
+        let answers = self.replies.has_room() && !self.calls.is_empty();
         tokio::select! {
             biased;
-            Some((id, answer)) = self.calls.next(), if !self.calls.is_empty() => Ready::Answer(id, answer),
+            Some((id, answer)) = self.calls.next(), if answers => Ready::Answer(id, answer),
             // The sender is here too, so that the queue cannot be closed.
             Some(event) = self.events.recv(), if events => Ready::Event(event),
             else => std::future::pending().await,
@@ -132,7 +159,7 @@ impl Conversation {
     /// Sends what became ready.
     pub(crate) fn put(&self, ready: Ready, out: &mut impl Outbound) {
         match ready {
-            Ready::Answer(id, answer) => put_answer(out, id, answer),
+            Ready::Answer(id, answer) => self.put_answer(id, answer, out),
             Ready::Event((id, kind, payload)) => out.put_encoded(id, kind, &payload),
         }
     }
@@ -157,17 +184,20 @@ impl Conversation {
     }
 
     fn call(&mut self, id: u32, operation: Operation, out: &mut impl Outbound) {
-        let (answer, wait) = self.market.answer(operation);
-        match wait {
-            None => put_answer(out, id, answer),
-            Some(time) => {
+        match self.market.answer(operation) {
+            Answer::Now(answer) => self.put_answer(id, answer, out),
+            Answer::Waits(waiting) => {
                 let market = Arc::clone(&self.market);
-                self.calls.push(Box::pin(async move {
-                    market.wait_until(time).await;
-                    (id, answer)
-                }));
+                self.calls.push(Box::pin(async move { (id, market.finish(waiting).await) }));
             }
         }
+    }
+
+    /// Answers a call, or says that the process has no room for its reply.
+    fn put_answer(&self, id: u32, answer: MarketResult<Reply>, out: &mut impl Outbound) {
+        let fits = |reply: &Reply| self.replies.admits(|| out.waiting() + reply_bytes(reply));
+        let answer = answer.and_then(|reply| fits(&reply).map(|()| reply));
+        put_answer(out, id, answer);
     }
 
     fn subscribe(&mut self, id: u32, payload: &[u8]) -> MarketResult<()> {

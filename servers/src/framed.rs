@@ -15,6 +15,8 @@ use proto::v1::FaultCode;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 
 use crate::conversation::Conversation;
+use crate::replies::Replies;
+use crate::turn::{self, Turn};
 use crate::{Limits, Market, Shutdown};
 
 /// Bytes read at a time.
@@ -24,14 +26,17 @@ const READ_BYTES: usize = 16 << 10;
 pub(crate) struct Framed {
     conversation: Conversation,
     limits: Limits,
+    /// What waits on the connection, of other streams too.
+    replies: Replies,
     /// Frames on their way out.
     out: BytesMut,
 }
 
 impl Framed {
-    pub(crate) fn new(market: Arc<Market>, limits: Limits) -> Framed {
-        let conversation = Conversation::new(market, limits, Encoding::Protobuf);
-        Framed { conversation, limits, out: BytesMut::new() }
+    /// One on a connection that has these replies.
+    pub(crate) fn new(market: Arc<Market>, limits: Limits, replies: Replies) -> Framed {
+        let conversation = Conversation::new(market, limits, Encoding::Protobuf, replies.clone());
+        Framed { conversation, limits, replies, out: BytesMut::new() }
     }
 
     /// Converses until the peer ends or the server stops.
@@ -43,10 +48,12 @@ impl Framed {
         let (mut reader, mut writer) = tokio::io::split(stream);
         let mut inbound = BytesMut::new();
         let (mut ended, mut stopping) = (false, false);
-        let mut frame_limit = FrameLimit::default();
+        let (mut frame_limit, mut turn, mut waiting) = (FrameLimit::default(), Turn::default(), 0);
         loop {
             let taken = self.take_frames(&mut inbound);
-            let Framed { conversation, limits, out } = &mut self;
+            turn::after_making(self.out.len().saturating_sub(waiting)).await;
+            waiting = self.out.len();
+            let Framed { conversation, limits, replies, out } = &mut self;
             let room = conversation.has_room(out);
             if conversation.is_broken() && !ended {
                 ended = true;
@@ -65,17 +72,25 @@ impl Framed {
                 () = &mut frame_limit.overdue, if !ended => {
                     conversation.breaks(Fault::new(FaultCode::Limit, "the rest of a frame came too late"), out);
                 }
-                ready = conversation.ready(room && !ended) => conversation.put(ready, out),
+                ready = conversation.ready(room && !ended && turn.has_room()) => {
+                    turn.take();
+                    conversation.put(ready, out);
+                }
                 // After all that is ready, so that it goes out together; before more is read.
                 written = writer.write_buf(out), if !out.is_empty() => { written?; }
-                read = read_some(&mut reader, &mut inbound), if !ended && room => ended = read? == 0,
+                read = read_some(&mut reader, &mut inbound), if !ended && room => {
+                    turn = Turn::default();
+                    ended = read? == 0;
+                }
+                () = turn.over() => turn = Turn::default(),
+                () = replies.room_again() => {}
             }
         }
     }
 
     /// Takes whole frames while there is room for their answers; says how many.
     fn take_frames(&mut self, inbound: &mut BytesMut) -> usize {
-        let Framed { conversation, limits, out } = self;
+        let Framed { conversation, limits, out, .. } = self;
         let mut taken = 0;
         while !conversation.is_broken() && conversation.has_room(out) {
             match Frame::take(inbound, limits.message_bytes_max) {

@@ -10,18 +10,20 @@ use h3::server::{RequestResolver, RequestStream};
 use http_body_util::BodyExt as _;
 use quinn::{Connection, Endpoint};
 use tokio_util::task::TaskTracker;
-use tower::ServiceExt as _;
 
+use crate::front::Front;
+use crate::replies::Replies;
 use crate::{Limits, Shutdown, quic_server};
 
 type Resolver = RequestResolver<h3_quinn::Connection, Bytes>;
 
 /// Serves a router until `shutdown`, then drains.
 pub(crate) async fn serve(endpoint: Endpoint, router: Router, limits: Limits, shutdown: Shutdown) {
+    let front = Front::from(router).bound_to(endpoint.local_addr());
     quic_server::accept(endpoint, limits, shutdown.clone(), |connection| {
-        let (router, shutdown) = (router.clone(), shutdown.clone());
+        let (front, shutdown) = (front.clone(), shutdown.clone());
         async move {
-            if let Err(error) = converse(connection, router, &limits, shutdown).await {
+            if let Err(error) = converse(connection, front, &limits, shutdown).await {
                 tracing::debug!("http/3 connection ended: {error}");
             }
         }
@@ -31,7 +33,7 @@ pub(crate) async fn serve(endpoint: Endpoint, router: Router, limits: Limits, sh
 
 async fn converse(
     connection: Connection,
-    router: Router,
+    front: Front,
     limits: &Limits,
     shutdown: Shutdown,
 ) -> Result<(), h3::error::ConnectionError> {
@@ -40,12 +42,12 @@ async fn converse(
         .send_grease(false)
         .build(h3_quinn::Connection::new(connection))
         .await?;
-    let calls = TaskTracker::new();
+    let (calls, replies) = (TaskTracker::new(), Replies::new(limits));
     while let Some(accepted) = shutdown.run_until_cancelled(http.accept()).await {
         let Some(resolver) = accepted? else { break };
-        let router = router.clone();
+        let (front, replies) = (front.clone(), replies.clone());
         calls.spawn(async move {
-            if let Err(error) = answer(resolver, router).await {
+            if let Err(error) = answer(resolver, front, &replies).await {
                 tracing::debug!("http/3 call ended: {error}");
             }
         });
@@ -58,13 +60,11 @@ async fn converse(
     Ok(())
 }
 
-async fn answer(resolver: Resolver, router: Router) -> Result<(), h3::error::StreamError> {
+async fn answer(resolver: Resolver, front: Front, replies: &Replies) -> Result<(), h3::error::StreamError> {
     let (request, stream) = resolver.resolve_request().await?;
     let (mut sender, receiver) = stream.split();
     let request: Request<Body> = request.map(|()| body(receiver));
-    // A router answers every request.
-    let Ok(response) = router.oneshot(request).await;
-    let (mut head, mut body) = response.into_parts();
+    let (mut head, mut body) = front.answer(request, replies).await.into_parts();
     if let Some(bytes) = body.size_hint().exact() {
         head.headers.entry(header::CONTENT_LENGTH).or_insert_with(|| HeaderValue::from(bytes));
     }

@@ -11,6 +11,7 @@ pub mod between;
 mod conversation;
 pub mod flow;
 mod framed;
+mod front;
 mod http3_server;
 mod http_server;
 pub mod limits;
@@ -19,8 +20,10 @@ pub mod names;
 pub mod protocols;
 mod quic_server;
 pub mod reference;
+mod replies;
 pub mod role;
 pub mod tls;
+mod turn;
 mod upgrades;
 
 pub use limits::Limits;

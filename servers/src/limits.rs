@@ -32,10 +32,13 @@ pub struct Limits {
     /// Subscriptions and sessions on one TCP or WebSocket connection or from one UDP address;
     /// operations at once on one GraphQL WebSocket. Default 64.
     pub subscriptions_max: usize,
-    /// Bytes waiting to be sent on one TCP or WebSocket connection before it is read no further,
-    /// and events queued for its subscriptions in units of 1 KiB. A subscriber slower than that
-    /// misses the oldest ticks, and sees it by their sequence numbers. Default 256 KiB.
+    /// Bytes of replies waiting to be sent on one connection, of whatever protocol, before its next
+    /// call waits; and events queued for its subscriptions in units of 1 KiB. A subscriber slower
+    /// than that misses the oldest ticks, and sees it by their sequence numbers. Default 256 KiB.
     pub outbound_bytes_max: usize,
+    /// Bytes of replies waiting to be sent on all connections of the process. Past it a connection
+    /// has 16 KiB of its own, and calls with larger replies are refused. Default 256 MiB.
+    pub outbound_bytes_in_all_max: usize,
     /// Time without a message from a WebSocket's peer after which it is sent a Ping, and after as
     /// much again without an answer closed; SSE sends a comment as often, events or not. Default 20
     /// s.
@@ -59,8 +62,22 @@ pub struct Limits {
     pub graphql_aliases_max: usize,
     /// GraphQL: queries in a batch. Default 10.
     pub graphql_batch_max: usize,
+    /// GraphQL: brackets open at once in a query's text. Default 32: twice the depth of fields.
+    pub graphql_nesting_max: usize,
+    /// GraphQL: tokens of a query's text (names, numbers, strings, punctuation). Default 2 000; the
+    /// introspection of GraphiQL has about 250.
+    pub graphql_tokens_max: usize,
+    /// GraphQL: fields and spreads of a query once every fragment stands where it is spread.
+    /// Default 2 000.
+    pub graphql_selections_max: usize,
+    /// GraphQL: `fields`, `interfaces`, `possibleTypes` and `inputFields` of the introspection below
+    /// each other. Default 3, as the reference implementation (graphql-js) has it.
+    pub graphql_introspection_lists_max: usize,
     /// GraphQL: persisted queries held; past it the least used is forgotten. Default 1 000.
     pub graphql_persisted_max: usize,
+    /// GraphQL: bytes of all persisted queries together, as they are reckoned from their tokens.
+    /// Default 4 MiB.
+    pub graphql_persisted_bytes_max: usize,
     /// HTTP/2 flow-control window of a stream, in bytes. Default 1 MiB: twice the bandwidth-delay
     /// product of 50 Mbit/s at 80 ms.
     pub h2_stream_window_bytes: u32,
@@ -83,6 +100,7 @@ impl Default for Limits {
             in_flight_max: 256,
             subscriptions_max: 64,
             outbound_bytes_max: 256 << 10,
+            outbound_bytes_in_all_max: 256 << 20,
             keep_alive_every: Duration::from_secs(20),
             lease: proto::bounds::LEASE,
             datagram_peers_max: 20_000,
@@ -91,7 +109,12 @@ impl Default for Limits {
             graphql_complexity_max: 1_000,
             graphql_aliases_max: 30,
             graphql_batch_max: 10,
+            graphql_nesting_max: 32,
+            graphql_tokens_max: 2_000,
+            graphql_selections_max: 2_000,
+            graphql_introspection_lists_max: 3,
             graphql_persisted_max: 1_000,
+            graphql_persisted_bytes_max: 4 << 20,
             h2_stream_window_bytes: 1 << 20,
             h2_connection_window_bytes: 4 << 20,
             drain_time_max: Duration::from_secs(5),

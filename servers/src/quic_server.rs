@@ -51,6 +51,9 @@ fn transport(limits: &Limits, congestion: Option<Congestion>) -> TransportConfig
         .max_concurrent_uni_streams(VarInt::from_u32(UNI_STREAMS_MAX))
         .stream_receive_window(VarInt::from_u32(limits.h2_stream_window_bytes))
         .receive_window(VarInt::from_u32(limits.h2_connection_window_bytes))
+        // What is written and not acknowledged: the library's 10 MB would be held for each peer who
+        // is silent.
+        .send_window(limits.h2_stream_window_bytes.into())
         .max_idle_timeout(IdleTimeout::try_from(limits.idle_time_max).ok());
     transport
 }

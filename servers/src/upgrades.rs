@@ -1,10 +1,14 @@
 //! HTTP connections that become WebSockets: each runs in a task of its own from then on, and still
 //! counts as the connection it was, so that it has its place, its idle time-out and its drain.
 
+use axum::extract::FromRequestParts;
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::extract::ws::{WebSocket, WebSocketUpgrade};
+use axum::http::request::Parts;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
@@ -56,9 +60,31 @@ impl Upgrades {
     }
 }
 
+/// A request that asks for a WebSocket as RFC 6455 has it; others are answered here.
+pub(crate) struct Upgrade(pub(crate) WebSocketUpgrade);
+
+impl<S: Send + Sync> FromRequestParts<S> for Upgrade {
+    type Rejection = Response;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Upgrade, Response> {
+        let is_key = |key: &HeaderValue| BASE64_STANDARD.decode(key).is_ok_and(|key| key.len() == KEY_BYTES);
+        let has_key = parts.headers.get(header::SEC_WEBSOCKET_KEY).is_none_or(is_key);
+        match WebSocketUpgrade::from_request_parts(parts, state).await {
+            Ok(upgrade) if has_key => Ok(Upgrade(upgrade)),
+            Ok(_) => {
+                Err((StatusCode::BAD_REQUEST, "Sec-WebSocket-Key is 16 bytes in base64\n").into_response())
+            }
+            Err(rejection) => Err(refuse(rejection)),
+        }
+    }
+}
+
+/// Bytes of a Sec-WebSocket-Key (RFC 6455, section 4.1).
+const KEY_BYTES: usize = 16;
+
 /// The answer to what is no upgrade. Who speaks another version is told which one is spoken here
 /// (RFC 6455, section 4.4).
-pub(crate) fn refuse(rejection: WebSocketUpgradeRejection) -> Response {
+fn refuse(rejection: WebSocketUpgradeRejection) -> Response {
     let is_version = matches!(rejection, WebSocketUpgradeRejection::InvalidWebSocketVersionHeader(_));
     let mut response = rejection.into_response();
     if is_version {

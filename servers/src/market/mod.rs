@@ -69,6 +69,29 @@ pub struct Market {
     source: Mutex<Option<TickSource>>,
 }
 
+/// What became of a call.
+#[derive(Debug)]
+pub enum Answer {
+    /// Its answer.
+    Now(MarketResult<Reply>),
+    /// Its handler waits.
+    Waits(Waiting),
+}
+
+/// A call whose handler waits.
+#[derive(Debug)]
+pub struct Waiting {
+    until: Mono,
+    begun: Begun,
+}
+
+/// How far a call has come.
+#[derive(Debug)]
+enum Begun {
+    Made(MarketResult<Reply>),
+    Read(Operation),
+}
+
 /// The task that emits ticks, ended when dropped.
 #[derive(Debug)]
 struct TickSource(AbortHandle);
@@ -145,7 +168,7 @@ impl Market {
     /// # Errors
     /// The fault to answer with.
     pub async fn quote(&self, request: QuoteRequest) -> MarketResult<Quote> {
-        self.after_work(self.data.quote(&request.symbol)).await
+        self.read(|data| data.quote(&request.symbol)).await
     }
 
     /// Several quotes.
@@ -153,7 +176,7 @@ impl Market {
     /// # Errors
     /// The fault to answer with.
     pub async fn quotes(&self, request: QuotesRequest) -> MarketResult<Quotes> {
-        self.after_work(self.data.quotes(&request.symbols)).await
+        self.read(|data| data.quotes(&request.symbols)).await
     }
 
     /// A portfolio, masked as asked.
@@ -161,7 +184,7 @@ impl Market {
     /// # Errors
     /// The fault to answer with.
     pub async fn portfolio(&self, request: PortfolioRequest) -> MarketResult<Portfolio> {
-        self.after_work(self.data.masked_portfolio(&request)).await
+        self.read(|data| data.masked_portfolio(&request)).await
     }
 
     /// A history.
@@ -169,7 +192,7 @@ impl Market {
     /// # Errors
     /// The fault to answer with.
     pub async fn history(&self, request: HistoryRequest) -> MarketResult<History> {
-        self.after_work(self.data.history(&request.symbol, request.n)).await
+        self.read(|data| data.history(&request.symbol, request.n)).await
     }
 
     /// Places an order, once for each idempotency key.
@@ -177,22 +200,45 @@ impl Market {
     /// # Errors
     /// The fault to answer with.
     pub async fn place_order(&self, request: OrderRequest) -> MarketResult<OrderReceipt> {
-        self.after_work(self.ledger.place(&self.data, request)).await
+        let (answer, time) = self.treat(self.ledger.place(&self.data, request));
+        self.wait(time).await;
+        answer
     }
 
-    /// Any of the calls above, for protocols that dispatch by number: the answer now, and how long
-    /// the handler would have the caller wait for it (`None`: not at all).
-    pub fn answer(&self, operation: Operation) -> (MarketResult<Reply>, Option<Mono>) {
-        let answer = match operation {
-            Operation::PlaceOrder(request) => self.ledger.place(&self.data, request).map(Reply::Receipt),
-            read => self.data.answer(&read),
+    /// Any of the calls above, for protocols that dispatch by number: the answer, or what becomes it
+    /// once the handler has waited ([`Market::finish`]).
+    pub fn answer(&self, operation: Operation) -> Answer {
+        let begun = match operation {
+            Operation::PlaceOrder(request) => {
+                Begun::Made(self.ledger.place(&self.data, request).map(Reply::Receipt))
+            }
+            read if self.reference.is_some() => Begun::Made(self.data.answer(&read)),
+            read => Begun::Read(read),
         };
-        self.treat(answer)
+        let (begun, time) = match begun {
+            Begun::Made(answer) => {
+                let (answer, time) = self.treat(answer);
+                (Begun::Made(answer), time)
+            }
+            read @ Begun::Read(_) => (read, self.work()),
+        };
+        match time {
+            Some(until) => Answer::Waits(Waiting { until, begun }),
+            None => Answer::Now(self.made(begun)),
+        }
     }
 
-    /// Waits until a time that [`Market::answer`] gave.
-    pub async fn wait_until(&self, time: Mono) {
-        self.delays.sleep_until(time).await;
+    /// The answer to a call, once its handler has waited.
+    pub async fn finish(&self, waiting: Waiting) -> MarketResult<Reply> {
+        self.wait(Some(waiting.until)).await;
+        self.made(waiting.begun)
+    }
+
+    fn made(&self, begun: Begun) -> MarketResult<Reply> {
+        match begun {
+            Begun::Made(answer) => answer,
+            Begun::Read(read) => self.data.answer(&read),
+        }
     }
 
     /// Ticks of some symbols (none named: all), behind the one that the caller has seen, or from
@@ -210,13 +256,23 @@ impl Market {
         })
     }
 
-    /// The handler's own work is stated, so that a protocol's overhead can be set against it.
-    async fn after_work<T>(&self, answer: MarketResult<T>) -> MarketResult<T> {
-        let (answer, time) = self.treat(answer);
-        if let Some(time) = time {
-            self.wait_until(time).await;
+    /// The handler's own work is stated, so that a protocol's overhead can be set against it. What is
+    /// read is read after the wait, so that callers who wait hold no replies; a reference reads it
+    /// before, for its time to reply is exact.
+    async fn read<T>(&self, read: impl FnOnce(&DataSet) -> MarketResult<T>) -> MarketResult<T> {
+        if self.reference.is_some() {
+            let (answer, time) = self.treat(read(&self.data));
+            self.wait(time).await;
+            return answer;
         }
-        answer
+        self.wait(self.work()).await;
+        read(&self.data)
+    }
+
+    async fn wait(&self, until: Option<Mono>) {
+        if let Some(time) = until {
+            self.delays.sleep_until(time).await;
+        }
     }
 
     /// The answer, and when the handler would have it leave.

@@ -2,8 +2,11 @@
 //! Names are those of the contract, snake_case, so that a reply is its JSON. Queries can be
 //! persisted by their hash, and then be asked by GET.
 
-mod bounds;
+mod document;
+mod guard;
+mod persisted;
 mod schema;
+mod text;
 
 use std::sync::Arc;
 
@@ -11,8 +14,6 @@ use async_graphql::http::{WebSocketProtocols, parse_query_string};
 use async_graphql::{BatchRequest, BatchResponse, Data, ServerError};
 use async_graphql_axum::{GraphQLProtocol, GraphQLWebSocket};
 use axum::body::Body;
-use axum::extract::ws::WebSocketUpgrade;
-use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::extract::{FromRequestParts as _, RawQuery, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Request, StatusCode, header};
 use axum::response::{Html, IntoResponse as _, Response};
@@ -23,10 +24,9 @@ use proto::Protocol;
 use super::rest::read_body;
 use crate::accept::Listener;
 use crate::http_server::{self, Versions};
-use crate::upgrades::{self, Upgrades};
+use crate::upgrades::{Upgrade, Upgrades};
 use crate::{Limits, Market, Shutdown};
-use bounds::{Bounded, ReadOnly, SocketOperations};
-use schema::MarketSchema;
+use guard::{Allowed, Guard, SocketOperations};
 
 /// Where the WebSocket of subscriptions is: beside the queries.
 const SOCKET_PATH: &str = "/graphql/ws";
@@ -39,7 +39,7 @@ pub async fn serve(
     graphiql: bool,
     shutdown: Shutdown,
 ) {
-    let state = Api { schema: schema::build(market, &limits), limits };
+    let state = Api { guard: Guard::new(market, &limits), limits };
     let mut router = Router::new()
         .route(Protocol::GraphQl.path(), get(query).post(execute))
         .route(SOCKET_PATH, axum::routing::any(subscribe));
@@ -65,14 +65,14 @@ fn graphiql_page() -> String {
 
 #[derive(Clone)]
 struct Api {
-    schema: MarketSchema,
+    guard: Guard,
     limits: Limits,
 }
 
 /// By GET: queries only, and a cache may keep what they give.
 async fn query(State(api): State<Api>, RawQuery(query): RawQuery) -> Response {
     match parse_query_string(&query.unwrap_or_default()) {
-        Ok(request) => respond(&api.schema.execute(request.data(ReadOnly)).await.into(), true),
+        Ok(request) => respond(&api.guard.answer(request, Allowed::Reads).await.into(), true),
         Err(error) => refuse(StatusCode::BAD_REQUEST, format!("the query string: {error}")),
     }
 }
@@ -97,7 +97,7 @@ async fn execute(State(api): State<Api>, headers: HeaderMap, body: Body) -> Resp
     if batch.iter().count() > max {
         return refuse(StatusCode::BAD_REQUEST, format!("a batch has at most {max} queries"));
     }
-    respond(&api.schema.execute_batch(batch).await, false)
+    respond(&api.guard.answer_batch(batch).await, false)
 }
 
 fn respond(response: &BatchResponse, cacheable: bool) -> Response {
@@ -125,26 +125,41 @@ fn refuse(status: StatusCode, detail: String) -> Response {
 async fn subscribe(
     State(api): State<Api>,
     Extension(upgrades): Extension<Upgrades>,
-    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
+    Upgrade(upgrade): Upgrade,
 ) -> Response {
-    let upgrade = match upgrade {
-        Ok(upgrade) => upgrade,
-        Err(rejection) => return upgrades::refuse(rejection),
-    };
     let name = WebSocketProtocols::GraphQLWS.sec_websocket_protocol();
-    let upgrade = upgrade.protocols([name]).max_message_size(api.limits.message_bytes_max);
+    let upgrade = upgrade
+        .protocols([name])
+        .max_message_size(api.limits.message_bytes_max)
+        .max_frame_size(api.limits.message_bytes_max);
     let (Ok(protocol), true) = (spoken(name).await, upgrade.selected_protocol().is_some()) else {
         return refuse(StatusCode::BAD_REQUEST, format!("the subprotocol is {name}"));
     };
     upgrades.accept(upgrade, async move |socket, shutdown| {
         let mut data = Data::default();
         data.insert(SocketOperations::new(api.limits.subscriptions_max));
-        let serving = GraphQLWebSocket::new(socket, Bounded(api.schema), protocol).with_data(data).serve();
+        let (greeted, greeting_max) = (Shutdown::new(), api.limits.header_time_max);
+        let is_greeted = greeted.clone();
+        let serving = GraphQLWebSocket::new(socket, api.guard, protocol)
+            .with_data(data)
+            .on_connection_init(move |_| {
+                greeted.cancel();
+                std::future::ready(Ok(Data::default()))
+            })
+            .serve();
         tokio::select! {
             () = shutdown.cancelled() => {}
+            () = never_greeted(is_greeted, greeting_max) => {}
             () = serving => {}
         }
     })
+}
+
+/// Returns where the protocol's own handshake (`connection_init`) has not come in time.
+async fn never_greeted(greeted: Shutdown, within: std::time::Duration) {
+    if clock::limit(within, greeted.cancelled()).await.is_ok() {
+        std::future::pending::<()>().await;
+    }
 }
 
 /// A subprotocol as the library wants to be told it. Its own look at a client's list takes the

@@ -6,6 +6,9 @@ use std::future::ready;
 use std::pin::Pin;
 use std::sync::Arc;
 
+use axum::body::Body;
+use axum::http::{self, Method, StatusCode};
+use axum::response::IntoResponse as _;
 use futures::stream::{self, Stream, StreamExt as _};
 use proto::Fault;
 use proto::v1::{
@@ -16,6 +19,7 @@ use tonic::{Code, Request, Response, Status, Streaming};
 use tonic_web::GrpcWebLayer;
 
 use crate::accept::Listener;
+use crate::front::{Front, is_grpc};
 use crate::http_server::{self, Versions};
 use crate::{Limits, Market, Shutdown};
 
@@ -46,11 +50,40 @@ pub async fn serve(listener: Listener, market: Arc<Market>, limits: Limits, web:
         (Err(error), _) | (_, Err(error)) => tracing::error!("no reflection: {error}"),
     }
     let router = routes.into_axum_router();
-    let (router, versions) = match web {
-        true => (router.layer(GrpcWebLayer::new()), Versions::Both),
-        false => (router, Versions::Http2),
+    let (front, versions) = match web {
+        true => (Front::from(router.layer(GrpcWebLayer::new())), Versions::Both),
+        false => (Front::from(router).checking(check), Versions::Http2),
     };
-    http_server::serve(listener, router, versions, limits, shutdown).await;
+    http_server::serve(listener, front, versions, limits, shutdown).await;
+}
+
+/// What every call of gRPC over HTTP/2 has (PROTOCOL-HTTP2.md of the gRPC project).
+fn check(request: &http::Request<Body>) -> Result<(), http::Response<Body>> {
+    let refuse = |status, detail: &'static str| Err((status, detail).into_response());
+    if request.method() != Method::POST {
+        return refuse(StatusCode::METHOD_NOT_ALLOWED, "a call of gRPC is a POST\n");
+    }
+    if !is_grpc(request.headers()) {
+        return refuse(StatusCode::UNSUPPORTED_MEDIA_TYPE, "the content type of gRPC is application/grpc\n");
+    }
+    match request.headers().get("grpc-timeout") {
+        Some(timeout) if !is_timeout(timeout.as_bytes()) => {
+            let detail = "grpc-timeout is 1 to 8 digits and one of H, M, S, m, u, n";
+            Err(Status::invalid_argument(detail).into_http())
+        }
+        _ => Ok(()),
+    }
+}
+
+fn is_timeout(value: &[u8]) -> bool {
+    match value.split_last() {
+        Some((unit, digits)) => {
+            matches!(unit, b'H' | b'M' | b'S' | b'm' | b'u' | b'n')
+                && matches!(digits.len(), 1..=8)
+                && digits.iter().all(u8::is_ascii_digit)
+        }
+        None => false,
+    }
 }
 
 struct Carrier {

@@ -7,6 +7,7 @@ use quinn::{Connection, Endpoint};
 use tokio_util::task::TaskTracker;
 
 use crate::framed::Framed;
+use crate::replies::Replies;
 use crate::{Limits, Market, Shutdown, quic_server};
 
 /// Serves until `shutdown`, then drains.
@@ -18,9 +19,10 @@ pub async fn serve(endpoint: Endpoint, market: Arc<Market>, limits: Limits, shut
 }
 
 async fn converse(connection: Connection, market: Arc<Market>, limits: Limits, shutdown: Shutdown) {
-    let streams = TaskTracker::new();
+    let (streams, replies) = (TaskTracker::new(), Replies::new(&limits));
     while let Some(Ok((sender, receiver))) = shutdown.run_until_cancelled(connection.accept_bi()).await {
-        let (framed, shutdown) = (Framed::new(Arc::clone(&market), limits), shutdown.clone());
+        let framed = Framed::new(Arc::clone(&market), limits, replies.clone());
+        let shutdown = shutdown.clone();
         streams.spawn(async move {
             if let Err(error) = framed.run(tokio::io::join(receiver, sender), shutdown).await {
                 tracing::debug!("quic stream ended: {error}");

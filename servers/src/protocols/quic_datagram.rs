@@ -15,12 +15,15 @@ use serde::Serialize;
 
 use crate::conversation::{Conversation, Outbound, put_answer};
 use crate::protocols::udp::too_large;
+use crate::replies::Replies;
+use crate::turn::Turn;
 use crate::{Limits, Market, Shutdown, quic_server};
 
 /// Serves until `shutdown`, then drains.
 pub async fn serve(endpoint: Endpoint, market: Arc<Market>, limits: Limits, shutdown: Shutdown) {
     quic_server::accept(endpoint, limits, shutdown.clone(), |connection| {
-        let conversation = Conversation::new(Arc::clone(&market), limits, Encoding::Protobuf);
+        let replies = Replies::new(&limits);
+        let conversation = Conversation::new(Arc::clone(&market), limits, Encoding::Protobuf, replies);
         converse(connection, conversation, shutdown.clone())
     })
     .await;
@@ -28,7 +31,7 @@ pub async fn serve(endpoint: Endpoint, market: Arc<Market>, limits: Limits, shut
 
 async fn converse(connection: Connection, mut conversation: Conversation, shutdown: Shutdown) {
     let out = &mut Datagrams { connection: connection.clone() };
-    let mut stopping = false;
+    let (mut stopping, mut turn) = (false, Turn::default());
     while !stopping || conversation.in_flight() {
         let room = conversation.has_room(out);
         tokio::select! {
@@ -37,8 +40,12 @@ async fn converse(connection: Connection, mut conversation: Conversation, shutdo
                 stopping = true;
                 conversation.end_feeds(out);
             }
-            ready = conversation.ready(!stopping) => conversation.put(ready, out),
+            ready = conversation.ready(!stopping && turn.has_room()) => {
+                turn.take();
+                conversation.put(ready, out);
+            }
             datagram = connection.read_datagram(), if room && !stopping => {
+                turn = Turn::default();
                 let Ok(datagram) = datagram else { return };
                 match Frame::from_datagram(&datagram) {
                     Ok(frame) => conversation.take(&frame, out),
@@ -48,6 +55,7 @@ async fn converse(connection: Connection, mut conversation: Conversation, shutdo
                     }
                 }
             }
+            () = turn.over() => turn = Turn::default(),
         }
     }
 }

@@ -3,7 +3,7 @@
 
 pub mod dynamic;
 mod negotiation;
-pub(super) mod problem;
+pub(crate) mod problem;
 mod ticks;
 
 use std::sync::Arc;
@@ -298,11 +298,14 @@ pub(super) async fn read_body(
     }
     match clock::limit(limits.message_time_max, axum::body::to_bytes(body, max)).await {
         Ok(Ok(bytes)) => Ok(bytes),
-        // What `to_bytes` reports is a body over the limit, or a connection that broke: nobody
-        // reads that answer.
-        Ok(Err(_)) => Err(too_large()),
+        Ok(Err(error)) if is_too_large(&error) => Err(too_large()),
+        Ok(Err(_)) => Err(Problem::new(StatusCode::BAD_REQUEST, "the body is malformed, or broke off")),
         Err(clock::Elapsed) => Err(Problem::new(StatusCode::REQUEST_TIMEOUT, "the body came too slowly")),
     }
+}
+
+fn is_too_large(error: &axum::Error) -> bool {
+    std::error::Error::source(error).is_some_and(|cause| cause.is::<http_body_util::LengthLimitError>())
 }
 
 pub(super) fn split(list: &str) -> Vec<String> {

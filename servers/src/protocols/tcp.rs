@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::accept::{Listener, accept};
 use crate::framed::Framed;
+use crate::replies::Replies;
 use crate::{Limits, Market, Shutdown};
 
 /// A fault frame (id 0) with code LIMIT and the detail "too many connections".
@@ -12,7 +13,7 @@ const REFUSAL: &[u8] = b"\x00\x00\x00\x1d\x00\x00\x00\x00\xff\x08\x04\x12\x14too
 /// Serves until `shutdown`, then drains.
 pub async fn serve(listener: Listener, market: Arc<Market>, limits: Limits, shutdown: Shutdown) {
     accept(listener, limits, REFUSAL, shutdown.clone(), |stream| {
-        let connection = Framed::new(Arc::clone(&market), limits);
+        let connection = Framed::new(Arc::clone(&market), limits, Replies::new(&limits));
         let shutdown = shutdown.clone();
         async move {
             if let Err(error) = connection.run(stream, shutdown).await {

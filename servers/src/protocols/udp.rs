@@ -22,6 +22,8 @@ use tokio::net::UdpSocket;
 use tokio::sync::mpsc;
 
 use crate::conversation::{Event, Feed, Outbound as _, admit_feed, decode, put_answer};
+use crate::market::Answer;
+use crate::turn::Turn;
 use crate::{Limits, Market, Shutdown};
 
 /// Bytes that the kernel is asked to hold of what has arrived and is not read; it gives what
@@ -105,22 +107,27 @@ impl Server {
         // One byte more than may come, to see that more came.
         let mut inbound = [0; DATAGRAM_BYTES_MAX + 1];
         let mut sweep = Box::pin(clock::pause(self.limits.lease / u32::from(SWEEPS_A_LEASE)));
+        let mut turn = Turn::default();
         loop {
             tokio::select! {
                 biased;
                 () = shutdown.cancelled() => break,
-                Some((asked, answer)) = self.calls.next(), if !self.calls.is_empty() => self.answer(asked, answer),
-                Some(((address, id), kind, payload)) = self.events.recv() => {
-                    self.out.put_encoded(id, kind, &payload);
-                    self.send(address, id);
-                }
-                received = self.socket.recv_from(&mut inbound) => {
-                    self.received(received, &mut inbound);
-                }
+                // Before the events: a lease that ends is what makes them fewer.
                 () = &mut sweep => {
                     self.sweep();
                     sweep.set(clock::pause(self.limits.lease / u32::from(SWEEPS_A_LEASE)));
                 }
+                Some((asked, answer)) = self.calls.next(), if !self.calls.is_empty() => self.answer(asked, answer),
+                Some(((address, id), kind, payload)) = self.events.recv(), if turn.has_room() => {
+                    turn.take();
+                    self.out.put_encoded(id, kind, &payload);
+                    self.send(address, id);
+                }
+                received = self.socket.recv_from(&mut inbound) => {
+                    turn = Turn::default();
+                    self.received(received, &mut inbound);
+                }
+                () = turn.over() => turn = Turn::default(),
             }
         }
         for (address, id) in std::mem::take(&mut self.leases).into_keys() {
@@ -245,15 +252,11 @@ impl Server {
         if self.calls.len() >= self.limits.datagram_peers_max {
             return Err(Fault::new(FaultCode::Limit, "too many calls in flight"));
         }
-        let (answer, wait) = self.market.answer(operation);
-        match wait {
-            None => put_answer(&mut self.out, asked.by.1, answer),
-            Some(time) => {
+        match self.market.answer(operation) {
+            Answer::Now(answer) => put_answer(&mut self.out, asked.by.1, answer),
+            Answer::Waits(waiting) => {
                 let market = Arc::clone(&self.market);
-                self.calls.push(Box::pin(async move {
-                    market.wait_until(time).await;
-                    (asked, answer)
-                }));
+                self.calls.push(Box::pin(async move { (asked, market.finish(waiting).await) }));
             }
         }
         Ok(())

@@ -7,10 +7,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use axum::extract::State;
-use axum::extract::ws::rejection::WebSocketUpgradeRejection;
-use axum::extract::ws::{
-    CloseFrame, Message as WsMessage, Utf8Bytes, WebSocket, WebSocketUpgrade, close_code,
-};
+use axum::extract::ws::{CloseFrame, Message as WsMessage, Utf8Bytes, WebSocket, close_code};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
 use axum::{Extension, Router};
@@ -27,7 +24,9 @@ use tokio_tungstenite::tungstenite;
 use crate::accept::Listener;
 use crate::conversation::{Conversation, Outbound};
 use crate::http_server::{self, Versions};
-use crate::upgrades::{self, Upgrades};
+use crate::replies::Replies;
+use crate::turn::{self, Turn};
+use crate::upgrades::{Upgrade, Upgrades};
 use crate::{Limits, Market, Shutdown};
 
 /// The subprotocol of each encoding.
@@ -48,12 +47,8 @@ pub async fn serve(listener: Listener, market: Arc<Market>, limits: Limits, shut
 async fn upgrade(
     State((market, limits)): State<(Arc<Market>, Limits)>,
     Extension(upgrades): Extension<Upgrades>,
-    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
+    Upgrade(upgrade): Upgrade,
 ) -> Response {
-    let upgrade = match upgrade {
-        Ok(upgrade) => upgrade,
-        Err(rejection) => return upgrades::refuse(rejection),
-    };
     let asked = upgrade.requested_protocols().next().is_some();
     let upgrade = upgrade
         .protocols(SUBPROTOCOLS.map(|(name, _)| name))
@@ -71,8 +66,8 @@ async fn upgrade(
             return (StatusCode::BAD_REQUEST, message).into_response();
         }
     };
-    let conversation = Conversation::new(market, limits, encoding);
-    let out = Messages { encoding, queue: VecDeque::new(), bytes: 0, unflushed: false };
+    let conversation = Conversation::new(market, limits, encoding, Replies::new(&limits));
+    let out = Messages { encoding, queue: VecDeque::new(), queued: 0, unflushed: 0 };
     upgrades.accept(upgrade, move |socket, shutdown| Talk { conversation, limits, out }.run(socket, shutdown))
 }
 
@@ -85,9 +80,10 @@ const BODY_BYTES_MAX: usize = 16 << 20;
 struct Messages {
     encoding: Encoding,
     queue: VecDeque<WsMessage>,
-    bytes: usize,
-    /// Something was given to the socket that it has not flushed.
-    unflushed: bool,
+    /// Bytes in the queue.
+    queued: usize,
+    /// Bytes that were given to the socket since it was last flushed, each message's and one more.
+    unflushed: usize,
 }
 
 impl Outbound for Messages {
@@ -108,18 +104,18 @@ impl Outbound for Messages {
     }
 
     fn waiting(&self) -> usize {
-        self.bytes
+        self.queued + self.unflushed
     }
 }
 
 impl Messages {
     fn push(&mut self, message: WsMessage) {
-        self.bytes += size(&message);
+        self.queued += size(&message);
         self.queue.push_back(message);
     }
 
     fn is_empty(&self) -> bool {
-        self.queue.is_empty() && !self.unflushed
+        self.queue.is_empty() && self.unflushed == 0
     }
 
     /// Gives what is queued to the socket, and has it written. Cancelling loses nothing.
@@ -135,13 +131,13 @@ impl Messages {
         while !self.queue.is_empty() {
             ready!(socket.poll_ready_unpin(context))?;
             if let Some(message) = self.queue.pop_front() {
-                self.bytes -= size(&message);
+                self.queued -= size(&message);
+                self.unflushed += size(&message) + 1;
                 socket.start_send_unpin(message)?;
-                self.unflushed = true;
             }
         }
         ready!(socket.poll_flush_unpin(context))?;
-        self.unflushed = false;
+        self.unflushed = 0;
         Poll::Ready(Ok(()))
     }
 }
@@ -173,10 +169,13 @@ impl Talk {
         let (mut writer, mut reader) = socket.split();
         let mut ending: Option<Ending> = None;
         // What the peer sent since the last look at it, for the keep-alive.
-        let (mut heard, mut pinged) = (true, false);
+        let (mut heard, mut pinged, mut turn) = (true, false, Turn::default());
         let mut keep_alive = Box::pin(clock::pause(self.limits.keep_alive_every));
+        let mut waiting = 0;
         loop {
             let Talk { conversation, limits, out } = &mut self;
+            turn::after_making(out.waiting().saturating_sub(waiting)).await;
+            waiting = out.waiting();
             if ending.is_some() && !conversation.in_flight() && out.is_empty() {
                 break;
             }
@@ -186,25 +185,6 @@ impl Talk {
                 () = shutdown.cancelled(), if open => {
                     conversation.end_feeds(out);
                     ending = Some(self::ending(close_code::AWAY, "the server stops"));
-                }
-                ready = conversation.ready(room && open) => conversation.put(ready, out),
-                sent = out.send(&mut writer), if !out.is_empty() => {
-                    if sent.is_err() {
-                        return;
-                    }
-                }
-                message = reader.next(), if open && room => {
-                    heard = true;
-                    match message {
-                        Some(Ok(message)) => ending = self.take(message),
-                        Some(Err(error)) => {
-                            ending = refusal(&error);
-                            if ending.is_none() {
-                                return;
-                            }
-                        }
-                        None => return,
-                    }
                 }
                 () = &mut keep_alive => {
                     match (heard, pinged) {
@@ -219,6 +199,29 @@ impl Talk {
                     }
                     keep_alive.set(clock::pause(limits.keep_alive_every));
                 }
+                ready = conversation.ready(room && open && turn.has_room()) => {
+                    turn.take();
+                    conversation.put(ready, out);
+                }
+                sent = out.send(&mut writer), if !out.is_empty() => {
+                    if sent.is_err() {
+                        return;
+                    }
+                }
+                message = reader.next(), if open && room => {
+                    (heard, turn) = (true, Turn::default());
+                    match message {
+                        Some(Ok(message)) => ending = self.take(message),
+                        Some(Err(error)) => {
+                            ending = refusal(&error);
+                            if ending.is_none() {
+                                return;
+                            }
+                        }
+                        None => return,
+                    }
+                }
+                () = turn.over() => turn = Turn::default(),
             }
         }
         let goodbye = async {

@@ -22,9 +22,9 @@ fn quote() -> Vec<u8> {
 /// The request of a call, what its answer begins with, and what its end holds.
 #[allow(clippy::type_complexity, reason = "a table: its rows are read where it stands")]
 fn calls() -> [(Protocol, Vec<u8>, &'static [u8], &'static [u8]); 5] {
-    let rest = b"GET /v1/quotes/AAAA HTTP/1.1\r\nhost: x\r\n\r\n".to_vec();
+    let rest = b"GET /v1/quotes/AAAA HTTP/1.1\r\nhost: localhost\r\n\r\n".to_vec();
     let graphql =
-        b"GET /graphql?query=%7Bquote(symbol:%22AAAA%22)%7Bsymbol%7D%7D HTTP/1.1\r\nhost: x\r\n\r\n";
+        b"GET /graphql?query=%7Bquote(symbol:%22AAAA%22)%7Bsymbol%7D%7D HTTP/1.1\r\nhost: localhost\r\n\r\n";
     let message = br#"{"id":1,"kind":"quote_request","body":{"symbol":"AAAA"}}"#;
     let upgrade = upgrade_request(Protocol::WebSocket.path(), "").into_bytes();
     let websocket = [upgrade, masked(TEXT, message)].concat();

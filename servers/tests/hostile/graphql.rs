@@ -10,7 +10,7 @@ use crate::{Server, limits, text};
 fn post(server: &Server, content_type: &str, body: &str) -> String {
     let length = body.len();
     let request = format!(
-        "POST /graphql HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-type: {content_type}\r\n\
+        "POST /graphql HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncontent-type: {content_type}\r\n\
          content-length: {length}\r\n\r\n{body}"
     );
     text(&server.answer(request.as_bytes()))
@@ -21,7 +21,7 @@ fn query(server: &Server, query: &str) -> String {
 }
 
 fn get(server: &Server, query: &str) -> String {
-    let request = format!("GET /graphql?{query} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
+    let request = format!("GET /graphql?{query} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n");
     text(&server.answer(request.as_bytes()))
 }
 
@@ -47,10 +47,10 @@ fn graphql_refuses_what_is_too_deep_wide_complex_or_many_and_serves_on() {
     let circular = "query{...f} fragment f on Query{...f}";
     for (hostile, said) in [
         (deep(14), "too deep"),
-        (deep(3_000), "recursion limit"),
+        (deep(3_000), "nested too deep"),
         (format!("{{{wide}}}"), "aliases are over the limit"),
         (hidden, "aliases are over the limit"),
-        (circular.to_owned(), "recursion depth"),
+        (circular.to_owned(), "spreads itself"),
         (format!("{{{many_candles}}}"), "too complex"),
         (r#"{quotes(symbols:[])}"#.to_owned(), "errors"),
         (r#"{history(symbol:"AAAA",n:4294967295){candles{volume}}}"#.to_owned(), "too complex"),
@@ -88,7 +88,7 @@ fn graphql_answers_what_is_no_query_and_serves_on() {
         quote_over_graphql(&server);
     }
     let slow = server.answer(
-        b"POST /graphql HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-type: application/json\r\n\
+        b"POST /graphql HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncontent-type: application/json\r\n\
           content-length: 50\r\n\r\n{",
     );
     assert!(text(&slow).starts_with("HTTP/1.1 408"), "{}", text(&slow));
@@ -186,4 +186,140 @@ fn a_graphql_websocket_speaks_the_subprotocol_that_it_chose() {
     // The older protocol would call it `data`, and `subscribe` no message at all.
     let first = socket.next_text();
     assert!(first.contains(r#""type":"next""#), "{first}");
+}
+
+/// What a parser would recurse into until the stack ends.
+#[test]
+fn values_that_nest_are_refused_before_they_are_parsed() {
+    let server = Server::start(Protocol::GraphQl, limits());
+    let deep = |open: &str, close: &str| format!("{}{}", open.repeat(5_462), close.repeat(5_462));
+    let objects = format!("{}1{}", "{a:".repeat(5_462), "}".repeat(5_462));
+    let values = [deep("[", "]"), objects, "[".repeat(20_000), format!("[\"\"\" \" {}", "[".repeat(20_000))];
+    for value in values {
+        for hostile in [
+            format!("{{quote(symbol:{value}){{symbol}}}}"),
+            format!("{{quote(symbol:\"AAAA\")@skip(if:{value}){{symbol}}}}"),
+            format!("query($a:String={value}){{quote(symbol:$a){{symbol}}}}"),
+            format!("subscription{{ticks(symbols:{value}){{sequence}}}}"),
+            format!("mutation{{place_order(order:{value}){{order_id}}}}"),
+        ] {
+            let answer = query(&server, &hostile);
+            assert!(answer.contains("nested too deep"), "{hostile:.60}: {answer:.300}");
+            let mut socket = open(&server);
+            let payload =
+                serde_json::json!({ "id": "1", "type": "subscribe", "payload": { "query": hostile } });
+            socket.send_text(&payload.to_string());
+            assert!(socket.next_text().contains("nested too deep"));
+            let hash = serde_json::json!({ "version": 1, "sha256Hash": sha256(&hostile) });
+            let body = serde_json::json!({ "query": hostile, "extensions": { "persistedQuery": hash } });
+            let answer = post(&server, "application/json", &body.to_string());
+            assert!(answer.contains("nested too deep"), "{answer:.300}");
+        }
+    }
+    let types = format!("query($a:{}String{}){{__typename}}", "[".repeat(9_000), "]".repeat(9_000));
+    assert!(query(&server, &types).contains("nested too deep"));
+    let variables = serde_json::json!({ "query": "{__typename}" }).to_string();
+    let variables = variables.replace('}', &format!(",\"variables\":{{\"a\":{}", "[".repeat(9_000)));
+    assert!(post(&server, "application/json", &variables).starts_with("HTTP/1.1 400"));
+    quote_over_graphql(&server);
+}
+
+/// What the schema's checks would follow for ever.
+#[test]
+fn fragments_that_multiply_are_refused_before_they_are_checked() {
+    let server = Server::start(Protocol::GraphQl, limits());
+    let fragments = |spread: &str| -> String {
+        let one = |nth: usize| {
+            let next = spread.replace("NEXT", &format!("F{}", nth + 1));
+            format!("fragment F{nth} on Query{{{next}}} ")
+        };
+        (0..30).map(one).collect::<String>() + "fragment F30 on Query{__typename}"
+    };
+    for spread in [
+        "...NEXT ...NEXT",
+        "...NEXT ...on Query{...NEXT}",
+        "a:__typename ...NEXT ...on Query{...on Query{...NEXT}}",
+        "...NEXT ...NEXT @include(if:true)",
+    ] {
+        for operation in ["{...F0}", "query a{__typename} query b{...F0}", "{__typename}"] {
+            let answer = query(&server, &format!("{operation} {}", fragments(spread)));
+            assert!(answer.contains("errors") && answer.contains("FAULT_CODE_LIMIT"), "{spread}: {answer}");
+            quote_over_graphql(&server);
+        }
+    }
+    let introspection =
+        format!("{{__schema{{types{{{}name{}}}}}}}", "fields{type{".repeat(4), "}}".repeat(4));
+    assert!(query(&server, &introspection).contains("lists of the introspection"));
+    let long = format!("{{{}}}", "a ".repeat(3_000));
+    assert!(query(&server, &long).contains("at most 2000 tokens"));
+}
+
+#[test]
+fn a_batch_has_the_budget_of_one_query() {
+    let server = Server::start(Protocol::GraphQl, Limits::default());
+    let candles = r#"{history(symbol:"AAAA",n:10000){candles{volume open_cents close_cents}}}"#;
+    let one = serde_json::json!({ "query": candles });
+    let batch = serde_json::Value::Array(vec![one; 10]).to_string();
+    let answer = post(&server, "application/json", &batch);
+    assert!(answer.contains("candles") && answer.contains("a batch has the budget of one query"));
+    assert!(answer.len() < 2_500_000, "{} bytes", answer.len());
+    let small = serde_json::json!({ "query": r#"{quote(symbol:"AAAA"){symbol}}"# });
+    let answer = post(&server, "application/json", &serde_json::Value::Array(vec![small; 10]).to_string());
+    assert!(!answer.contains("errors"), "{answer}");
+}
+
+#[test]
+fn what_was_refused_is_not_persisted() {
+    let server = Server::start(Protocol::GraphQl, Limits::default());
+    let persisted = |text: &str, in_full: bool| {
+        let hash = serde_json::json!({ "version": 1, "sha256Hash": sha256(text) });
+        let extensions = serde_json::json!({ "persistedQuery": hash });
+        let body = match in_full {
+            true => serde_json::json!({ "query": text, "extensions": extensions }),
+            false => serde_json::json!({ "extensions": extensions }),
+        };
+        post(&server, "application/json", &body.to_string())
+    };
+    let good = r#"{quote(symbol:"AAAA"){symbol}}"#;
+    assert!(persisted(good, false).contains("PersistedQueryNotFound"));
+    assert!(persisted(good, true).contains("AAAA") && persisted(good, false).contains("AAAA"));
+    for refused in ["{gopher}", "{quote(symbol:\"nobody\"){symbol}}", "{", "{...F} fragment F on Query{...F}"]
+    {
+        assert!(persisted(refused, true).contains("errors"));
+        assert!(persisted(refused, false).contains("PersistedQueryNotFound"), "{refused}");
+    }
+    let before = crate::resident_bytes();
+    for nth in 0..100 {
+        let refused = format!("#{nth}{}\n{{gopher}}", "x".repeat(60_000));
+        assert!(persisted(&refused, true).contains("errors"));
+        let kept = format!("#{nth}\n{{{}}}", "__typename ".repeat(1_900));
+        assert!(persisted(&kept, true).contains("Query"));
+    }
+    let grown = crate::resident_bytes().saturating_sub(before);
+    assert!(grown < 48 << 20, "{} MiB", grown >> 20);
+    let mismatch = serde_json::json!({ "query": good, "extensions": { "persistedQuery": { "version": 1, "sha256Hash": "0" } } });
+    assert!(post(&server, "application/json", &mismatch.to_string()).contains("does not match"));
+    for wrong in [r#"{"version":2,"sha256Hash":"0"}"#, r#"{"version":1}"#, "7", "null"] {
+        let body = format!(r#"{{"query":"{{__typename}}","extensions":{{"persistedQuery":{wrong}}}}}"#);
+        assert!(post(&server, "application/json", &body).contains("errors"), "{wrong}");
+    }
+}
+
+fn sha256(text: &str) -> String {
+    use sha2::Digest as _;
+    format!("{:x}", sha2::Sha256::digest(text.as_bytes()))
+}
+
+#[test]
+fn a_graphql_websocket_that_announces_much_or_greets_nobody_is_closed() {
+    use std::io::Write as _;
+    let server = Server::start(Protocol::GraphQl, limits());
+    let mut socket = open(&server);
+    let before = crate::resident_bytes();
+    socket.stream.write_all(b"\x81\xff\x00\x00\x00\x00\x00\xe4\xe1\xc0\x00\x00\x00\x00a").unwrap();
+    while socket.next().is_some() {}
+    assert!(crate::resident_bytes().saturating_sub(before) < 1 << 20);
+    let mut silent = RawWebSocket::open(server.connect(), "/graphql/ws", "graphql-transport-ws");
+    while silent.next().is_some() {}
+    quote_over_graphql(&server);
 }

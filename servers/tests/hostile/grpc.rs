@@ -12,7 +12,7 @@ use crate::{SHORT, Server, limits};
 fn grpc_answers_hostile_requests_and_serves_on() {
     let server = Server::start(Protocol::Grpc, Limits { idle_time_max: SHORT * 2, ..limits() });
     // Not HTTP/2 at all: closed, perhaps behind a GOAWAY.
-    server.answer(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n");
+    server.answer(b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\n");
     // The preface, and then a frame that is longer than any may be.
     let preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x00\x04\x00\x00\x00\x00\x00".to_vec();
     let oversized = [preface.clone(), b"\xff\xff\xff\x00\x00\x00\x00\x00\x01".to_vec()].concat();

@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may stop at what it did not expect")]
 
+mod dear;
 mod draining;
 mod graphql;
 mod grpc;
@@ -11,8 +12,10 @@ mod rest;
 mod secure;
 mod sse;
 mod stalled;
+mod strict;
 mod tcp;
 mod udp;
+mod unread;
 mod websocket;
 mod websocket_rfc;
 

@@ -15,7 +15,7 @@ pub(crate) const PONG: u8 = 0x8a;
 /// A request to upgrade; `more` are whole header lines.
 pub(crate) fn upgrade_request(path: &str, more: &str) -> String {
     format!(
-        "GET {path} HTTP/1.1\r\nhost: x\r\nconnection: upgrade\r\nupgrade: websocket\r\n\
+        "GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: upgrade\r\nupgrade: websocket\r\n\
          sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n{more}\r\n"
     )
 }

@@ -28,7 +28,7 @@ fn identity() -> Arc<Identity> {
     Identity::generate(&[]).map(Arc::new).unwrap()
 }
 
-fn secure(protocol: Protocol, transport: Transport, limits: Limits) -> (Server, Arc<Identity>) {
+pub(crate) fn secure(protocol: Protocol, transport: Transport, limits: Limits) -> (Server, Arc<Identity>) {
     let identity = identity();
     let settings = Settings { limits, carrier: Carrier::new(transport, &identity), ..Settings::default() };
     let background = Background::start(&[protocol], MarketConfig::default(), settings).unwrap();
@@ -116,6 +116,16 @@ fn connections_over_the_limit_are_refused() {
 
 /// A bare QUIC connection, to say on it what our clients would not.
 async fn dial(server: &Server, identity: &Identity, alpn: &[u8]) -> quinn::Connection {
+    dial_with(server, identity, alpn, Arc::default()).await
+}
+
+/// The same with windows and time-outs of one's own.
+pub(crate) async fn dial_with(
+    server: &Server,
+    identity: &Identity,
+    alpn: &[u8],
+    transport: Arc<quinn::TransportConfig>,
+) -> quinn::Connection {
     let mut roots = rustls::RootCertStore::empty();
     roots.add(identity.root().to_vec().into()).unwrap();
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
@@ -125,7 +135,8 @@ async fn dial(server: &Server, identity: &Identity, alpn: &[u8]) -> quinn::Conne
         .with_root_certificates(roots)
         .with_no_client_auth();
     config.alpn_protocols = vec![alpn.to_vec()];
-    let config = quinn::ClientConfig::new(Arc::new(QuicClientConfig::try_from(config).unwrap()));
+    let mut config = quinn::ClientConfig::new(Arc::new(QuicClientConfig::try_from(config).unwrap()));
+    config.transport_config(transport);
     let ours = quinn::Endpoint::client(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).unwrap();
     ours.connect_with(config, server.address, "localhost").unwrap().await.unwrap()
 }

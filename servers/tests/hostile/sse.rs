@@ -10,7 +10,7 @@ use crate::{Server, limits, text};
 const PATH: &str = "/v1/ticks/stream";
 
 fn ask(more: &str) -> String {
-    format!("GET {PATH} HTTP/1.1\r\nhost: x\r\n{more}\r\n")
+    format!("GET {PATH} HTTP/1.1\r\nhost: localhost\r\n{more}\r\n")
 }
 
 /// The lines of a stream that stays open, without the chunks' own.
@@ -47,13 +47,14 @@ fn sse_answers_hostile_requests_and_serves_on() {
     for id in ["garbage", "-1", "1.5", "", "99999999999999999999999999"] {
         refused(&ask(&format!("{close}last-event-id: {id}\r\n")), "400");
     }
-    let symbols = |list: &str| format!("GET {PATH}?symbols={list} HTTP/1.1\r\nhost: x\r\n{close}\r\n");
+    let symbols =
+        |list: &str| format!("GET {PATH}?symbols={list} HTTP/1.1\r\nhost: localhost\r\n{close}\r\n");
     refused(&symbols("NONE"), "404");
     refused(&symbols(&vec!["AAAA"; 101].join(",")), "400");
-    refused(&format!("GET {PATH}?gopher=1 HTTP/1.1\r\nhost: x\r\n{close}\r\n"), "400");
+    refused(&format!("GET {PATH}?gopher=1 HTTP/1.1\r\nhost: localhost\r\n{close}\r\n"), "400");
     refused(&ask(&format!("last-event-id: {}\r\n", "1".repeat(40_000))), "431");
-    refused(&format!("POST {PATH} HTTP/1.1\r\nhost: x\r\n{close}content-length: 0\r\n\r\n"), "405");
-    let post = format!("POST /v1/heartbeats HTTP/1.1\r\nhost: x\r\n{close}");
+    refused(&format!("POST {PATH} HTTP/1.1\r\nhost: localhost\r\n{close}content-length: 0\r\n\r\n"), "405");
+    let post = format!("POST /v1/heartbeats HTTP/1.1\r\nhost: localhost\r\n{close}");
     refused(&format!("{post}content-length: 10000000\r\n\r\n{{"), "413");
     refused(&format!("{post}content-length: 5\r\n\r\n{{]}}[}}"), "400");
     refused(&format!("{post}content-length: 50\r\n\r\n{{"), "408");

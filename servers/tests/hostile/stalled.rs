@@ -39,7 +39,7 @@ fn stall(server: &Server, protocol: Protocol) -> TcpStream {
     stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
     match protocol {
         Protocol::Sse => {
-            let request = format!("GET {} HTTP/1.1\r\nhost: x\r\n\r\n", Protocol::Sse.path());
+            let request = format!("GET {} HTTP/1.1\r\nhost: localhost\r\n\r\n", Protocol::Sse.path());
             stream.write_all(request.as_bytes()).unwrap();
             stream
         }
@@ -111,7 +111,7 @@ impl Stage {
         let server = Server { address, _background: background };
         let mut ticks = TcpStream::connect(ticks).unwrap();
         ticks.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
-        ticks.write_all(b"GET /v1/ticks/stream HTTP/1.1\r\nhost: x\r\n\r\n").unwrap();
+        ticks.write_all(b"GET /v1/ticks/stream HTTP/1.1\r\nhost: localhost\r\n\r\n").unwrap();
         Stage { server, ticks }
     }
 
@@ -140,7 +140,7 @@ fn serves_others(server: &Server, protocol: Protocol) {
         Protocol::WebSocket => quote_over_websocket(server),
         Protocol::GraphQl => quote_over_graphql(server),
         _ => {
-            let quote = b"GET /v1/quotes/AAAA HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
+            let quote = b"GET /v1/quotes/AAAA HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n";
             assert!(server.answer(quote).starts_with(b"HTTP/1.1 200"));
         }
     }

@@ -11,7 +11,7 @@ use proto::v1::{FaultCode, HistoryRequest, Quote, QuoteRequest, SubscribeRequest
 
 use crate::{Server, fault, frames, limits, resident_bytes, tcp_frame};
 
-fn quote_over_tcp(server: &Server) {
+pub(crate) fn quote_over_tcp(server: &Server) {
     let mut stream = server.connect();
     stream.write_all(&tcp_frame(7, Kind::QuoteRequest, &QuoteRequest { symbol: "AAAA".into() })).unwrap();
     let mut reply = [0; 512];

@@ -192,6 +192,36 @@ fn a_lease_that_runs_out_ends_the_ticks_and_a_renewed_one_keeps_them() {
     quote_over_udp(&server);
 }
 
+/// More ticks than the server can send: calls are answered in between, and the leases end.
+#[test]
+fn subscriptions_that_are_left_behind_end_however_many_ticks_there_are() {
+    let lease = Duration::from_secs(1);
+    let config = servers::MarketConfig { ticks_per_s: 10_000.0, ..servers::MarketConfig::default() };
+    let limits = Limits { lease, ..Limits::default() };
+    let background = servers::background::Background::start(&[Protocol::Udp], config, limits).unwrap();
+    let server = Server { address: background.address(Protocol::Udp).unwrap(), _background: background };
+    let left: Vec<UdpSocket> = (0..4).map(|_| peer(&server)).collect();
+    for socket in &left {
+        for id in 0..64 {
+            socket.send(&datagram(id, Kind::SubscribeRequest, &SubscribeRequest::default())).unwrap();
+        }
+    }
+    // A datagram may be lost while the server's buffer is full: then it is asked again.
+    let socket = peer(&server);
+    socket.set_read_timeout(Some(SHORT)).unwrap();
+    let mut bytes = [0; 2_048];
+    let is_answered = || {
+        socket.send(&quote()).unwrap();
+        socket.recv(&mut bytes).is_ok()
+    };
+    assert!(std::iter::repeat_with(is_answered).take(20).any(|answered| answered), "nobody else is served");
+    // The ticks of the last lease may still be on their way.
+    clock::pause_thread(lease * 4);
+    left.iter().for_each(|socket| drop(receive_all(socket, SHORT / 6)));
+    assert!(left.iter().all(|socket| receive_all(socket, SHORT).is_empty()), "ticks without a lease");
+    quote_over_udp(&server);
+}
+
 #[test]
 fn an_address_has_so_many_subscriptions_and_no_more() {
     let server = Server::start(Protocol::Udp, Limits { subscriptions_max: 2, ..Limits::default() });

@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 
 /// An error on its way to the caller.
 #[derive(Debug)]
-pub(in crate::protocols) struct Problem {
+pub(crate) struct Problem {
     status: StatusCode,
     code: Option<FaultCode>,
     detail: String,
@@ -35,7 +35,7 @@ pub(super) struct ProblemDocument<'a> {
 }
 
 impl Problem {
-    pub(in crate::protocols) fn new(status: StatusCode, detail: impl Into<String>) -> Problem {
+    pub(crate) fn new(status: StatusCode, detail: impl Into<String>) -> Problem {
         Problem { status, code: None, detail: detail.into() }
     }
 }
