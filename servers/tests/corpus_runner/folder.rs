@@ -1,0 +1,196 @@
+//! Runs the inputs of a folder in turn, each against every server it names, and watches the good
+//! client, the process, its memory and its descriptors meanwhile.
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use clock::Clock;
+
+use super::conversation::converse;
+use super::good::GoodClient;
+use super::input::{CorpusError, Input, Served};
+use super::peer::LOOK_EVERY;
+use super::process::{Servers, resident_bytes};
+use super::table::Row;
+
+/// What the servers' memory may grow by while one input runs: several times of what they may hold
+/// for a connection, and far below what the findings of HOSTILE.md took.
+const GROWTH_BYTES_MAX: u64 = 64 << 20;
+/// For the servers to close what an input left behind.
+const DESCRIPTORS_TIME_MAX: Duration = Duration::from_secs(5);
+/// How often memory is looked up.
+const MEMORY_EVERY: Duration = Duration::from_millis(10);
+/// For a process that dies to be seen as dead.
+const DEATH_TIME: Duration = Duration::from_millis(200);
+
+/// Where the folders are.
+pub(crate) fn corpus() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/corpus")
+}
+
+/// The folders, in alphabetical order.
+pub(crate) fn folders() -> Vec<String> {
+    let entries = std::fs::read_dir(corpus()).unwrap().map(Result::unwrap);
+    let folders = entries.filter(|entry| entry.file_type().unwrap().is_dir());
+    let mut names: Vec<String> =
+        folders.map(|folder| folder.file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
+}
+
+/// The inputs of a folder, in alphabetical order.
+pub(crate) fn inputs(folder: &str) -> Result<Vec<Input>, CorpusError> {
+    let entries = std::fs::read_dir(corpus().join(folder)).unwrap();
+    let mut files: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
+    files.sort();
+    files.iter().map(|file| Input::read(file)).collect()
+}
+
+/// Runs a folder; panics with every failure. `WIREBENCH_CORPUS_ONLY` names a part of the files'
+/// names where only some are to run.
+pub(crate) fn run(folder: &str, ticks_per_s: f64) {
+    let mut inputs = inputs(folder).unwrap_or_else(|error| panic!("{error}"));
+    let only = std::env::var("WIREBENCH_CORPUS_ONLY").ok();
+    if let Some(only) = &only {
+        inputs.retain(|input| input.file.to_string_lossy().contains(only));
+    }
+    let mut stage = Stage::open(&inputs, ticks_per_s);
+    let mut row = Row::new(folder, inputs.len());
+    let mut failures = String::new();
+    for input in &inputs {
+        let wrong = stage.run(input, &mut row);
+        if wrong.is_empty() {
+            row.passed += 1;
+        }
+        for problem in wrong {
+            let name = input.file.strip_prefix(corpus()).unwrap_or(&input.file).display();
+            writeln!(failures, "{name}: {problem}\n    it tries: {}", input.tries).unwrap();
+        }
+    }
+    row.print();
+    if only.is_none() {
+        row.keep();
+    }
+    assert!(failures.is_empty(), "{row:?}\n{failures}");
+}
+
+/// Servers, and whoever watches them.
+struct Stage {
+    wanted: Vec<Served>,
+    ticks_per_s: f64,
+    servers: Servers,
+    /// Descriptors of servers that nobody calls.
+    descriptors: usize,
+    good: GoodClient,
+}
+
+impl Stage {
+    fn open(inputs: &[Input], ticks_per_s: f64) -> Stage {
+        let mut wanted: Vec<Served> = Vec::new();
+        for served in inputs.iter().flat_map(|input| &input.servers) {
+            if !wanted.contains(served) {
+                wanted.push(*served);
+            }
+        }
+        let servers = Servers::start(&wanted, ticks_per_s);
+        let descriptors = servers.descriptors().unwrap();
+        Stage { wanted, ticks_per_s, servers, descriptors, good: GoodClient::start() }
+    }
+
+    /// Runs an input against every server it names; says what was wrong.
+    fn run(&mut self, input: &Input, row: &mut Row) -> Vec<String> {
+        let mut wrong = Vec::new();
+        for served in &input.servers {
+            row.runs += 1;
+            let problems = self.run_against(input, *served, row);
+            wrong.extend(problems.into_iter().map(|problem| format!("{served}: {problem}")));
+        }
+        wrong
+    }
+
+    fn run_against(&mut self, input: &Input, served: Served, row: &mut Row) -> Vec<String> {
+        let address = self.servers.address(served);
+        self.good.call(served, address, &self.servers.root);
+        let memory = Memory::watch(self.servers.statm());
+        let heard = converse(input, served, address);
+        let calls = self.good.report();
+        let grown = memory.grown();
+        row.slowest = row.slowest.max(calls.slowest);
+        let mut wrong: Vec<String> = heard.err().into_iter().collect();
+        // The first and the last are enough to read.
+        let failed = calls.failures.len();
+        wrong.extend(calls.failures.iter().take(1).cloned());
+        if failed > 1 {
+            wrong.push(format!("{failed} of {} good calls failed", calls.count));
+        }
+        if grown > GROWTH_BYTES_MAX {
+            wrong.push(format!("the servers' memory grew by {} MB", grown >> 20));
+        }
+        wrong.extend(self.left_behind());
+        if failed > 0 {
+            clock::pause_thread(DEATH_TIME);
+        }
+        if let Some(end) = self.servers.ended() {
+            wrong.push(format!("the servers are dead: {end}"));
+        }
+        // After a death or a wedge the next input has new servers.
+        if self.servers.ended().is_some() || failed > 0 || grown > GROWTH_BYTES_MAX {
+            self.servers = Servers::start(&self.wanted, self.ticks_per_s);
+            self.descriptors = self.servers.descriptors().unwrap();
+        }
+        wrong
+    }
+
+    /// Waits until no more descriptors are open than before anybody called. The good client has one
+    /// for a few milliseconds of each tenth of a second.
+    fn left_behind(&self) -> Option<String> {
+        let end = Clock::System.now() + DESCRIPTORS_TIME_MAX;
+        loop {
+            let open = self.servers.descriptors()?;
+            if open <= self.descriptors {
+                return None;
+            }
+            if Clock::System.now() > end {
+                let before = self.descriptors;
+                return Some(format!("{open} descriptors are open, and {before} were before"));
+            }
+            clock::pause_thread(LOOK_EVERY);
+        }
+    }
+}
+
+/// Looks at a process's memory until it is asked.
+struct Memory {
+    before: u64,
+    most: Arc<AtomicU64>,
+    stop: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Memory {
+    fn watch(statm: String) -> Memory {
+        let (most, stop) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicBool::new(false)));
+        let before = resident_bytes(&statm);
+        let (peak, ended) = (Arc::clone(&most), Arc::clone(&stop));
+        let thread = std::thread::spawn(move || {
+            while !ended.load(Ordering::Relaxed) {
+                peak.fetch_max(resident_bytes(&statm), Ordering::Relaxed);
+                clock::pause_thread(MEMORY_EVERY);
+            }
+        });
+        Memory { before, most, stop, thread: Some(thread) }
+    }
+
+    /// The most that it grew by.
+    fn grown(mut self) -> u64 {
+        self.stop.store(true, Ordering::Relaxed);
+        if let Some(thread) = self.thread.take() {
+            thread.join().unwrap();
+        }
+        self.most.load(Ordering::Relaxed).saturating_sub(self.before)
+    }
+}
