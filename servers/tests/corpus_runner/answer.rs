@@ -225,9 +225,10 @@ fn statuses(expected: &[Status], heard: &Heard) -> Judgement {
 /// Whether GraphQL answered: with errors, or with data and none.
 fn graphql(heard: &Heard, errors: bool) -> Judgement {
     let texts: Vec<String> = if heard.speech == Speech::WebSocket {
+        // The others open, keep up and end what is answered.
+        let is_answer = |text: &String| [r#""type":"next""#, r#""type":"error""#].iter().any(|kind| text.contains(kind));
         let text = |said: Said| match said {
-            Said::Text(text) if text.contains("connection_ack") => None,
-            Said::Text(text) => Some(text),
+            Said::Text(text) => Some(text).filter(is_answer),
             Said::Frame(..) | Said::Close(_) => None,
         };
         heard.said().into_iter().filter_map(text).collect()

@@ -28,6 +28,8 @@ use super::input::Served;
 const EVERY: Duration = Duration::from_millis(100);
 /// The time within which a good call must be answered, its connection opened and all.
 pub(crate) const CALL_TIME_MAX: Duration = Duration::from_secs(1);
+/// UDP: a call that was not answered by then may be lost.
+const ASKED_AGAIN_AFTER: Duration = Duration::from_millis(150);
 /// A call that takes longer is given up: the server hangs.
 const GIVEN_UP_AFTER: Duration = Duration::from_secs(5);
 
@@ -164,9 +166,18 @@ impl Target {
             Protocol::Grpc => quote(GrpcConnector { endpoint }).await,
             Protocol::WebSocket => quote(WebSocketConnector { endpoint, encoding }).await,
             Protocol::Tcp => quote(TcpConnector { endpoint }).await,
-            Protocol::Udp => quote(UdpConnector::new(endpoint)).await,
+            Protocol::Udp => quote_until_answered(&UdpConnector::new(endpoint)).await,
             Protocol::Quic => quote(QuicConnector { endpoint, streams: Streams::PerCall }).await,
             Protocol::QuicDatagram => quote(QuicDatagramConnector { endpoint }).await,
+        }
+    }
+}
+
+/// A datagram that meets a full buffer is lost: a caller who wants an answer asks again.
+async fn quote_until_answered(connector: &UdpConnector) -> Result<Reply, clients::CallError> {
+    loop {
+        if let Ok(answered) = clock::limit(ASKED_AGAIN_AFTER, quote(connector.clone())).await {
+            return answered;
         }
     }
 }
