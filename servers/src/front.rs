@@ -54,7 +54,8 @@ impl Front {
         B::Error: Into<axum::BoxError>,
     {
         replies.room().await;
-        let request = request.map(Body::new);
+        let mut request = request.map(Body::new);
+        request.extensions_mut().insert(replies.clone());
         let is_grpc = is_grpc(request.headers());
         let response = match self.admit(&request) {
             // A router answers every request.
@@ -94,9 +95,13 @@ impl Front {
                 "this server is bound to a loopback address: ask it as localhost, or by that address";
             return Err(Problem::new(StatusCode::MISDIRECTED_REQUEST, detail));
         }
-        let Some(origin) = headers.get(header::ORIGIN) else { return Ok(()) };
-        let origin =
-            origin.to_str().ok().and_then(|origin| origin.split_once("://")).and_then(|(_, at)| name_of(at));
+        let mut origins = headers.get_all(header::ORIGIN).iter();
+        let origin = match (origins.next(), origins.next()) {
+            (None, _) => return Ok(()),
+            (Some(only), None) => only.to_str().ok().and_then(|origin| origin.split_once("://")),
+            (Some(_), Some(_)) => None,
+        };
+        let origin = origin.and_then(|(_, authority)| name_of(authority));
         let is_ours = |name: &str| match self.is_loopback {
             true => is_loopback_name(name),
             false => name.eq_ignore_ascii_case(host),
@@ -116,14 +121,18 @@ fn host(request: &Request<Body>) -> Result<&str, Problem> {
     if second.is_some() {
         return Err(bad("a request has one Host header"));
     }
-    if let Some(first) = first {
-        let name = first.to_str().ok().and_then(name_of);
-        return name.ok_or_else(|| bad("the Host header is a name or an address, and a port"));
+    let bad_name = "the Host header is a name or an address, and a port";
+    let named = match first {
+        Some(first) => Some(first.to_str().ok().and_then(name_of).ok_or_else(|| bad(bad_name))?),
+        None if request.version() < Version::HTTP_2 => None,
+        None => Some(""),
+    };
+    // A whole URI counts for more than the header (RFC 9112, section 3.2.2).
+    match (named, request.uri().authority()) {
+        (Some(_), Some(authority)) => name_of(authority.as_str()).ok_or_else(|| bad(bad_name)),
+        (Some(named), None) if !named.is_empty() => Ok(named),
+        _ => Err(bad("a request says which host it is for")),
     }
-    let authority = request.uri().authority().filter(|_| request.version() >= Version::HTTP_2);
-    authority
-        .and_then(|authority| name_of(authority.as_str()))
-        .ok_or_else(|| bad("a request says which host it is for"))
 }
 
 /// The name or address in `name`, `name:port` or `[address]:port`; `None` where it is neither.
@@ -140,7 +149,9 @@ fn name_of(authority: &str) -> Option<&str> {
         true => name.parse::<std::net::Ipv6Addr>().is_ok(),
         false => !name.is_empty() && name.bytes().all(is_of_name),
     };
-    (is_name && port.len() <= 5 && port.bytes().all(|byte| byte.is_ascii_digit())).then_some(name)
+    let is_port =
+        port.bytes().all(|byte| byte.is_ascii_digit()) && (port.is_empty() || port.parse::<u16>().is_ok());
+    (is_name && is_port).then_some(name)
 }
 
 fn is_loopback_name(name: &str) -> bool {
@@ -232,7 +243,7 @@ mod tests {
             ("a b", Some(400)),
             ("a@localhost", Some(400)),
             ("localhost:port", Some(400)),
-            ("localhost:123456", Some(400)),
+            ("localhost:65536", Some(400)),
             ("[::1", Some(400)),
             ("[localhost]", Some(400)),
             ("localhost/", Some(400)),

@@ -68,7 +68,8 @@ impl<S: Send + Sync> FromRequestParts<S> for Upgrade {
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Upgrade, Response> {
         let is_key = |key: &HeaderValue| BASE64_STANDARD.decode(key).is_ok_and(|key| key.len() == KEY_BYTES);
-        let has_key = parts.headers.get(header::SEC_WEBSOCKET_KEY).is_none_or(is_key);
+        let mut keys = parts.headers.get_all(header::SEC_WEBSOCKET_KEY).iter();
+        let has_key = keys.next().is_none_or(is_key) && keys.next().is_none();
         match WebSocketUpgrade::from_request_parts(parts, state).await {
             Ok(upgrade) if has_key => Ok(Upgrade(upgrade)),
             Ok(_) => {

@@ -24,6 +24,7 @@ use proto::Protocol;
 use super::rest::read_body;
 use crate::accept::Listener;
 use crate::http_server::{self, Versions};
+use crate::replies::Replies;
 use crate::upgrades::{Upgrade, Upgrades};
 use crate::{Limits, Market, Shutdown};
 use guard::{Allowed, Guard, SocketOperations};
@@ -70,14 +71,23 @@ struct Api {
 }
 
 /// By GET: queries only, and a cache may keep what they give.
-async fn query(State(api): State<Api>, RawQuery(query): RawQuery) -> Response {
+async fn query(
+    State(api): State<Api>,
+    Extension(replies): Extension<Replies>,
+    RawQuery(query): RawQuery,
+) -> Response {
     match parse_query_string(&query.unwrap_or_default()) {
-        Ok(request) => respond(&api.guard.answer(request, Allowed::Reads).await.into(), true),
+        Ok(request) => respond(&api.guard.answer(request.data(replies), Allowed::Reads).await.into(), true),
         Err(error) => refuse(StatusCode::BAD_REQUEST, format!("the query string: {error}")),
     }
 }
 
-async fn execute(State(api): State<Api>, headers: HeaderMap, body: Body) -> Response {
+async fn execute(
+    State(api): State<Api>,
+    Extension(replies): Extension<Replies>,
+    headers: HeaderMap,
+    body: Body,
+) -> Response {
     let json = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).is_some_and(|value| {
         value.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json"))
     });
@@ -97,7 +107,7 @@ async fn execute(State(api): State<Api>, headers: HeaderMap, body: Body) -> Resp
     if batch.iter().count() > max {
         return refuse(StatusCode::BAD_REQUEST, format!("a batch has at most {max} queries"));
     }
-    respond(&api.guard.answer_batch(batch).await, false)
+    respond(&api.guard.answer_batch(batch.data(replies)).await, false)
 }
 
 fn respond(response: &BatchResponse, cacheable: bool) -> Response {

@@ -185,9 +185,9 @@ impl Answer {
                 Said::Frame(Kind::Fault, payload) => fault_code(payload) == Some(*code),
                 _ => false,
             })),
-            Answer::Frame(kind) => right_if(
-                heard.said().iter().any(|said| matches!(said, Said::Frame(said, _) if said == kind)),
-            ),
+            Answer::Frame(kind) => {
+                right_if(heard.said().iter().any(|said| matches!(said, Said::Frame(said, _) if said == kind)))
+            }
             Answer::Alert => right_if(heard.bytes.first() == Some(&21)),
         }
     }
@@ -226,7 +226,8 @@ fn statuses(expected: &[Status], heard: &Heard) -> Judgement {
 fn graphql(heard: &Heard, errors: bool) -> Judgement {
     let texts: Vec<String> = if heard.speech == Speech::WebSocket {
         // The others open, keep up and end what is answered.
-        let is_answer = |text: &String| [r#""type":"next""#, r#""type":"error""#].iter().any(|kind| text.contains(kind));
+        let is_answer =
+            |text: &String| [r#""type":"next""#, r#""type":"error""#].iter().any(|kind| text.contains(kind));
         let text = |said: Said| match said {
             Said::Text(text) => Some(text).filter(is_answer),
             Said::Frame(..) | Said::Close(_) => None,

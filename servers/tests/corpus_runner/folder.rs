@@ -36,8 +36,7 @@ pub(crate) fn corpus() -> PathBuf {
 pub(crate) fn folders() -> Vec<String> {
     let entries = std::fs::read_dir(corpus()).unwrap().map(Result::unwrap);
     let folders = entries.filter(|entry| entry.file_type().unwrap().is_dir());
-    let mut names: Vec<String> =
-        folders.map(|folder| folder.file_name().into_string().unwrap()).collect();
+    let mut names: Vec<String> = folders.map(|folder| folder.file_name().into_string().unwrap()).collect();
     names.sort();
     names
 }

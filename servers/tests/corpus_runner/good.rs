@@ -72,9 +72,7 @@ impl GoodClient {
     pub(crate) fn call(&self, served: Served, address: SocketAddr, root: &[u8]) {
         let tls = match served.transport {
             Transport::Plain => None,
-            Transport::Tls | Transport::Quic => {
-                Some(Tls::to_market(TlsOptions::default(), root).unwrap())
-            }
+            Transport::Tls | Transport::Quic => Some(Tls::to_market(TlsOptions::default(), root).unwrap()),
         };
         let endpoint = Endpoint { tls, ..Endpoint::from(address) };
         self.order(Order::Call(Target { served, endpoint }));

@@ -27,7 +27,8 @@ impl Http2 {
             let length = usize::try_from(u32::from_be_bytes([0, a, b, c])).unwrap();
             let Some((payload, behind)) = behind.split_at_checked(length) else { break };
             rest = behind;
-            let number = |at: usize| payload.get(at..at + 4).map(|code| u32::from_be_bytes(code.try_into().unwrap()));
+            let number =
+                |at: usize| payload.get(at..at + 4).map(|code| u32::from_be_bytes(code.try_into().unwrap()));
             match kind {
                 0 => heard.data_bytes += length,
                 1 | 9 => {

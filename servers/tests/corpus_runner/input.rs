@@ -92,8 +92,8 @@ impl Input {
         let lines: Vec<&str> = text.lines().collect();
         let head = lines.iter().position(|line| line.is_empty());
         let head = head.ok_or_else(|| wrong(lines.len(), "no blank line ends the head".to_owned()))?;
-        let script = Script::parse(&lines[head + 1..])
-            .map_err(|(line, problem)| wrong(head + 2 + line, problem))?;
+        let script =
+            Script::parse(&lines[head + 1..]).map_err(|(line, problem)| wrong(head + 2 + line, problem))?;
         let mut fields = Fields::default();
         for (line, number) in lines[..head].iter().zip(1..) {
             fields.take(line).map_err(|problem| wrong(number, problem))?;

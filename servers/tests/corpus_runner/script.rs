@@ -28,9 +28,7 @@ enum Statement {
 enum Wrapping {
     Get,
     Post { path: String, media_type: String },
-    GraphQl {
-        persisted: bool,
-    },
+    GraphQl { persisted: bool },
     Json,
     Percent,
     Chunk,
@@ -268,8 +266,12 @@ impl Rendered<'_> {
                 self.steps.push(Step::Upgraded);
             }
             Statement::Request { method, path } => {
-                let fields =
-                    [(":method", &method[..]), (":scheme", "http"), (":path", &path[..]), (":authority", self.host)];
+                let fields = [
+                    (":method", &method[..]),
+                    (":scheme", "http"),
+                    (":path", &path[..]),
+                    (":authority", self.host),
+                ];
                 let fields = fields.map(|(name, value)| encode::field(name.as_bytes(), value.as_bytes()));
                 self.bytes.extend(fields.concat());
             }

@@ -48,6 +48,16 @@ pub(super) fn reads_only(document: &ExecutableDocument) -> bool {
     document.operations.iter().all(|(_, operation)| operation.node.ty == OperationType::Query)
 }
 
+/// Whether the operation of a name, or the only one, is a subscription.
+pub(super) fn subscribes(document: &ExecutableDocument, name: Option<&str>) -> bool {
+    let mut operations = document.operations.iter();
+    let asked = match name {
+        Some(name) => operations.find(|(other, _)| other.is_some_and(|other| other.as_str() == name)),
+        None => operations.next(),
+    };
+    asked.is_some_and(|(_, operation)| operation.node.ty == OperationType::Subscription)
+}
+
 /// Aliases in a selection; the text's bound on brackets bounds how deep it is.
 fn aliases(selection: &SelectionSet) -> usize {
     let of = |item: &Selection| match item {

@@ -17,7 +17,8 @@ use async_graphql::{
 use futures::future::join_all;
 use futures::stream::{self, StreamExt as _};
 use proto::v1::FaultCode;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_util::task::AbortOnDropHandle;
 
 use super::document::{self, DocumentBounds};
 use super::persisted::{Hash, Persisted};
@@ -206,11 +207,22 @@ fn error(code: FaultCode, detail: String) -> ServerError {
 pub(super) struct SocketOperations {
     places: Arc<Semaphore>,
     max: usize,
+    /// Queries and mutations are answered one after the other: an answer is held until the socket
+    /// takes it.
+    calls: Arc<Semaphore>,
 }
 
 impl SocketOperations {
     pub(super) fn new(max: usize) -> SocketOperations {
-        SocketOperations { places: Arc::new(Semaphore::new(max)), max }
+        let (places, calls) = (Arc::new(Semaphore::new(max)), Arc::new(Semaphore::new(1)));
+        SocketOperations { places, max, calls }
+    }
+
+    fn place(&self) -> Result<OwnedSemaphorePermit, ServerError> {
+        Arc::clone(&self.places).try_acquire_owned().map_err(|_| {
+            let detail = format!("{} operations at once are the limit of a connection", self.max);
+            error(FaultCode::Limit, detail)
+        })
     }
 }
 
@@ -224,29 +236,57 @@ impl Executor for Guard {
         let refused =
             |refusal| stream::once(std::future::ready(Response::from_errors(vec![refusal]))).boxed();
         let of_the_socket = session.as_ref().and_then(|data| data.get(&TypeId::of::<SocketOperations>()));
-        let place = match of_the_socket.and_then(|any| any.downcast_ref::<SocketOperations>()) {
-            None => None,
-            Some(operations) => match Arc::clone(&operations.places).try_acquire_owned() {
-                Ok(place) => Some(place),
-                Err(_) => {
-                    let detail =
-                        format!("{} operations at once are the limit of a connection", operations.max);
-                    return refused(error(FaultCode::Limit, detail));
-                }
-            },
+        let Some(operations) = of_the_socket.and_then(|any| any.downcast_ref::<SocketOperations>()) else {
+            return refused(error(FaultCode::Unspecified, "the socket has no bounds".to_owned()));
         };
-        let Admitted { request, mut keep } = match self.admit(request, Allowed::Writes) {
+        let admitted = operations.place().and_then(|place| {
+            let name = request.operation_name.clone();
+            let admitted = self.admit(request, Allowed::Writes)?;
+            Ok((place, name, admitted))
+        });
+        let (place, name, admitted) = match admitted {
             Ok(admitted) => admitted,
             Err(refusal) => return refused(refusal),
         };
-        let guard = self.clone();
-        let responses = Executor::execute_stream(&self.schema, request, session);
-        responses
-            .map(move |response| {
-                let _held_until_the_stream_ends = &place;
-                guard.keep(keep.take(), &response);
+        let Admitted { mut request, keep } = admitted;
+        let subscribes =
+            request.parsed_query().is_ok_and(|query| document::subscribes(query, name.as_deref()));
+        if subscribes {
+            let responses = Executor::execute_stream(&self.schema, request, session);
+            let held_until_the_stream_ends = move |response| {
+                let _ = &place;
                 response
+            };
+            return responses.map(held_until_the_stream_ends).boxed();
+        }
+        let call = self.clone().call(request, keep, Arc::clone(&operations.calls));
+        let responses = stream::once(call).chain(stream::once(std::future::ready(None)));
+        responses
+            .scan(None, move |turn, answered| {
+                let _ = &place;
+                // The answer before was taken by now.
+                let (response, next) = answered.unzip();
+                *turn = next;
+                std::future::ready(response)
             })
             .boxed()
+    }
+}
+
+impl Guard {
+    /// Answers in a task of its own: a socket looks after none of its operations while it waits to
+    /// write, and others may wait for this one's turn.
+    async fn call(
+        self,
+        request: Request,
+        keep: Option<Keep>,
+        calls: Arc<Semaphore>,
+    ) -> Option<(Response, OwnedSemaphorePermit)> {
+        let turn = calls.acquire_owned().await.ok()?;
+        let schema = self.schema.clone();
+        let answered = tokio::spawn(async move { schema.execute(request).await });
+        let response = AbortOnDropHandle::new(answered).await.ok()?;
+        self.keep(keep, &response);
+        Some((response, turn))
     }
 }

@@ -14,9 +14,10 @@ use proto::v1::{
     SubscribeRequest,
 };
 use proto::{Fault, mask};
-use tokio::sync::OnceCell;
+use tokio::sync::{OnceCell, OwnedSemaphorePermit, Semaphore};
 use tokio::task::coop::consume_budget;
 
+use crate::replies::Replies;
 use crate::{Limits, Market};
 
 pub(super) type MarketSchema = Schema<Query, Mutation, Ticks>;
@@ -29,6 +30,7 @@ const PORTFOLIO_WITHOUT_QUOTES: &str = "account,owner,currency,cash_cents,positi
 pub(super) fn builder(market: Arc<Market>, limits: &Limits) -> SchemaBuilder<Query, Mutation, Ticks> {
     Schema::build(Query, Mutation, Ticks)
         .data(market)
+        .data(LongReads::default())
         .limit_depth(limits.graphql_depth_max)
         .limit_complexity(limits.graphql_complexity_max)
 }
@@ -114,8 +116,12 @@ impl Query {
     /// The last candles of a symbol: 1 to 10 000.
     #[graphql(complexity = "1 + n as usize * child_complexity / 100")]
     async fn history(&self, context: &Context<'_>, symbol: String, n: u32) -> async_graphql::Result<History> {
-        let history = market(context)?.history(HistoryRequest { symbol, n }).await;
-        history.map(History).map_err(refusal)
+        let turn = match n > LONG_CANDLES {
+            true => Some(context.data::<LongReads>()?.turn(context.data_opt::<Replies>()).await?),
+            false => None,
+        };
+        let history = market(context)?.history(HistoryRequest { symbol, n }).await.map_err(refusal)?;
+        Ok(History { history, _turn: turn })
     }
 }
 
@@ -248,15 +254,49 @@ impl News<'_> {
     }
 }
 
-struct History(v1::History);
+/// Candles from which a history is long: the library's values of ten thousand, with all their
+/// fields, take 13 MB.
+const LONG_CANDLES: u32 = 2_000;
+
+/// Long histories are made one after the other, since what they take in memory until they are
+/// written is ten times what is sent.
+#[derive(Debug, Clone)]
+struct LongReads(Arc<Semaphore>);
+
+impl Default for LongReads {
+    fn default() -> LongReads {
+        LongReads(Arc::new(Semaphore::new(1)))
+    }
+}
+
+impl LongReads {
+    /// Waits for a turn, and for a connection that has room for the reply: nobody waits for room while
+    /// it is his turn.
+    async fn turn(&self, replies: Option<&Replies>) -> async_graphql::Result<OwnedSemaphorePermit> {
+        loop {
+            if let Some(replies) = replies {
+                replies.room().await;
+            }
+            let turn = Arc::clone(&self.0).acquire_owned().await?;
+            if replies.is_none_or(Replies::has_room) {
+                return Ok(turn);
+            }
+        }
+    }
+}
+
+struct History {
+    history: v1::History,
+    _turn: Option<OwnedSemaphorePermit>,
+}
 
 #[Object(rename_fields = "snake_case")]
 impl History {
     async fn symbol(&self) -> &str {
-        &self.0.symbol
+        &self.history.symbol
     }
     async fn candles(&self) -> Vec<CandleView<'_>> {
-        self.0.candles.iter().map(CandleView).collect()
+        self.history.candles.iter().map(CandleView).collect()
     }
 }
 
