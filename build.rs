@@ -20,7 +20,7 @@ const LIBRARIES: [&str; 11] = [
 
 /// What git knows of the tree, and what its last edit was: an edit that git has not been told of
 /// makes the tree dirty all the same.
-const WATCHED: [&str; 18] = [
+const WATCHED: [&str; 19] = [
     ".git/logs/HEAD",
     ".git/index",
     "Cargo.lock",
@@ -28,6 +28,7 @@ const WATCHED: [&str; 18] = [
     "build.rs",
     "clients",
     "clock",
+    "files",
     "judge",
     "lab",
     "matrices",
