@@ -115,9 +115,10 @@ fn packets_are_lost_by_seed_and_counted() {
 
 #[test]
 fn tcp_delivers_everything_over_a_bad_link_and_a_capture_agrees_with_the_counters() {
-    let folder = std::env::temp_dir().join(format!("wirebench-{}.pcap", std::process::id()));
+    let folder = files::TemporaryFolder::make().unwrap();
+    let capture = folder.path().join("packets.pcap");
     let Some(wan) = joined("rtt=4ms loss=2% duplicates=1% reordered=2%:3ms jitter=1ms") else { return };
-    wan.capture(0, &folder).unwrap();
+    wan.capture(0, &capture).unwrap();
     let (mut client, mut server) = tcp(&wan);
     let sent: Vec<u8> = (0..1_u32 << 20).map(|nth| (nth % 251) as u8).collect();
     let expected = sent.clone();
@@ -132,8 +133,7 @@ fn tcp_delivers_everything_over_a_bad_link_and_a_capture_agrees_with_the_counter
     assert_eq!(up.offered, up.delivered - up.duplicated + up.lost, "{up:?}");
     drop(wan);
 
-    let file = std::fs::read(&folder).unwrap();
-    std::fs::remove_file(&folder).unwrap();
+    let file = std::fs::read(&capture).unwrap();
     let word = |at: usize| u32::from_le_bytes([file[at], file[at + 1], file[at + 2], file[at + 3]]);
     assert_eq!((word(0), word(20)), (0xa1b2_3c4d, 101));
     let (mut at, mut packets, mut bytes) = (24, [0_u64; 2], [0_u64; 2]);

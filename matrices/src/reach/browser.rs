@@ -9,8 +9,12 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use files::TemporaryFolder;
 use lab::program::Program;
 use serde::Deserialize;
+use sha2::{Digest as _, Sha256};
 
 use super::super::go_on;
 use super::answer::{brief, is_right, printed};
@@ -106,10 +110,8 @@ fn told(
         .into_iter()
         .map(|contender| Ok((contender.name(), bench.address(contender)?.to_string())))
         .collect::<anyhow::Result<_>>()?;
-    let page =
-        PAGE.replace("SERVERS", &serde_json::to_string(&servers)?).replace("HASH", &super::curl::hash());
-    std::fs::write(nginx.folder.path().join("page/index.html"), page)?;
-    let profile = super::nginx::Folder::make()?;
+    std::fs::write(nginx.folder.path().join("page/index.html"), page(&servers)?)?;
+    let profile = TemporaryFolder::make().context("making a temporary folder")?;
     let mut command = Command::new(chromium);
     command
         .args(FLAGS)
@@ -143,6 +145,16 @@ fn told(
         }
         clock::pause_thread(Duration::from_millis(20));
     }
+}
+
+/// The page, which may run its own script and ask the servers, and nothing else.
+fn page(servers: &BTreeMap<&str, String>) -> anyhow::Result<String> {
+    let page = PAGE.replace("SERVERS", &serde_json::to_string(servers)?);
+    let page = page.replace("HASH", &super::curl::hash());
+    let script = page.split_once("<script>").and_then(|(_, after)| after.split_once("</script>"));
+    let (script, _) = script.context("the page has no script")?;
+    let policy = format!("'sha256-{}'", STANDARD.encode(Sha256::digest(script)));
+    Ok(page.replacen("POLICY", &policy, 1))
 }
 
 /// The body of a request, which nginx sends whole and with its length.

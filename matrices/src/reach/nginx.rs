@@ -3,13 +3,13 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use anyhow::Context as _;
 use clients::raw::{self, HttpRequest, TextAnswer};
+use files::TemporaryFolder;
 use http::{HeaderMap, HeaderValue, Method, Uri, header};
 use lab::program::Program;
 use terms::HttpVersion;
@@ -25,32 +25,6 @@ const START_TIME_MAX: Duration = Duration::from_secs(10);
 /// How often another port is tried, where somebody took the one that was free.
 const TRIES: usize = 3;
 
-/// A folder that is gone with this.
-pub(super) struct Folder(PathBuf);
-
-impl Folder {
-    /// Makes one of its own.
-    pub(super) fn make() -> anyhow::Result<Folder> {
-        static MADE: AtomicU32 = AtomicU32::new(0);
-        let nth = MADE.fetch_add(1, Ordering::Relaxed);
-        let name = format!("wirebench-reach-{}-{}-{nth}", std::process::id(), clock::wall_time_us());
-        let path = std::env::temp_dir().join(name);
-        std::fs::create_dir(&path).with_context(|| format!("making {}", path.display()))?;
-        Ok(Folder(path))
-    }
-
-    pub(super) fn path(&self) -> &Path {
-        &self.0
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        // What cannot be removed is for the system's own cleaning.
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
-}
-
 /// nginx, running.
 pub(super) struct Nginx {
     /// HTTP/1.1: the page, and everything that is passed on.
@@ -61,7 +35,7 @@ pub(super) struct Nginx {
     pub(super) told: TcpListener,
     // Before its folder.
     _program: Program,
-    pub(super) folder: Folder,
+    pub(super) folder: TemporaryFolder,
 }
 
 impl Nginx {
@@ -78,7 +52,7 @@ impl Nginx {
     }
 
     fn try_start(program: &Path, bench: &Bench) -> anyhow::Result<Nginx> {
-        let folder = Folder::make()?;
+        let folder = TemporaryFolder::make().context("making a temporary folder")?;
         let told = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
         let (http, h2) = (free_port()?, free_port()?);
         let settings = configuration(folder.path(), http, h2, told.local_addr()?, bench)?;

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use clock::Clock;
+use files::TemporaryFolder;
 use lab::program::Program;
 use proto::data::{DataSet, SYMBOLS};
 use proto::encoding::Encoding;
@@ -76,7 +77,7 @@ pub(super) fn supervise(start: &Supervise, means: Means) -> anyhow::Result<()> {
                 },
                 config.as_deref(),
             )?;
-            let mut program = start_program(command, &folder.0, address)?;
+            let mut program = start_program(command, folder.0.path(), address)?;
             listens(address, &mut program)?;
             ready(address, Some(program.pid()))?;
             obey(Some(program))
@@ -124,8 +125,8 @@ fn free_port(order: &Supervise) -> std::io::Result<u16> {
 }
 
 /// What a program finds: its `config`, and below `v1/quotes/` the reply to every quote as JSON.
-/// Gone when dropped.
-struct Folder(PathBuf);
+/// Nobody else can look in or change it, and it is gone when dropped.
+struct Folder(TemporaryFolder);
 
 impl Folder {
     fn create(
@@ -133,9 +134,8 @@ impl Folder {
         fill: impl Fn(&str) -> String,
         config: Option<&str>,
     ) -> anyhow::Result<Folder> {
-        let path = std::env::temp_dir().join(format!("wirebench-{}", std::process::id()));
-        let folder = Folder(path);
-        let quotes = folder.0.join("v1/quotes");
+        let folder = Folder(TemporaryFolder::make().context("making a temporary folder")?);
+        let quotes = folder.0.path().join("v1/quotes");
         fs::create_dir_all(&quotes).with_context(|| format!("making {}", quotes.display()))?;
         let data = DataSet::new(market_seed);
         for symbol in (0..SYMBOLS).map(|nth| data.symbol(nth)) {
@@ -144,17 +144,10 @@ impl Folder {
             }
         }
         if let Some(config) = config {
-            let config = fill(config).replace("{folder}", &folder.0.display().to_string());
-            fs::write(folder.0.join("config"), config)?;
+            let config = fill(config).replace("{folder}", &folder.0.path().display().to_string());
+            fs::write(folder.0.path().join("config"), config)?;
         }
         Ok(folder)
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        // Somebody else may have cleared the system's temporary folder.
-        let _ = fs::remove_dir_all(&self.0);
     }
 }
 
