@@ -5,11 +5,13 @@
 mod acts;
 mod axis;
 mod between;
+pub mod bounds;
 mod carriage;
 mod claim;
 mod condition;
 mod contender;
 mod course;
+pub mod escape;
 mod expression;
 mod extent;
 mod figure;
@@ -48,7 +50,7 @@ pub use outcome::{
     Failure, FlowOutcome, Histograms, Outcome, Phase, PhaseTimes, Sent, empty_histogram, packed,
 };
 pub use quantiles::{Quantiles, printable, share_within};
-pub use schedule::{Schedule, ScheduleError};
+pub use schedule::{ARRIVALS_MAX, Schedule, ScheduleError};
 pub use sweep::{BreakEven, Map, Sought};
 pub use ways::{Jitter, JitterShape, Loss, Way, WayCount, Ways};
 pub use workload::{Activity, Counted, FlowSettings, Handler, MARKET_SEED, Workload};

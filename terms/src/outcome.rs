@@ -290,13 +290,26 @@ impl Outcome {
 /// Histograms travel and rest as base64 of HdrHistogram's V2 encoding, deflated: mergeable, under 1
 /// KB a run.
 pub mod packed {
+    use std::io::Read as _;
+
     use base64::Engine as _;
     use base64::engine::general_purpose::STANDARD_NO_PAD;
+    use flate2::read::ZlibDecoder;
     use hdrhistogram::Histogram;
     use hdrhistogram::serialization::{
         Deserializer as HistogramReader, Serializer as _, V2DeflateSerializer,
     };
     use serde::{Deserialize as _, Deserializer, Serializer};
+
+    use super::{SIGNIFICANT_DIGITS, VALUE_NS_MAX};
+
+    /// Bytes before the deflated part: a cookie, and a length.
+    const OUTER_BYTES: usize = 8;
+    /// Bytes of a histogram's head, once it is inflated: a cookie, the length of the counts, an
+    /// offset, digits, the lowest and the highest value, and a ratio.
+    const HEAD_BYTES: usize = 40;
+    /// Bytes of one that is inflated, at most: each of its 31 744 places takes nine or less.
+    const INFLATED_BYTES_MAX: u64 = 512 << 10;
 
     /// Packs one.
     pub fn pack(histogram: &Histogram<u64>) -> String {
@@ -328,7 +341,36 @@ pub mod packed {
     /// In words, where the text is not a packed histogram.
     pub fn unpack(text: &str) -> Result<Histogram<u64>, String> {
         let bytes = STANDARD_NO_PAD.decode(text).map_err(|error| error.to_string())?;
-        HistogramReader::new().deserialize(&mut bytes.as_slice()).map_err(|error| error.to_string())
+        let inflated = inflated(bytes.get(OUTER_BYTES..).unwrap_or_default())?;
+        check_head(&inflated)?;
+        HistogramReader::new().deserialize(&mut inflated.as_slice()).map_err(|error| error.to_string())
+    }
+
+    /// What is deflated, up to its bound: a kilobyte can stand for a gigabyte.
+    fn inflated(bytes: &[u8]) -> Result<Vec<u8>, String> {
+        let mut inflated = Vec::new();
+        let mut reader = ZlibDecoder::new(bytes).take(INFLATED_BYTES_MAX + 1);
+        let read = reader.read_to_end(&mut inflated).map_err(|error| error.to_string())?;
+        let right = u64::try_from(read).is_ok_and(|read| read <= INFLATED_BYTES_MAX);
+        if right { Ok(inflated) } else { Err("a histogram is larger than any of ours".to_owned()) }
+    }
+
+    /// The head says how much room the reader makes: no more than for one of ours.
+    fn check_head(inflated: &[u8]) -> Result<(), String> {
+        let (Some(length), Some(digits), Some(high)) =
+            (number::<4>(inflated, 4), number::<4>(inflated, 12), number::<8>(inflated, 24))
+        else {
+            return Err("a histogram is cut short".to_owned());
+        };
+        let counts = u64::try_from(inflated.len().saturating_sub(HEAD_BYTES)).unwrap_or_default();
+        let right = length == counts && digits <= u64::from(SIGNIFICANT_DIGITS) && high <= VALUE_NS_MAX;
+        if right { Ok(()) } else { Err("a histogram has other bounds than ours".to_owned()) }
+    }
+
+    /// A number of `BYTES` bytes at a place, the highest first.
+    fn number<const BYTES: usize>(bytes: &[u8], at: usize) -> Option<u64> {
+        let digits = bytes.get(at..at + BYTES)?;
+        Some(digits.iter().fold(0, |number, byte| number << 8 | u64::from(*byte)))
     }
 }
 
@@ -373,6 +415,13 @@ pub struct Sent {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Read as _;
+
+    use base64::Engine as _;
+    use base64::engine::general_purpose::STANDARD_NO_PAD;
+    use flate2::Compression;
+    use flate2::read::ZlibEncoder;
+
     use super::*;
 
     #[test]
@@ -383,5 +432,34 @@ mod tests {
         }
         assert_eq!(packed::unpack(&packed::pack(&histogram)).unwrap(), histogram);
         assert!(packed::unpack("no histogram").is_err());
+    }
+
+    /// Each of these says in some bytes that there is a gigabyte, or more.
+    #[test]
+    fn a_packed_histogram_takes_no_more_room_than_one_of_ours() {
+        let head = |length: u32, digits: u32, high: u64| {
+            let words = [0x1c84_9313_u32, length, 0, digits].map(u32::to_be_bytes).concat();
+            let values = [1_u64, high].map(u64::to_be_bytes).concat();
+            [words, values, 1_f64.to_be_bytes().to_vec()].concat()
+        };
+        let packed = |inflated: &[u8]| {
+            let mut deflated = Vec::new();
+            ZlibEncoder::new(inflated, Compression::best()).read_to_end(&mut deflated).unwrap();
+            let length = u32::try_from(deflated.len()).unwrap();
+            let outer = [0x1c84_9314_u32, length].map(u32::to_be_bytes).concat();
+            STANDARD_NO_PAD.encode([outer, deflated].concat())
+        };
+        assert!(packed::unpack(&packed(&head(0, 3, VALUE_NS_MAX))).unwrap().is_empty());
+        let zeros = [head(64 << 20, 3, VALUE_NS_MAX), vec![0; 64 << 20]].concat();
+        for (inflated, says) in [
+            (head(u32::MAX, 3, VALUE_NS_MAX), "other bounds"),
+            (head(0, 5, VALUE_NS_MAX), "other bounds"),
+            (head(0, 3, u64::MAX), "other bounds"),
+            (head(0, 3, VALUE_NS_MAX)[..20].to_vec(), "cut short"),
+            (zeros, "larger than any of ours"),
+        ] {
+            let error = packed::unpack(&packed(&inflated)).unwrap_err();
+            assert!(error.contains(says), "{error}");
+        }
     }
 }

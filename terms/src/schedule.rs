@@ -10,7 +10,7 @@ use crate::{Arrivals, Emission};
 /// Added to a round's seed for the ticks', so that they do not fall together with the calls.
 const TICKS_SEED: u64 = 0x7469_636b;
 /// The most arrivals of one stretch: 800 MB of schedule.
-const ARRIVALS_MAX: f64 = 100e6;
+pub const ARRIVALS_MAX: f64 = 100e6;
 
 /// A schedule that cannot be made.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]

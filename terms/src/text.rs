@@ -62,7 +62,7 @@ pub fn count(value: u64) -> String {
 /// A stretch of time, for an estimate.
 pub fn about(span: std::time::Duration) -> String {
     match span.as_secs() {
-        seconds if seconds >= 120 => format!("{} min", (seconds + 30) / 60),
+        seconds if seconds >= 120 => format!("{} min", seconds.saturating_add(30) / 60),
         seconds => format!("{seconds} s"),
     }
 }

@@ -151,7 +151,7 @@ fn bursts(text: &str) -> Result<Loss, String> {
 /// In words, with the units there are.
 pub fn parse_rate(text: &str) -> Result<f64, String> {
     let bits = with_unit(text, &[("kbit/s", 1e3), ("Mbit/s", 1e6), ("Gbit/s", 1e9)])?;
-    if bits < 1_000.0 { Err("at least 1kbit/s".to_owned()) } else { Ok(bits) }
+    if (1e3..=1e12).contains(&bits) { Ok(bits) } else { Err("1kbit/s to 1000Gbit/s".to_owned()) }
 }
 
 /// Reads a size, such as `256KB`, in bytes.
@@ -200,6 +200,9 @@ mod tests {
             ("dsl loss=1", "'loss=1': a number and one of %"),
             ("dsl loss=101%", "at most 100%"),
             ("dsl rate=20", "kbit/s, Mbit/s, Gbit/s"),
+            ("dsl rate=99999999999Gbit/s", "1kbit/s to 1000Gbit/s"),
+            ("dsl rate=1B", "kbit/s, Mbit/s, Gbit/s"),
+            ("dsl rtt=1000000000000000000s", "at most 60 s"),
             ("dsl mtu=100", "576 to 9000"),
             ("dsl queue=10B", "1500B"),
             ("dsl jitter=pareto:2ms", "'pareto' is none of"),
