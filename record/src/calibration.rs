@@ -1,8 +1,12 @@
 //! What a machine measured of what is known.
 
+use std::path::Path;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use terms::{LinkUsed, text};
+
+use crate::{StoreError, store};
 
 /// What was measured beside what is true, on one machine.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -20,6 +24,14 @@ pub struct Calibration {
     pub stall_share: f64,
     /// Every comparison.
     pub rows: Vec<CalibrationRow>,
+}
+
+/// Reads what a machine measured before.
+///
+/// # Errors
+/// Where the file cannot be read, or holds something else.
+pub fn read(path: &Path) -> Result<Calibration, StoreError> {
+    store::read_json(path)
 }
 
 /// One comparison.

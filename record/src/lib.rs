@@ -3,8 +3,10 @@
 //! `docs/record.schema.json`.
 
 mod acts;
+mod bounded;
 pub mod calibration;
 mod capacity;
+mod check;
 mod comparison;
 mod decided;
 mod figures;
@@ -17,6 +19,7 @@ mod restart;
 #[doc(hidden)]
 pub mod samples;
 mod scale_out;
+mod shape;
 mod store;
 mod sweep;
 mod verdict;
@@ -25,11 +28,13 @@ use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use terms::bounds::{CELLS_MAX, RECORDED_MAX};
 use terms::{Coordinate, Histograms, Layout, LinkUsed, Machine, Quantiles};
 
 pub use acts::ActPart;
 pub use calibration::Calibration;
 pub use capacity::{Capacity, CapacityPart, Trial};
+pub use check::{NAME_LETTERS_MAX, is_name};
 pub use comparison::{AaPair, Comparison, Difference};
 pub use decided::{Build, ConformancePart, PlanPart, ScenarioPart, Tool};
 pub use flows::{FlowPart, QueuePart, jain};
@@ -38,7 +43,7 @@ pub use map::{MapCell, MapPart, MapRow};
 pub use ratio::{Method, Ratio};
 pub use restart::{MeanPart, RestartPart, RestartTrial};
 pub use scale_out::{Evened, LoadKind, LoadPart, ScaleOutPart, ScaleOutTrial};
-pub use store::{StoreError, files, read, write_atomically};
+pub use store::{AnyRecord, StoreError, files, read, read_any, write_atomically};
 pub use sweep::{BreakEvenPart, Found, SweepPoint};
 pub use verdict::{Verdict, VerdictWord};
 
@@ -79,8 +84,10 @@ pub struct Record {
     /// How each contender did in the cases that come before any measuring.
     pub conformance: Vec<ConformancePart>,
     /// Every cell, its rounds merged.
+    #[serde(deserialize_with = "bounded::list::<CELLS_MAX, _, _>")]
     pub cells: Vec<CellPart>,
     /// Every measurement, in the order in which it was made.
+    #[serde(deserialize_with = "bounded::list::<RECORDED_MAX, _, _>")]
     pub rounds: Vec<RoundPart>,
     /// What was done beside the rounds, with its raw trials.
     #[serde(default)]

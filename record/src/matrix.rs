@@ -7,10 +7,15 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use terms::Machine;
 
-use crate::{ScenarioPart, StoreError, Tool, VerdictWord};
+use crate::{AnyRecord, ScenarioPart, StoreError, Tool, VerdictWord, bounded, store};
 
 /// The version of the schema: another number where a reader of this one would misread.
 pub const MATRIX_SCHEMA: &str = "wirebench.matrix.v1";
+
+/// Columns, rows and cells of a matrix that is read, at most: each cell is looked for among all.
+const COLUMNS_MAX: usize = 64;
+const ROWS_MAX: usize = 1_000;
+const MATRIX_CELLS_MAX: usize = 10_000;
 
 /// A matrix that was filled.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -32,10 +37,13 @@ pub struct MatrixRecord {
     /// What was asked.
     pub scenario: ScenarioPart,
     /// The contenders.
+    #[serde(deserialize_with = "bounded::list::<COLUMNS_MAX, _, _>")]
     pub columns: Vec<Column>,
     /// What each was tried with.
+    #[serde(deserialize_with = "bounded::list::<ROWS_MAX, _, _>")]
     pub rows: Vec<MatrixRow>,
     /// What became of it: a cell for each row and column.
+    #[serde(deserialize_with = "bounded::list::<MATRIX_CELLS_MAX, _, _>")]
     pub cells: Vec<MatrixCell>,
     /// What can become of a cell, the best first.
     pub outcomes: Vec<MatrixOutcome>,
@@ -189,14 +197,10 @@ impl MatrixRecord {
 /// # Errors
 /// Where the file cannot be read, or holds something else.
 pub fn read(path: &Path) -> Result<MatrixRecord, StoreError> {
-    let text = std::fs::read(path).map_err(|reason| StoreError::System { path: path.to_owned(), reason })?;
-    let not_a_record = |what: String| StoreError::NotARecord { path: path.to_owned(), what };
-    let record: MatrixRecord =
-        serde_json::from_slice(&text).map_err(|error| not_a_record(error.to_string()))?;
-    if record.schema != MATRIX_SCHEMA {
-        return Err(not_a_record(format!("its schema is {}, this reads {MATRIX_SCHEMA}", record.schema)));
+    match store::read_any(path)? {
+        AnyRecord::Matrix(record) => Ok(*record),
+        AnyRecord::Measured(record) => Err(store::of_another_schema(path, &record.schema, MATRIX_SCHEMA)),
     }
-    Ok(record)
 }
 
 /// The JSON Schema of these records.

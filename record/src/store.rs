@@ -1,17 +1,23 @@
 //! Records on disk: written whole or not at all.
 
-use std::fs::{self, File};
-use std::io::{self, Write as _};
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
+use files::FileError;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use crate::{Record, SCHEMA};
+use crate::matrix::{MATRIX_SCHEMA, MatrixRecord};
+use crate::{Record, SCHEMA, check, shape};
 
 /// How deep records are looked for below a folder of results.
 const DEPTH_MAX: usize = 3;
-/// Bytes of a record, at most, when it is read.
-const RECORD_BYTES_MAX: u64 = 1 << 30;
+/// Records in and below a folder, at most.
+const FILES_MAX: usize = 10_000;
+/// Bytes of a record, at most, when it is read: a measurement has about 8 kB.
+const RECORD_BYTES_MAX: u64 = 64 << 20;
 
 /// The version before this one, which kept each act in fields of its own, without raw trials.
 const SCHEMA_2: &str = "wirebench.record.v2";
@@ -35,20 +41,27 @@ pub enum StoreError {
         /// What is wrong.
         what: String,
     },
+    /// Its file cannot be read or written as a file of somebody else's should be.
+    #[error(transparent)]
+    File(#[from] FileError),
 }
 
-/// Writes a file so that a reader sees the old one or the new one, and never half of it.
+/// What a file of results holds.
+#[derive(Debug)]
+pub enum AnyRecord {
+    /// A run of a scenario.
+    Measured(Box<Record>),
+    /// A matrix that was filled.
+    Matrix(Box<MatrixRecord>),
+}
+
+/// Writes a file so that a reader sees the old one or the new one, and never half of it; through no
+/// link that somebody else left.
 ///
 /// # Errors
-/// The system's.
+/// The system's, and where another user left a link on the way.
 pub fn write_atomically(path: &Path, contents: &[u8]) -> Result<(), StoreError> {
-    let failed = |reason| StoreError::System { path: path.to_owned(), reason };
-    let mut unfinished = path.as_os_str().to_owned();
-    unfinished.push(".unfinished");
-    let unfinished = PathBuf::from(unfinished);
-    let mut file = File::create(&unfinished).map_err(failed)?;
-    file.write_all(contents).and_then(|()| file.sync_all()).map_err(failed)?;
-    fs::rename(&unfinished, path).map_err(failed)
+    Ok(files::write_atomically(path, contents)?)
 }
 
 /// The records that a path means, in order: the file itself, or those in and below a folder, of
@@ -58,13 +71,16 @@ pub fn write_atomically(path: &Path, contents: &[u8]) -> Result<(), StoreError> 
 /// The system's.
 pub fn files(path: &Path) -> io::Result<Vec<PathBuf>> {
     fn find(path: &Path, depth: usize, files: &mut Vec<PathBuf>) -> io::Result<()> {
+        if files.len() >= FILES_MAX {
+            return Err(io::Error::other(format!("there are more than {FILES_MAX} records in it")));
+        }
         if !fs::metadata(path)?.is_dir() {
             files.push(path.to_owned());
             return Ok(());
         }
         for entry in fs::read_dir(path)? {
             let entry = entry?.path();
-            if entry.extension().is_some_and(|extension| extension == "json") {
+            if entry.extension().is_some_and(|extension| extension == "json") && files.len() < FILES_MAX {
                 files.push(entry);
             } else if depth > 0 && fs::symlink_metadata(&entry)?.is_dir() {
                 find(&entry, depth - 1, files)?;
@@ -106,18 +122,74 @@ fn acts_of_version_2(record: &mut Value) {
 /// # Errors
 /// Where the file cannot be read, or holds something else.
 pub fn read(path: &Path) -> Result<Record, StoreError> {
-    let failed = |reason| StoreError::System { path: path.to_owned(), reason };
-    let not_a_record = |what: String| StoreError::NotARecord { path: path.to_owned(), what };
-    if fs::metadata(path).map_err(failed)?.len() > RECORD_BYTES_MAX {
-        return Err(not_a_record(format!("it has more than {RECORD_BYTES_MAX} bytes")));
+    match read_any(path)? {
+        AnyRecord::Measured(record) => Ok(*record),
+        AnyRecord::Matrix(_) => Err(of_another_schema(path, MATRIX_SCHEMA, SCHEMA)),
     }
-    let text = fs::read(path).map_err(failed)?;
-    let mut value: Value = serde_json::from_slice(&text).map_err(|error| not_a_record(error.to_string()))?;
-    match value.get("schema").and_then(|schema| schema.as_str()) {
-        Some(SCHEMA) => {}
-        Some(SCHEMA_2) => acts_of_version_2(&mut value),
-        Some(other) => return Err(not_a_record(format!("its schema is {other}, this reads {SCHEMA}"))),
-        None => return Err(not_a_record(format!("it has no schema; this reads {SCHEMA}"))),
+}
+
+/// Reads a record, of a run or of a matrix.
+///
+/// # Errors
+/// As [`read`].
+pub fn read_any(path: &Path) -> Result<AnyRecord, StoreError> {
+    #[derive(Deserialize)]
+    struct Head {
+        #[serde(default)]
+        schema: Value,
     }
-    serde_json::from_value(value).map_err(|error| not_a_record(error.to_string()))
+    let text = text(path)?;
+    let head: Head = parsed(path, &text)?;
+    let schema = head.schema.as_str();
+    let (record, checked) = match schema {
+        Some(MATRIX_SCHEMA) => {
+            let record: MatrixRecord = parsed(path, &text)?;
+            let checked = check::matrix(&record);
+            (AnyRecord::Matrix(Box::new(record)), checked)
+        }
+        Some(SCHEMA | SCHEMA_2) => {
+            let record = measured(path, &text, schema == Some(SCHEMA_2))?;
+            let checked = check::record(&record);
+            (AnyRecord::Measured(Box::new(record)), checked)
+        }
+        other => return Err(of_another_schema(path, other.unwrap_or("none"), SCHEMA)),
+    };
+    checked.map(|()| record).map_err(|what| not_a_record(path, what))
+}
+
+/// Reads JSON that this program wrote and anybody may have changed, within the bounds of a record.
+///
+/// # Errors
+/// As [`read`].
+pub(crate) fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T, StoreError> {
+    parsed(path, &text(path)?)
+}
+
+fn measured(path: &Path, text: &[u8], is_version_2: bool) -> Result<Record, StoreError> {
+    if !is_version_2 {
+        return parsed(path, text);
+    }
+    let mut value: Value = parsed(path, text)?;
+    acts_of_version_2(&mut value);
+    serde_json::from_value(value).map_err(|error| not_a_record(path, error.to_string()))
+}
+
+/// The text of a file, within its bounds.
+fn text(path: &Path) -> Result<Vec<u8>, StoreError> {
+    let mut text = files::read(path, RECORD_BYTES_MAX)?;
+    shape::without_commands(&mut text);
+    shape::check(&text).map_err(|what| not_a_record(path, what))?;
+    Ok(text)
+}
+
+fn parsed<T: DeserializeOwned>(path: &Path, text: &[u8]) -> Result<T, StoreError> {
+    serde_json::from_slice(text).map_err(|error| not_a_record(path, error.to_string()))
+}
+
+pub(crate) fn of_another_schema(path: &Path, schema: &str, reads: &str) -> StoreError {
+    not_a_record(path, format!("its schema is {schema}, this reads {reads}"))
+}
+
+fn not_a_record(path: &Path, what: String) -> StoreError {
+    StoreError::NotARecord { path: path.to_owned(), what }
 }
