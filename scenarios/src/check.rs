@@ -1,6 +1,7 @@
 //! The check that the parts of a scenario file fit together: from what is written to what is used.
 
 mod acts;
+mod amount;
 mod axes;
 mod between;
 mod claims;
@@ -25,6 +26,11 @@ use crate::{Profile, Profiles, Scenario, ScenarioError};
 const ROUNDS_MAX: u32 = 1_000;
 const CONNECTIONS_MAX: usize = 20_000;
 const IN_FLIGHT_MAX: usize = 10_000;
+/// Calls per second: one in a quarter of an hour, to more than any machine makes.
+const RATE_MIN: f64 = 1e-3;
+const RATE_MAX: f64 = 1e7;
+/// Letters of a scenario's name, as many as a record's may have.
+const NAME_LETTERS_MAX: usize = 64;
 
 /// Why a flow has no `rate_per_s`.
 const OWN_RATE: &str = "a flow has its own rate, such as \"udp 30Mbit/s\"";
@@ -44,13 +50,16 @@ struct Check<'a> {
 
 impl Check<'_> {
     fn scenario(&self, wire: WireScenario) -> Result<Scenario, ScenarioError> {
-        let plain = |letter: char| letter.is_ascii_lowercase() || letter.is_ascii_digit() || letter == '-';
-        let right = !wire.name.get_ref().is_empty() && wire.name.get_ref().chars().all(plain);
+        let plain = |letter: u8| letter.is_ascii_lowercase() || letter.is_ascii_digit() || letter == b'-';
+        let name = wire.name.get_ref();
+        let right = (1..=NAME_LETTERS_MAX).contains(&name.len()) && name.bytes().all(plain);
         self.require(
             &wire.name,
             right,
-            "a scenario's name, of which a folder is made, has a-z, 0-9 and - only",
+            "a scenario's name, of which a folder is made, has a-z, 0-9 and - only, at most 64 of them",
         )?;
+        self.labels(&wire)?;
+        self.conditions_are_few(&wire)?;
         let workload = self.workload(&wire.workload)?;
         let conditions = self.conditions(&wire, &workload)?;
         let mut contenders = self.contenders(&wire.contender, &wire.defaults, &workload)?;
@@ -75,7 +84,15 @@ impl Check<'_> {
             &break_evens,
             map.as_ref(),
         )?;
-        let profile = |wire, usual| self.profile(wire, usual, &conditions, &contender_names, &baseline.name);
+        let in_words =
+            [(&wire.quick, Usual::QUICK), (&wire.standard, Usual::STANDARD), (&wire.full, Usual::FULL)];
+        let profile = |(profile, usual)| {
+            let read = self.profile(profile, usual, &conditions, &contender_names, &baseline.name)?;
+            self.amount(&wire.condition, profile, &read, &conditions, &workload)?;
+            Ok::<_, ScenarioError>(read)
+        };
+        let [quick, standard, full] = in_words.map(profile);
+        let profiles = Profiles { quick: quick?, standard: standard?, full: full? };
         Ok(Scenario {
             name: wire.name.into_inner(),
             question: wire.question,
@@ -88,11 +105,7 @@ impl Check<'_> {
             break_evens,
             map,
             acts,
-            profiles: Profiles {
-                quick: profile(wire.quick, Usual::QUICK)?,
-                standard: profile(wire.standard, Usual::STANDARD)?,
-                full: profile(wire.full, Usual::FULL)?,
-            },
+            profiles,
             baseline: baseline.name,
             conditions,
             contenders,
@@ -214,7 +227,11 @@ impl Check<'_> {
     fn rate(&self, rate: Option<&Spanned<f64>>) -> Result<(), ScenarioError> {
         let Some(rate) = rate else { return Ok(()) };
         let value = *rate.get_ref();
-        self.require(rate, value.is_finite() && value > 0.0, "rate_per_s: calls per second, above 0")
+        self.require(
+            rate,
+            (RATE_MIN..=RATE_MAX).contains(&value),
+            "rate_per_s: calls per second, above 0: 0.001 to 10 000 000",
+        )
     }
 
     fn conditions(&self, wire: &WireScenario, workload: &Workload) -> Result<Vec<Condition>, ScenarioError> {
@@ -239,6 +256,7 @@ impl Check<'_> {
             self.require(in_flight, calls, "what is pushed has no calls in flight")?;
         }
         let in_flight = condition.in_flight.as_ref().map_or(1, |in_flight| *in_flight.get_ref());
+        self.calls_at_once(wire, condition, connections, in_flight)?;
         self.rate(condition.rate_per_s.as_ref())?;
         if let Some(rate) = &condition.rate_per_s {
             let are_flows = matches!(workload.activity, Activity::Flow(_));
@@ -323,7 +341,7 @@ impl Check<'_> {
 
     fn profile(
         &self,
-        wire: WireProfile,
+        wire: &WireProfile,
         usual: Usual,
         conditions: &[Condition],
         contenders: &[String],
@@ -369,7 +387,7 @@ impl Check<'_> {
             conditions: measured,
             contenders: contenders.iter().filter(|name| is_wanted(name)).cloned().collect(),
             duration: wire.duration(usual),
-            rounds: wire.rounds.map_or(usual.rounds, Spanned::into_inner),
+            rounds: wire.rounds.as_ref().map_or(usual.rounds, |rounds| *rounds.get_ref()),
             warm_up: wire.warm_up.map_or(usual.warm_up, |warm_up| warm_up.0),
         })
     }

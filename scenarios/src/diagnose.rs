@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use miette::{Diagnostic, NamedSource, SourceSpan};
+use terms::escape::{terminal_line, terminal_source};
 
 /// A scenario that cannot be used.
 #[derive(Debug, thiserror::Error, Diagnostic)]
@@ -17,13 +18,8 @@ pub enum ScenarioError {
         help: String,
     },
     /// Its file cannot be read.
-    #[error("{file} cannot be read: {reason}")]
-    Unreadable {
-        /// The file.
-        file: String,
-        /// The system's reason.
-        reason: std::io::Error,
-    },
+    #[error("a scenario cannot be read: {0}")]
+    Unreadable(#[from] files::FileError),
     /// Its text is wrong somewhere.
     #[error("{file}:{line}: {message}")]
     Broken {
@@ -68,13 +64,15 @@ impl ScenarioError {
     /// Something wrong at a place of the text.
     pub fn at(file: &str, text: &str, span: Range<usize>, message: &str, help: Option<String>) -> Self {
         let line = text[..span.start.min(text.len())].matches('\n').count() + 1;
+        // The text is shown where it is wrong, on a terminal, and may be somebody else's.
+        let file = terminal_line(file);
         ScenarioError::Broken {
-            file: file.to_owned(),
             line,
-            message: message.to_owned(),
-            text: NamedSource::new(file, text.to_owned()),
+            message: terminal_line(message).into_owned(),
+            text: NamedSource::new(&file, terminal_source(text).into_owned()),
             span: span.into(),
-            help,
+            help: help.map(|help| terminal_line(&help).into_owned()),
+            file: file.into_owned(),
         }
     }
 

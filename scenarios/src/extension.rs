@@ -6,7 +6,7 @@ use toml::de::{DeTable, DeValue};
 use toml::{Spanned, Table, Value};
 
 use crate::ScenarioError;
-use crate::scenario::BUILT_IN;
+use crate::scenario::{BUILT_IN, FILE_BYTES_MAX};
 
 /// How often what is extended may extend something itself.
 const DEPTH_MAX: usize = 4;
@@ -52,13 +52,9 @@ fn find(file: &str, text: &str, from: &str, base: &Value) -> Result<(String, Str
         return Ok((format!("scenarios/{name}.toml"), (*text).to_owned()));
     }
     let path = std::path::Path::new(from).with_file_name(base);
-    let read = std::fs::read_to_string(&path);
+    let read = files::read_text(&path, FILE_BYTES_MAX);
     let read = read.map_err(|error| {
-        at_extend(
-            file,
-            text,
-            &format!("no built-in scenario is called that, and {}: {error}", path.display()),
-        )
+        at_extend(file, text, &format!("no built-in scenario is called that, and {error}"))
     })?;
     Ok((path.display().to_string(), read))
 }

@@ -9,9 +9,10 @@ use rand::SeedableRng as _;
 use rand::seq::SliceRandom as _;
 use rand_chacha::ChaCha8Rng;
 use sha2::{Digest as _, Sha256};
+use terms::bounds::{CELLS_MAX, MEASUREMENTS_MAX};
 use terms::{
-    Act, Activity, BreakEven, Claim, Condition, Contender, Extent, Handler, Link, Map, Traffic, Workload,
-    largest_reply_bytes,
+    Act, Activity, BreakEven, Claim, Condition, Contender, Extent, Handler, Link, Map, Shape, Traffic,
+    Workload, largest_reply_bytes, text,
 };
 
 use crate::Scenario;
@@ -82,6 +83,8 @@ pub struct Plan {
 const OVERHEAD_PER_CONTENDER: Duration = Duration::from_millis(400);
 /// From one cell to the next, roughly: for the estimate.
 const OVERHEAD_PER_CELL: Duration = Duration::from_millis(90);
+/// A plan takes no longer: the longest that is built in takes an hour.
+pub(crate) const PLAN_TIME_MAX: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
 impl Plan {
     /// Decides everything.
@@ -105,12 +108,13 @@ impl Plan {
         let twin = Scenario::again(&scenario.baseline);
         // The baseline never goes without its twin, which shows the noise.
         let wanted = |name: &str| named(name) || (name == twin && named(&scenario.baseline));
-        let mut cells = Vec::new();
+        let mut cells: Vec<Cell> = Vec::new();
         for condition in profile.conditions.iter().filter_map(|name| scenario.condition(name)) {
             for contender in scenario.contenders.iter().filter(|contender| wanted(&contender.name)) {
                 let mut condition = condition.clone();
                 if contender.access().is_some_and(|access| access.connection_per_call) {
-                    condition.shape.connections *= condition.shape.in_flight;
+                    let Shape { connections, in_flight, .. } = condition.shape;
+                    condition.shape.connections = connections.saturating_mul(in_flight);
                     condition.shape.in_flight = 1;
                 }
                 cells.push(Cell {
@@ -126,15 +130,17 @@ impl Plan {
         if measured.is_empty() {
             return Err("nothing can be measured: no contender offers what the scenario asks".to_owned());
         }
+        let rounds = options.rounds.unwrap_or(profile.rounds);
+        few_measurements(measured.len(), rounds)?;
         let mut random = ChaCha8Rng::seed_from_u64(options.seed);
-        let rounds = (0..options.rounds.unwrap_or(profile.rounds))
+        let rounds = (0..rounds)
             .map(|_| {
                 let mut order = measured.clone();
                 order.shuffle(&mut random);
                 order
             })
             .collect();
-        Ok(Plan {
+        let plan = Plan {
             extent: options.extent,
             seed: options.seed,
             accept_noise: options.accept_noise,
@@ -144,7 +150,15 @@ impl Plan {
             duration: profile.duration,
             time_out: scenario.workload.time_out,
             acts: acts::planned(scenario, options),
-        })
+        };
+        match plan.time() {
+            time if time > PLAN_TIME_MAX => Err(format!(
+                "it would take about {}, and a week is the most: fewer rounds, a shorter duration, fewer conditions or fewer \
+                 `connections` of its acts",
+                text::about(time)
+            )),
+            _ => Ok(plan),
+        }
     }
 
     /// The contenders that are measured, each once, in the scenario's order.
@@ -210,12 +224,32 @@ impl Plan {
 
     /// How long it will take, about.
     pub fn time(&self) -> Duration {
-        let cell = self.warm_up + self.duration + OVERHEAD_PER_CELL;
-        let measuring = cell * times(self.measurements());
+        let measuring = least_time(self.measurements(), self.warm_up, self.duration);
         let waits = self.rounds.iter().flatten().filter(|cell| self.cells[**cell].waits_for_what_is_lost);
-        let waiting = self.time_out * times(waits.count());
-        let acting: Duration = self.acts.iter().map(|act| acts::time(act, self)).sum();
-        measuring + waiting + acting + OVERHEAD_PER_CONTENDER * times(self.contenders().len())
+        let waiting = self.time_out.saturating_mul(times(waits.count()));
+        let acting = self.acts.iter().map(|act| acts::time(act, self));
+        let acting = acting.fold(Duration::ZERO, Duration::saturating_add);
+        let starting = OVERHEAD_PER_CONTENDER.saturating_mul(times(self.contenders().len()));
+        [waiting, acting, starting].into_iter().fold(measuring, Duration::saturating_add)
+    }
+}
+
+/// The time that so many measurements take, without what is done beside them.
+pub(crate) fn least_time(measurements: usize, warm_up: Duration, duration: Duration) -> Duration {
+    let each = warm_up.saturating_add(duration).saturating_add(OVERHEAD_PER_CELL);
+    each.saturating_mul(times(measurements))
+}
+
+/// Whether so many rounds of so many cells are no more than may be planned; looked at before any
+/// round is made.
+fn few_measurements(cells: usize, rounds: u32) -> Result<(), String> {
+    let number = usize::try_from(rounds).ok().and_then(|rounds| cells.checked_mul(rounds));
+    match number.filter(|number| cells <= CELLS_MAX && *number <= MEASUREMENTS_MAX) {
+        Some(_) => Ok(()),
+        None => Err(format!(
+            "{cells} cells in {rounds} rounds: a plan has at most {CELLS_MAX} cells and {MEASUREMENTS_MAX} measurements; fewer \
+             --rounds, or --only some contenders"
+        )),
     }
 }
 
@@ -345,6 +379,21 @@ mod tests {
     fn an_unknown_contender_is_refused() {
         let only = vec!["rest".to_owned()];
         assert!(Plan::make(&scenario(), &PlanOptions { only, ..options(Extent::Quick) }).is_err());
+    }
+
+    #[test]
+    fn more_rounds_than_may_be_planned_are_refused_before_any_is_made() {
+        let with = |rounds| PlanOptions { rounds: Some(rounds), ..options(Extent::Full) };
+        for rounds in [1_000, u32::MAX] {
+            let error = Plan::make(&scenario(), &with(rounds)).unwrap_err();
+            assert!(error.contains("at most 1000 cells and 4000 measurements"), "{error}");
+        }
+        assert!(Plan::make(&scenario(), &with(20)).is_ok());
+        assert!(few_measurements(usize::MAX, 2).is_err() && few_measurements(2, 1_000).is_ok());
+        let mut long = scenario();
+        long.profiles.full.duration = Duration::MAX;
+        let error = Plan::make(&long, &options(Extent::Full)).unwrap_err();
+        assert!(error.contains("a week is the most"), "{error}");
     }
 
     /// `cargo bench` ≤ 6 min, the card quick ≤ 18 min, full ≤ 185 min: see ARCHITECTURE for why it

@@ -69,6 +69,9 @@ pub struct Profile {
     pub duration: Duration,
 }
 
+/// Bytes of a scenario's file, at most: the largest that is built in has 9 kB.
+pub(crate) const FILE_BYTES_MAX: u64 = 1 << 20;
+
 /// The scenarios that are built in, by name.
 pub(crate) const BUILT_IN: [(&str, &str); 23] = [
     ("rest-vs-grpc", include_str!("../rest-vs-grpc.toml")),
@@ -129,8 +132,7 @@ impl Scenario {
                 names.chain(MATRICES.iter().map(|(name, _)| *name)),
             ));
         }
-        let text = std::fs::read_to_string(name_or_file)
-            .map_err(|reason| ScenarioError::Unreadable { file: name_or_file.to_owned(), reason })?;
+        let text = files::read_text(Path::new(name_or_file), FILE_BYTES_MAX)?;
         Scenario::parse(name_or_file, &text, settings)
     }
 

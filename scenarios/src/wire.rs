@@ -384,7 +384,11 @@ pub(super) struct WireCapacity {
     pub(super) trial: Span,
 }
 
-/// A time with its unit: `250ms`, `1s 500ms`.
+/// Every time of a scenario, at most: longer is a slip of the finger, and what is shorter can be
+/// added up and multiplied.
+pub(super) const SPAN_MAX: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// A time with its unit: `250ms`, `1s 500ms`; a day at most.
 #[derive(Debug, Clone, Copy, Default, JsonSchema)]
 #[schemars(with = "String")]
 pub(super) struct Span(pub(super) Duration);
@@ -403,7 +407,9 @@ impl<'de> Deserialize<'de> for Span {
                         "'{text}' is not a time ({error}): write it with its unit, such as \"250ms\""
                     ))
                 };
-                humantime::parse_duration(text).map(Span).map_err(wrong)
+                let span = humantime::parse_duration(text).map_err(wrong)?;
+                let right = span <= SPAN_MAX;
+                if right { Ok(Span(span)) } else { Err(E::custom(format!("'{text}' is longer than a day"))) }
             }
         }
         from.deserialize_str(Written)

@@ -16,6 +16,8 @@ use crate::wire::{WireCapacity, WireScenario};
 
 /// A server is not left away for longer: everybody asks for it all the while.
 const DOWN_MAX: Duration = Duration::from_secs(10);
+/// Connections that are held, one number after the other, together: two minutes to open.
+const HELD_MAX: usize = 1_000_000;
 const TIMES_MAX: u32 = 100;
 /// Servers share a core.
 const SERVERS_MAX: usize = 8;
@@ -60,6 +62,8 @@ impl Check<'_> {
         self.require(at, rising, "connections: at least three numbers, rising")?;
         let right = connections.iter().all(|number| (1..=CONNECTIONS_MAX).contains(number));
         self.require(at, right, "connections: 1 to 20 000")?;
+        let in_all: usize = connections.iter().fold(0, |sum, number| sum.saturating_add(*number));
+        self.require(at, in_all <= HELD_MAX, "connections: together at most 1 000 000")?;
         let near = link.round_trip().is_none();
         self.require(
             at,
@@ -85,6 +89,8 @@ impl Check<'_> {
         let rising = !numbers.is_empty() && numbers.windows(2).all(|pair| pair[0] < pair[1]);
         let right = rising && numbers.iter().all(|number| (1..=CONNECTIONS_MAX).contains(number));
         self.require(connections, right, "connections: numbers from 1 to 20 000, rising")?;
+        let in_all: usize = numbers.iter().fold(0, |sum, number| sum.saturating_add(*number));
+        self.require(connections, in_all <= HELD_MAX, "connections: together at most 1 000 000")?;
         self.require(down, down.get_ref().0 <= DOWN_MAX, "down: at most 10 s")?;
         self.require(times, (2..=TIMES_MAX).contains(times.get_ref()), "times: 2 to 100")?;
         self.come_back(card, scenario, workload, contenders)?;

@@ -1,6 +1,7 @@
 //! Contenders: the options that each protocol has, and no others.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use prost_types::FieldMask;
 use proto::encoding::Encoding;
@@ -16,6 +17,8 @@ use super::Check;
 use crate::ScenarioError;
 use crate::wire::{WireContender, WireDefaults, WireServer};
 
+/// Who asks more often does nothing else.
+const POLL_EVERY_MIN: Duration = Duration::from_millis(1);
 /// The protocols that have a choice of HTTP versions, and of encodings.
 const HAVE_HTTP: [Protocol; 3] = [Protocol::Rest, Protocol::GraphQl, Protocol::Sse];
 const HAVE_ENCODINGS: [Protocol; 2] = [Protocol::Rest, Protocol::WebSocket];
@@ -77,7 +80,8 @@ impl Check<'_> {
         if let Some(every) = &wire.poll_every {
             let right = workload.activity == Activity::Market(Capability::Subscribe);
             self.require(every, right, "only what is pushed, of `subscribe`, can be asked for instead")?;
-            self.require(every, !every.get_ref().0.is_zero(), "poll_every: a time, such as \"100ms\"")?;
+            let right = every.get_ref().0 >= POLL_EVERY_MIN;
+            self.require(every, right, "poll_every: a time, such as \"100ms\"; a millisecond at least")?;
         }
         self.only_portfolios(wire.fields.as_ref(), workload)?;
         self.only_portfolios(wire.in_steps.as_ref(), workload)?;

@@ -6,7 +6,7 @@ use toml::Spanned;
 
 use super::{Check, OWN_RATE};
 use crate::ScenarioError;
-use crate::wire::{WireContender, WireWorkload};
+use crate::wire::{SPAN_MAX, WireContender, WireWorkload};
 
 /// Flows of a contender, at most: one thread at either end has them all.
 const FLOWS_MAX: usize = 16;
@@ -121,6 +121,11 @@ fn parse(text: &str) -> Result<Flow, String> {
     let mut words = words.collect::<Vec<_>>();
     let reset = words.iter().position(|word| word.starts_with(RESET)).map(|place| words.remove(place));
     let reset_after = reset.map(|word| humantime::parse_duration(&word[RESET.len()..])).transpose();
+    if let Ok(Some(after)) = reset_after
+        && after > SPAN_MAX
+    {
+        return Err("a receiver resets within a day".to_owned());
+    }
     let reset_after = reset_after
         .map_err(|error| format!("write when the receiver resets, such as reset=500ms ({error})"))?;
     let mut words = words.into_iter();

@@ -56,6 +56,100 @@ fn what_is_wrong_is_refused_at_its_line_with_a_suggestion() {
     }
 }
 
+/// Numbers that multiply to more than fits, or than a machine does in a week: each at its line.
+#[test]
+fn what_would_be_too_much_is_refused_at_its_line() {
+    let (rate, shape) = ("rate_per_s = 2000", "connections = 8");
+    for (right, wrong, said) in [
+        (rate, "rate_per_s = 1e300", "0.001 to 10 000 000"),
+        (rate, "rate_per_s = 1e-300", "0.001 to 10 000 000"),
+        (rate, "rate_per_s = inf", "0.001 to 10 000 000"),
+        (rate, "rate_per_s = nan", "0.001 to 10 000 000"),
+        ("time_out = \"1s\"", "time_out = \"1000000000000000000s\"", "longer than a day"),
+        ("time_out = \"1s\"", "time_out = \"99999999999999999999999s\"", "is not a time"),
+        ("holds_below = 1.0", "holds_below = inf", "above 0"),
+        ("holds_below = 1.0", "holds_below = nan", "above 0"),
+        (shape, "connections = 18446744073709551615", ""),
+        ("rounds = 10", "rounds = 1000", "at most 4000 measurements"),
+        ("warm_up = \"200ms\"", "warm_up = \"25h\"", "longer than a day"),
+        ("name = \"tcp\"", "name = \"t\\u001b[31mcp\"", "one line of 1 to 64 letters"),
+        ("name = \"tcp\"", "name = \"\"", "one line of 1 to 64 letters"),
+    ] {
+        assert_refused(GOOD, right, wrong, said, "");
+    }
+    let many =
+        GOOD.replacen(shape, "connections = 20000", 1).replacen("in_flight = 1\n", "in_flight = 10000\n", 1);
+    assert!(error_of(&many).0.contains("at most 200 000 calls at once"), "{:?}", error_of(&many));
+    let long = format!("name = \"{}\"", "a".repeat(65));
+    assert_refused(GOOD, "name = \"rest-vs-grpc\"", &long, "at most 64 of them", "");
+    let slow = GOOD.replacen("warm_up = \"200ms\"", "warm_up = \"23h\"", 1);
+    assert!(error_of(&slow).0.contains("a week at most"), "{:?}", error_of(&slow));
+    let fast = GOOD.replace("rate_per_s = 2000", "rate_per_s = 1e7");
+    let fast = fast.replacen("warm_up = \"200ms\"", "warm_up = \"20s\"", 1);
+    assert!(error_of(&fast).0.contains("100 000 000 arrivals"), "{:?}", error_of(&fast));
+}
+
+/// 2^64 combinations are as many as none at all, where a product wraps.
+#[test]
+fn axes_whose_product_does_not_fit_are_refused_before_anything_is_made_of_them() {
+    let list = |axis: &str, value: &str| format!("{axis} = [{}]", vec![value; 1 << 16].join(", "));
+    let axes = [
+        list("rate_per_s", "1.0"),
+        list("connections", "1"),
+        list("in_flight", "1"),
+        list("handler_wait", "\"1s\""),
+    ];
+    let text = SWEEP.replace("rate_per_s = [500, 2000, 8000]", &axes.join(", "));
+    let (message, _) = error_of(&text);
+    assert!(message.contains("500 conditions at most"), "{message}");
+    let line = 1 + text.lines().position(|line| line.contains("axes = {")).unwrap();
+    assert!(message.starts_with(&format!("x.toml:{line}:")), "{message}");
+    // Many conditions of a hundred points each.
+    let many = (0..6).map(|nth| {
+        let values = vec!["1"; 100].join(", ");
+        format!("[[condition]]\nname = \"c{nth}\"\nconnections = 1\naxes = {{ in_flight = [{values}] }}\n")
+    });
+    let text = format!("{SWEEP}\n{}", many.collect::<String>());
+    assert!(error_of(&text).0.contains("500 conditions at most"), "{:?}", error_of(&text));
+}
+
+/// What is set on the command line is checked as what stands in a file; nothing is planned first.
+#[test]
+fn what_is_set_is_bounded_too() {
+    for (setting, said) in [
+        ("workload.rate_per_s=1e300", "0.001 to 10 000 000"),
+        ("workload.rate_per_s=nan", "0.001 to 10 000 000"),
+        ("quick.duration=1000000000000000000s", "longer than a day"),
+        ("quick.rounds=1000", "at most 4000 measurements"),
+        ("quick.rounds=4294967296", "4294967296"),
+        (&format!("quick.rounds={}", "[".repeat(100_000)), ""),
+    ] {
+        let error = Scenario::parse("x.toml", GOOD, &[setting.to_owned()]).unwrap_err().to_string();
+        assert!(error.contains(said), "{setting}: {error}");
+    }
+}
+
+/// A parser that calls itself for each bracket would run out of stack.
+#[test]
+fn what_is_nested_deep_is_refused() {
+    for text in ["a = ".to_owned() + &"[".repeat(100_000), "a = ".to_owned() + &"{a=".repeat(100_000)] {
+        assert!(parse("x.toml", &text).is_err());
+        assert!(Scenario::parse("x.toml", &text, &[]).is_err());
+    }
+    let _ = Scenario::parse("x.toml", &format!("{}a]", "[a.".repeat(100_000)), &[]).unwrap_err();
+}
+
+/// The text around what is wrong is shown on a terminal, and may be somebody else's.
+#[test]
+fn what_is_shown_of_a_file_moves_no_terminal() {
+    let text = GOOD.replacen("rounds = 10", "rounds = 0 # \u{1b}]0;x\u{7}", 1);
+    let ScenarioError::Broken { file, message, text, .. } = parse("x\u{1b}.toml", &text).unwrap_err() else {
+        panic!("another error")
+    };
+    let shown = [file.as_str(), &message, text.inner()].concat();
+    assert!(shown.contains("# ?]0;x?") && !shown.contains(['\u{1b}', '\u{7}']), "{shown}");
+}
+
 /// What a stranger writes first.
 #[test]
 fn what_a_short_file_does_not_say_has_a_default() {

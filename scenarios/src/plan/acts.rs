@@ -54,13 +54,14 @@ pub(super) fn planned(scenario: &Scenario, options: &PlanOptions) -> Vec<Act> {
 /// How long an act takes, about.
 pub(super) fn time(act: &Act, plan: &Plan) -> Duration {
     match act {
-        Act::Capacity(_) => SEARCH_PER_CELL * times(plan.searched().count()),
+        Act::Capacity(_) => SEARCH_PER_CELL.saturating_mul(times(plan.searched().count())),
         Act::Hold(hold) => {
-            HELD_CONNECTION * times(hold.connections.iter().sum::<usize>() * plan.contenders().len())
+            let held = hold.connections.iter().fold(0_usize, |sum, number| sum.saturating_add(*number));
+            HELD_CONNECTION.saturating_mul(times(held.saturating_mul(plan.contenders().len())))
         }
         // A second a contender, in runs of many minutes.
         Act::HoldSome => Duration::ZERO,
-        Act::Restart(restart) => restarting(restart) * times(plan.contenders_once().len()),
+        Act::Restart(restart) => restarting(restart).saturating_mul(times(plan.contenders_once().len())),
         Act::ScaleOut(scale_out) => scaling_out(scale_out, plan.contenders_once().len()),
     }
 }
@@ -68,10 +69,11 @@ pub(super) fn time(act: &Act, plan: &Plan) -> Duration {
 /// The restarts of one contender's server.
 fn restarting(Restart { connections, down, times: restarts, .. }: &Restart) -> Duration {
     let of = |number: &usize| {
-        let coming = HELD_CONNECTION * times(*number);
-        OVERHEAD_PER_CONTENDER + coming + (coming + *down) * *restarts
+        let coming = HELD_CONNECTION.saturating_mul(times(*number));
+        let again = coming.saturating_add(*down).saturating_mul(*restarts);
+        OVERHEAD_PER_CONTENDER.saturating_add(coming).saturating_add(again)
     };
-    connections.iter().map(of).sum()
+    connections.iter().map(of).fold(Duration::ZERO, Duration::saturating_add)
 }
 
 /// The scale-outs of all contenders; as those of two more do the calls beside them.
@@ -79,7 +81,8 @@ fn scaling_out(
     ScaleOut { connections, to, times: scale_outs, .. }: &ScaleOut,
     contenders: usize,
 ) -> Duration {
-    let coming = HELD_CONNECTION * times(2 * connections);
-    let starting = OVERHEAD_PER_CONTENDER * times(1 + to / 2);
-    (starting + (coming + SCALE_OUT) * *scale_outs) * times(contenders + 2)
+    let coming = HELD_CONNECTION.saturating_mul(times(connections.saturating_mul(2)));
+    let starting = OVERHEAD_PER_CONTENDER.saturating_mul(times(1 + to / 2));
+    let outs = coming.saturating_add(SCALE_OUT).saturating_mul(*scale_outs);
+    starting.saturating_add(outs).saturating_mul(times(contenders.saturating_add(2)))
 }
