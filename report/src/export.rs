@@ -8,6 +8,7 @@ use hdrhistogram::serialization::interval_log::{IntervalLogWriterBuilder, Tag};
 use record::{Record, RoundPart};
 use serde_json::json;
 use terms::Quantiles;
+use terms::escape::terminal_line;
 
 /// A format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -105,13 +106,19 @@ fn csv(record: &Record) -> String {
     out
 }
 
-/// RFC 4180: quotes around what has a comma, a quote or a line's end in it.
+/// What a spreadsheet takes for the beginning of a formula, in the two widths that some have.
+const FORMULAS: [char; 11] = ['=', '+', '-', '@', '\t', '\r', '\n', '＝', '＋', '－', '＠'];
+
+/// RFC 4180: quotes around what has a comma, a quote or a line's end in it; and an apostrophe before
+/// what a spreadsheet would reckon with, unless it is a number.
 fn quoted(cell: &str) -> String {
-    if cell.contains([',', '"', '\n', '\r']) {
-        format!("\"{}\"", cell.replace('"', "\"\""))
-    } else {
-        cell.to_owned()
+    let is_formula =
+        cell.trim_start_matches([' ', '\u{a0}']).starts_with(FORMULAS) && cell.parse::<f64>().is_err();
+    let cell = if is_formula { format!("'{cell}") } else { cell.to_owned() };
+    if cell.contains([',', ';', '"', '\t', '\n', '\r']) {
+        return format!("\"{}\"", cell.replace('"', "\"\""));
     }
+    cell
 }
 
 fn jsonl(record: &Record) -> String {
@@ -135,19 +142,21 @@ fn hlog(record: &Record) -> Result<String, String> {
     let comment =
         format!("wirebench {}, response times in nanoseconds; {}", record.scenario.name, record.command);
     let mut log = IntervalLogWriterBuilder::new()
-        .add_comment(&comment.replace('\n', " "))
+        .add_comment(&terminal_line(&comment))
         .with_start_time(began)
         .with_base_time(began)
         .with_max_value_divisor(1e6)
         .begin_log_with(&mut out, &mut serializer)
         .map_err(|error| error.to_string())?;
-    let span = Duration::from_secs_f64(record.plan.duration_ms / 1e3);
+    let span =
+        Duration::try_from_secs_f64(record.plan.duration_ms / 1e3).map_err(|error| error.to_string())?;
     for (nth, round) in record.rounds.iter().enumerate().filter(|(_, round)| round.void.is_none()) {
         let (contender, condition) = names(record, round);
-        let name = format!("{contender}/{condition}").replace([',', ' ', '\r', '\n'], "_");
+        let name = format!("{contender}/{condition}")
+            .replace(|of: char| of == ',' || of.is_whitespace() || of.is_control(), "_");
         let tag = Tag::new(&name).ok_or_else(|| format!("'{name}' cannot be a tag"))?;
         // Measurements follow each other; the gaps between them are not kept.
-        let start = span * u32::try_from(nth).unwrap_or(u32::MAX);
+        let start = span.saturating_mul(u32::try_from(nth).unwrap_or(u32::MAX));
         log.write_histogram(&round.histograms_ns.response, start, span, Some(tag))
             .map_err(|error| format!("{error:?}"))?;
     }
@@ -156,4 +165,29 @@ fn hlog(record: &Record) -> Result<String, String> {
 
 fn names<'a>(record: &'a Record, round: &RoundPart) -> (&'a str, &'a str) {
     record.cells.get(round.cell).map_or(("", ""), |cell| (&cell.contender, &cell.condition))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cell_is_no_formula_and_a_number_stays_one() {
+        for (cell, written) in [
+            ("=HYPERLINK(\"http://x\")", "\"'=HYPERLINK(\"\"http://x\"\")\""),
+            ("+1+cmd|' /C calc'!A0", "'+1+cmd|' /C calc'!A0"),
+            ("-2+3", "'-2+3"),
+            ("@SUM(1)", "'@SUM(1)"),
+            ("\t=1", "\"'\t=1\""),
+            (" =1", "' =1"),
+            ("＝1", "'＝1"),
+            ("-2.5", "-2.5"),
+            ("-1e-3", "-1e-3"),
+            ("rest-h1", "rest-h1"),
+            ("a;=1", "\"a;=1\""),
+            ("", ""),
+        ] {
+            assert_eq!(quoted(cell), written);
+        }
+    }
 }

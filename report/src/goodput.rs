@@ -78,6 +78,9 @@ pub(super) fn in_words(merged: &Merged) -> String {
     fairness.into_iter().chain(queue).collect::<Vec<_>>().join("; ")
 }
 
+/// Ticks of an axis, at most: the step of a range that is next to nothing is nothing.
+const TICKS_MAX: u32 = 50;
+
 pub(super) fn megabits(bits_per_s: f64) -> String {
     format!("{:.2} Mbit/s", bits_per_s / 1e6)
 }
@@ -104,7 +107,9 @@ fn goodput(flows: &[FlowPart], size: Size, title: &str) -> String {
         flows.iter().map(|flow| format!("{}: {}", flow.flow, megabits(flow.goodput_bits_per_s))).collect();
     let mut svg = open(size, title, &said.join("; "));
     let step = step(highest / 1e6, 4.0);
-    for tick in (0..).map(|nth| f64::from(nth) * step).take_while(|tick| tick * 1e6 <= highest * 1.05) {
+    for tick in
+        (0..TICKS_MAX).map(|nth| f64::from(nth) * step).take_while(|tick| tick * 1e6 <= highest * 1.05)
+    {
         let y = up.at(tick * 1e6);
         let _ = write!(
             svg,
@@ -114,7 +119,7 @@ fn goodput(flows: &[FlowPart], size: Size, title: &str) -> String {
         );
     }
     let every = self::step(seconds, if size.width < 500.0 { 5.0 } else { 10.0 });
-    for tick in (0..).map(|nth| f64::from(nth) * every).take_while(|tick| *tick <= seconds) {
+    for tick in (0..TICKS_MAX).map(|nth| f64::from(nth) * every).take_while(|tick| *tick <= seconds) {
         let _ = write!(
             svg,
             r#"<text class="tick" x="{:.1}" y="{:.1}" text-anchor="middle">{}</text>"#,

@@ -13,6 +13,7 @@ mod forest;
 mod goodput;
 mod matrix;
 mod matrix_bars;
+mod policy;
 mod reconnections;
 mod sweep;
 mod tables;
@@ -39,7 +40,7 @@ pub use view::utc;
 /// # Errors
 /// Where the template cannot be filled, which is a bug.
 pub fn scenario_page(record: &Record) -> Result<String, askama::Error> {
-    view::ScenarioPage::of(record).render()
+    Ok(policy::with_policy(&view::ScenarioPage::of(record).render()?))
 }
 
 /// The page that leads to the scenarios of a run.
@@ -47,5 +48,5 @@ pub fn scenario_page(record: &Record) -> Result<String, askama::Error> {
 /// # Errors
 /// As [`scenario_page`].
 pub fn index_page(done: &Done, card: bool) -> Result<String, askama::Error> {
-    view::IndexPage::of(done, card).render()
+    Ok(policy::with_policy(&view::IndexPage::of(done, card).render()?))
 }

@@ -4,6 +4,7 @@ use askama::Template;
 use record::matrix::{MatrixCell, MatrixOutcome, MatrixRecord, MatrixRow};
 
 use super::matrix_bars::{NARROW, WIDE, bars, class as tone_class};
+use crate::policy::with_policy;
 use crate::{place, utc};
 
 /// Cells, up to which each says under its word what was seen; of more it stands in a list below.
@@ -59,7 +60,7 @@ pub fn matrix_page(record: &MatrixRecord) -> anyhow::Result<String> {
         started: utc(record.started_at_us),
         record,
     };
-    Ok(page.render()?)
+    Ok(with_policy(&page.render()?))
 }
 
 /// The rows by their groups, in the order in which groups first come.

@@ -1,6 +1,7 @@
 //! A comparison for people: as text, and as markdown for a pull request.
 
 use terms::Figure;
+use terms::escape::markdown;
 
 use super::{FigureChange, MARGIN, RunComparison, Word};
 
@@ -40,7 +41,7 @@ impl RunComparison {
     /// A table.
     pub fn markdown(&self) -> String {
         let mut lines = vec![
-            format!("**{}**", self.head()),
+            format!("**{}**", markdown(&self.head())),
             String::new(),
             "| contender | condition | figure | old | new | new ÷ old (95 %) | |".to_owned(),
             "|---|---|---|---:|---:|---|---|".to_owned(),
@@ -49,16 +50,17 @@ impl RunComparison {
             let [old, new] = shown(row);
             lines.push(format!(
                 "| {} | {} | `{}` | {old} | {new} | {} | {} |",
-                row.contender,
-                row.condition,
+                markdown(&row.contender),
+                markdown(&row.condition),
                 row.figure,
                 interval(row),
                 row.word.in_words()
             ));
         }
         lines.push(String::new());
-        lines.extend(self.differences.iter().map(|difference| format!("- plans differ: {difference}")));
-        lines.extend(self.void.iter().map(|void| format!("- void: {void}")));
+        let differences = self.differences.iter();
+        lines.extend(differences.map(|difference| format!("- plans differ: {}", markdown(difference))));
+        lines.extend(self.void.iter().map(|void| format!("- void: {}", markdown(void))));
         lines.push(self.foot());
         lines.join("\n")
     }

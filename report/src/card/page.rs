@@ -4,8 +4,10 @@ use std::fmt::Write as _;
 
 use askama::Template;
 use record::Record;
+use terms::escape::{markdown, markdown_code};
 
 use super::{Evidence, Group, Line, State, evidence, groups, known};
+use crate::policy::with_policy;
 use crate::{Done, utc};
 
 /// The page.
@@ -68,7 +70,7 @@ pub fn card_page(done: &Done) -> anyhow::Result<String> {
         void: records.iter().filter(|record| record.void.is_some()).count(),
         groups,
     };
-    Ok(page.render()?)
+    Ok(with_policy(&page.render()?))
 }
 
 /// The same as a table in Markdown.
@@ -88,25 +90,28 @@ pub fn card_markdown(done: &Done) -> anyhow::Result<String> {
                         "" => String::new(),
                         conditions => format!("; {conditions}"),
                     };
+                    // The name of a scenario was checked when its record was read.
                     format!(
-                        "{word}{}. {}{under} ([{}]({folder}))",
-                        first.sentence, first.number, first.scenario
+                        "{word}{}. {}{} ([{}]({folder}))",
+                        markdown(&first.sentence),
+                        markdown(&first.number),
+                        markdown(&under),
+                        first.scenario
                     )
                 }
-                None => view.absent.clone(),
+                None => markdown(&view.absent),
             };
-            let cell = |words: &str| words.replace('|', "\\|").replace('\n', " ");
-            let (id, claim) = (&view.line.id, cell(&view.line.claim));
-            let _ = writeln!(text, "| {id} | {claim} | **{}** | {} |", view.word, cell(&measured));
+            let (id, claim) = (&view.line.id, markdown(&view.line.claim));
+            let _ = writeln!(text, "| {id} | {claim} | **{}** | {measured} |", view.word);
         }
     }
     if let Some(record) = first(done) {
         let _ = writeln!(
             text,
-            "\n`{}`, {} UTC, {}. Intervals are of 95 %, over rounds.",
-            record.command,
+            "\n{}, {} UTC, {}. Intervals are of 95 %, over rounds.",
+            markdown_code(&record.command),
             utc(record.started_at_us),
-            record.environment.in_words()
+            markdown(&record.environment.in_words())
         );
     }
     Ok(text)
