@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use record::Tool;
 
-use crate::ending::{Ending, UsageError};
+use crate::ending::{Ending, UsageError, say_error};
 use crate::verbs;
 
 /// A side-by-side protocol benchmark suite: one service behind every protocol, the same load, an
@@ -106,7 +106,7 @@ fn say(error: anyhow::Error) -> Ending {
             Ending::Usage
         }
         Err(error) => {
-            eprintln!("wirebench: {error:#}");
+            say_error(&error);
             if error.is::<UsageError>() { Ending::Usage } else { Ending::Error }
         }
     }

@@ -1,9 +1,10 @@
 //! How a verb ends, and what it prints as data.
 
-use std::io::{self, Write as _};
+use std::io::{self, IsTerminal as _, Write as _};
 use std::process::ExitCode;
 
 use record::Tool;
+use terms::escape::{terminal_line, terminal_text};
 
 /// How a verb ended, as a process says it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,13 +56,25 @@ pub(crate) fn refuse_debug(tool: &Tool, allowed: bool) -> Result<(), UsageError>
     ))
 }
 
-/// Prints data to stdout. Whoever reads its beginning only (`| head`) has had enough, and that is
-/// no error.
+/// Says a line, to stderr. Words of records, peers and files go through here, or through
+/// [`print_data`] or [`say_error`]: whatever they are, a terminal does nothing for them.
+pub(crate) fn say(line: &str) {
+    eprintln!("{}", terminal_line(line));
+}
+
+/// Says why a verb ended, to stderr; an error may have several lines.
+pub(crate) fn say_error(error: &anyhow::Error) {
+    eprintln!("wirebench: {}", terminal_text(&format!("{error:#}")));
+}
+
+/// Prints data to stdout, on a terminal without what it would obey. Whoever reads its beginning only
+/// (`| head`) has had enough, and that is no error.
 ///
 /// # Errors
 /// The system's, such as a full disk.
 pub fn print_data(text: &str) -> io::Result<()> {
     let mut stdout = io::stdout().lock();
+    let text = if stdout.is_terminal() { terminal_text(text) } else { text.into() };
     match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         done => done,

@@ -1,7 +1,6 @@
 //! Where results go: `results/<time>/{index.html, <scenario>/{record.json, report.html}}`, and
 //! `results/latest`.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
@@ -26,13 +25,17 @@ impl ResultsFolder {
     /// The system's.
     pub fn create(chosen: Option<&Path>, card: bool) -> anyhow::Result<ResultsFolder> {
         let (path, latest) = match chosen {
-            Some(path) => (path.to_owned(), None),
+            Some(path) => {
+                files::make_folder(path)?;
+                (path.to_owned(), None)
+            }
             None => {
                 let results = Path::new("results");
-                (results.join(now_as_a_name()), Some(results.join("latest")))
+                // Another run may have begun in the same second.
+                let path = files::make_new_folder(results, &now_as_a_name())?;
+                (path, Some(results.join("latest")))
             }
         };
-        fs::create_dir_all(&path).with_context(|| format!("making {}", path.display()))?;
         Ok(ResultsFolder { path, latest, card })
     }
 
@@ -65,7 +68,7 @@ impl ResultsFolder {
 
     fn of(&self, scenario: &str) -> anyhow::Result<PathBuf> {
         let folder = self.path.join(scenario);
-        fs::create_dir_all(&folder).with_context(|| format!("making {}", folder.display()))?;
+        files::make_folder(&folder)?;
         Ok(folder)
     }
 
@@ -124,11 +127,8 @@ impl ResultsFolder {
         }
         let first = if self.card { "card.html" } else { "index.html" };
         if let (Some(latest), Some(name)) = (&self.latest, self.path.file_name()) {
-            // Made beside it and renamed over it: a reader sees the old run or the new one.
-            let unfinished = latest.with_extension("unfinished");
-            let _ = fs::remove_file(&unfinished);
-            std::os::unix::fs::symlink(name, &unfinished)?;
-            fs::rename(&unfinished, latest).with_context(|| format!("pointing {} here", latest.display()))?;
+            files::point(latest, Path::new(name))
+                .with_context(|| format!("pointing {} here", latest.display()))?;
             return Ok(latest.join(first));
         }
         Ok(self.path.join(first))

@@ -8,8 +8,11 @@ use clock::{Clock, Mono};
 use indicatif::{ProgressBar, ProgressStyle};
 use run::Watcher;
 use scenarios::Plan;
+use terms::escape::terminal_line;
 use terms::role::Progress;
 use terms::text;
+
+use crate::ending::say;
 
 /// How often a live line is drawn anew, and how often a plain one is written in a long stretch.
 const LIVE_EVERY: Duration = Duration::from_millis(120);
@@ -69,7 +72,7 @@ impl Watcher for LiveScreen {
     fn stage(&mut self, what: &str) {
         match &self.bar {
             Some(bar) => bar.set_message(what.to_owned()),
-            None => eprintln!("{what}"),
+            None => say(what),
         }
     }
 
@@ -101,8 +104,8 @@ impl Watcher for LiveScreen {
     fn void(&mut self, reason: &str) {
         let line = format!("void, measured again: {reason}");
         match &self.bar {
-            Some(bar) => bar.println(line),
-            None => eprintln!("{line}"),
+            Some(bar) => bar.println(terminal_line(&line)),
+            None => say(&line),
         }
     }
 

@@ -98,7 +98,7 @@ pub(crate) fn calibrate_machine(options: &Options, tool: &Tool) -> anyhow::Resul
         println!("{}", serde_json::to_string_pretty(&calibration)?);
     }
     if whole && !tool.is_debug() {
-        std::fs::create_dir_all("results")?;
+        files::make_folder(Path::new("results"))?;
         write_atomically(Path::new(KEPT), &serde_json::to_vec_pretty(&calibration)?)?;
         eprintln!("kept in {KEPT}, and shown in the footers of reports from this machine");
     }
@@ -107,7 +107,7 @@ pub(crate) fn calibrate_machine(options: &Options, tool: &Tool) -> anyhow::Resul
 
 /// The kept calibration, if it is this machine's.
 pub(crate) fn kept(machine: &Machine) -> Option<Calibration> {
-    let calibration: Calibration = serde_json::from_slice(&std::fs::read(KEPT).ok()?).ok()?;
+    let calibration = record::calibration::read(Path::new(KEPT)).ok()?;
     (calibration.machine == name(machine)).then_some(calibration)
 }
 

@@ -5,10 +5,11 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use judge::compare::{Held, RunComparison, compare, differences, hold};
-use record::Record;
+use record::{AnyRecord, Record};
 use terms::Expression;
+use terms::escape::terminal_line;
 
-use crate::ending::{Ending, UsageError};
+use crate::ending::{Ending, UsageError, print_data, say};
 
 /// What `compare` takes.
 #[derive(Debug, clap::Args)]
@@ -44,6 +45,9 @@ pub(crate) enum CompareFormat {
 /// Where named baselines are kept.
 pub(crate) const BASELINES: &str = "results/baselines";
 
+/// Repeats of a scenario in a baseline, at most.
+const REPEATS_MAX: usize = 10_000;
+
 /// Records by the scenario that they are of.
 pub(crate) type Side = BTreeMap<String, Vec<Record>>;
 
@@ -60,7 +64,6 @@ pub(crate) fn compare_records(options: &Options) -> anyhow::Result<Ending> {
 ///
 /// # Errors
 /// Where no scenario is in both, or the plans differ.
-#[allow(clippy::print_stdout, reason = "a comparison is data")]
 pub(crate) fn judge(
     old: &Side,
     new: &Side,
@@ -99,19 +102,21 @@ pub(crate) fn judge(
     }
     match format {
         CompareFormat::Text => {
-            comparisons.iter().flat_map(RunComparison::lines).for_each(|line| println!("{line}"));
+            let lines = comparisons.iter().flat_map(RunComparison::lines);
+            print_data(&lines.map(|line| format!("{}\n", terminal_line(&line))).collect::<String>())?;
         }
         CompareFormat::Markdown => {
-            comparisons.iter().for_each(|comparison| println!("{}\n", comparison.markdown()));
+            let tables = comparisons.iter().map(|comparison| format!("{}\n\n", comparison.markdown()));
+            print_data(&tables.collect::<String>())?;
         }
-        CompareFormat::Json => println!("{}", serde_json::to_string_pretty(&comparisons)?),
+        CompareFormat::Json => print_data(&format!("{}\n", serde_json::to_string_pretty(&comparisons)?))?,
     }
     let mut failed = false;
     for (threshold, held) in thresholds.iter().zip(&held) {
-        held.unjudged.iter().for_each(|unjudged| eprintln!("not judged: {unjudged}"));
-        held.failed.iter().for_each(|failure| eprintln!("failed: {failure}"));
+        held.unjudged.iter().for_each(|unjudged| say(&format!("not judged: {unjudged}")));
+        held.failed.iter().for_each(|failure| say(&format!("failed: {failure}")));
         if held.judged == 0 && held.failed.is_empty() {
-            eprintln!("failed: {} could be judged nowhere", threshold.text);
+            say(&format!("failed: {} could be judged nowhere", threshold.text));
         }
         failed |= held.judged == 0 || !held.failed.is_empty();
     }
@@ -138,15 +143,14 @@ pub(crate) fn side(names: &str) -> anyhow::Result<Side> {
             return Err(UsageError(format!("there is no record in {}", path.display())).into());
         }
         for file in files {
-            if record::matrix::read(&file).is_ok() {
-                eprintln!("not compared: {} is a matrix, and has no measurements", file.display());
+            let AnyRecord::Measured(record) = record::read_any(&file)? else {
+                say(&format!("not compared: {} is a matrix, and has no measurements", file.display()));
                 continue;
-            }
-            let record = record::read(&file)?;
+            };
             let repeats = side.entry(record.scenario.name.clone()).or_default();
             // The same run under two names is one run.
             if repeats.iter().all(|other| other.started_at_us != record.started_at_us) {
-                repeats.push(record);
+                repeats.push(*record);
             }
         }
     }
@@ -159,9 +163,15 @@ pub(crate) fn side(names: &str) -> anyhow::Result<Side> {
 /// The system's.
 pub(crate) fn save_baseline(name: &str, record: &Record) -> anyhow::Result<PathBuf> {
     let folder = Path::new(BASELINES).join(name);
-    std::fs::create_dir_all(&folder).with_context(|| format!("making {}", folder.display()))?;
-    let repeat = |nth: usize| folder.join(format!("{}.{nth}.json", record.scenario.name));
-    let nth = (1..).find(|nth| !repeat(*nth).exists()).unwrap_or(1);
-    record::write_atomically(&repeat(nth), &serde_json::to_vec(record)?)?;
-    Ok(repeat(nth))
+    files::make_folder(&folder)?;
+    let contents = serde_json::to_vec(record)?;
+    for nth in 1..=REPEATS_MAX {
+        // Another run may keep one at the same time: a number that is taken stays the other's.
+        let repeat = folder.join(format!("{}.{nth}.json", record.scenario.name));
+        if files::write_new(&repeat, &contents)? {
+            return Ok(repeat);
+        }
+    }
+    let folder = folder.display();
+    anyhow::bail!("{folder} has {REPEATS_MAX} repeats of {}: remove old ones", record.scenario.name)
 }

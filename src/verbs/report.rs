@@ -1,11 +1,12 @@
 //! `report`: draws the HTML again from records, or gives them in another format.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
+use record::AnyRecord;
 use report::{self, Done, Format, export};
 
-use crate::ending::{Ending, UsageError, print_data};
+use crate::ending::{Ending, UsageError, print_data, say};
 use crate::folder::ResultsFolder;
 use crate::verbs::formats::formats;
 
@@ -38,30 +39,33 @@ pub(crate) fn report(options: &Options) -> anyhow::Result<Ending> {
         records.extend(found);
     }
     for path in &records {
-        if let Ok(matrix) = record::matrix::read(path) {
-            if options.export.is_some() {
-                eprintln!("not exported: {} is a matrix, and has no measurements", path.display());
-                continue;
-            }
-            let page = path.with_file_name("report.html");
-            record::write_atomically(&page, report::matrix_page(&matrix)?.as_bytes())?;
-            eprintln!("report: {}", page.display());
-            done.matrices.push(matrix);
-            continue;
-        }
-        let record = record::read(path)?;
-        if let Some(format) = options.export {
-            print_data(&export(&record, format).map_err(anyhow::Error::msg)?)?;
-            continue;
-        }
         let page = path.with_file_name("report.html");
-        record::write_atomically(&page, report::scenario_page(&record)?.as_bytes())?;
-        eprintln!("report: {}", page.display());
-        done.records.push(record);
+        match (record::read_any(path)?, options.export) {
+            (AnyRecord::Matrix(_), Some(_)) => {
+                say(&format!("not exported: {} is a matrix, and has no measurements", path.display()));
+            }
+            (AnyRecord::Matrix(matrix), None) => {
+                draw(&page, &report::matrix_page(&matrix)?)?;
+                done.matrices.push(*matrix);
+            }
+            (AnyRecord::Measured(record), Some(format)) => {
+                print_data(&export(&record, format).map_err(anyhow::Error::msg)?)?;
+            }
+            (AnyRecord::Measured(record), None) => {
+                draw(&page, &report::scenario_page(&record)?)?;
+                done.records.push(*record);
+            }
+        }
     }
     if options.card {
         let folder = ResultsFolder::of_record(&records[0], true)?;
-        eprintln!("card: {}", folder.finish(&done)?.display());
+        say(&format!("card: {}", folder.finish(&done)?.display()));
     }
     Ok(Ending::Fine)
+}
+
+fn draw(page: &Path, text: &str) -> anyhow::Result<()> {
+    record::write_atomically(page, text.as_bytes())?;
+    say(&format!("report: {}", page.display()));
+    Ok(())
 }

@@ -13,9 +13,10 @@ use record::Tool;
 use report::{Done, Format};
 use scenarios::{Plan, PlanOptions, Scenario};
 use session::Session;
+use terms::escape::terminal_text;
 use terms::{Expression, Extent, Layout, Link, text};
 
-use crate::ending::{Ending, UsageError, print_data, refuse_debug};
+use crate::ending::{Ending, UsageError, print_data, refuse_debug, say};
 use crate::folder::ResultsFolder;
 use crate::verbs::compare;
 use crate::verbs::formats::formats;
@@ -111,7 +112,8 @@ pub(crate) fn run(options: &Options, tool: &Tool) -> anyhow::Result<Ending> {
         let planned = planned.map(|(scenario, plan)| plan_in_words(scenario, plan, !several));
         let time = text::about(plans.iter().map(Plan::time).sum());
         let total = several.then(|| format!("{} measured scenarios in all: about {time}\n", scenarios.len()));
-        print_data(&matrices.chain(planned).chain(total).collect::<String>())?;
+        let words: String = matrices.chain(planned).chain(total).collect();
+        print_data(&terminal_text(&words))?;
         return Ok(Ending::Fine);
     }
     // A matrix measures no time.
@@ -140,7 +142,7 @@ pub(crate) fn run(options: &Options, tool: &Tool) -> anyhow::Result<Ending> {
     // Before this process pins itself: they have clients of their own to start.
     session.fill(&matrices, &mut done)?;
     if scenarios.is_empty() {
-        eprintln!("report: {}", session.folder.finish(&done)?.display());
+        say(&format!("report: {}", session.folder.finish(&done)?.display()));
         return Ok(Ending::Fine);
     }
     let layout = Layout::of(&session.environment.cores)?;
@@ -167,12 +169,12 @@ pub(crate) fn run(options: &Options, tool: &Tool) -> anyhow::Result<Ending> {
         session.folder.finish(&done)?;
     }
     let index = session.folder.finish(&done)?;
-    eprintln!("report: {}", index.display());
+    say(&format!("report: {}", index.display()));
     let records = done.records;
     let void = records.iter().any(|record| record.void.is_some());
     if let Some(name) = &options.save_baseline {
         for record in records.iter().filter(|record| record.void.is_none()) {
-            eprintln!("baseline: {}", compare::save_baseline(name, record)?.display());
+            say(&format!("baseline: {}", compare::save_baseline(name, record)?.display()));
         }
     }
     if let Some(old) = baseline {

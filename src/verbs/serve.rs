@@ -151,7 +151,7 @@ async fn start_market(
                 "--over tls and --over quic need a --root FILE, in which clients find whom to trust";
             return Err(UsageError(message.to_owned()).into());
         };
-        std::fs::write(file, identity.root_pem()).with_context(|| format!("writing {}", file.display()))?;
+        files::write_atomically(file, identity.root_pem().as_bytes())?;
     }
     let config = MarketConfig {
         seed: options.seed,

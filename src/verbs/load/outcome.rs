@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use hdrhistogram::Histogram;
 use serde::Serialize;
+use terms::escape::terminal_line;
 use terms::{Arrivals, Expression, Figure, Model, Outcome, Quantiles, share_within, text};
 
 use super::{Loaded, Options};
@@ -93,7 +94,11 @@ impl LoadReport {
             self.reconnections
         );
         for (kind, count) in &self.failed {
-            let sample = self.failure_samples.get(kind).map(|text| format!(": {text}")).unwrap_or_default();
+            let sample = self
+                .failure_samples
+                .get(kind)
+                .map(|text| format!(": {}", terminal_line(text)))
+                .unwrap_or_default();
             println!("  {} {kind}{sample}", text::count(*count));
         }
         println!("{:<10}{:>10}{:>12}{:>12}{:>12}{:>12}{:>12}", "", "n", "p50", "p90", "p99", "p99.9", "max");

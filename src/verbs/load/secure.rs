@@ -9,6 +9,9 @@ use super::target::{Scheme, Target};
 use super::{Options, TlsName};
 use crate::ending::UsageError;
 
+/// Bytes of a file of roots, at most: those of a whole system have 300 kB.
+const ROOTS_BYTES_MAX: u64 = 16 << 20;
+
 /// What the connections need to be secure; `None` where they are not.
 pub(super) fn tls(options: &Options, target: &Target) -> anyhow::Result<Option<Tls>> {
     if !target.secure {
@@ -42,8 +45,8 @@ pub(super) fn tls(options: &Options, target: &Target) -> anyhow::Result<Option<T
         ),
         Some(file) => {
             let unreadable = |error: String| UsageError(format!("--root {}: {error}", file.display()));
-            let roots = CertificateDer::pem_file_iter(file).map_err(|error| unreadable(error.to_string()))?;
-            let roots = roots.map(|root| root.map(|root| root.to_vec()));
+            let text = files::read(file, ROOTS_BYTES_MAX)?;
+            let roots = CertificateDer::pem_slice_iter(&text).map(|root| root.map(|root| root.to_vec()));
             let roots: Vec<_> =
                 roots.collect::<Result<_, _>>().map_err(|error| unreadable(error.to_string()))?;
             if roots.is_empty() {

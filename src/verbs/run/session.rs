@@ -12,7 +12,7 @@ use scenarios::{Plan, Scenario};
 use terms::{Layout, MARKET_SEED, Machine};
 
 use super::Options;
-use crate::ending::{Ending, command_line};
+use crate::ending::{Ending, command_line, print_data, say};
 use crate::folder::ResultsFolder;
 use crate::progress::LiveScreen;
 use crate::verbs::calibrate;
@@ -77,11 +77,11 @@ impl Session<'_> {
     /// card.
     pub(super) fn fill(&self, matrices: &[MatrixScenario], done: &mut Done) -> anyhow::Result<()> {
         for scenario in matrices {
-            let tell = &mut |line: &str| eprintln!("{line}");
+            let tell = &mut |line: &str| say(line);
             match matrices::run(scenario, self.tool.clone(), command_line(), &self.stop, tell) {
                 Ok(record) => {
                     self.folder.add_matrix(&record)?;
-                    report::matrix_summary_lines(&record).iter().for_each(|line| eprintln!("{line}"));
+                    report::matrix_summary_lines(&record).iter().for_each(|line| say(line));
                     if self.options.json {
                         print_json(&record)?;
                     }
@@ -107,7 +107,7 @@ impl Session<'_> {
             self.stopped(done)?;
             return Err(error);
         }
-        eprintln!("{name}: not measured: {error:#}");
+        say(&format!("{name}: not measured: {error:#}"));
         done.refused.push((name.to_owned(), format!("{error:#}")));
         Ok(())
     }
@@ -125,9 +125,9 @@ impl Session<'_> {
     pub(super) fn stopped(&self, done: &Done) -> anyhow::Result<Ending> {
         eprintln!("stopped: what was measured is kept, marked partial");
         let index = self.folder.finish(done)?;
-        eprintln!("report: {}", index.display());
+        say(&format!("report: {}", index.display()));
         if self.options.card {
-            eprintln!("to go on: the same command with --resume {}", self.folder.path().display());
+            say(&format!("to go on: the same command with --resume {}", self.folder.path().display()));
         }
         Ok(Ending::Error)
     }
@@ -135,12 +135,11 @@ impl Session<'_> {
 
 fn print_outcome(record: &Record) {
     for line in report::summary_lines(record) {
-        eprintln!("{line}");
+        say(&line);
     }
 }
 
-#[allow(clippy::print_stdout, reason = "asked for as data")]
 fn print_json(record: &impl serde::Serialize) -> anyhow::Result<()> {
-    println!("{}", serde_json::to_string(record)?);
+    print_data(&format!("{}\n", serde_json::to_string(record)?))?;
     Ok(())
 }
