@@ -8,6 +8,7 @@ mod conformance;
 mod documents;
 mod flows;
 mod golden;
+mod hostile_files;
 mod house;
 mod judgement;
 mod lab;
