@@ -86,7 +86,9 @@ fn drawn(path: &Path) -> Option<(Vec<String>, Vec<String>)> {
         AnyRecord::Measured(record) => {
             pages.push(report::scenario_page(&record).unwrap());
             texts.push(report::summary_lines(&record).join("\n"));
-            texts.extend(report::export(&record, Format::Csv));
+            let csv = report::export(&record, Format::Csv).unwrap();
+            assert!(["\n=1", ",=1", "\"=1"].iter().all(|formula| !csv.contains(formula)), "{csv}");
+            texts.push(csv);
             texts.extend(report::export(&record, Format::Jsonl));
             texts.extend(report::export(&record, Format::Hlog));
             let of = judge::compare::compare(&[(*record).clone()], &[(*record).clone()], Vec::new());
@@ -125,10 +127,6 @@ fn is_tame(pages: &[String], texts: &[String]) {
     for text in pages.iter().chain(texts) {
         let begins = |letter: char| letter == '\u{1b}' || ('\u{7f}'..='\u{9f}').contains(&letter);
         assert!(!text.contains(begins), "a command of a terminal is left");
-        assert!(
-            !text.contains("\n=1") && !text.contains(",=1") && !text.contains(",\"=1"),
-            "a formula is left"
-        );
     }
 }
 

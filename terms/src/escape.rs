@@ -71,9 +71,11 @@ fn ends_with_www(text: &str) -> bool {
     text.get(text.len().saturating_sub(3)..).is_some_and(|end| end.eq_ignore_ascii_case("www"))
 }
 
-/// Words as code in a line or a cell of Markdown, where nothing can be escaped.
+/// Words as code in a line or a cell of Markdown. Nothing can be escaped there, so that words which
+/// would need it are no code.
 pub fn markdown_code(words: &str) -> String {
-    format!("`{}`", terminal_line(words).replace('`', "'").replace('|', "¦"))
+    let words = terminal_line(words);
+    if words.contains(['`', '|', '<', '>', '&']) { markdown(&words) } else { format!("`{words}`") }
 }
 
 #[cfg(test)]
@@ -102,6 +104,7 @@ mod tests {
             markdown("rate_per_s of rest-h1 is slow. 0.9 × it"),
             "rate_per_s of rest-h1 is slow. 0.9 × it"
         );
-        assert_eq!(markdown_code("run `a`|b\n"), "`run 'a'¦b `");
+        assert_eq!(markdown_code("run --full\n"), "`run --full `");
+        assert_eq!(markdown_code("run `a` '<b>'"), "run \\`a\\` '&lt;b&gt;'");
     }
 }
