@@ -67,8 +67,8 @@ pub(crate) fn say_error(error: &anyhow::Error) {
     eprintln!("wirebench: {}", terminal_text(&format!("{error:#}")));
 }
 
-/// Prints data to stdout, on a terminal without what it would obey. Whoever reads its beginning only
-/// (`| head`) has had enough, and that is no error.
+/// Prints data to stdout, on a terminal without what it would obey. Whoever reads its beginning
+/// only (`| head`) has had enough, and that is no error.
 ///
 /// # Errors
 /// The system's, such as a full disk.

@@ -19,8 +19,8 @@ pub fn make_folder(path: &Path) -> Result<(), FileError> {
     fs::create_dir_all(path).map_err(|reason| FileError::System { path: path.to_owned(), reason })
 }
 
-/// Makes a folder that was not there before: `NAME` in `parent`, or `NAME-2` and so on where that is
-/// taken. Two processes never get the same one.
+/// Makes a folder that was not there before: `NAME` in `parent`, or `NAME-2` and so on where that
+/// is taken. Two processes never get the same one.
 ///
 /// # Errors
 /// As [`make_folder`].

@@ -1,7 +1,7 @@
 //! Files that nobody vouches for. What is read has a bound before it is read and is never waited
 //! for; what is written has a name that nobody can guess until it is whole, and goes through no
-//! link that another user left; a temporary folder is this user's alone and gone at the end. Nothing
-//! here knows what is in a file.
+//! link that another user left; a temporary folder is this user's alone and gone at the end.
+//! Nothing here knows what is in a file.
 
 mod error;
 mod folder;

@@ -33,8 +33,8 @@ pub(crate) fn check(text: &[u8]) -> Result<(), String> {
         .map_err(|error| error.to_string())
 }
 
-/// Takes the beginnings of a terminal's commands (ESC, and the characters from U+007F to U+009F) out
-/// of a JSON text, where it is: nobody's words have them.
+/// Takes the beginnings of a terminal's commands (ESC, and the characters from U+007F to U+009F)
+/// out of a JSON text, where it is: nobody's words have them.
 pub(crate) fn without_commands(text: &mut [u8]) {
     let mut at = 0;
     while at < text.len() {

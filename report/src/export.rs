@@ -109,8 +109,8 @@ fn csv(record: &Record) -> String {
 /// What a spreadsheet takes for the beginning of a formula, in the two widths that some have.
 const FORMULAS: [char; 11] = ['=', '+', '-', '@', '\t', '\r', '\n', '＝', '＋', '－', '＠'];
 
-/// RFC 4180: quotes around what has a comma, a quote or a line's end in it; and an apostrophe before
-/// what a spreadsheet would reckon with, unless it is a number.
+/// RFC 4180: quotes around what has a comma, a quote or a line's end in it; and an apostrophe
+/// before what a spreadsheet would reckon with, unless it is a number.
 fn quoted(cell: &str) -> String {
     let is_formula =
         cell.trim_start_matches([' ', '\u{a0}']).starts_with(FORMULAS) && cell.parse::<f64>().is_err();

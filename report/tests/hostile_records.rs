@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 /// Markup of every kind that a page could take for its own, commands of a terminal, and Markdown.
 const EVIL: &str = "=1</style><script>evil()</script><img src=x onerror=evil()>\"'`|[x](javascript:evil())\u{1b}]0;x\u{7}\u{9b}2J\r\n";
 /// Changes of each record that are tried, at most: enough for each kind of its values.
-const TRIED_MAX: usize = 150;
+const TRIED_MAX: usize = 300;
 
 fn published(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../results/published").join(name).join("record.json")

@@ -8,5 +8,6 @@ pub const CELLS_MAX: usize = 1_000;
 /// memory, 4 GB in all; the largest built-in plan has 936.
 pub const MEASUREMENTS_MAX: usize = 4_000;
 
-/// Measurements of a record, at most: those of a plan, and the three in ten that may be taken again.
+/// Measurements of a record, at most: those of a plan, and the three in ten that may be taken
+/// again.
 pub const RECORDED_MAX: usize = 5_200;

@@ -1,4 +1,5 @@
-//! Words of somebody else's, where they mean nothing but themselves: on a terminal, and in Markdown.
+//! Words of somebody else's, where they mean nothing but themselves: on a terminal, and in
+//! Markdown.
 //! Pages escape theirs by their templates, JSON by its writer.
 
 use std::borrow::Cow;

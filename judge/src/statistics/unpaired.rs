@@ -26,8 +26,8 @@ pub fn ratio_of_rounds(new: &[f64], old: &[f64]) -> Option<Ratio> {
     ratio(new_mean - old_mean, variance.sqrt(), freedom, new.len().min(old.len()))
 }
 
-/// Degrees of freedom of two rounds a side, which Welch's approximation goes below only where figures
-/// are too small to be squared.
+/// Degrees of freedom of two rounds a side, which Welch's approximation goes below only where
+/// figures are too small to be squared.
 const FREEDOM_MIN: f64 = 1.0;
 /// Past these Student's t is the normal distribution to three digits; for 10^9 the library's
 /// quantile does not come to an end. Only figures that do not vary at all have more.
