@@ -129,7 +129,10 @@ impl Stage {
         if grown > GROWTH_BYTES_MAX {
             wrong.push(format!("the servers' memory grew by {} MB", grown >> 20));
         }
-        wrong.extend(self.left_behind());
+        // A server that hangs closes nothing, and is replaced.
+        if failed == 0 {
+            wrong.extend(self.left_behind());
+        }
         if failed > 0 {
             clock::pause_thread(DEATH_TIME);
         }

@@ -31,7 +31,7 @@ pub(crate) const CALL_TIME_MAX: Duration = Duration::from_secs(1);
 /// UDP: a call that was not answered by then may be lost.
 const ASKED_AGAIN_AFTER: Duration = Duration::from_millis(150);
 /// A call that takes longer is given up: the server hangs.
-const GIVEN_UP_AFTER: Duration = Duration::from_secs(5);
+const GIVEN_UP_AFTER: Duration = Duration::from_secs(3);
 
 /// What the calls of a while came to.
 #[derive(Debug, Clone, Default)]

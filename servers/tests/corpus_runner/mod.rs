@@ -14,5 +14,6 @@ mod http2;
 pub(crate) mod input;
 mod peer;
 pub(crate) mod process;
+mod render;
 mod script;
 pub(crate) mod table;
