@@ -1,14 +1,17 @@
 //! Child processes that speak JSON lines over pipes: started from this very program, pinned by
-//! themselves, ended by the end of their input, and always reaped.
+//! themselves, ended by the end of their input, and always reaped. Whoever waits for one of them is
+//! told within seconds where any of its [`Crew`] ends or is stopped.
 
 use std::io::{self, BufReader};
 use std::marker::PhantomData;
 use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd};
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
-use std::process::{ChildStdin, Command, ExitStatus, Stdio};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::process::{ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::Duration;
 
+use clock::{Clock, Mono};
+use nix::sys::signal::Signal;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -16,10 +19,15 @@ use serde_json::value::RawValue;
 use terms::lines::{read_message, write_message};
 use terms::role::{Order, Progress, Role, Said};
 
+use crate::crew::{Crew, LOOK_EVERY, is_stopped};
 use crate::hosts::Host;
+use crate::words::{LastWords, Words};
 
 /// Time that a child has to end by itself once its input is closed.
 const END_TIME_MAX: Duration = Duration::from_secs(8);
+/// The same where another of its crew died or is stopped: then the run is over, and says so soon.
+const END_TIME_OF_BROKEN_MAX: Duration = Duration::from_secs(1);
+
 /// Why a child cannot be spoken with.
 #[derive(Debug, thiserror::Error)]
 pub enum ChildError {
@@ -40,20 +48,45 @@ pub enum ChildError {
         why: String,
     },
     /// It ended, or closed its output.
-    #[error("{name} ended unexpectedly: {how}")]
+    #[error("{name} (process {pid}) ended unexpectedly: {how}; {words}")]
     Gone {
         /// What it is called.
         name: String,
+        /// Its process.
+        pid: u32,
         /// Its exit status or signal, in words.
         how: String,
+        /// The end of its error output.
+        words: LastWords,
     },
-    /// It said nothing in time.
-    #[error("{name} did not answer within {} s", waited.as_secs_f64())]
+    /// Somebody stopped it.
+    #[error(
+        "{name} (process {pid}) is stopped ({signal}) and answers nothing: something outside wirebench stopped it, such as \
+         `kill -STOP` or a debugger; let it be, and run again; {words}"
+    )]
+    Stopped {
+        /// What it is called.
+        name: String,
+        /// Its process.
+        pid: u32,
+        /// What stopped it.
+        signal: Signal,
+        /// The end of its error output.
+        words: LastWords,
+    },
+    /// It runs, and said nothing in time.
+    #[error("{name} (process {pid}, {state}) did not answer within {:.0} s; {words}", waited.as_secs_f64())]
     Silent {
         /// What it is called.
         name: String,
-        /// How long it was waited for.
+        /// Its process.
+        pid: u32,
+        /// What the kernel says that it does.
+        state: &'static str,
+        /// Time since it was asked.
         waited: Duration,
+        /// The end of its error output.
+        words: LastWords,
     },
     /// It said something that is no message.
     #[error("{name} sent something that is not a message: {what}")]
@@ -70,6 +103,8 @@ pub enum ChildError {
 pub struct Child<R: Role> {
     name: String,
     process: std::process::Child,
+    crew: Crew,
+    words: Words,
     input: Option<ChildStdin>,
     output: Receiver<io::Result<Said<Box<RawValue>>>>,
     role: PhantomData<fn(R)>,
@@ -78,7 +113,10 @@ pub struct Child<R: Role> {
 /// An order that was given and not answered yet.
 #[derive(Debug)]
 #[must_use = "an order has an answer"]
-pub struct Given<O>(PhantomData<fn(O)>);
+pub struct Given<O> {
+    at: Mono,
+    order: PhantomData<fn(O)>,
+}
 
 /// What was heard of an order.
 #[derive(Debug)]
@@ -90,38 +128,35 @@ pub enum Heard<A> {
 }
 
 impl<R: Role> Child<R> {
-    /// Starts this program again in a role, on another host if one is given. Its errors go where
-    /// this one's go. It is not ready yet.
+    /// Starts this program again in a role, on another host if one is given, as one of a crew. Its
+    /// errors go where this one's go. It is not ready yet.
     ///
     /// # Errors
     /// Where the system refuses.
-    pub fn start(name: &str, host: Option<&Host>, start: &R::Start) -> Result<Child<R>, ChildError> {
+    pub fn start(
+        crew: &Crew,
+        name: &str,
+        host: Option<&Host>,
+        start: &R::Start,
+    ) -> Result<Child<R>, ChildError> {
         let failed = |reason| ChildError::Start { name: name.to_owned(), reason };
         let mut command = Command::new("/proc/self/exe");
-        command
-            .arg0("wirebench")
-            .args(["agent", R::NAME])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .process_group(0);
+        command.arg0("wirebench").args(["agent", R::NAME]).process_group(0);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut process = spawn_on(host, &mut command).map_err(failed)?;
-        let input = process.stdin.take();
-        let Some(stdout) = process.stdout.take() else {
-            return Err(failed(io::Error::other("no pipe for its output")));
-        };
+        let (input, pipes) = (process.stdin.take(), process.stdout.take().zip(process.stderr.take()));
+        let words = Words::default();
+        crew.join(process.id(), name, words.clone());
         let (sender, output) = channel();
-        let reader = move || {
-            let mut lines = BufReader::new(stdout);
-            loop {
-                let message = read_message(&mut lines);
-                let ended = matches!(&message, Err(error) if error.kind() == io::ErrorKind::UnexpectedEof);
-                if ended || sender.send(message).is_err() {
-                    return;
-                }
-            }
+        let (crew, role) = (crew.clone(), PhantomData);
+        let mut child = Child { name: name.to_owned(), process, crew, words, input, output, role };
+        let Some((answers, errors)) = pipes else {
+            return Err(failed(io::Error::other("no pipes for its output")));
         };
-        std::thread::Builder::new().name(format!("read {name}")).spawn(reader).map_err(failed)?;
-        let mut child = Child { name: name.to_owned(), process, input, output, role: PhantomData };
+        let read_errors = move |words: &Words| words.pass_on(errors);
+        child.words.listen(format!("hear {name}"), read_errors).map_err(failed)?;
+        let read = move |words: &Words| read_answers(answers, words, &sender);
+        child.words.listen(format!("read {name}"), read).map_err(failed)?;
         child.send(start)?;
         Ok(child)
     }
@@ -134,10 +169,11 @@ impl<R: Role> Child<R> {
     /// Waits until it is ready.
     ///
     /// # Errors
-    /// Where it fails, is gone or silent.
+    /// Where it fails, is gone or silent, or another of its crew is gone or stopped.
     pub fn ready(&mut self, within: Duration) -> Result<R::Ready, ChildError> {
+        let since = Clock::System.now();
         loop {
-            if let Heard::Done(ready) = self.receive(within)? {
+            if let Heard::Done(ready) = self.receive(since, within)? {
                 return Ok(ready);
             }
         }
@@ -146,7 +182,7 @@ impl<R: Role> Child<R> {
     /// Gives an order and waits for its answer.
     ///
     /// # Errors
-    /// Where it fails, is gone or silent.
+    /// As [`Child::ready`].
     pub fn ask<O: Order<R>>(&mut self, order: O, within: Duration) -> Result<O::Answer, ChildError> {
         let given = self.give(order)?;
         loop {
@@ -162,19 +198,19 @@ impl<R: Role> Child<R> {
     /// Where it is gone.
     pub fn give<O: Order<R>>(&mut self, order: O) -> Result<Given<O>, ChildError> {
         self.send(&order.into())?;
-        Ok(Given(PhantomData))
+        Ok(Given { at: Clock::System.now(), order: PhantomData })
     }
 
     /// Waits for what comes of an order next.
     ///
     /// # Errors
-    /// Where it fails, is gone or silent.
+    /// As [`Child::ready`].
     pub fn hear<O: Order<R>>(
         &mut self,
-        _: &Given<O>,
+        given: &Given<O>,
         within: Duration,
     ) -> Result<Heard<O::Answer>, ChildError> {
-        self.receive(within)
+        self.receive(given.at, within)
     }
 
     fn send(&mut self, message: &impl Serialize) -> Result<(), ChildError> {
@@ -185,20 +221,46 @@ impl<R: Role> Child<R> {
         sent.map_err(|_| self.gone())
     }
 
-    fn receive<A: DeserializeOwned>(&mut self, within: Duration) -> Result<Heard<A>, ChildError> {
-        let garbled = |name: &str, what: String| ChildError::Garbled { name: name.to_owned(), what };
-        match self.output.recv_timeout(within) {
-            Ok(Ok(Said::Done(answer))) => match serde_json::from_str(answer.get()) {
-                Ok(answer) => Ok(Heard::Done(answer)),
-                Err(error) => Err(garbled(&self.name, error.to_string())),
-            },
-            Ok(Ok(Said::Progress(progress))) => Ok(Heard::Progress(progress)),
-            Ok(Ok(Said::Failed(why))) => Err(ChildError::Failed { name: self.name.clone(), why }),
-            Ok(Err(error)) => Err(garbled(&self.name, error.to_string())),
-            Err(RecvTimeoutError::Timeout) => {
-                Err(ChildError::Silent { name: self.name.clone(), waited: within })
+    /// Waits for what it says next, and looks after its crew meanwhile.
+    fn receive<A: DeserializeOwned>(
+        &mut self,
+        since: Mono,
+        within: Duration,
+    ) -> Result<Heard<A>, ChildError> {
+        let clock = Clock::System;
+        let end = clock.now() + within;
+        loop {
+            let left = end.since(clock.now());
+            match self.output.recv_timeout(left.min(LOOK_EVERY)) {
+                Ok(said) => {
+                    let heard = self.understand(said)?;
+                    if matches!(heard, Heard::Progress(_)) {
+                        self.crew.look_now_and_then()?;
+                    }
+                    return Ok(heard);
+                }
+                Err(RecvTimeoutError::Disconnected) => return Err(self.gone()),
+                Err(RecvTimeoutError::Timeout) => self.crew.look_now_and_then()?,
             }
-            Err(RecvTimeoutError::Disconnected) => Err(self.gone()),
+            if clock.now() >= end {
+                return Err(self.silent(clock.now().since(since)));
+            }
+        }
+    }
+
+    fn understand<A: DeserializeOwned>(
+        &self,
+        said: io::Result<Said<Box<RawValue>>>,
+    ) -> Result<Heard<A>, ChildError> {
+        let garbled = |what: String| ChildError::Garbled { name: self.name.clone(), what };
+        match said {
+            Ok(Said::Done(answer)) => {
+                let answer = serde_json::from_str(answer.get());
+                answer.map(Heard::Done).map_err(|error| garbled(error.to_string()))
+            }
+            Ok(Said::Progress(progress)) => Ok(Heard::Progress(progress)),
+            Ok(Said::Failed(why)) => Err(ChildError::Failed { name: self.name.clone(), why }),
+            Err(error) => Err(garbled(error.to_string())),
         }
     }
 
@@ -218,6 +280,7 @@ impl<R: Role> Child<R> {
     /// # Errors
     /// The system's.
     pub fn kill(&mut self) -> Result<(), io::Error> {
+        self.crew.leave(self.pid());
         self.process.kill()?;
         self.process.wait().map(drop)
     }
@@ -226,14 +289,48 @@ impl<R: Role> Child<R> {
         // Its pipe closes a moment before it can be reaped.
         let status = wait(&mut self.process, Duration::from_secs(1));
         let how = status.map_or_else(|| "it closed its pipe and runs on".to_owned(), in_words);
-        ChildError::Gone { name: self.name.clone(), how }
+        self.words.wait_for_the_last();
+        match self.words.failure() {
+            Some(why) => ChildError::Failed { name: self.name.clone(), why },
+            None => {
+                ChildError::Gone { name: self.name.clone(), pid: self.pid(), how, words: self.words.said() }
+            }
+        }
+    }
+
+    fn silent(&self, waited: Duration) -> ChildError {
+        let (name, pid, words) = (self.name.clone(), self.pid(), self.words.said());
+        ChildError::Silent { name, pid, state: state_in_words(pid), waited, words }
+    }
+}
+
+/// Passes on what a child answers, until it ends or nobody wants to know.
+fn read_answers(answers: ChildStdout, words: &Words, sender: &Sender<io::Result<Said<Box<RawValue>>>>) {
+    let mut lines = BufReader::new(answers);
+    loop {
+        let message = read_message(&mut lines);
+        if let Ok(Said::Failed(why)) = &message {
+            words.fail(why);
+        }
+        let ended = matches!(&message, Err(error) if error.kind() == io::ErrorKind::UnexpectedEof);
+        if ended || sender.send(message).is_err() {
+            return;
+        }
     }
 }
 
 impl<R: Role> Drop for Child<R> {
     fn drop(&mut self) {
+        self.crew.leave(self.pid());
         drop(self.input.take());
-        if wait(&mut self.process, END_TIME_MAX).is_none() {
+        // One that is stopped does not hear that its input ended, and one that waits for another that
+        // is stopped does not listen.
+        let within = match (is_stopped(self.pid()), self.crew.is_broken()) {
+            (Some(_), _) => Duration::ZERO,
+            (None, true) => END_TIME_OF_BROKEN_MAX,
+            (None, false) => END_TIME_MAX,
+        };
+        if wait(&mut self.process, within).is_none() {
             // Already dead is as good.
             let _ = self.process.kill();
             let _ = self.process.wait();
@@ -245,15 +342,23 @@ impl<R: Role> Drop for Child<R> {
 /// input ends a child that can still read; this ends one that cannot.)
 pub(crate) fn spawn_on(host: Option<&Host>, command: &mut Command) -> io::Result<std::process::Child> {
     let namespace = host.map(|host| host.as_fd().as_raw_fd());
-    // SAFETY: prctl and setns are system calls, async-signal-safe, and touch no memory of the
-    // parent's; the namespace's descriptor is open until after the spawn.
+    let parent = nix::unistd::getpid();
+    // In a process namespace of its own a child sees no parent.
+    let unseen = nix::unistd::Pid::from_raw(0);
+    // SAFETY: prctl, setns and getppid are system calls, async-signal-safe, and touch no memory of
+    // the parent's; the namespace's descriptor is open until after the spawn.
     unsafe {
         command.pre_exec(move || {
             if let Some(namespace) = namespace {
                 let namespace = BorrowedFd::borrow_raw(namespace);
                 nix::sched::setns(namespace, nix::sched::CloneFlags::CLONE_NEWNET)?;
             }
-            nix::sys::prctl::set_pdeathsig(nix::sys::signal::Signal::SIGKILL).map_err(io::Error::from)
+            nix::sys::prctl::set_pdeathsig(Signal::SIGKILL)?;
+            // Where the parent died before that, nobody would kill it.
+            match nix::unistd::getppid() {
+                now if now == parent || now == unseen => Ok(()),
+                _ => Err(io::Error::from_raw_os_error(nix::libc::ESRCH)),
+            }
         });
     }
     command.spawn()
@@ -273,14 +378,41 @@ pub(crate) fn wait(process: &mut std::process::Child, at_most: Duration) -> Opti
     }
 }
 
-fn in_words(status: ExitStatus) -> String {
+pub(crate) fn in_words(status: ExitStatus) -> String {
     match (status.code(), status.signal()) {
-        (Some(code), _) => format!("exit code {code}"),
-        (None, Some(number)) => {
-            let name = nix::sys::signal::Signal::try_from(number).map_or("unknown", |signal| signal.as_str());
-            format!("killed by signal {number} ({name})")
-        }
+        (Some(code), _) => exit_in_words(code),
+        (None, Some(number)) => signal_in_words(number),
         (None, None) => "unknown status".to_owned(),
+    }
+}
+
+pub(crate) fn exit_in_words(code: i32) -> String {
+    format!("exit code {code}")
+}
+
+/// The kernel kills with SIGKILL where memory runs out, and nothing else says so.
+pub(crate) fn signal_in_words(number: i32) -> String {
+    let signal = Signal::try_from(number).ok();
+    let name = signal.map_or("unknown", |signal| signal.as_str());
+    let hint = match signal {
+        Some(Signal::SIGKILL) => ", by somebody, or by the kernel for want of memory: `dmesg` says so then",
+        _ => "",
+    };
+    format!("killed by signal {number} ({name}){hint}")
+}
+
+/// What a process does, as the kernel sees it.
+fn state_in_words(pid: u32) -> &'static str {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    // Behind the name, which may hold anything but comes in parentheses.
+    match stat.rsplit_once(") ").and_then(|(_, rest)| rest.chars().next()) {
+        Some('R') => "running",
+        Some('S' | 'I') => "waiting",
+        Some('D') => "waiting for a disk or a device",
+        Some('T') => "stopped",
+        Some('t') => "held by a debugger",
+        Some('Z' | 'X') => "ended",
+        _ => "in an unknown state",
     }
 }
 
@@ -290,7 +422,15 @@ mod tests {
 
     #[test]
     fn statuses_are_said_in_words() {
-        assert_eq!(in_words(ExitStatus::from_raw(9)), "killed by signal 9 (SIGKILL)");
+        assert_eq!(in_words(ExitStatus::from_raw(15)), "killed by signal 15 (SIGTERM)");
+        let killed = in_words(ExitStatus::from_raw(9));
+        assert!(killed.starts_with("killed by signal 9 (SIGKILL), ") && killed.contains("dmesg"), "{killed}");
         assert_eq!(in_words(ExitStatus::from_raw(3 << 8)), "exit code 3");
+    }
+
+    #[test]
+    fn states_are_said_in_words() {
+        assert_eq!(state_in_words(std::process::id()), "running");
+        assert_eq!(state_in_words(u32::MAX), "in an unknown state");
     }
 }

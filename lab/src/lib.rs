@@ -1,11 +1,12 @@
-//! The laboratory: child processes that never outlive the command, pinning, meters, hosts, the
-//! cable and the links between them, and what this machine is.
+//! The laboratory: child processes that never outlive the command and are looked after, pinning,
+//! meters, hosts, the cable and the links between them, and what this machine is.
 //!
 //! It knows nothing of protocols, scenarios or statistics.
 
 pub mod allocations;
 pub mod child;
 pub mod cores;
+pub mod crew;
 pub mod guest;
 pub mod hosts;
 pub mod machine;
@@ -16,6 +17,7 @@ mod skip;
 pub mod stalls;
 pub mod topology;
 pub mod wan;
+mod words;
 
 #[doc(hidden)]
 pub use skip::skip;

@@ -11,7 +11,8 @@ use std::time::Duration;
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 
-use crate::child::{spawn_on, wait};
+use crate::child::{in_words, spawn_on, wait};
+use crate::crew::is_stopped;
 
 /// Time that a program has to end by itself when it is told to.
 const END_TIME_MAX: Duration = Duration::from_secs(2);
@@ -68,12 +69,26 @@ impl Program {
     pub fn ended(&mut self) -> io::Result<Option<ExitStatus>> {
         self.process.try_wait()
     }
+
+    /// How it ended in words, if it has.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn ended_in_words(&mut self) -> io::Result<Option<String>> {
+        Ok(self.ended()?.map(in_words))
+    }
+
+    /// What stopped it, if it is stopped now.
+    pub fn stopped(&self) -> Option<Signal> {
+        is_stopped(self.pid())
+    }
 }
 
 impl Drop for Program {
     fn drop(&mut self) {
         let group = Pid::from_raw(self.process.id().cast_signed());
-        if matches!(self.process.try_wait(), Ok(None)) {
+        // One that is stopped does not hear that it is told to end.
+        if matches!(self.process.try_wait(), Ok(None)) && self.stopped().is_none() {
             let _ = killpg(group, Signal::SIGTERM);
             let _ = wait(&mut self.process, END_TIME_MAX);
         }

@@ -10,6 +10,7 @@ use clients::load::{Round, record_lost_blocks};
 use clients::role::{Audit, Caller, Connect, Receiver, RoundResult};
 use clock::{Clock, Mono};
 use lab::child::{Child, ChildError, Given, Heard};
+use lab::crew::was_stopped;
 use lab::topology::SERVERS;
 use lab::wan::RouterCount;
 use record::{EndPart, WirePart};
@@ -28,10 +29,12 @@ pub(crate) use start::Setup;
 
 /// Time for a child to start, to check its server and to open its connections.
 pub(crate) const OPEN_TIME_MAX: Duration = Duration::from_secs(120);
+/// Time for a child to answer an order that takes no time: to set something, or to count.
+pub(crate) const ANSWER_TIME_MAX: Duration = Duration::from_secs(30);
 /// From the order to start a round to its start: time to read a message and arm a timer.
 pub(crate) const LEAD: Duration = Duration::from_millis(30);
 /// Time that a round may take beyond its own and its last call's time-out.
-const GRACE: Duration = Duration::from_secs(30);
+pub(crate) const GRACE: Duration = Duration::from_secs(10);
 
 /// One contender's processes.
 #[derive(Debug)]
@@ -86,6 +89,10 @@ pub(crate) struct Taken {
     pub(crate) router: Option<RouterCount>,
     /// What became of the packets from servers to clients there.
     pub(crate) way: Option<WayCount>,
+    /// How late the meters were read, at either end.
+    pub(crate) read_late: Duration,
+    /// The end whose process was stopped and went on meanwhile.
+    pub(crate) stopped: Option<&'static str>,
 }
 
 impl Client {
@@ -165,9 +172,9 @@ impl Server {
             return Ok(None);
         }
         Ok(match self {
-            Server::Market(child, _) => child.ask(CountAllocations, OPEN_TIME_MAX)?,
-            Server::Foreign(child, _) => child.ask(CountAllocations, OPEN_TIME_MAX)?,
-            Server::Sender(child) => child.ask(CountAllocations, OPEN_TIME_MAX)?,
+            Server::Market(child, _) => child.ask(CountAllocations, ANSWER_TIME_MAX)?,
+            Server::Foreign(child, _) => child.ask(CountAllocations, ANSWER_TIME_MAX)?,
+            Server::Sender(child) => child.ask(CountAllocations, ANSWER_TIME_MAX)?,
         })
     }
 }
@@ -186,7 +193,7 @@ impl Site<'_> {
     ) -> anyhow::Result<Taken> {
         let clock = Clock::System;
         cast.connect(shape)?;
-        let _ = self.topology.take_router_count();
+        let _ = (self.topology.take_router_count(), cast.was_stopped());
         round.start = clock.now() + LEAD;
         let (start, measured_from) = (round.start, round.start + round.warm_up);
         let end = measured_from + round.duration;
@@ -201,21 +208,20 @@ impl Site<'_> {
             Server::Sender(sender) => Some(sender.give(FlowTimes { start, measured_from, until: end })?),
             Server::Market(..) | Server::Foreign(..) => None,
         };
-        clock::pause_thread(measured_from.since(clock.now()));
+        self.crew.pause_until(measured_from)?;
+        let mut read_late = clock.now().since(measured_from);
         let before = self.read(cast)?;
         let mut after = None;
         let RoundResult { mut outcome, allocations } = loop {
             let now = clock.now();
             if now >= end && after.is_none() {
+                read_late = read_late.max(now.since(end));
                 after = Some(self.read(cast)?);
             }
             let last = end + round.time_out + GRACE;
             let wait = if after.is_none() { end.since(now) } else { last.since(now) };
             match cast.client.hear(&loading, wait) {
-                Ok(Heard::Progress(progress)) => {
-                    tell(&progress);
-                    cast.server.ensure_running()?;
-                }
+                Ok(Heard::Progress(progress)) => tell(&progress),
                 Ok(Heard::Done(result)) => break result,
                 Err(ChildError::Silent { .. }) if after.is_none() => {}
                 Err(error) => return Err(error.into()),
@@ -226,7 +232,7 @@ impl Site<'_> {
             None => {
                 // A flow whose peer reset it ends before its time; the meters are of all of it, and
                 // so are the link's changes.
-                clock::pause_thread(end.since(clock.now()));
+                self.crew.pause_until(end)?;
                 self.read(cast)?
             }
         };
@@ -249,6 +255,8 @@ impl Site<'_> {
             wire: after.wire_part(&before, self.topology.is_loopback()),
             router: self.topology.take_router_count(),
             way: after.way.zip(before.way).map(|(after, before)| after.since(&before)),
+            read_late,
+            stopped: cast.was_stopped(),
         })
     }
 }
@@ -258,6 +266,15 @@ impl Cast {
     pub(crate) fn ensure_running(&mut self) -> anyhow::Result<()> {
         self.server.ensure_running()?;
         Ok(self.client.ensure_running()?)
+    }
+
+    /// Which end's process was stopped and went on since this was last asked. (A program of somebody
+    /// else's is its supervisor's to wait for.)
+    fn was_stopped(&self) -> Option<&'static str> {
+        let ends = [("client", self.client.pid()), ("server", self.server.pid())];
+        // Both are asked: what is not asked for is told next time.
+        let stopped = ends.map(|(end, pid)| was_stopped(pid).then_some(end));
+        stopped.into_iter().flatten().next()
     }
 
     /// Has the client open these connections, unless they are open; says whether it did.
@@ -273,7 +290,7 @@ impl Cast {
     /// Has the market's handlers do this, unless they do.
     pub(crate) fn handle(&mut self, handler: Handler) -> anyhow::Result<()> {
         if self.handler != handler {
-            self.server.market()?.ask(handler, OPEN_TIME_MAX)?;
+            self.server.market()?.ask(handler, ANSWER_TIME_MAX)?;
             self.handler = handler;
         }
         Ok(())
@@ -282,7 +299,7 @@ impl Cast {
     /// Has the relay do this from now on; without effect where none stands between.
     pub(crate) fn set_policy(&mut self, policy: RelayPolicy) -> anyhow::Result<()> {
         if self.relayed {
-            self.server.market()?.ask(SetPolicy(policy), OPEN_TIME_MAX)?;
+            self.server.market()?.ask(SetPolicy(policy), ANSWER_TIME_MAX)?;
         }
         Ok(())
     }
@@ -297,7 +314,7 @@ impl Cast {
 
     /// Has the server emit; says what.
     fn emit(&mut self, emit: Emit) -> anyhow::Result<Emission> {
-        let first_sequence = self.server.market()?.ask(emit, OPEN_TIME_MAX)?;
+        let first_sequence = self.server.market()?.ask(emit, ANSWER_TIME_MAX)?;
         Ok(Emission { first_sequence, ..emit.emission })
     }
 
@@ -311,7 +328,7 @@ impl Cast {
     ) -> anyhow::Result<Vec<Sent>> {
         let Server::Sender(sender) = &mut self.server else { return Ok(Vec::new()) };
         let sent = loop {
-            if let Heard::Done(sent) = sender.hear(sending, OPEN_TIME_MAX)? {
+            if let Heard::Done(sent) = sender.hear(sending, time_out + GRACE)? {
                 break sent;
             }
         };
@@ -338,7 +355,7 @@ impl Cast {
     /// Waits until so many subscriptions wait for ticks at the server; says since when.
     pub(crate) fn await_subscribers(&mut self, subscribers: usize, within: Duration) -> anyhow::Result<Mono> {
         let order = AwaitSubscribers { subscribers, within };
-        let there = self.server.market()?.ask(order, within + OPEN_TIME_MAX)?;
+        let there = self.server.market()?.ask(order, within + ANSWER_TIME_MAX)?;
         if there.subscribers < subscribers {
             self.ensure_running()?;
             let [there, awaited] = [there.subscribers, subscribers].map(|number| text::count(number as u64));
@@ -358,9 +375,9 @@ impl Cast {
         let serve = Box::new(Serve { market, ..(**serve).clone() });
         let killed = Clock::System.now();
         child.kill()?;
-        clock::pause_thread(down.saturating_sub(Clock::System.now().since(killed)));
+        site.crew.pause_until(killed + down)?;
         let name = format!("the server of {}", self.name);
-        let mut child = Child::start(&name, site.topology.host(SERVERS), &serve)?;
+        let mut child = Child::start(&site.crew, &name, site.topology.host(SERVERS), &serve)?;
         let Ready { listening_since, .. } = child.ready(OPEN_TIME_MAX)?;
         self.server = Server::Market(child, serve);
         Ok((killed, listening_since))
@@ -368,6 +385,6 @@ impl Cast {
 
     /// When calls came to a server with a behaviour, since this was last asked.
     pub(crate) fn arrivals(&mut self) -> anyhow::Result<Vec<Mono>> {
-        self.server.market()?.ask(TakeArrivals, OPEN_TIME_MAX).context("asking when calls came")
+        self.server.market()?.ask(TakeArrivals, ANSWER_TIME_MAX).context("asking when calls came")
     }
 }

@@ -28,6 +28,11 @@ const FOREIGN_SHARE_MAX: f64 = 0.1;
 /// As many late packets are a few stalls, and not a late router: each holds up all that wait behind
 /// it.
 const ROUTER_LATE_STALLS: u64 = 20;
+/// How late meters may be read: what they say is then of another time than what was counted.
+const READ_LATE_MAX: Duration = Duration::from_millis(100);
+/// The same in shares of the measured time, where that is more.
+const READ_LATE_SHARE_MAX: f64 = 0.1;
+
 /// Why a measurement is void, and what to change; `None` where it counts. Where ticks are pushed,
 /// lag is the server's.
 pub(crate) fn void_reason(taken: &Taken, pushes: bool) -> Option<String> {
@@ -48,10 +53,28 @@ pub(crate) fn void_reason(taken: &Taken, pushes: bool) -> Option<String> {
         })
     };
     let engine_counts = !pushes && !client_limited(&taken.client);
-    ends.into_iter()
-        .find_map(of_an_end)
+    halted(taken)
+        .or_else(|| ends.into_iter().find_map(of_an_end))
         .or_else(|| taken.router.as_ref().and_then(router_late))
         .or_else(|| engine_late(&taken.outcome.histograms.lag).filter(|_| engine_counts))
+}
+
+/// Whether a process was stopped meanwhile: one of the two ends, or the command, which then read the
+/// meters late.
+fn halted(taken: &Taken) -> Option<String> {
+    if let Some(end) = taken.stopped {
+        return Some(format!(
+            "the {end}'s process was stopped for a while (SIGSTOP) and went on: let wirebench's processes be while it measures"
+        ));
+    }
+    let window = Duration::from_secs_f64(taken.server.window_us.max(0.0) / 1e6);
+    let late = taken.read_late;
+    (late > READ_LATE_MAX.max(window.mul_f64(READ_LATE_SHARE_MAX))).then(|| {
+        format!(
+            "the command read the meters {} ms late: it was stopped (Ctrl-Z, SIGSTOP), or something kept it from its core",
+            late.as_millis()
+        )
+    })
 }
 
 /// Whether so many are late that it is no stall or two.
@@ -112,7 +135,22 @@ mod tests {
             wire: record::WirePart::default(),
             router: None,
             way: None,
+            read_late: Duration::ZERO,
+            stopped: None,
         }
+    }
+
+    #[test]
+    fn a_process_that_was_stopped_meanwhile_makes_a_measurement_void() {
+        let with = |stopped, late_ms| {
+            let server = EndPart { window_us: 4e6, ..EndPart::default() };
+            let read_late = Duration::from_millis(late_ms);
+            let taken = Taken { stopped, read_late, ..taken(Duration::ZERO, EndPart::default(), server) };
+            void_reason(&taken, true).unwrap_or_default()
+        };
+        assert!(with(Some("server"), 0).starts_with("the server's process was stopped for a while"));
+        assert_eq!(with(None, 399), "");
+        assert!(with(None, 401).contains("401 ms late"));
     }
 
     #[test]

@@ -7,7 +7,8 @@ use std::time::Duration;
 use anyhow::Context as _;
 use clients::conformance::CaseResult;
 use clients::load::Round;
-use clock::{Mono, Precision};
+use clock::{Clock, Mono, Precision};
+use lab::child::ChildError;
 use record::{ActPart, MemoryPoint};
 use scenarios::{Plan, Scenario};
 use servers::MarketConfig;
@@ -105,7 +106,7 @@ impl<'a> OnSite<'a> {
         self.site.lay(link.ways.lossless());
         if cast.connect(condition.shape)? {
             // So that what was sent last has arrived.
-            clock::pause_thread(link.round_trip());
+            self.site.crew.pause_until(Clock::System.now() + link.round_trip())?;
         }
         Ok(())
     }
@@ -141,6 +142,15 @@ impl<'a> OnSite<'a> {
         Ok(taken)
     }
 
+    /// What was done; where it failed because a process was killed or is stopped, that is the error:
+    /// whoever talked with it only saw what came of that.
+    fn or_its_cause<T>(&self, done: anyhow::Result<T>) -> anyhow::Result<T> {
+        done.map_err(|error| match error.downcast_ref::<ChildError>() {
+            Some(ChildError::Gone { .. } | ChildError::Stopped { .. }) => error,
+            _ => self.site.crew.cause().map_or(error, anyhow::Error::from),
+        })
+    }
+
     /// The place of a contender's cast.
     pub(crate) fn cast_of(&self, contender: &str) -> anyhow::Result<usize> {
         let place = self.casts.iter().position(|cast| cast.name == contender);
@@ -151,8 +161,16 @@ impl<'a> OnSite<'a> {
 impl Casts for OnSite<'_> {
     fn start(&mut self, contender: &Contender) -> anyhow::Result<Vec<CaseResult>> {
         self.clear_link();
-        let (cast, cases) = self.open(contender, true)?;
-        self.at_rest.push(acts::memory(&cast, 0)?);
+        let opened = self.open(contender, true);
+        let opened = opened.and_then(|(cast, cases)| Ok((acts::memory(&cast, 0)?, cast, cases)));
+        let (at_rest, cast, cases) = self.or_its_cause(opened)?;
+        // A case that fails where a process died says nothing of the contender.
+        if cases.iter().any(|case| case.failure.is_some())
+            && let Some(cause) = self.site.crew.cause()
+        {
+            return Err(cause.into());
+        }
+        self.at_rest.push(at_rest);
         self.casts.push(cast);
         Ok(cases)
     }
@@ -170,7 +188,7 @@ impl Casts for OnSite<'_> {
         self.casts.push(cast);
         let last = self.casts.len() - 1;
         self.casts.swap(place, last);
-        let mut taken = taken?;
+        let mut taken = self.or_its_cause(taken)?;
         if of.contender.is_target() {
             // What the server uses, wherever it runs, is foreign to us, and the contender's own.
             (taken.client.core_foreign_share, taken.server.core_foreign_share) = (0.0, 0.0);
@@ -182,7 +200,8 @@ impl Casts for OnSite<'_> {
     }
 
     fn act(&mut self, act: &Act, part: &mut ActPart, watcher: &mut dyn Watcher) -> anyhow::Result<()> {
-        acts::act(self, act, part, watcher)
+        let acted = acts::act(self, act, part, watcher);
+        self.or_its_cause(acted)
     }
 
     fn audit(&mut self, contender: &str) -> anyhow::Result<usize> {
@@ -191,6 +210,7 @@ impl Casts for OnSite<'_> {
         }
         self.clear_link();
         let place = self.cast_of(contender)?;
-        self.casts[place].audit()
+        let audited = self.casts[place].audit();
+        self.or_its_cause(audited)
     }
 }

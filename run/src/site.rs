@@ -4,6 +4,7 @@ use std::path::Path;
 
 use anyhow::Context as _;
 use clock::Mono;
+use lab::crew::Crew;
 use lab::topology::Topology;
 use proto::Transport;
 use proto::flow::Congestion;
@@ -14,6 +15,8 @@ use terms::{Access, Contender, Layout, Link, LinkUsed, Traffic, WanLink, Ways};
 pub(crate) struct Site<'a> {
     pub(crate) layout: &'a Layout,
     pub(crate) topology: Topology,
+    /// All processes that play here.
+    pub(crate) crew: Crew,
     /// Of contenders that state none: cubic, and where a socket is refused that reno, which every
     /// kernel gives everybody.
     pub(crate) congestion: Congestion,
@@ -45,7 +48,8 @@ impl Site<'_> {
         let has_cubic = topology.allows_congestion_control(Congestion::Cubic.name());
         let congestion = if has_cubic { Congestion::Cubic } else { Congestion::Reno };
         let congestion_control = Some(congestion.name().to_owned());
-        Ok((Site { layout, topology, congestion }, LinkUsed { link, instead_because, congestion_control }))
+        let site = Site { layout, topology, crew: Crew::default(), congestion };
+        Ok((site, LinkUsed { link, instead_because, congestion_control }))
     }
 
     /// Keeps every packet that crosses the link in a file, from now on.

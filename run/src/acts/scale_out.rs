@@ -9,6 +9,7 @@ use clients::load::Round;
 use clients::role::{Caller, Connect};
 use clock::{Clock, Precision};
 use lab::child::{Child, Heard};
+use lab::crew::Crew;
 use proto::Capability;
 use proto::encoding::Encoding;
 use record::{Evened, LoadKind, ScaleOutPart, ScaleOutTrial};
@@ -23,9 +24,9 @@ use terms::{
 };
 
 use super::restart::BACK_TIME_MAX;
-use crate::Watcher;
-use crate::cast::{LEAD, OPEN_TIME_MAX, Setup};
+use crate::cast::{ANSWER_TIME_MAX, GRACE, LEAD, OPEN_TIME_MAX, Setup};
 use crate::rounds::OnSite;
+use crate::Watcher;
 
 /// Time in which whatever would move by itself does; connections older than this are closed
 /// afterwards, and newer ones are not.
@@ -103,6 +104,7 @@ fn calls_over(access: &Access) -> Access {
 /// A cast of several servers, one balancer before them, and one client.
 struct Fleet {
     name: String,
+    crew: Crew,
     // The client is dropped, and so ended, first: then nobody is left to drain for.
     client: Child<Caller>,
     balancer: Child<Balancer>,
@@ -136,7 +138,7 @@ impl Fleet {
         let servers = (0..asked.to).map(start).collect::<anyhow::Result<Vec<_>>>()?;
         let (balancer, ready) = run.site.start_balancer(name, access)?;
         let (client, _) = run.site.start_caller(name, access, &setup, ready)?;
-        Ok(Fleet { name: name.to_owned(), client, balancer, servers })
+        Ok(Fleet { name: name.to_owned(), crew: run.site.crew.clone(), client, balancer, servers })
     }
 
     /// All subscribe, others join, and everybody is sent away.
@@ -151,10 +153,10 @@ impl Fleet {
         let after = self.load()?;
         let given = self.given()?.iter().sum::<u64>();
         let sent_away = Clock::System.now();
-        self.balancer.ask(SetPolicy(RelayPolicy::Closes(SETTLING)), OPEN_TIME_MAX)?;
+        self.balancer.ask(SetPolicy(RelayPolicy::Closes(SETTLING)), ANSWER_TIME_MAX)?;
         self.await_all(all, Some(given + all))?;
         let took_ms = Clock::System.now().since(sent_away).as_secs_f64() * 1e3;
-        self.balancer.ask(SetPolicy(RelayPolicy::Passes), OPEN_TIME_MAX)?;
+        self.balancer.ask(SetPolicy(RelayPolicy::Passes), ANSWER_TIME_MAX)?;
         clock::pause_thread(FAREWELL);
         Ok(ScaleOutTrial { before, after, evened: Some(Evened { load: self.load()?, took_ms }) })
     }
@@ -186,7 +188,7 @@ impl Fleet {
         self.arrivals()?;
         let calling = self.client.give(round)?;
         loop {
-            if let Heard::Done(result) = self.client.hear(&calling, OPEN_TIME_MAX)? {
+            if let Heard::Done(result) = self.client.hear(&calling, CALLING + CALL_TIME_MAX + GRACE)? {
                 let failed = result.outcome.failures();
                 anyhow::ensure!(failed == 0, "{}: {failed} failed behind the balancer", self.name);
                 return self.arrivals();
@@ -197,12 +199,12 @@ impl Fleet {
     /// Has the balancer give new connections to the first of the servers.
     fn balance(&mut self, servers: usize) -> anyhow::Result<()> {
         let first = self.servers.iter().take(servers).map(|(address, _)| *address).collect();
-        Ok(self.balancer.ask(SetBackends(first), OPEN_TIME_MAX)?)
+        Ok(self.balancer.ask(SetBackends(first), ANSWER_TIME_MAX)?)
     }
 
     /// Connections that each server was given so far.
     fn given(&mut self) -> anyhow::Result<Vec<u64>> {
-        let given = self.balancer.ask(CountGiven, OPEN_TIME_MAX)?;
+        let given = self.balancer.ask(CountGiven, ANSWER_TIME_MAX)?;
         let of = |(address, _): &(SocketAddr, Child<MarketServer>)| {
             given.iter().find(|(server, _)| server == address).map_or(0, |(_, given)| *given)
         };
@@ -212,7 +214,7 @@ impl Fleet {
     /// Calls that came to each server since this was last asked.
     fn arrivals(&mut self) -> anyhow::Result<Vec<u64>> {
         let count = |(_, server): &mut (SocketAddr, Child<MarketServer>)| {
-            Ok(server.ask(TakeArrivals, OPEN_TIME_MAX)?.len() as u64)
+            Ok(server.ask(TakeArrivals, ANSWER_TIME_MAX)?.len() as u64)
         };
         self.servers.iter_mut().map(count).collect()
     }
@@ -221,7 +223,7 @@ impl Fleet {
     fn load(&mut self) -> anyhow::Result<Vec<u64>> {
         let now = AwaitSubscribers { subscribers: 0, within: Duration::ZERO };
         let count = |(_, server): &mut (SocketAddr, Child<MarketServer>)| {
-            Ok(server.ask(now, OPEN_TIME_MAX)?.subscribers as u64)
+            Ok(server.ask(now, ANSWER_TIME_MAX)?.subscribers as u64)
         };
         self.servers.iter_mut().map(count).collect()
     }
@@ -242,12 +244,11 @@ impl Fleet {
                 return Ok(load);
             }
             if clock.now() >= end {
-                self.client.ensure_running()?;
-                self.balancer.ensure_running()?;
+                self.crew.look()?;
                 let [there, awaited] = [there, subscriptions].map(text::count);
                 bail!("of {} {there} subscribers were there in time, of the {awaited} awaited", self.name);
             }
-            clock::pause_thread(COUNTED_EVERY);
+            self.crew.pause_until(clock.now() + COUNTED_EVERY)?;
         }
     }
 }

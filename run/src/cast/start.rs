@@ -49,7 +49,7 @@ impl Site<'_> {
 
     /// Receivers first, since they say where to send to.
     fn open_flows(&self, name: &str, flows: &[Flow], settings: FlowSettings) -> anyhow::Result<Cast> {
-        let Site { layout, topology, .. } = self;
+        let Site { layout, topology, crew, .. } = self;
         let receive = ReceiveFlows {
             cores: layout.client.clone(),
             address: topology.address(CLIENTS),
@@ -57,7 +57,8 @@ impl Site<'_> {
             settings,
         };
         let host = topology.host(CLIENTS);
-        let mut receiver = Child::<Receiver>::start(&format!("the receiver of {name}"), host, &receive)?;
+        let title = format!("the receiver of {name}");
+        let mut receiver = Child::<Receiver>::start(crew, &title, host, &receive)?;
         let addresses = receiver.ready(OPEN_TIME_MAX)?;
         let send = SendFlows {
             core: layout.server,
@@ -65,7 +66,7 @@ impl Site<'_> {
             buffer_bytes: settings.buffer_bytes,
         };
         let host = topology.host(SERVERS);
-        let mut sender = Child::<Sender>::start(&format!("the sender of {name}"), host, &send)?;
+        let mut sender = Child::<Sender>::start(crew, &format!("the sender of {name}"), host, &send)?;
         sender.ready(OPEN_TIME_MAX)?;
         Ok(Cast {
             name: name.to_owned(),
@@ -118,7 +119,8 @@ impl Site<'_> {
             server: foreign.clone(),
             market_seed: setup.market.seed,
         };
-        let mut child = Child::<Supervisor>::start(&format!("the server of {name}"), host, &supervise)?;
+        let title = format!("the supervisor of the server of {name}");
+        let mut child = Child::<Supervisor>::start(&self.crew, &title, host, &supervise)?;
         let ready = child.ready(OPEN_TIME_MAX)?;
         Ok((Server::Foreign(child, ready.program), ready))
     }
@@ -142,7 +144,8 @@ impl Site<'_> {
             limits: limits(),
         });
         let host = self.topology.host(SERVERS);
-        let mut child = Child::<MarketServer>::start(&format!("the server of {name}"), host, &serve)?;
+        let title = format!("the server of {name}");
+        let mut child = Child::<MarketServer>::start(&self.crew, &title, host, &serve)?;
         let ready = child.ready(OPEN_TIME_MAX)?;
         Ok((child, Box::new(Serve { address: ready.address, ..*serve }), ready))
     }
@@ -160,7 +163,8 @@ impl Site<'_> {
             limits: limits(),
         };
         let host = self.topology.host(SERVERS);
-        let mut balancer = Child::<Balancer>::start(&format!("the balancer of {name}"), host, &balance)?;
+        let title = format!("the balancer of {name}");
+        let mut balancer = Child::<Balancer>::start(&self.crew, &title, host, &balance)?;
         let ready = balancer.ready(OPEN_TIME_MAX)?;
         Ok((balancer, ready))
     }
@@ -188,7 +192,8 @@ impl Site<'_> {
             conformance: setup.conformance,
         });
         let host = self.topology.host(CLIENTS);
-        let mut caller = Child::<Caller>::start(&format!("the client of {name}"), host, &open)?;
+        let title = format!("the client of {name}");
+        let mut caller = Child::<Caller>::start(&self.crew, &title, host, &open)?;
         let conformance = caller.ready(OPEN_TIME_MAX)?;
         Ok((caller, conformance))
     }

@@ -10,7 +10,7 @@ use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
-use clock::Clock;
+use clock::{Clock, Mono};
 use files::TemporaryFolder;
 use lab::program::Program;
 use proto::data::{DataSet, SYMBOLS};
@@ -25,6 +25,8 @@ const START_TIME_MAX: Duration = Duration::from_secs(10);
 /// Between two looks whether it runs, when it does: seldom, for a look takes processor time from
 /// it.
 const LOOK_WHETHER_IT_RUNS_EVERY: Duration = Duration::from_secs(1);
+/// A program that is stopped for longer is not about to go on.
+const STOPPED_TIME_MAX: Duration = Duration::from_secs(2);
 /// Between two looks whether it listens.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 
@@ -77,9 +79,10 @@ pub(super) fn supervise(start: &Supervise, means: Means) -> anyhow::Result<()> {
                 },
                 config.as_deref(),
             )?;
-            let mut program = start_program(command, folder.0.path(), address)?;
+            let program = start_program(command, folder.0.path(), address)?;
+            let mut program = Supervised::new(command, program);
             listens(address, &mut program)?;
-            ready(address, Some(program.pid()))?;
+            ready(address, Some(program.program.pid()))?;
             obey(Some(program))
         }
     }
@@ -91,7 +94,7 @@ fn ready(address: SocketAddr, program: Option<u32>) -> anyhow::Result<()> {
 }
 
 /// The program ends with this.
-fn obey(mut program: Option<Program>) -> anyhow::Result<()> {
+fn obey(mut program: Option<Supervised>) -> anyhow::Result<()> {
     let (orders_in, orders) = channel();
     std::thread::spawn(move || {
         let mut input = stdin().lock();
@@ -107,15 +110,43 @@ fn obey(mut program: Option<Program>) -> anyhow::Result<()> {
                 answer::<Supervisor, _>(&mut stdout(), &order, None)?;
             }
             Err(RecvTimeoutError::Disconnected) => return Ok(()),
-            Err(RecvTimeoutError::Timeout) => still_runs(program.as_mut())?,
+            Err(RecvTimeoutError::Timeout) => program.as_mut().map_or(Ok(()), Supervised::look)?,
         }
     }
 }
 
-fn still_runs(program: Option<&mut Program>) -> anyhow::Result<()> {
-    match program.map(Program::ended).transpose()?.flatten() {
-        Some(status) => bail!("the program ended by itself: {status}"),
-        None => Ok(()),
+/// A program that is looked after.
+struct Supervised {
+    /// Its name and its process.
+    name: String,
+    program: Program,
+    /// Since when looks find it stopped.
+    stopped_since: Option<Mono>,
+}
+
+impl Supervised {
+    fn new(command: &str, program: Program) -> Supervised {
+        let name = command.split_whitespace().next().unwrap_or("the program");
+        Supervised { name: format!("{name} (process {})", program.pid()), program, stopped_since: None }
+    }
+
+    /// Checks that it runs; one that is stopped for a moment does.
+    fn look(&mut self) -> anyhow::Result<()> {
+        let Supervised { name, program, stopped_since } = self;
+        if let Some(how) = program.ended_in_words()? {
+            bail!("{name} ended unexpectedly: {how}");
+        }
+        let Some(signal) = program.stopped() else {
+            *stopped_since = None;
+            return Ok(());
+        };
+        let now = Clock::System.now();
+        if now.since(*stopped_since.get_or_insert(now)) >= STOPPED_TIME_MAX {
+            bail!(
+                "{name} is stopped ({signal}): something outside wirebench stopped it; let it be, and run again"
+            );
+        }
+        Ok(())
     }
 }
 
@@ -167,14 +198,14 @@ fn start_program(words: &str, folder: &Path, address: SocketAddr) -> anyhow::Res
 }
 
 /// Waits until a program listens.
-fn listens(address: SocketAddr, program: &mut Program) -> anyhow::Result<()> {
+fn listens(address: SocketAddr, program: &mut Supervised) -> anyhow::Result<()> {
     let clock = Clock::System;
     let deadline = clock.now() + START_TIME_MAX;
     while clock.now() < deadline {
         if TcpStream::connect_timeout(&address, LOOK_EVERY).is_ok() {
             return Ok(());
         }
-        still_runs(Some(program))?;
+        program.look()?;
         clock::pause_thread(LOOK_EVERY);
     }
     bail!(
