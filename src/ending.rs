@@ -57,14 +57,16 @@ pub(crate) fn refuse_debug(tool: &Tool, allowed: bool) -> Result<(), UsageError>
 }
 
 /// Says a line, to stderr. Words of records, peers and files go through here, or through
-/// [`print_data`] or [`say_error`]: whatever they are, a terminal does nothing for them.
+/// [`print_data`] or [`say_error`]: whatever they are, a terminal does nothing for them. Where
+/// stderr is gone (its terminal was closed, its reader had enough) nobody wants to know, and what is
+/// being done goes on: the panic of `eprintln!` would lose what was measured.
 pub(crate) fn say(line: &str) {
-    eprintln!("{}", terminal_line(line));
+    let _ = writeln!(io::stderr().lock(), "{}", terminal_line(line));
 }
 
 /// Says why a verb ended, to stderr; an error may have several lines.
 pub(crate) fn say_error(error: &anyhow::Error) {
-    eprintln!("wirebench: {}", terminal_text(&format!("{error:#}")));
+    let _ = writeln!(io::stderr().lock(), "wirebench: {}", terminal_text(&format!("{error:#}")));
 }
 
 /// Prints data to stdout, on a terminal without what it would obey. Whoever reads its beginning

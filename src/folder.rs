@@ -1,12 +1,20 @@
 //! Where results go: `results/<time>/{index.html, <scenario>/{record.json, report.html}}`, and
 //! `results/latest`.
 
+use std::fs::{self, File};
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use record::matrix::MatrixRecord;
 use record::{Record, write_atomically};
 use report::{Done, Format, export};
+use run::journal;
+
+use crate::ending::UsageError;
+
+/// What can be done about a folder that takes no results.
+const ANOTHER: &str = "give another folder by --out DIR";
 
 /// The folder of one run.
 #[derive(Debug)]
@@ -24,19 +32,37 @@ impl ResultsFolder {
     /// # Errors
     /// The system's.
     pub fn create(chosen: Option<&Path>, card: bool) -> anyhow::Result<ResultsFolder> {
-        let (path, latest) = match chosen {
-            Some(path) => {
-                files::make_folder(path)?;
-                (path.to_owned(), None)
-            }
-            None => {
-                let results = Path::new("results");
-                // Another run may have begun in the same second.
-                let path = files::make_new_folder(results, &now_as_a_name())?;
-                (path, Some(results.join("latest")))
-            }
+        let wanted = chosen.unwrap_or(Path::new("results"));
+        if let Some(file) = wanted.ancestors().find(|path| path.exists() && !path.is_dir()) {
+            let (wanted, file) = (wanted.display(), file.display());
+            return Err(UsageError(format!(
+                "results cannot go to {wanted}: {file} is no folder; move it, or {ANOTHER}"
+            ))
+            .into());
+        }
+        let made = match chosen {
+            Some(path) => files::make_folder(path).map(|()| (path.to_owned(), None)),
+            // Another run may have begun in the same second.
+            None => files::make_new_folder(wanted, &now_as_a_name())
+                .map(|path| (path, Some(wanted.join("latest")))),
         };
+        let (path, latest) =
+            made.with_context(|| format!("{} cannot be made: {ANOTHER}", wanted.display()))?;
         Ok(ResultsFolder { path, latest, card })
+    }
+
+    /// Finds out, before hours of measuring, whether so much can be written here.
+    ///
+    /// # Errors
+    /// Where it cannot, with what to do.
+    pub fn try_out(&self, bytes: u64) -> anyhow::Result<()> {
+        let file = self.path.join(format!(".trial-{}", std::process::id()));
+        let tried = write_zeros(&file, bytes);
+        let removed = fs::remove_file(&file);
+        tried.and(removed).with_context(|| {
+            let (path, megabytes) = (self.path.display(), bytes.div_ceil(1_000_000));
+            format!("about {megabytes} MB cannot be written in {path}: make room there, or {ANOTHER}")
+        })
     }
 
     /// The folder that holds a record's own folder.
@@ -64,6 +90,14 @@ impl ResultsFolder {
             return Ok(None);
         }
         Ok(Some(record::read(&path)?))
+    }
+
+    /// Where a scenario's journal is.
+    ///
+    /// # Errors
+    /// The system's, where its folder cannot be made.
+    pub fn journal(&self, scenario: &str) -> anyhow::Result<PathBuf> {
+        Ok(self.of(scenario)?.join(journal::NAME))
     }
 
     fn of(&self, scenario: &str) -> anyhow::Result<PathBuf> {
@@ -135,7 +169,31 @@ impl ResultsFolder {
     }
 }
 
+fn write_zeros(path: &Path, bytes: u64) -> io::Result<()> {
+    let piece = vec![0; 1 << 16];
+    let mut file = File::create_new(path)?;
+    for _ in 0..bytes.div_ceil(piece.len() as u64) {
+        file.write_all(&piece)?;
+    }
+    // Some file systems find out that they are full when they must write.
+    file.sync_data()
+}
+
+/// Keeps a record that cannot be written where it should be, in a folder of the system's temporary
+/// ones that only this user can read; says where.
+///
+/// # Errors
+/// Where it cannot be kept there either.
+pub fn rescue(record: &Record) -> anyhow::Result<PathBuf> {
+    let folder = tempfile::Builder::new().prefix("wirebench-kept-").tempdir()?;
+    let file = folder.path().join("record.json");
+    write_atomically(&file, &serde_json::to_vec(record)?)?;
+    // From here on it is the user's.
+    let _ = folder.keep();
+    Ok(file)
+}
+
 /// `2026-11-24T09-41-07Z`: sorts by time, and is a name on every file system.
-fn now_as_a_name() -> String {
+pub(crate) fn now_as_a_name() -> String {
     report::utc(clock::wall_time_us()).replace(' ', "T").replace(':', "-") + "Z"
 }

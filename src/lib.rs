@@ -5,4 +5,5 @@ pub mod cli;
 pub mod ending;
 pub mod folder;
 mod progress;
+mod signals;
 mod verbs;

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use clock::{Clock, Mono};
 use indicatif::{ProgressBar, ProgressStyle};
-use run::Watcher;
+use run::journal::Journal;
+use run::{Ended, Watcher};
 use scenarios::Plan;
 use terms::escape::terminal_line;
 use terms::role::Progress;
@@ -17,8 +18,9 @@ use crate::ending::say;
 /// How often a live line is drawn anew, and how often a plain one is written in a long stretch.
 const LIVE_EVERY: Duration = Duration::from_millis(120);
 
-/// Shows a run.
+/// Shows a run, and keeps its journal.
 pub(crate) struct LiveScreen {
+    journal: Journal,
     /// The live line; `None` where there is no terminal.
     bar: Option<ProgressBar>,
     clock: Clock,
@@ -29,24 +31,25 @@ pub(crate) struct LiveScreen {
 
 impl LiveScreen {
     /// A screen for a plan: says at once what it is going to do and how long that takes.
-    pub(crate) fn open(name: &str, plan: &Plan) -> LiveScreen {
+    pub(crate) fn open(name: &str, plan: &Plan, journal: Journal) -> LiveScreen {
         let measurements = plan.measurements() as u64;
-        eprintln!(
+        say(&format!(
             "{name}: {} contenders, {} rounds, {measurements} measurements, about {}",
             plan.contenders().len(),
             plan.rounds.len(),
             text::about(plan.time())
-        );
+        ));
         let clock = Clock::System;
         let bar = std::io::stderr().is_terminal().then(|| live_bar(measurements));
-        LiveScreen { bar, began: clock.now(), clock, now: String::new() }
+        LiveScreen { journal, bar, began: clock.now(), clock, now: String::new() }
     }
 
-    /// Takes the live line away.
-    pub(crate) fn close(&mut self) {
-        if let Some(bar) = self.bar.take() {
+    /// Takes the live line away, and gives the journal back.
+    pub(crate) fn close(self) -> Journal {
+        if let Some(bar) = self.bar {
             bar.finish_and_clear();
         }
+        self.journal
     }
 
     fn time_left(&self, plan: &Plan, done: usize) -> Duration {
@@ -113,8 +116,12 @@ impl Watcher for LiveScreen {
         if self.bar.is_none() {
             let done = plan.rounds[..=round].iter().map(Vec::len).sum();
             let left = text::about(self.time_left(plan, done));
-            eprintln!("round {}/{} done, {left} left", round + 1, plan.rounds.len());
+            say(&format!("round {}/{} done, {left} left", round + 1, plan.rounds.len()));
         }
+    }
+
+    fn keep(&mut self, ended: Ended<'_>) -> anyhow::Result<()> {
+        Ok(self.journal.append(ended)?)
     }
 }
 

@@ -50,6 +50,11 @@ impl ActPart {
         }
     }
 
+    /// Whether another is an act of the same kind.
+    pub fn is_like(&self, other: &ActPart) -> bool {
+        std::mem::discriminant(self) == std::mem::discriminant(other)
+    }
+
     /// Whether nothing came of it, because the run ended before.
     pub fn is_empty(&self) -> bool {
         match self {

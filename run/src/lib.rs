@@ -6,6 +6,7 @@ mod acts;
 pub mod calibrate;
 mod cast;
 mod disturbance;
+pub mod journal;
 mod meters;
 mod order;
 mod recording;
@@ -23,10 +24,11 @@ use scenarios::{Plan, Scenario};
 use terms::role::Progress;
 use terms::{Layout, LinkUsed, Outcome, Sent, WayCount};
 
+pub use journal::Ended;
 pub use recording::{RunInfo, record_of};
 
 /// One measurement: a cell in a round.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
 pub struct Measurement {
     /// Which round, from 0.
     pub round: usize,
@@ -49,7 +51,7 @@ pub struct Measurement {
 }
 
 /// How one contender did in the conformance cases.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
 pub struct Conformance {
     /// Who.
     pub contender: String,
@@ -74,9 +76,11 @@ pub struct Results {
     pub link: Option<LinkUsed>,
     /// The run was stopped before its end.
     pub partial: bool,
+    /// Rounds, from the first on, that an earlier start of the same plan measured.
+    pub rounds_kept: usize,
 }
 
-/// Whoever shows how a run is going.
+/// Whoever shows how a run is going, and keeps what comes of it.
 pub trait Watcher {
     /// Something begins that has no measure: starting, checking.
     fn stage(&mut self, what: &str);
@@ -88,37 +92,53 @@ pub trait Watcher {
     fn void(&mut self, reason: &str);
     /// A round is complete.
     fn round_done(&mut self, plan: &Plan, round: usize);
+    /// Something ended that is to be kept. Nothing is measured meanwhile.
+    ///
+    /// # Errors
+    /// Where it cannot be kept: that ends the run.
+    fn keep(&mut self, ended: Ended<'_>) -> anyhow::Result<()>;
+}
+
+/// What a run is played on.
+#[derive(Debug, Clone, Copy)]
+pub struct On<'a> {
+    /// Which cores do what.
+    pub layout: &'a Layout,
+    /// Seed of the market's data.
+    pub market_seed: u64,
+    /// Where packets that cross a link go.
+    pub pcap: Option<&'a Path>,
 }
 
 /// Runs a plan. Ends early, with what there is, when `stop` becomes true or something fails: a
-/// process, or a conformance case (equal answers or no benchmark). What was measured until then is
-/// kept, marked partial. Packets that cross a link go to `pcap`.
+/// process, a conformance case (equal answers or no benchmark), or the keeping. What was measured
+/// until then is in the results, marked partial, behind what they hold already: the whole rounds
+/// and acts of an earlier start. Packets that cross a link go to `pcap`.
+///
+/// # Errors
+/// What ended the run before its time.
 pub fn execute(
     scenario: &Scenario,
     plan: &Plan,
-    market_seed: u64,
-    layout: &Layout,
-    pcap: Option<&Path>,
+    on: &On<'_>,
     stop: &AtomicBool,
     watcher: &mut dyn Watcher,
-) -> (Results, anyhow::Result<()>) {
-    let mut results = Results { partial: true, ..Results::default() };
-    for contender in plan.contenders() {
-        if let Some(why) = site::cannot_run(contender) {
-            results.absent.push((contender.name.clone(), why));
-        }
+    results: &mut Results,
+) -> anyhow::Result<()> {
+    results.partial = true;
+    let absent = |of: &&terms::Contender| Some((of.name.clone(), site::cannot_run(of)?));
+    let absent: Vec<_> = plan.contenders().iter().filter_map(absent).collect();
+    let (site, used) = site::Site::build(on.layout, &scenario.link, plan.seed)?;
+    if results.link.as_ref().is_some_and(|link| *link != used || results.absent != absent) {
+        anyhow::bail!(
+            "this machine has other contenders or another link than when the run was started: run it anew, without --resume"
+        );
     }
-    let (site, used) = match site::Site::build(layout, &scenario.link, plan.seed) {
-        Ok(built) => built,
-        Err(error) => return (results, Err(error)),
-    };
-    results.link = Some(used);
-    if let Some(file) = pcap
-        && let Err(error) = site.capture(file)
-    {
-        return (results, Err(error));
+    (results.absent, results.link) = (absent, Some(used));
+    watcher.keep(Ended::Cast { absent: &results.absent, link: &results.link })?;
+    if let Some(file) = on.pcap {
+        site.capture(file)?;
     }
-    let mut casts = rounds::OnSite::new(scenario, plan, market_seed, site, stop);
-    let ended = order::play(plan, &mut casts, stop, watcher, &mut results);
-    (results, ended)
+    let mut casts = rounds::OnSite::new(scenario, plan, on.market_seed, site, stop);
+    order::play(plan, &mut casts, stop, watcher, results)
 }

@@ -12,7 +12,7 @@ use scenarios::Plan;
 use terms::{Act, Contender};
 
 use crate::repeats::Repeats;
-use crate::{Conformance, Measurement, Results, Watcher};
+use crate::{Conformance, Ended, Measurement, Results, Watcher};
 
 /// The casts of a run: each is started once, does nothing unless it is told to, and ends when this
 /// is dropped.
@@ -37,7 +37,7 @@ pub(crate) trait Casts {
 }
 
 /// Plays a plan to its end, or until it is told to stop: what there is by then stays in `results`,
-/// which is partial.
+/// which is partial. Whole rounds and acts that are there already are not played again.
 pub(crate) fn play(
     plan: &Plan,
     casts: &mut dyn Casts,
@@ -45,73 +45,129 @@ pub(crate) fn play(
     watcher: &mut dyn Watcher,
     results: &mut Results,
 ) -> anyhow::Result<()> {
-    let stopped = || stop.load(Ordering::Relaxed);
-    let present: Vec<&Contender> =
-        plan.contenders().into_iter().filter(|of| !is_absent(&of.name, results)).collect();
-    if present.is_empty() {
-        let why: Vec<String> = results.absent.iter().map(|(name, why)| format!("{name}: {why}")).collect();
-        bail!("no contender can run on this machine: {}", why.join("; "));
+    let mut playing = Playing { plan, casts, stop, watcher, results };
+    if playing.start()? && playing.rounds()? && playing.acts()? && playing.compare()? {
+        playing.watcher.stage("stopping");
+        playing.results.partial = false;
     }
-    for contender in &present {
-        if stopped() {
-            return Ok(());
-        }
-        watcher.stage(&format!("starting {} and checking its answers", contender.name));
-        let cases = casts.start(contender)?;
-        if let Some(case) = cases.iter().find(|case| case.failure.is_some()) {
-            let failure = case.failure.as_deref().unwrap_or_default();
-            bail!("{} fails the conformance case '{}': {failure}", contender.name, case.case);
-        }
-        let contender = contender.name.clone();
-        results.conformance.push(Conformance { contender, cases, compared_whole: None });
+    Ok(())
+}
+
+/// A plan that is being played. Each part says whether it came to its end, or was told to stop.
+struct Playing<'a> {
+    plan: &'a Plan,
+    casts: &'a mut dyn Casts,
+    stop: &'a AtomicBool,
+    watcher: &'a mut dyn Watcher,
+    results: &'a mut Results,
+}
+
+impl Playing<'_> {
+    fn is_stopped(&self) -> bool {
+        self.stop.load(Ordering::Relaxed)
     }
-    let mut repeats = Repeats::of(plan);
-    for (round, order) in plan.rounds.iter().enumerate() {
-        for &cell in order {
-            if is_absent(&plan.cells[cell].contender.name, results) {
+
+    fn start(&mut self) -> anyhow::Result<bool> {
+        let plan = self.plan;
+        let present: Vec<&Contender> =
+            plan.contenders().into_iter().filter(|of| !is_absent(&of.name, self.results)).collect();
+        if present.is_empty() {
+            let why: Vec<String> =
+                self.results.absent.iter().map(|(name, why)| format!("{name}: {why}")).collect();
+            bail!("no contender can run on this machine: {}", why.join("; "));
+        }
+        for contender in &present {
+            if self.is_stopped() {
+                return Ok(false);
+            }
+            self.watcher.stage(&format!("starting {} and checking its answers", contender.name));
+            let cases = self.casts.start(contender)?;
+            if let Some(case) = cases.iter().find(|case| case.failure.is_some()) {
+                let failure = case.failure.as_deref().unwrap_or_default();
+                bail!("{} fails the conformance case '{}': {failure}", contender.name, case.case);
+            }
+            let contender = contender.name.clone();
+            let checked = Conformance { contender, cases, compared_whole: None };
+            self.watcher.keep(Ended::Checked(&checked))?;
+            self.results.conformance.push(checked);
+        }
+        Ok(true)
+    }
+
+    fn rounds(&mut self) -> anyhow::Result<bool> {
+        let plan = self.plan;
+        let mut repeats = Repeats::of(plan);
+        for kept in self.results.measurements.iter().filter(|measurement| measurement.void.is_some()) {
+            repeats.take(kept.cell);
+        }
+        for (round, order) in plan.rounds.iter().enumerate().skip(self.results.rounds_kept) {
+            for &cell in order {
+                if is_absent(&plan.cells[cell].contender.name, self.results) {
+                    continue;
+                }
+                if self.is_stopped() {
+                    return Ok(false);
+                }
+                self.cell(round, cell, &mut repeats)?;
+            }
+            self.watcher.keep(Ended::Round(round))?;
+            self.watcher.round_done(plan, round);
+        }
+        Ok(true)
+    }
+
+    /// A void measurement is kept, and taken again at once: its neighbours in time are those of its
+    /// round.
+    fn cell(&mut self, round: usize, cell: usize, repeats: &mut Repeats) -> anyhow::Result<()> {
+        let done = self.results.measurements.iter().filter(|measurement| measurement.void.is_none()).count();
+        self.watcher.measuring(self.plan, round, cell, done);
+        loop {
+            let measurement = self.casts.measure(round, cell, self.watcher)?;
+            let void = measurement.void.clone();
+            // The results have it also where it cannot be kept.
+            let kept = self.watcher.keep(Ended::Measured(&measurement));
+            self.results.measurements.push(measurement);
+            kept?;
+            match void {
+                Some(reason) if !self.is_stopped() && repeats.take(cell) => self.watcher.void(&reason),
+                _ => return Ok(()),
+            }
+        }
+    }
+
+    fn acts(&mut self) -> anyhow::Result<bool> {
+        let plan = self.plan;
+        for act in &plan.acts {
+            let mut part = ActPart::begun(act);
+            if self.results.acts.iter().any(|kept| kept.is_like(&part)) {
                 continue;
             }
-            if stopped() {
-                return Ok(());
+            if self.is_stopped() {
+                return Ok(false);
             }
-            let done = results.measurements.iter().filter(|measurement| measurement.void.is_none()).count();
-            watcher.measuring(plan, round, cell, done);
-            let mut measurement = casts.measure(round, cell, watcher)?;
-            // A void one is kept, and taken again at once: its neighbours in time are those of its
-            // round.
-            while let Some(reason) = &measurement.void
-                && !stopped()
-                && repeats.take(cell)
-            {
-                watcher.void(reason);
-                let again = casts.measure(round, cell, watcher)?;
-                results.measurements.push(std::mem::replace(&mut measurement, again));
+            let acted = self.casts.act(act, &mut part, self.watcher);
+            // One that was told to stop is not whole.
+            let whole = acted.is_ok() && !self.is_stopped();
+            let kept = if whole { self.watcher.keep(Ended::Acted(&part)) } else { Ok(()) };
+            if !part.is_empty() {
+                self.results.acts.push(part);
             }
-            results.measurements.push(measurement);
+            acted.and(kept)?;
         }
-        watcher.round_done(plan, round);
+        Ok(true)
     }
-    for act in &plan.acts {
-        if stopped() {
-            return Ok(());
+
+    fn compare(&mut self) -> anyhow::Result<bool> {
+        for nth in 0..self.results.conformance.len() {
+            if self.is_stopped() {
+                return Ok(false);
+            }
+            let conformance = &mut self.results.conformance[nth];
+            self.watcher.stage(&format!("comparing replies of {} whole", conformance.contender));
+            conformance.compared_whole = Some(self.casts.audit(&conformance.contender)?);
         }
-        let mut part = ActPart::begun(act);
-        let acted = casts.act(act, &mut part, watcher);
-        if !part.is_empty() {
-            results.acts.push(part);
-        }
-        acted?;
+        Ok(true)
     }
-    for conformance in &mut results.conformance {
-        if stopped() {
-            return Ok(());
-        }
-        watcher.stage(&format!("comparing replies of {} whole", conformance.contender));
-        conformance.compared_whole = Some(casts.audit(&conformance.contender)?);
-    }
-    watcher.stage("stopping");
-    results.partial = false;
-    Ok(())
 }
 
 fn is_absent(name: &str, results: &Results) -> bool {

@@ -27,7 +27,7 @@ const STEAL_SHARE_TOLD: f64 = 0.02;
 const VOID_SHARE_MAX: f64 = 0.2;
 
 /// What a run was, beside its results.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
 pub struct RunInfo {
     /// What measured.
     pub tool: Tool,
@@ -142,6 +142,13 @@ fn warnings(info: &RunInfo, plan: &Plan, results: &Results, pushes: bool) -> Vec
     }
     if let Some(because) = results.link.as_ref().and_then(|used| used.instead_because.as_ref()) {
         warnings.push(format!("loopback stood in for the cable: {because}"));
+    }
+    if results.rounds_kept > 0 {
+        warnings.push(format!(
+            "rounds 1 to {} of {} were measured by an earlier start of this run, which ended before its time",
+            results.rounds_kept,
+            plan.rounds.len()
+        ));
     }
     let void = results.measurements.iter().filter(|measurement| measurement.void.is_some());
     match void.count() {

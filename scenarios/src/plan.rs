@@ -18,7 +18,7 @@ use terms::{
 use crate::Scenario;
 
 /// What the user changes about a plan.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
 pub struct PlanOptions {
     /// How much is run.
     pub extent: Extent,

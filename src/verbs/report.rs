@@ -1,4 +1,7 @@
-//! `report`: draws the HTML again from records, or gives them in another format.
+//! `report`: draws the HTML again from records, or gives them in another format. Of a run that was
+//! ended from outside it makes the record first, from its journal.
+
+mod journals;
 
 use std::path::{Path, PathBuf};
 
@@ -13,7 +16,8 @@ use crate::verbs::formats::formats;
 /// What `report` takes.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {
-    /// Files named record.json, or folders of results.
+    /// Files named record.json, or folders of results. Of a run that ended before its time, its
+    /// journal.jsonl makes a record, marked partial.
     #[arg(required = true, value_name = "RECORD|DIR")]
     records: Vec<PathBuf>,
     /// Print every measurement in this format to stdout, instead of drawing.
@@ -32,7 +36,13 @@ pub(crate) fn report(options: &Options) -> anyhow::Result<Ending> {
     let mut done = Done::default();
     let mut records = Vec::new();
     for path in &options.records {
-        let found = record::files(path).with_context(|| path.display().to_string())?;
+        let made = journals::recover(path).with_context(|| path.display().to_string())?;
+        let is_journal = path.extension().is_some_and(|extension| extension == "jsonl");
+        let found = if is_journal {
+            made
+        } else {
+            record::files(path).with_context(|| path.display().to_string())?
+        };
         if found.is_empty() {
             return Err(UsageError(format!("there is no record in {}", path.display())).into());
         }

@@ -4,8 +4,6 @@ mod session;
 
 use std::fmt::Write as _;
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 
 use anyhow::Context as _;
 use matrices::MatrixScenario;
@@ -18,8 +16,15 @@ use terms::{Expression, Extent, Layout, Link, text};
 
 use crate::ending::{Ending, UsageError, print_data, refuse_debug, say};
 use crate::folder::ResultsFolder;
+use crate::signals::stop_on_signals;
 use crate::verbs::compare;
 use crate::verbs::formats::formats;
+
+/// Bytes of results without any measurement, roughly: pages and what stands around the figures.
+const BYTES_AT_LEAST: u64 = 1 << 20;
+/// Bytes that a measurement takes in journal and record together, roughly: 2 to 7 kB in each of the
+/// published ones.
+const BYTES_A_MEASUREMENT: u64 = 16 << 10;
 
 /// What `run` takes.
 #[derive(Debug, clap::Args)]
@@ -34,7 +39,8 @@ pub(crate) struct Options {
     /// scenario that this machine refuses is told there and does not end the run.
     #[arg(long, conflicts_with_all = ["scenarios", "all"])]
     card: bool,
-    /// Go on with a run that was stopped, in its folder: what it finished by the same plan is kept.
+    /// Go on with a run that ended before its time, in its folder: scenarios, rounds and acts that it
+    /// finished by the same plan are kept.
     #[arg(long, value_name = "DIR", conflicts_with = "out")]
     resume: Option<PathBuf>,
     /// The primary condition, briefly.
@@ -104,7 +110,10 @@ pub(crate) fn run(options: &Options, tool: &Tool) -> anyhow::Result<Ending> {
     lab::hosts::prepare();
     let matrices = matrices(options)?;
     let scenarios = scenarios(options)?;
-    let plans = scenarios.iter().map(|scenario| plan(options, scenario)).collect::<Result<Vec<_>, _>>()?;
+    let plans = scenarios
+        .iter()
+        .map(|scenario| Plan::make(scenario, &plan_options(options)).map_err(UsageError))
+        .collect::<Result<Vec<_>, _>>()?;
     if options.dry_run {
         let matrices = matrices.iter().map(matrix_in_words);
         let several = scenarios.len() > 1;
@@ -138,6 +147,8 @@ pub(crate) fn run(options: &Options, tool: &Tool) -> anyhow::Result<Ending> {
         environment: lab::machine::read(),
         tool,
     };
+    let measurements: usize = plans.iter().map(Plan::measurements).sum();
+    session.folder.try_out(BYTES_AT_LEAST + BYTES_A_MEASUREMENT * measurements as u64)?;
     let mut done = Done::default();
     // Before this process pins itself: they have clients of their own to start.
     session.fill(&matrices, &mut done)?;
@@ -149,8 +160,9 @@ pub(crate) fn run(options: &Options, tool: &Tool) -> anyhow::Result<Ending> {
     for core in &layout.client {
         lab::cores::pin(*core).context("pinning the command to the clients' core")?;
     }
-    for (scenario, plan) in scenarios.iter().zip(&plans) {
-        match session.one(scenario, plan, &layout) {
+    let names = names(options)?;
+    for ((scenario, plan), named) in scenarios.iter().zip(&plans).zip(&names) {
+        match session.one(named, scenario, plan, &layout) {
             // What there is of it lies in its folder, marked partial; the others of the card do not
             // go with it.
             Ok((_, Err(error))) if options.card && !session.is_told_to_stop() => {
@@ -160,8 +172,8 @@ pub(crate) fn run(options: &Options, tool: &Tool) -> anyhow::Result<Ending> {
                 let partial = record.partial;
                 done.records.push(record);
                 if partial {
-                    let ending = session.stopped(&done)?;
-                    return ended.map(|()| ending);
+                    let ending = session.stopped(&done);
+                    return ended.and(ending);
                 }
             }
             Err(error) => session.refused(&scenario.name, error, &mut done)?,
@@ -216,16 +228,20 @@ fn matrices(options: &Options) -> anyhow::Result<Vec<MatrixScenario>> {
     Ok(matrices)
 }
 
+/// What is measured, as it is named: built-in scenarios, and files.
+fn names(options: &Options) -> anyhow::Result<Vec<String>> {
+    if options.card {
+        return Ok(report::card_scenarios()?);
+    }
+    if options.all {
+        return Ok(Scenario::built_in()?.into_iter().map(|scenario| scenario.name).collect());
+    }
+    let is_matrix = |name: &&String| !matches!(MatrixScenario::find(name), Ok(None));
+    Ok(options.scenarios.iter().filter(|name| !is_matrix(name)).cloned().collect())
+}
+
 fn scenarios(options: &Options) -> anyhow::Result<Vec<Scenario>> {
-    let named: Vec<String> = if options.card {
-        report::card_scenarios()?
-    } else if options.all {
-        Scenario::built_in()?.into_iter().map(|scenario| scenario.name).collect()
-    } else {
-        let names = options.scenarios.iter();
-        let is_matrix = |name: &&String| !matches!(MatrixScenario::find(name), Ok(None));
-        names.filter(|name| !is_matrix(name)).cloned().collect()
-    };
+    let named = names(options)?;
     let scenarios: Vec<Scenario> =
         named.iter().map(|name| Scenario::find(name, &options.set)).collect::<Result<_, _>>()?;
     for (nth, scenario) in scenarios.iter().enumerate() {
@@ -238,31 +254,20 @@ fn scenarios(options: &Options) -> anyhow::Result<Vec<Scenario>> {
     Ok(scenarios)
 }
 
-fn plan(options: &Options, scenario: &Scenario) -> Result<Plan, UsageError> {
+fn plan_options(options: &Options) -> PlanOptions {
     let extent = match (options.quick, options.full) {
         (true, _) => Extent::Quick,
         (_, true) => Extent::Full,
         _ => Extent::Standard,
     };
-    let plan_options = PlanOptions {
+    PlanOptions {
         extent,
         rounds: options.rounds,
         seed: options.seed,
         only: options.only.clone(),
         accept_noise: options.accept_noise,
         capacity: options.capacity,
-    };
-    Plan::make(scenario, &plan_options).map_err(UsageError)
-}
-
-/// The first signal asks for an orderly end; the second ends at once.
-fn stop_on_signals() -> anyhow::Result<Arc<AtomicBool>> {
-    let stop = Arc::new(AtomicBool::new(false));
-    for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
-        signal_hook::flag::register_conditional_shutdown(signal, 130, Arc::clone(&stop))?;
-        signal_hook::flag::register(signal, Arc::clone(&stop))?;
     }
-    Ok(stop)
 }
 
 /// A scenario's plan; the order of each round too where it is the only one.

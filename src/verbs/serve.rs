@@ -14,7 +14,8 @@ use servers::{Limits, Market, MarketConfig, Shutdown};
 use terms::Handler;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use crate::ending::{Ending, UsageError};
+use crate::ending::{Ending, UsageError, say};
+use crate::signals::hears_hang_up;
 
 /// What `serve` takes.
 #[derive(Debug, clap::Args)]
@@ -128,7 +129,7 @@ pub(crate) fn serve(options: &Options) -> anyhow::Result<Ending> {
             Served::Reference => start_reference(options, &shutdown).await?,
         };
         signals.recv().await;
-        eprintln!("stopping: calls in flight get 5 s");
+        say("stopping: calls in flight get 5 s");
         shutdown.cancel();
         for task in tasks {
             task.await?;
@@ -204,7 +205,7 @@ async fn start_reference(options: &Options, shutdown: &Shutdown) -> anyhow::Resu
                 _ => reference::tcp::serve(listener, behaviour, limits, shutdown).await,
             };
             if let Err(error) = served {
-                eprintln!("wirebench: the reference server over {scheme}: {error}");
+                say(&format!("wirebench: the reference server over {scheme}: {error}"));
             }
         }));
     }
@@ -216,10 +217,11 @@ fn print_address(name: &str, scheme: &str, address: SocketAddr, path: &str) {
     println!("{name} {scheme}://{address}{path}");
 }
 
-/// Ctrl-C and `kill`.
+/// Ctrl-C, `kill`, and the end of the terminal where that is heard.
 struct Signals {
     interrupt: Signal,
     terminate: Signal,
+    hang_up: Option<Signal>,
 }
 
 impl Signals {
@@ -227,6 +229,7 @@ impl Signals {
         Ok(Signals {
             interrupt: signal(SignalKind::interrupt())?,
             terminate: signal(SignalKind::terminate())?,
+            hang_up: hears_hang_up().then(|| signal(SignalKind::hangup())).transpose()?,
         })
     }
 
@@ -234,6 +237,7 @@ impl Signals {
         tokio::select! {
             _ = self.interrupt.recv() => {}
             _ = self.terminate.recv() => {}
+            Some(_) = async { self.hang_up.as_mut()?.recv().await } => {}
         }
     }
 }

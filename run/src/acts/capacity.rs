@@ -3,11 +3,11 @@
 use anyhow::bail;
 use clients::load::Round;
 use judge::capacity;
-use record::CapacityPart;
+use record::{ActPart, CapacityPart};
 use terms::{CapacitySearch, Model};
 
 use crate::rounds::OnSite;
-use crate::{Watcher, disturbance};
+use crate::{Ended, Watcher, disturbance};
 
 /// Trials that are disturbed from outside are repeated so often.
 const TRIAL_REPEATS_MAX: usize = 2;
@@ -50,6 +50,7 @@ pub(super) fn search(
             Ok(capacity::trial(&taken.outcome, rate_per_s, &wanted.objective, taken.client.own_share))
         })?;
         parts.push(CapacityPart { cell: index, capacity });
+        watcher.keep(Ended::Trial(&ActPart::Capacity { capacities: parts.clone() }))?;
     }
     Ok(())
 }

@@ -3,16 +3,16 @@
 use std::time::Duration;
 
 use lab::meter::{kernel_memory, process_memory};
-use record::{MemoryPart, MemoryPoint};
-use terms::Shape;
+use record::{ActPart, MemoryPart, MemoryPoint};
+use terms::{Hold, Shape};
 
-use crate::Watcher;
 use crate::cast::Cast;
 use crate::rounds::OnSite;
+use crate::{Ended, Watcher};
 
 /// Connections that are held where nothing else is asked, one number after the other. The first
 /// fills what is allocated once.
-pub(super) const SOME: [usize; 4] = [64, 256, 512, 1_024];
+const SOME: [usize; 4] = [64, 256, 512, 1_024];
 /// Time for the last of them to be accepted and served.
 const SETTLING: Duration = Duration::from_millis(250);
 
@@ -29,10 +29,11 @@ pub(crate) fn memory(cast: &Cast, connections: usize) -> std::io::Result<MemoryP
 /// Has every cast hold more and more connections, and then lets them go.
 pub(super) fn hold(
     run: &mut OnSite<'_>,
-    numbers: &[usize],
+    asked: Option<&Hold>,
     parts: &mut Vec<MemoryPart>,
     watcher: &mut dyn Watcher,
 ) -> anyhow::Result<()> {
+    let numbers = asked.map_or(&SOME[..], |asked| &asked.connections);
     for nth in 0..run.casts.len() {
         if run.is_stopped() {
             return Ok(());
@@ -47,6 +48,8 @@ pub(super) fn hold(
         }
         cast.connect(Shape { connections: 1, in_flight: 1, cold: false })?;
         parts.push(judge::acts::memory_part(&cast.name, at_rest, points));
+        let so_far = ActPart::Hold { asked: asked.cloned(), memory: parts.clone() };
+        watcher.keep(Ended::Trial(&so_far))?;
     }
     Ok(())
 }

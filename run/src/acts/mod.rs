@@ -23,10 +23,8 @@ pub(crate) fn act(
     watcher: &mut dyn Watcher,
 ) -> anyhow::Result<()> {
     match (act, part) {
-        (Act::Hold(hold), ActPart::Hold { memory, .. }) => {
-            hold::hold(run, &hold.connections, memory, watcher)
-        }
-        (Act::HoldSome, ActPart::Hold { memory, .. }) => hold::hold(run, &hold::SOME, memory, watcher),
+        (Act::Hold(asked), ActPart::Hold { memory, .. }) => hold::hold(run, Some(asked), memory, watcher),
+        (Act::HoldSome, ActPart::Hold { memory, .. }) => hold::hold(run, None, memory, watcher),
         (Act::Restart(restart), ActPart::Restart { restarts, .. }) => {
             restart::restart(run, restart, restarts, watcher)
         }

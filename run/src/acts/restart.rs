@@ -11,14 +11,14 @@ use std::time::Duration;
 use anyhow::anyhow;
 use clock::{Clock, Mono};
 use lab::meter::{accept_queue_overflows, connections_attempted, cpu_time};
-use record::{RestartPart, RestartTrial};
+use record::{ActPart, RestartPart, RestartTrial};
 use terms::{Restart, Shape, text};
 
-use crate::Watcher;
 use crate::cast::Cast;
 use crate::meters::micros;
 use crate::rounds::OnSite;
 use crate::site::Site;
+use crate::{Ended, Watcher};
 
 /// Time that all have to come in, and to come back in.
 pub(super) const BACK_TIME_MAX: Duration = Duration::from_secs(60);
@@ -52,6 +52,8 @@ pub(super) fn restart(
                     parts.pop();
                 }
                 parts.extend(judge::acts::restart_part(name, connections, &trials));
+                let so_far = ActPart::Restart { asked: asked.clone(), restarts: parts.clone() };
+                watcher.keep(Ended::Trial(&so_far))?;
             }
         }
     }

@@ -12,7 +12,7 @@ use lab::child::{Child, Heard};
 use lab::crew::Crew;
 use proto::Capability;
 use proto::encoding::Encoding;
-use record::{Evened, LoadKind, ScaleOutPart, ScaleOutTrial};
+use record::{ActPart, Evened, LoadKind, ScaleOutPart, ScaleOutTrial};
 use servers::MarketConfig;
 use servers::reference::Behaviour;
 use servers::role::{
@@ -26,7 +26,7 @@ use terms::{
 use super::restart::BACK_TIME_MAX;
 use crate::cast::{ANSWER_TIME_MAX, GRACE, LEAD, OPEN_TIME_MAX, Setup};
 use crate::rounds::OnSite;
-use crate::Watcher;
+use crate::{Ended, Watcher};
 
 /// Time in which whatever would move by itself does; connections older than this are closed
 /// afterwards, and newer ones are not.
@@ -90,6 +90,8 @@ pub(super) fn scale_out(
             }
             let servers = [asked.from, asked.to];
             parts.extend(judge::acts::scale_out_part(&name, load, asked.connections, servers, &trials));
+            let so_far = ActPart::ScaleOut { asked: asked.clone(), scale_outs: parts.clone() };
+            watcher.keep(Ended::Trial(&so_far))?;
         }
     }
     Ok(())

@@ -93,6 +93,9 @@ impl Watcher for Nobody {
     fn progress(&mut self, _: &Progress) {}
     fn void(&mut self, _: &str) {}
     fn round_done(&mut self, _: &Plan, _: usize) {}
+    fn keep(&mut self, _: Ended<'_>) -> anyhow::Result<()> {
+        Ok(())
+    }
 }
 
 fn plan(name: &str) -> Plan {
@@ -189,4 +192,50 @@ fn a_contender_that_cannot_run_here_is_left_out_and_the_others_are_measured() {
     let names: Vec<&str> = plan.contenders().iter().map(|of| of.name.as_str()).collect();
     let (_, ended) = played(&mut fakes(&plan, &stop), &names);
     assert!(ended.unwrap_err().to_string().starts_with("no contender can run on this machine: "));
+}
+
+#[test]
+fn a_run_that_goes_on_plays_neither_whole_rounds_nor_whole_acts_again() {
+    let (plan, stop) = (plan("cost-of-state"), AtomicBool::new(false));
+    let mut casts = fakes(&plan, &stop);
+    let kept = ActPart::begun(&plan.acts[0]);
+    let mut results = Results { rounds_kept: 3, acts: vec![kept], ..Results::default() };
+    play(&plan, &mut casts, &stop, &mut Nobody, &mut results).unwrap();
+    let rounds: Vec<usize> = casts
+        .told
+        .iter()
+        .filter_map(|(_, told)| match told {
+            Told::Measure(round, _) => Some(*round),
+            Told::Start(_) | Told::Act(_) | Told::Audit(_) => None,
+        })
+        .collect();
+    assert_eq!(rounds.iter().min(), Some(&3));
+    assert_eq!(rounds.len(), plan.rounds[3..].iter().map(Vec::len).sum::<usize>());
+    let acts = casts.told.iter().filter(|(_, told)| matches!(told, Told::Act(_)));
+    assert_eq!(acts.count(), plan.acts.len() - 1);
+}
+
+/// Whoever cannot keep what is measured ends the run, and what was measured is in the results.
+#[test]
+fn what_cannot_be_kept_ends_the_run() {
+    struct Full(usize);
+
+    impl Watcher for Full {
+        fn stage(&mut self, _: &str) {}
+        fn measuring(&mut self, _: &Plan, _: usize, _: usize, _: usize) {}
+        fn progress(&mut self, _: &Progress) {}
+        fn void(&mut self, _: &str) {}
+        fn round_done(&mut self, _: &Plan, _: usize) {}
+        fn keep(&mut self, ended: Ended<'_>) -> anyhow::Result<()> {
+            self.0 += usize::from(matches!(ended, Ended::Measured(_)));
+            anyhow::ensure!(self.0 < 3, "the disk is full");
+            Ok(())
+        }
+    }
+
+    let (plan, stop) = (plan("rest-vs-grpc"), AtomicBool::new(false));
+    let mut results = Results { partial: true, ..Results::default() };
+    let ended = play(&plan, &mut fakes(&plan, &stop), &stop, &mut Full(0), &mut results);
+    assert_eq!(ended.unwrap_err().to_string(), "the disk is full");
+    assert_eq!((results.measurements.len(), results.partial), (3, true));
 }

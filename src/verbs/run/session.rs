@@ -4,16 +4,18 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use anyhow::Context as _;
 use matrices::MatrixScenario;
 use record::{Record, Tool};
 use report::Done;
-use run::{RunInfo, Watcher as _, execute, record_of};
+use run::journal::{self, Begun, Journal, Left};
+use run::{On, Results, RunInfo, Watcher as _, execute, record_of};
 use scenarios::{Plan, Scenario};
 use terms::{Layout, MARKET_SEED, Machine};
 
-use super::Options;
+use super::{Options, plan_options};
 use crate::ending::{Ending, command_line, print_data, say};
-use crate::folder::ResultsFolder;
+use crate::folder::{ResultsFolder, now_as_a_name, rescue};
 use crate::progress::LiveScreen;
 use crate::verbs::calibrate;
 
@@ -31,16 +33,75 @@ impl Session<'_> {
     /// earlier start had finished it. Its page is written.
     pub(super) fn one(
         &self,
+        named: &str,
         scenario: &Scenario,
         plan: &Plan,
         layout: &Layout,
     ) -> anyhow::Result<(Record, anyhow::Result<()>)> {
-        let Session { options, stop, folder, environment, tool } = self;
+        let Session { options, stop, folder, .. } = self;
         if let Some(record) = self.kept(scenario, plan)? {
-            eprintln!("{}: measured before, and kept", scenario.name);
+            say(&format!("{}: measured before, and kept", scenario.name));
             return Ok((record, Ok(())));
         }
-        let mut info = RunInfo {
+        let pcap = options.pcap.then(|| folder.pcap(&scenario.name)).transpose()?;
+        let (mut begun, mut results) = self.begin(named, scenario, plan, layout)?;
+        let journal = Journal::begin(&folder.journal(&scenario.name)?, &begun, &results)?;
+        let mut screen = LiveScreen::open(&scenario.name, plan, journal);
+        let on = On { layout, market_seed: MARKET_SEED, pcap: pcap.as_deref() };
+        let ended = execute(scenario, plan, &on, stop, &mut screen, &mut results);
+        screen.stage("writing");
+        let journal = screen.close();
+        if results.measurements.is_empty() {
+            // It holds nothing. Where it is gone already, that is what ended the run.
+            let _ = journal.remove();
+            ended?;
+            return Err(anyhow::anyhow!("stopped before anything was measured"));
+        }
+        begun.info.finished_at_us = clock::wall_time_us();
+        let record = record_of(scenario, plan, begun.info, &results);
+        let written = self.write(&record, journal);
+        print_outcome(&record);
+        if options.json {
+            print_json(&record)?;
+        }
+        // What ended the run comes first: that its record has no place may come of it.
+        match (ended, written) {
+            (Err(ended), Err(written)) => Err(ended.context(format!("{written:#}"))),
+            (ended, Ok(())) => Ok((record, ended)),
+            (Ok(()), Err(written)) => Err(written),
+        }
+    }
+
+    /// Writes a record and its page; then the journal of a run that came to its end is of no more
+    /// use. A record that cannot be written where it should be is kept elsewhere.
+    fn write(&self, record: &Record, journal: Journal) -> anyhow::Result<()> {
+        self.folder.add(record).map_err(|error| match rescue(record) {
+            Ok(file) => error.context(format!("what was measured is kept in {}", file.display())),
+            Err(nowhere) => {
+                let journal = self.folder.path().join(&record.scenario.name).join(journal::NAME);
+                error.context(format!(
+                    "what was measured has no place ({nowhere:#}), but for {} where that is still there",
+                    journal.display()
+                ))
+            }
+        })?;
+        if let Some(format) = self.options.export {
+            self.folder.add_export(record, format)?;
+        }
+        // From that of a partial one the run can go on.
+        if record.partial { Ok(()) } else { Ok(journal.remove()?) }
+    }
+
+    /// How a run of a scenario begins, and what an earlier start of it left.
+    fn begin(
+        &self,
+        named: &str,
+        scenario: &Scenario,
+        plan: &Plan,
+        layout: &Layout,
+    ) -> anyhow::Result<(Begun, Results)> {
+        let Session { options, environment, tool, .. } = self;
+        let info = RunInfo {
             tool: (*tool).clone(),
             command: command_line(),
             started_at_us: clock::wall_time_us(),
@@ -50,27 +111,43 @@ impl Session<'_> {
             calibration: calibrate::kept(environment),
             market_seed: MARKET_SEED,
         };
-        let pcap = options.pcap.then(|| folder.pcap(&scenario.name)).transpose()?;
-        let mut screen = LiveScreen::open(&scenario.name, plan);
-        let (results, ended) =
-            execute(scenario, plan, MARKET_SEED, layout, pcap.as_deref(), stop, &mut screen);
-        screen.stage("writing");
-        screen.close();
-        if results.measurements.is_empty() {
-            ended?;
-            return Err(anyhow::anyhow!("stopped before anything was measured"));
+        let hash = plan.sha256(scenario);
+        let mut begun = Begun::new(named, &options.set, plan_options(options), hash, info);
+        let Some(left) = self.left(scenario, plan, &begun)? else { return Ok((begun, Results::default())) };
+        begun.info.started_at_us = left.begun.info.started_at_us;
+        let kept = left.kept();
+        say(&format!(
+            "{}: {} of {} rounds were measured before, and are kept",
+            scenario.name,
+            kept.rounds_kept,
+            plan.rounds.len()
+        ));
+        Ok((begun, kept))
+    }
+
+    /// The journal that an earlier start left in this folder, where this one goes on with it; any
+    /// other is laid aside.
+    fn left(&self, scenario: &Scenario, plan: &Plan, begun: &Begun) -> anyhow::Result<Option<Left>> {
+        let path = self.folder.journal(&scenario.name)?;
+        if !path.exists() {
+            return Ok(None);
         }
-        info.finished_at_us = clock::wall_time_us();
-        let record = record_of(scenario, plan, info, &results);
-        folder.add(&record)?;
-        if let Some(format) = options.export {
-            folder.add_export(&record, format)?;
+        let is_resumed = self.options.resume.is_some();
+        let left = Left::read(&path).and_then(|left| {
+            left.ensure_fits(&path, scenario, plan)?;
+            left.ensure_same_machine(&path, &begun.info)?;
+            Ok(left)
+        });
+        match left {
+            Ok(left) if is_resumed => return Ok(Some(left)),
+            Ok(_) => say(&format!("{} is of an earlier run: --resume would go on with it", path.display())),
+            Err(error) if is_resumed => say(&format!("measured anew: {error}")),
+            Err(_) => {}
         }
-        print_outcome(&record);
-        if options.json {
-            print_json(&record)?;
-        }
-        Ok((record, ended))
+        let aside = path.with_file_name(format!("journal-{}.jsonl", now_as_a_name()));
+        std::fs::rename(&path, &aside).with_context(|| format!("moving {}", path.display()))?;
+        say(&format!("laid aside: {}; `wirebench report` makes a record of it", aside.display()));
+        Ok(None)
     }
 
     /// Fills matrices, each with its record and page. What this machine refuses does not end the
@@ -123,12 +200,10 @@ impl Session<'_> {
 
     /// What there is when a run ends before its time.
     pub(super) fn stopped(&self, done: &Done) -> anyhow::Result<Ending> {
-        eprintln!("stopped: what was measured is kept, marked partial");
+        say("stopped: what was measured is kept, marked partial");
         let index = self.folder.finish(done)?;
         say(&format!("report: {}", index.display()));
-        if self.options.card {
-            say(&format!("to go on: the same command with --resume {}", self.folder.path().display()));
-        }
+        say(&format!("to go on: the same command with --resume {}", self.folder.path().display()));
         Ok(Ending::Error)
     }
 }
