@@ -6,6 +6,7 @@ mod calibration;
 mod command;
 mod conformance;
 mod documents;
+mod faults;
 mod flows;
 mod golden;
 mod hostile_files;
