@@ -23,6 +23,8 @@ pub(crate) struct LiveScreen {
     journal: Journal,
     /// The live line; `None` where there is no terminal.
     bar: Option<ProgressBar>,
+    /// Measurements that an earlier start made, once it is known.
+    kept: Option<usize>,
     clock: Clock,
     began: Mono,
     /// What is being measured, in words.
@@ -41,7 +43,7 @@ impl LiveScreen {
         ));
         let clock = Clock::System;
         let bar = std::io::stderr().is_terminal().then(|| live_bar(measurements));
-        LiveScreen { journal, bar, began: clock.now(), clock, now: String::new() }
+        LiveScreen { journal, bar, kept: None, began: clock.now(), clock, now: String::new() }
     }
 
     /// Takes the live line away, and gives the journal back.
@@ -53,7 +55,8 @@ impl LiveScreen {
     }
 
     fn time_left(&self, plan: &Plan, done: usize) -> Duration {
-        let all = plan.measurements();
+        let kept = self.kept.unwrap_or_default();
+        let (all, done) = (plan.measurements().saturating_sub(kept), done.saturating_sub(kept));
         if done == 0 {
             return plan.time();
         }
@@ -80,7 +83,7 @@ impl Watcher for LiveScreen {
     }
 
     fn measuring(&mut self, plan: &Plan, round: usize, cell: usize, done: usize) {
-        if done == 0 {
+        if done == *self.kept.get_or_insert(done) {
             self.began = self.clock.now();
         }
         let left = text::about(self.time_left(plan, done));

@@ -173,8 +173,10 @@ impl<R: Role> Child<R> {
     pub fn ready(&mut self, within: Duration) -> Result<R::Ready, ChildError> {
         let since = Clock::System.now();
         loop {
-            if let Heard::Done(ready) = self.receive(since, within)? {
-                return Ok(ready);
+            match self.listen(within)? {
+                Some(Heard::Done(ready)) => return Ok(ready),
+                Some(Heard::Progress(_)) => {}
+                None => return Err(self.silent(since)),
             }
         }
     }
@@ -210,7 +212,19 @@ impl<R: Role> Child<R> {
         given: &Given<O>,
         within: Duration,
     ) -> Result<Heard<O::Answer>, ChildError> {
-        self.receive(given.at, within)
+        self.listen(within)?.ok_or_else(|| self.silent(given.at))
+    }
+
+    /// The same, where it may say nothing in time.
+    ///
+    /// # Errors
+    /// As [`Child::ready`].
+    pub fn hear_perhaps<O: Order<R>>(
+        &mut self,
+        _: &Given<O>,
+        within: Duration,
+    ) -> Result<Option<Heard<O::Answer>>, ChildError> {
+        self.listen(within)
     }
 
     fn send(&mut self, message: &impl Serialize) -> Result<(), ChildError> {
@@ -221,12 +235,9 @@ impl<R: Role> Child<R> {
         sent.map_err(|_| self.gone())
     }
 
-    /// Waits for what it says next, and looks after its crew meanwhile.
-    fn receive<A: DeserializeOwned>(
-        &mut self,
-        since: Mono,
-        within: Duration,
-    ) -> Result<Heard<A>, ChildError> {
+    /// Waits for what it says next, and looks after its crew meanwhile; `None` where it says nothing
+    /// in time.
+    fn listen<A: DeserializeOwned>(&mut self, within: Duration) -> Result<Option<Heard<A>>, ChildError> {
         let clock = Clock::System;
         let end = clock.now() + within;
         loop {
@@ -237,13 +248,11 @@ impl<R: Role> Child<R> {
                     if matches!(heard, Heard::Progress(_)) {
                         self.crew.look_now_and_then()?;
                     }
-                    return Ok(heard);
+                    return Ok(Some(heard));
                 }
                 Err(RecvTimeoutError::Disconnected) => return Err(self.gone()),
+                Err(RecvTimeoutError::Timeout) if left <= LOOK_EVERY => return Ok(None),
                 Err(RecvTimeoutError::Timeout) => self.crew.look_now_and_then()?,
-            }
-            if clock.now() >= end {
-                return Err(self.silent(clock.now().since(since)));
             }
         }
     }
@@ -286,6 +295,7 @@ impl<R: Role> Child<R> {
     }
 
     fn gone(&mut self) -> ChildError {
+        self.crew.breaks();
         // Its pipe closes a moment before it can be reaped.
         let status = wait(&mut self.process, Duration::from_secs(1));
         let how = status.map_or_else(|| "it closed its pipe and runs on".to_owned(), in_words);
@@ -298,8 +308,9 @@ impl<R: Role> Child<R> {
         }
     }
 
-    fn silent(&self, waited: Duration) -> ChildError {
+    fn silent(&self, since: Mono) -> ChildError {
         let (name, pid, words) = (self.name.clone(), self.pid(), self.words.said());
+        let waited = Clock::System.now().since(since);
         ChildError::Silent { name, pid, state: state_in_words(pid), waited, words }
     }
 }
@@ -341,7 +352,15 @@ impl<R: Role> Drop for Child<R> {
 /// Starts a command on a host, or on this one; it is killed when this process dies. (The end of its
 /// input ends a child that can still read; this ends one that cannot.)
 pub(crate) fn spawn_on(host: Option<&Host>, command: &mut Command) -> io::Result<std::process::Child> {
-    let namespace = host.map(|host| host.as_fd().as_raw_fd());
+    spawn_in(host.map(Host::as_fd), command)
+}
+
+/// The same in a network namespace; it is killed when the calling thread ends.
+pub(crate) fn spawn_in(
+    namespace: Option<BorrowedFd<'_>>,
+    command: &mut Command,
+) -> io::Result<std::process::Child> {
+    let namespace = namespace.map(|namespace| namespace.as_raw_fd());
     let parent = nix::unistd::getpid();
     // In a process namespace of its own a child sees no parent.
     let unseen = nix::unistd::Pid::from_raw(0);

@@ -60,6 +60,11 @@ impl Crew {
         self.members().up.insert(pid, member);
     }
 
+    /// One of them ended, as whoever waited for it found.
+    pub(crate) fn breaks(&self) {
+        self.members().broken = true;
+    }
+
     /// From now on its end is nobody's concern.
     pub(crate) fn leave(&self, pid: u32) {
         self.members().up.remove(&pid);

@@ -1,17 +1,18 @@
 //! A program of somebody else's on a host: with everything that it starts, it ends when it is
 //! dropped, and when this process dies in whatever way.
 
-use std::fs::File;
 use std::io;
+use std::os::fd::AsFd as _;
 use std::os::unix::process::CommandExt as _;
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{Sender, channel};
 use std::time::Duration;
 
-use nix::sched::{CloneFlags, setns, unshare};
+use nix::sched::{CloneFlags, unshare};
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 
-use crate::child::{spawn_on, wait};
+use crate::child::{spawn_in, wait};
 use crate::hosts::Host;
 
 /// The hidden verb of this program that [`init`] is.
@@ -23,6 +24,9 @@ const END_TIME_MAX: Duration = Duration::from_secs(2);
 #[derive(Debug)]
 pub struct Guest {
     process: Child,
+    /// The thread that started it, which ends when this is gone: the process is killed when that
+    /// ends.
+    _starter: Sender<()>,
     /// Whether it has a process group of its own; one in the foreground shares this process's, so
     /// that it has the terminal.
     own_group: bool,
@@ -48,13 +52,23 @@ impl Guest {
             // What it says is for people: the other's output is data.
             command.process_group(0).stdin(Stdio::null()).stdout(io::stderr());
         }
-        // The namespace is for this thread's next child, and for it alone.
-        let ours = File::open("/proc/thread-self/ns/pid")?;
-        unshare(CloneFlags::CLONE_NEWPID)?;
-        let started =
-            spawn_on(Some(host), &mut command).map(|process| Guest { process, own_group: !foreground });
-        setns(ours, CloneFlags::CLONE_NEWPID)?;
-        started
+        let namespace = host.as_fd().try_clone_to_owned()?;
+        let (starter, ended) = channel();
+        let (sender, started) = channel();
+        let start = move || {
+            // The namespace is for the children of this thread, and of no other: who is not root may
+            // not give a thread its old one back.
+            let process = unshare(CloneFlags::CLONE_NEWPID)
+                .map_err(io::Error::from)
+                .and_then(|()| spawn_in(Some(namespace.as_fd()), &mut command));
+            let is_started = process.is_ok();
+            if sender.send(process).is_ok() && is_started {
+                let _: Result<(), _> = ended.recv();
+            }
+        };
+        std::thread::Builder::new().name("guest".to_owned()).spawn(start)?;
+        let process = started.recv().map_err(|_| io::Error::other("the thread of a guest panicked"))??;
+        Ok(Guest { process, _starter: starter, own_group: !foreground })
     }
 
     /// Waits for its end.

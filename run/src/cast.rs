@@ -126,12 +126,20 @@ impl Client {
         }
     }
 
-    /// Waits for what comes of a round next.
-    pub(crate) fn hear(
+    /// Waits for what comes of a round next; `None` where nothing comes in time.
+    fn hear_perhaps(
         &mut self,
         round: &Given<Round>,
         within: Duration,
-    ) -> Result<Heard<RoundResult>, ChildError> {
+    ) -> Result<Option<Heard<RoundResult>>, ChildError> {
+        match self {
+            Client::Caller(child) => child.hear_perhaps(round, within),
+            Client::Receiver(child) => child.hear_perhaps(round, within),
+        }
+    }
+
+    /// The same, where something must come.
+    fn hear(&mut self, round: &Given<Round>, within: Duration) -> Result<Heard<RoundResult>, ChildError> {
         match self {
             Client::Caller(child) => child.hear(round, within),
             Client::Receiver(child) => child.hear(round, within),
@@ -219,12 +227,14 @@ impl Site<'_> {
                 after = Some(self.read(cast)?);
             }
             let last = end + round.time_out + GRACE;
-            let wait = if after.is_none() { end.since(now) } else { last.since(now) };
-            match cast.client.hear(&loading, wait) {
-                Ok(Heard::Progress(progress)) => tell(&progress),
-                Ok(Heard::Done(result)) => break result,
-                Err(ChildError::Silent { .. }) if after.is_none() => {}
-                Err(error) => return Err(error.into()),
+            let heard = match after {
+                None => cast.client.hear_perhaps(&loading, end.since(now))?,
+                Some(_) => Some(cast.client.hear(&loading, last.since(now))?),
+            };
+            match heard {
+                Some(Heard::Progress(progress)) => tell(&progress),
+                Some(Heard::Done(result)) => break result,
+                None => {}
             }
         };
         let after = match after {

@@ -6,7 +6,7 @@
 //! run: hours of measuring that nobody can keep are of no use.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
+use std::io::{self, BufReader, Read as _, Write as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
@@ -241,84 +241,100 @@ pub struct Left {
     acted: Vec<ActPart>,
 }
 
-impl Left {
-    /// Reads a journal, up to a line that was not finished.
+impl Begun {
+    /// Reads what a journal begins with.
     ///
     /// # Errors
     /// Where it cannot be read, or is none of this version.
-    pub fn read(path: &Path) -> Result<Left, JournalError> {
-        let failed = |reason| JournalError::System { path: path.to_owned(), reason };
+    pub fn read(path: &Path) -> Result<Begun, JournalError> {
+        Ok(open(path)?.0)
+    }
+
+    /// The scenario and the plan of its run, as far as they are what they were.
+    ///
+    /// # Errors
+    /// Where the scenario is gone or broken.
+    pub fn planned(&self, path: &Path) -> Result<(Scenario, Plan), JournalError> {
+        let Begun { scenario: name, settings, options, .. } = self;
         let unfit = |what: String| JournalError::Unfit { path: path.to_owned(), what };
-        // Looked at before it is opened: neither a pipe nor a device is waited for.
-        let about = fs::symlink_metadata(path).map_err(failed)?;
-        if !about.is_file() || about.len() > JOURNAL_BYTES_MAX {
-            return Err(unfit(format!("no file of at most {JOURNAL_BYTES_MAX} bytes")));
+        let scenario = Scenario::find(name, settings)
+            .map_err(|error| unfit(format!("its scenario {name} cannot be read: {error}")))?;
+        let plan = Plan::make(&scenario, options).map_err(unfit)?;
+        Ok((scenario, plan))
+    }
+}
+
+/// The first line of a journal, the others, and when it was last written to.
+fn open(path: &Path) -> Result<(Begun, BufReader<io::Take<File>>, u64), JournalError> {
+    let failed = |reason| JournalError::System { path: path.to_owned(), reason };
+    let unfit = |what: String| JournalError::Unfit { path: path.to_owned(), what };
+    // Looked at before it is opened: neither a pipe nor a device is waited for.
+    let about = fs::symlink_metadata(path).map_err(failed)?;
+    if !about.is_file() || about.len() > JOURNAL_BYTES_MAX {
+        return Err(unfit(format!("no file of at most {JOURNAL_BYTES_MAX} bytes")));
+    }
+    let file = File::open(path).map_err(failed)?;
+    let mut lines = BufReader::new(file.take(JOURNAL_BYTES_MAX));
+    let begun: Begun = read_message(&mut lines).map_err(|error| unfit(format!("no journal: {error}")))?;
+    if begun.schema != SCHEMA {
+        return Err(unfit(format!("its schema is {}, this reads {SCHEMA}", begun.schema)));
+    }
+    let written_at_us = u64::try_from(about.mtime()).unwrap_or_default().saturating_mul(1_000_000);
+    Ok((begun, lines, written_at_us))
+}
+
+impl Left {
+    /// Reads a journal of this plan, up to a line that was not finished. It holds no more than the
+    /// plan has.
+    ///
+    /// # Errors
+    /// Where it cannot be read, is none of this version, or of another plan.
+    pub fn read(path: &Path, scenario: &Scenario, plan: &Plan) -> Result<Left, JournalError> {
+        let (begun, mut lines, written_at_us) = open(path)?;
+        let unfit = |what: String| JournalError::Unfit { path: path.to_owned(), what };
+        if begun.plan_sha256 != plan.sha256(scenario) {
+            return Err(unfit(format!(
+                "it was measured by another plan: {}, its --set, its options or wirebench itself have changed since",
+                scenario.name
+            )));
         }
-        let file = File::open(path).map_err(failed)?;
-        let mut lines = BufReader::new(file.take(JOURNAL_BYTES_MAX));
-        let begun: Begun = read_message(&mut lines).map_err(|error| unfit(format!("no journal: {error}")))?;
-        if begun.schema != SCHEMA {
-            return Err(unfit(format!("its schema is {}, this reads {SCHEMA}", begun.schema)));
-        }
-        let written_at_us = u64::try_from(about.mtime()).unwrap_or_default() * 1_000_000;
         let results = Results { partial: true, ..Results::default() };
         let mut left = Left { begun, results, written_at_us, rounds: 0, acted: Vec::new() };
-        while !lines.fill_buf().map_err(failed)?.is_empty() {
-            // The last line of a command that was killed may be half of one.
-            let Ok(line) = read_message(&mut lines) else { break };
-            left.take(line);
+        // The last line of a command that was killed may be half of one.
+        while let Ok(line) = read_message(&mut lines) {
+            if !left.take(line, plan) {
+                return Err(unfit("it holds what its plan has not".to_owned()));
+            }
         }
         Ok(left)
     }
 
-    fn take(&mut self, line: Line) {
+    /// Takes a line, if it is one of the plan's.
+    fn take(&mut self, line: Line, plan: &Plan) -> bool {
         let results = &mut self.results;
         match line {
             Line::Cast { absent, link } => (results.absent, results.link) = (absent, link),
-            Line::Checked(conformance) => results.conformance.push(conformance),
-            Line::Measured(measurement) => results.measurements.push(*measurement),
-            Line::Round(round) => self.rounds = self.rounds.max(round.saturating_add(1)),
+            Line::Checked(conformance) => {
+                results.conformance.push(conformance);
+                return results.conformance.len() <= plan.contenders().len();
+            }
+            Line::Measured(measurement) => {
+                let is_planned = measurement.round < plan.rounds.len() && measurement.cell < plan.cells.len();
+                results.measurements.push(*measurement);
+                let most = plan.measurements().saturating_mul(MEASUREMENTS_FOR_EACH_MAX);
+                return is_planned && results.measurements.len() <= most;
+            }
+            Line::Round(round) => {
+                self.rounds = self.rounds.max(round.saturating_add(1));
+                return round < plan.rounds.len();
+            }
             Line::Trial(part) => put(&mut results.acts, part),
             Line::Acted(part) => {
                 put(&mut self.acted, part.clone());
                 put(&mut results.acts, part);
             }
         }
-    }
-
-    /// The scenario and the plan that it was written by, if they are still what they were.
-    ///
-    /// # Errors
-    /// Where the scenario is gone or has changed since.
-    pub fn scenario(&self, path: &Path) -> Result<(Scenario, Plan), JournalError> {
-        let Begun { scenario: name, settings, options, .. } = &self.begun;
-        let unfit = |what: String| JournalError::Unfit { path: path.to_owned(), what };
-        let scenario = Scenario::find(name, settings)
-            .map_err(|error| unfit(format!("its scenario {name} cannot be read: {error}")))?;
-        let plan = Plan::make(&scenario, options).map_err(unfit)?;
-        self.ensure_fits(path, &scenario, &plan)?;
-        Ok((scenario, plan))
-    }
-
-    /// Checks that it is of this plan, and holds nothing that the plan has not.
-    ///
-    /// # Errors
-    /// Where it is not.
-    pub fn ensure_fits(&self, path: &Path, scenario: &Scenario, plan: &Plan) -> Result<(), JournalError> {
-        let unfit = |what: String| JournalError::Unfit { path: path.to_owned(), what };
-        if self.begun.plan_sha256 != plan.sha256(scenario) {
-            let name = &scenario.name;
-            return Err(unfit(format!(
-                "it was measured by another plan: {name}, its --set, its options or wirebench itself have changed since"
-            )));
-        }
-        let results = &self.results;
-        let known = |of: &Measurement| of.round < plan.rounds.len() && of.cell < plan.cells.len();
-        let most = plan.measurements().saturating_mul(MEASUREMENTS_FOR_EACH_MAX);
-        if !results.measurements.iter().all(known) || results.measurements.len() > most {
-            return Err(unfit("it holds measurements that its plan has not".to_owned()));
-        }
-        Ok(())
+        true
     }
 
     /// Checks that it was measured by the same build on the same machine and cores: two of them are

@@ -73,7 +73,7 @@ fn everything_that_ended_is_read_back_and_half_a_line_is_not() {
     text.extend_from_slice(br#"{"measured":{"round":1,"cell":1,"outc"#);
     fs::write(&path, text).unwrap();
 
-    let left = Left::read(&path).unwrap();
+    let left = Left::read(&path, &scenario, &plan).unwrap();
     let Results { measurements, absent, link, acts, .. } = &left.results;
     assert_eq!((measurements.len(), absent.len(), acts.len()), (3, 1, 2));
     assert!(link.is_some());
@@ -81,9 +81,7 @@ fn everything_that_ended_is_read_back_and_half_a_line_is_not() {
     let back = &measurements[2];
     let there = measured(1, None);
     assert_eq!((&back.outcome, back.client, back.round), (&there.outcome, there.client, 1));
-    let (_, again) = left.scenario(&path).unwrap();
-    assert_eq!(again, plan);
-    left.ensure_fits(&path, &scenario, &plan).unwrap();
+    assert_eq!(Begun::read(&path).unwrap().planned(&path).unwrap().1, plan);
     left.ensure_same_machine(&path, &begun.info).unwrap();
 
     // Only what is whole goes on: half a round is measured again.
@@ -95,15 +93,14 @@ fn everything_that_ended_is_read_back_and_half_a_line_is_not() {
 fn a_journal_that_goes_on_holds_what_it_keeps() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join(NAME);
-    let (_, plan, begun) = planned();
+    let (scenario, plan, begun) = planned();
     written(&path, &plan, &begun);
-    let kept = Left::read(&path).unwrap().kept();
-    let mut journal = Journal::begin(&path, &begun, &kept).unwrap();
+    let read = || Left::read(&path, &scenario, &plan).unwrap();
+    let mut journal = Journal::begin(&path, &begun, &read().kept()).unwrap();
     journal.append(Ended::Measured(&measured(1, None))).unwrap();
     journal.append(Ended::Round(1)).unwrap();
-    let again = Left::read(&path).unwrap();
-    assert_eq!(again.results.measurements.len(), 3);
-    assert_eq!(again.kept().rounds_kept, 2);
+    assert_eq!(read().results.measurements.len(), 3);
+    assert_eq!(read().kept().rounds_kept, 2);
     journal.remove().unwrap();
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
 }
@@ -114,20 +111,26 @@ fn what_does_not_fit_is_refused_with_why() {
     let path = folder.path().join(NAME);
     let (scenario, plan, begun) = planned();
     let mut journal = written(&path, &plan, &begun);
-    let why = |left: &Left, plan: &Plan| left.ensure_fits(&path, &scenario, plan).unwrap_err().to_string();
+    let why = |plan: &Plan| Left::read(&path, &scenario, plan).unwrap_err().to_string();
     let options = PlanOptions { seed: 2, ..begun.options.clone() };
     let other = Plan::make(&scenario, &options).unwrap();
-    let left = Left::read(&path).unwrap();
-    assert!(why(&left, &other).contains("it was measured by another plan"));
+    assert!(why(&other).contains("it was measured by another plan"));
+    let left = Left::read(&path, &scenario, &plan).unwrap();
     let elsewhere = RunInfo { layout: terms::Layout::of(&[1, 0]).unwrap(), ..begun.info.clone() };
     let said = left.ensure_same_machine(&path, &elsewhere).unwrap_err().to_string();
     assert!(said.contains("another machine, or on other cores"), "{said}");
     journal.append(Ended::Measured(&Measurement { cell: 10_000, ..measured(0, None) })).unwrap();
-    assert!(why(&Left::read(&path).unwrap(), &plan).contains("measurements that its plan has not"));
+    assert!(why(&plan).contains("it holds what its plan has not"));
+    // More than any run takes.
+    let mut journal = written(&path, &plan, &begun);
+    for _ in 0..plan.measurements() * 2 {
+        journal.append(Ended::Measured(&measured(0, None))).unwrap();
+    }
+    assert!(why(&plan).contains("it holds what its plan has not"));
     fs::write(&path, "{}\n").unwrap();
-    assert!(Left::read(&path).unwrap_err().to_string().contains("no journal"));
+    assert!(why(&plan).contains("no journal"));
     make_pipe(&path);
-    assert!(Left::read(&path).unwrap_err().to_string().contains("no file of at most"));
+    assert!(why(&plan).contains("no file of at most"));
 }
 
 /// A pipe that nobody writes to.

@@ -194,6 +194,7 @@ fn start_program(words: &str, folder: &Path, address: SocketAddr) -> anyhow::Res
     let mut command = Command::new(path);
     // What it prints is not what the command reads.
     command.args(words).stdin(Stdio::null()).stdout(Stdio::null());
+    lab::hosts::be_no_root(&mut command);
     Program::start(&mut command).with_context(|| format!("starting {name}"))
 }
 

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
-use run::journal::{Left, NAME};
+use run::journal::{Begun, Left, NAME};
 
 use crate::ending::say;
 
@@ -48,8 +48,8 @@ fn find(path: &Path, depth: usize, found: &mut Vec<PathBuf>) -> std::io::Result<
 
 /// Makes a record of a journal, unless there is one of the same run that knows as much.
 fn record_of(path: &Path) -> anyhow::Result<Option<PathBuf>> {
-    let left = Left::read(path)?;
-    let (scenario, plan) = left.scenario(path)?;
+    let (scenario, plan) = Begun::read(path)?.planned(path)?;
+    let left = Left::read(path, &scenario, &plan)?;
     let measurements = left.results.measurements.len();
     // A journal that was laid aside is of another run than the record beside it.
     let folder = if path.ends_with(NAME) { path.with_file_name("") } else { path.with_extension("") };

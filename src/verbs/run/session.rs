@@ -133,8 +133,7 @@ impl Session<'_> {
             return Ok(None);
         }
         let is_resumed = self.options.resume.is_some();
-        let left = Left::read(&path).and_then(|left| {
-            left.ensure_fits(&path, scenario, plan)?;
+        let left = Left::read(&path, scenario, plan).and_then(|left| {
             left.ensure_same_machine(&path, &begun.info)?;
             Ok(left)
         });
