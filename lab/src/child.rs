@@ -235,8 +235,8 @@ impl<R: Role> Child<R> {
         sent.map_err(|_| self.gone())
     }
 
-    /// Waits for what it says next, and looks after its crew meanwhile; `None` where it says nothing
-    /// in time.
+    /// Waits for what it says next, and looks after its crew meanwhile; `None` where it says
+    /// nothing in time.
     fn listen<A: DeserializeOwned>(&mut self, within: Duration) -> Result<Option<Heard<A>>, ChildError> {
         let clock = Clock::System;
         let end = clock.now() + within;

@@ -9,12 +9,15 @@ const NAMED_WITHIN: Duration = Duration::from_secs(10);
 const GRPC: [&str; 3] = ["rest-vs-grpc", "--only=grpc", "--set=workload.rate_per_s=300"];
 const NGINX: [&str; 3] = ["rest-vs-grpc", "--only=rest-h1-json-nginx", "--set=workload.rate_per_s=300"];
 const FLOWS: [&str; 1] = ["tcp-congestion"];
-const STATE: [&str; 5] = [
+const STATE: [&str; 8] = [
     "cost-of-state",
     "--only=grpc",
     "--set=hold.connections=[4, 8, 12]",
     "--set=restart.connections=[10]",
-    "--set=scale_out.times=1000",
+    "--set=restart.times=2",
+    "--set=restart.down=\"200ms\"",
+    "--set=scale_out.connections=60",
+    "--set=scale_out.times=100",
 ];
 
 /// What happens to whom in what phase, and what is said of it.

@@ -74,7 +74,7 @@ fn a_user_who_is_not_root_has_links_or_is_told_what_is_missing() {
         BRIEF.iter().map(|of| if *of == "--rounds=1000" { "--rounds=1" } else { of }).collect();
     // Over a link with distance, with flows, over the cable; nginx as the server too.
     for (scenario, more) in [
-        ("ny-london", &["--only=rest-h1-json"][..]),
+        ("ny-london", &["--only=grpc"][..]),
         ("tcp-congestion", &[]),
         ("rest-vs-grpc", &["--set=workload.rate_per_s=300", "--only=grpc", "--only=rest-h1-json-nginx"]),
     ] {
