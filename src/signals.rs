@@ -30,8 +30,8 @@ pub(crate) fn hears_hang_up() -> bool {
     !is_ignored(&status, SIGHUP)
 }
 
-/// Whether a process ignores a signal, by its `/proc/PID/status`: a mask in hexadecimal, signal 1 in
-/// its lowest bit.
+/// Whether a process ignores a signal, by its `/proc/PID/status`: a mask in hexadecimal, signal 1
+/// in its lowest bit.
 fn is_ignored(status: &str, signal: i32) -> bool {
     let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
     let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or_default();

@@ -334,8 +334,8 @@ impl<R: Role> Drop for Child<R> {
     fn drop(&mut self) {
         self.crew.leave(self.pid());
         drop(self.input.take());
-        // One that is stopped does not hear that its input ended, and one that waits for another that
-        // is stopped does not listen.
+        // One that is stopped does not hear that its input ended, and one that waits for another
+        // that is stopped does not listen.
         let within = match (is_stopped(self.pid()), self.crew.is_broken()) {
             (Some(_), _) => Duration::ZERO,
             (None, true) => END_TIME_OF_BROKEN_MAX,

@@ -21,7 +21,8 @@ pub const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// A child that is stopped for longer is not about to go on: a debugger or a job control that
 /// touches it for a moment does not end the run.
 const STOPPED_TIME_MAX: Duration = Duration::from_secs(2);
-/// Time for the cause of an error to show: a supervisor sees the end of its program within a second.
+/// Time for the cause of an error to show: a supervisor sees the end of its program within a
+/// second.
 const CAUSE_TIME_MAX: Duration = Duration::from_millis(1_500);
 /// Between two looks for it.
 const CAUSE_LOOKED_FOR_EVERY: Duration = Duration::from_millis(10);

@@ -56,8 +56,8 @@ impl Guest {
         let (starter, ended) = channel();
         let (sender, started) = channel();
         let start = move || {
-            // The namespace is for the children of this thread, and of no other: who is not root may
-            // not give a thread its old one back.
+            // The namespace is for the children of this thread, and of no other: who is not root
+            // may not give a thread its old one back.
             let process = unshare(CloneFlags::CLONE_NEWPID)
                 .map_err(io::Error::from)
                 .and_then(|()| spawn_in(Some(namespace.as_fd()), &mut command));

@@ -250,16 +250,17 @@ pub fn prepare() {
     }
 }
 
-/// Has a program be no root where that is only said by [`prepare`]'s user namespace, which knows one
-/// user: a program that finds itself root gives its files to another user (nginx does), and there is
-/// none. In a namespace of its own below it is user 1000, without the capabilities of root.
+/// Has a program be no root where that is only said by [`prepare`]'s user namespace, which knows
+/// one user: a program that finds itself root gives its files to another user (nginx does), and
+/// there is none. In a namespace of its own below it is user 1000, without the capabilities of
+/// root.
 pub fn be_no_root(command: &mut Command) {
     let users = fs::read_to_string("/proc/self/uid_map").unwrap_or_default();
     if !nix::unistd::geteuid().is_root() || !knows_one_user(&users) {
         return;
     }
-    // SAFETY: unshare, open, write and close are system calls, async-signal-safe, on names and texts
-    // that are constants.
+    // SAFETY: unshare, open, write and close are system calls, async-signal-safe, on names and
+    // texts that are constants.
     unsafe {
         command.pre_exec(|| {
             unshare(CloneFlags::CLONE_NEWUSER)?;

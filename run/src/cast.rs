@@ -278,8 +278,8 @@ impl Cast {
         Ok(self.client.ensure_running()?)
     }
 
-    /// Which end's process was stopped and went on since this was last asked. (A program of somebody
-    /// else's is its supervisor's to wait for.)
+    /// Which end's process was stopped and went on since this was last asked. (A program of
+    /// somebody else's is its supervisor's to wait for.)
     fn was_stopped(&self) -> Option<&'static str> {
         let ends = [("client", self.client.pid()), ("server", self.server.pid())];
         // Both are asked: what is not asked for is told next time.

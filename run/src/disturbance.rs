@@ -59,8 +59,8 @@ pub(crate) fn void_reason(taken: &Taken, pushes: bool) -> Option<String> {
         .or_else(|| engine_late(&taken.outcome.histograms.lag).filter(|_| engine_counts))
 }
 
-/// Whether a process was stopped meanwhile: one of the two ends, or the command, which then read the
-/// meters late.
+/// Whether a process was stopped meanwhile: one of the two ends, or the command, which then read
+/// the meters late.
 fn halted(taken: &Taken) -> Option<String> {
     if let Some(end) = taken.stopped {
         return Some(format!(

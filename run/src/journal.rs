@@ -1,6 +1,6 @@
 //! The journal of a run: what was measured is on disk as it ends, one line of JSON each, so that
-//! whatever ends the command leaves it there. A run that ends well writes its record and removes the
-//! journal; from a journal that is left a record can be made, and a run can go on.
+//! whatever ends the command leaves it there. A run that ends well writes its record and removes
+//! the journal; from a journal that is left a record can be made, and a run can go on.
 //!
 //! Lines are appended between measurements and never during one. What cannot be appended ends the
 //! run: hours of measuring that nobody can keep are of no use.

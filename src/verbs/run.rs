@@ -39,8 +39,8 @@ pub(crate) struct Options {
     /// scenario that this machine refuses is told there and does not end the run.
     #[arg(long, conflicts_with_all = ["scenarios", "all"])]
     card: bool,
-    /// Go on with a run that ended before its time, in its folder: scenarios, rounds and acts that it
-    /// finished by the same plan are kept.
+    /// Go on with a run that ended before its time, in its folder: scenarios, rounds and acts that
+    /// it finished by the same plan are kept.
     #[arg(long, value_name = "DIR", conflicts_with = "out")]
     resume: Option<PathBuf>,
     /// The primary condition, briefly.
