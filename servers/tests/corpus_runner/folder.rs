@@ -120,30 +120,29 @@ impl Stage {
         let grown = memory.grown();
         row.slowest = row.slowest.max(calls.slowest);
         let mut wrong: Vec<String> = heard.err().into_iter().collect();
-        // The first and the last are enough to read.
-        let failed = calls.failures.len();
-        wrong.extend(calls.failures.iter().take(1).cloned());
-        if failed > 1 {
-            wrong.push(format!("{failed} of {} good calls failed", calls.count));
-        }
+        wrong.extend(calls.what_failed());
         if grown > GROWTH_BYTES_MAX {
             wrong.push(format!("the servers' memory grew by {} MB", grown >> 20));
         }
-        // A server that hangs closes nothing, and is replaced.
-        if failed == 0 {
+        wrong.extend(self.end(calls.failures.is_empty() && grown <= GROWTH_BYTES_MAX));
+        wrong
+    }
+
+    /// Looks at what an input left. After a death or a wedge the next input has new servers.
+    fn end(&mut self, healthy: bool) -> Vec<String> {
+        let mut wrong = Vec::new();
+        if healthy {
             wrong.extend(self.left_behind());
-        }
-        if failed > 0 {
+        } else {
+            // Servers that hang close nothing.
             clock::pause_thread(DEATH_TIME);
         }
-        if let Some(end) = self.servers.ended() {
-            wrong.push(format!("the servers are dead: {end}"));
-        }
-        // After a death or a wedge the next input has new servers.
-        if self.servers.ended().is_some() || failed > 0 || grown > GROWTH_BYTES_MAX {
+        let ended = self.servers.ended();
+        if ended.is_some() || !healthy {
             self.servers = Servers::start(&self.wanted, self.ticks_per_s);
             self.descriptors = self.servers.descriptors().unwrap();
         }
+        wrong.extend(ended.map(|end| format!("the servers are dead: {end}")));
         wrong
     }
 

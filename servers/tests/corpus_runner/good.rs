@@ -131,6 +131,13 @@ async fn run(mut orders: orders::UnboundedReceiver<Order>) {
 }
 
 impl Calls {
+    /// The first failure, and how many there are: enough to read.
+    pub(crate) fn what_failed(&self) -> Vec<String> {
+        let failed = self.failures.len();
+        let many = (failed > 1).then(|| format!("{failed} of {} good calls failed", self.count));
+        self.failures.first().cloned().into_iter().chain(many).collect()
+    }
+
     async fn add(&mut self, target: &Target) {
         let begin = Clock::System.now();
         let answered = clock::limit(GIVEN_UP_AFTER, target.ask()).await;

@@ -1,7 +1,7 @@
 //! The servers in a process of their own, so that one input that ends them ends nothing else: how
 //! it is started, what it is told, and what `/proc` says of it.
 
-use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
+use std::io::{self, BufRead, BufReader, Read as _, Write as _};
 use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
@@ -93,19 +93,26 @@ impl Servers {
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
-        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
-        let (mut addresses, mut root) = (Vec::new(), Vec::new());
+        let said = BufReader::new(child.stdout.take().unwrap());
+        let mut servers = Servers { child, addresses: Vec::new(), root: Vec::new() };
+        servers.hear(said);
+        servers
+    }
+
+    /// Takes what the child says, until it is up.
+    fn hear(&mut self, said: impl BufRead) {
+        let mut lines = said.lines().map(Result::unwrap);
         loop {
             let line = lines.next().expect("the servers ended before they were up");
             let Some(said) = line.strip_prefix(SAYS) else { continue };
             if said == "up" {
-                return Servers { child, addresses, root };
+                return;
             }
             match said.split_once(" at ") {
                 Some((served, address)) => {
-                    addresses.push((Served::parse(served).unwrap(), address.parse().unwrap()));
+                    self.addresses.push((Served::parse(served).unwrap(), address.parse().unwrap()));
                 }
-                None => root = bytes(said.strip_prefix("root ").unwrap()),
+                None => self.root = bytes(said.strip_prefix("root ").unwrap()),
             }
         }
     }
