@@ -127,9 +127,16 @@ fn host(request: &Request<Body>) -> Result<&str, Problem> {
         None if request.version() < Version::HTTP_2 => None,
         None => Some(""),
     };
-    // A whole URI counts for more than the header (RFC 9112, section 3.2.2).
+    // A whole URI counts for more than the header (RFC 9112, section 3.2.2), and is the same name where
+    // the header is there beside it (RFC 9113, section 8.3.1).
     match (named, request.uri().authority()) {
-        (Some(_), Some(authority)) => name_of(authority.as_str()).ok_or_else(|| bad(bad_name)),
+        (Some(named), Some(authority)) => {
+            let asked = name_of(authority.as_str()).ok_or_else(|| bad(bad_name))?;
+            let is_other = request.version() >= Version::HTTP_2
+                && !named.is_empty()
+                && !asked.eq_ignore_ascii_case(named);
+            if is_other { Err(bad("the Host header and the authority differ")) } else { Ok(asked) }
+        }
         (Some(named), None) if !named.is_empty() => Ok(named),
         _ => Err(bad("a request says which host it is for")),
     }
