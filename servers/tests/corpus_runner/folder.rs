@@ -11,7 +11,7 @@ use std::time::Duration;
 use clock::Clock;
 
 use super::conversation::converse;
-use super::good::GoodClient;
+use super::good::{GoodClient, SLOW};
 use super::input::{CorpusError, Input, Served};
 use super::peer::LOOK_EVERY;
 use super::process::{Servers, resident_bytes};
@@ -105,7 +105,11 @@ impl Stage {
         let mut wrong = Vec::new();
         for served in &input.servers {
             row.runs += 1;
-            let problems = self.run_against(input, *served, row);
+            let mut problems = self.run_against(input, *served, row);
+            // A machine that others use is slow now and then, and a server that hangs is so again.
+            if problems.iter().all(|problem| problem.contains(SLOW)) && !problems.is_empty() {
+                problems = self.run_against(input, *served, row);
+            }
             wrong.extend(problems.into_iter().map(|problem| format!("{served}: {problem}")));
         }
         wrong

@@ -28,6 +28,8 @@ use super::input::Served;
 const EVERY: Duration = Duration::from_millis(100);
 /// The time within which a good call must be answered, its connection opened and all.
 pub(crate) const CALL_TIME_MAX: Duration = Duration::from_secs(1);
+/// How a good call that was answered late is told.
+pub(crate) const SLOW: &str = "a good call took";
 /// UDP: a call that was not answered by then may be lost.
 const ASKED_AGAIN_AFTER: Duration = Duration::from_millis(150);
 /// A call that takes longer is given up: the server hangs.
@@ -146,7 +148,7 @@ impl Calls {
         self.slowest = self.slowest.max(took);
         match answered {
             Ok(Ok(Reply::Quote(_))) if took <= CALL_TIME_MAX => {}
-            Ok(Ok(Reply::Quote(_))) => self.failures.push(format!("a good call took {took:.1?}")),
+            Ok(Ok(Reply::Quote(_))) => self.failures.push(format!("{SLOW} {took:.1?}")),
             Ok(Ok(other)) => self.failures.push(format!("a good call got {other:?}")),
             Ok(Err(error)) => self.failures.push(format!("a good call failed: {error}")),
             Err(clock::Elapsed) => self.failures.push(format!("no answer to a good call in {took:.1?}")),
