@@ -46,11 +46,12 @@ pub(crate) fn play(
     results: &mut Results,
 ) -> anyhow::Result<()> {
     let mut playing = Playing { plan, casts, stop, watcher, results };
-    if playing.start()? && playing.rounds()? && playing.acts()? && playing.compare()? {
-        playing.watcher.stage("stopping");
-        playing.results.partial = false;
+    let ended = playing.all();
+    if let Err(error) = &ended {
+        // At once: whoever waits for a process that is stopped takes a while to end.
+        playing.watcher.stage(&format!("the run ends: {error:#}"));
     }
-    Ok(())
+    ended
 }
 
 /// A plan that is being played. Each part says whether it came to its end, or was told to stop.
@@ -65,6 +66,14 @@ struct Playing<'a> {
 impl Playing<'_> {
     fn is_stopped(&self) -> bool {
         self.stop.load(Ordering::Relaxed)
+    }
+
+    fn all(&mut self) -> anyhow::Result<()> {
+        if self.start()? && self.rounds()? && self.acts()? && self.compare()? {
+            self.watcher.stage("stopping");
+            self.results.partial = false;
+        }
+        Ok(())
     }
 
     fn start(&mut self) -> anyhow::Result<bool> {

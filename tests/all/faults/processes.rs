@@ -3,7 +3,7 @@
 
 use super::*;
 
-/// From the signal to the end of the command.
+/// From the signal to the sentence about it.
 const NAMED_WITHIN: Duration = Duration::from_secs(10);
 
 const GRPC: [&str; 3] = ["rest-vs-grpc", "--only=grpc", "--set=workload.rate_per_s=300"];
@@ -54,8 +54,9 @@ impl Fault {
         let others = run.descendants();
         let start = Clock::System.now();
         signal(victim, self.signal);
-        let (code, said) = run.end();
+        run.until(&format!("(process {victim}) "));
         let took = since(start);
+        let (code, said) = run.end();
         let of = format!("{:?} to {} in '{}'", self.signal, self.role, self.phase);
         assert_eq!(code, Some(1), "{of}: {said}");
         let last = said.lines().last().unwrap_or_default();
