@@ -176,9 +176,11 @@ impl Answer {
             Answer::Data => graphql(heard, false),
             Answer::Reset(code) => codes(heard, *code, |http2| &http2.resets),
             Answer::GoAway(code) => codes(heard, *code, |http2| &http2.goaways),
-            Answer::Grpc(code) => {
-                right_if(heard.http2().is_some_and(|http2| http2.grpc_statuses.contains(code)))
-            }
+            Answer::Grpc(code) => match heard.http2().map(|http2| http2.grpc_statuses) {
+                Some(said) if said.contains(code) => Right,
+                Some(said) if !said.is_empty() => Wrong,
+                _ => Open,
+            },
             Answer::Close(code) => right_if(heard.said().contains(&Said::Close(Some(*code)))),
             Answer::Message => right_if(heard.said().iter().any(|said| !matches!(said, Said::Close(_)))),
             Answer::Fault(code) => right_if(heard.said().iter().any(|said| match said {
