@@ -170,7 +170,7 @@ fn judge(case: &str, outcome: Result<Reply, CallError>, expected: &Expected) -> 
         (Err(CallError::Limit(_) | CallError::Reset(_)), Expected::Limit) => None,
         (Ok(reply), Expected::Reply(right)) => Some(first_difference(&reply, right)),
         (Ok(reply), _) => Some(format!("got {}", reply.in_words())),
-        (Err(error), _) => Some(error.to_string()),
+        (Err(error), _) => Some(error.sample()),
     };
     CaseResult { case: case.to_owned(), failure }
 }

@@ -3,6 +3,7 @@
 use proto::{Fault, WrongReply};
 use terms::Failure;
 
+use crate::limits::{CONNECT_TIME_MAX, SAMPLE_CHARS_MAX};
 use crate::phases::Phases;
 
 /// An open connection. Not `Send`: it belongs to one worker on one thread.
@@ -111,6 +112,24 @@ impl CallError {
         }
     }
 
+    /// What is told of it: one line of bounded length. A server that is asked for an error may
+    /// answer with a megabyte, or with what a terminal takes for commands.
+    pub fn sample(&self) -> String {
+        let text = self.to_string();
+        let mut told = String::new();
+        for character in text.chars().take(SAMPLE_CHARS_MAX) {
+            if character.is_control() {
+                told.extend(character.escape_default());
+            } else {
+                told.push(character);
+            }
+        }
+        if text.chars().nth(SAMPLE_CHARS_MAX).is_some() {
+            told.push_str(" …");
+        }
+        told
+    }
+
     /// What an error of the system's means for a call.
     pub(crate) fn from_io(error: &std::io::Error) -> CallError {
         use std::io::ErrorKind;
@@ -119,7 +138,33 @@ impl CallError {
                 CallError::Refused(error.to_string())
             }
             ErrorKind::InvalidData => CallError::Protocol(error.to_string()),
+            ErrorKind::QuotaExceeded => CallError::Limit(error.to_string()),
             _ => CallError::Reset(error.to_string()),
         }
+    }
+}
+
+/// Opens a connection, or what there is of it beside, within [`CONNECT_TIME_MAX`].
+///
+/// # Errors
+/// Its own, or that it took longer.
+pub(crate) async fn in_time<T>(opening: impl Future<Output = Result<T, CallError>>) -> Result<T, CallError> {
+    clock::limit(CONNECT_TIME_MAX, opening).await.unwrap_or_else(|_| {
+        let seconds = CONNECT_TIME_MAX.as_secs();
+        let silent = format!("no connection within {seconds} s: the server is silent, or ends no handshake");
+        Err(CallError::Refused(silent))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sample_is_a_line_of_bounded_length() {
+        let sample = CallError::Protocol(format!("\u{1b}[2J\r\n{}", "ä".repeat(1 << 20))).sample();
+        assert!(sample.starts_with(r"protocol error: \u{1b}[2J\r\nää"), "{sample}");
+        assert!(sample.ends_with("ä …") && sample.chars().count() < SAMPLE_CHARS_MAX + 20, "{sample}");
+        assert_eq!(CallError::TimedOut.sample(), CallError::TimedOut.to_string());
     }
 }

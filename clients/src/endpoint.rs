@@ -17,6 +17,7 @@ use crate::connection::CallError;
 use crate::names;
 use crate::phases::during;
 use crate::tls::Tls;
+use crate::turns::InTurns;
 
 /// A server as clients know it.
 #[derive(Debug, Clone)]
@@ -53,12 +54,12 @@ impl Endpoint {
         }
         let stream = during(Phase::Connect, socket.connect(address)).await.map_err(failed)?;
         stream.set_nodelay(true).map_err(failed)?;
-        let Some(tls) = &self.tls else { return Ok(Either::Left(stream)) };
+        let Some(tls) = &self.tls else { return Ok(InTurns::new(Either::Left(stream))) };
         let connector = TlsConnector::from(tls.config.clone()).early_data(tls.early_data);
         let connector = connector.with_alpn(alpn.iter().map(|name| name.to_vec()).collect());
         let shaking_hands = connector.connect(tls.server_name.clone(), stream);
         let stream = during(Phase::Tls, shaking_hands).await.map_err(failed)?;
-        Ok(Either::Right(Box::new(stream)))
+        Ok(InTurns::new(Either::Right(Box::new(stream))))
     }
 
     /// Where the server listens, by its name if it is to be looked up.
@@ -75,8 +76,8 @@ impl Endpoint {
 }
 
 /// A connection as protocols read and write it: in plain text, or over TLS, in which what is
-/// written must be flushed.
-pub type Stream = Either<TcpStream, Box<TlsStream<TcpStream>>>;
+/// written must be flushed; read in turns.
+pub type Stream = InTurns<Either<TcpStream, Box<TlsStream<TcpStream>>>>;
 
 #[cfg(test)]
 mod tests {
@@ -99,7 +100,7 @@ mod tests {
         let runtime = crate::local_runtime().unwrap();
         // Every kernel has reno, and gives it to everybody.
         let endpoint = Endpoint { congestion: Some(Congestion::Reno), ..Endpoint::from(address) };
-        let Either::Left(stream) = runtime.block_on(endpoint.connect(None)).unwrap() else {
+        let Either::Left(stream) = runtime.block_on(endpoint.connect(None)).unwrap().into_inner() else {
             panic!("over TLS")
         };
         let got = SockRef::from(&stream).tcp_congestion().unwrap();
@@ -120,7 +121,7 @@ mod tests {
             let mut reply = [0; 15];
             stream.read_exact(&mut reply).await.unwrap();
             assert_eq!(&reply[4..], b"\x00\x00\x00\x07\x81\x0a\x04AAAA");
-            let Either::Right(stream) = stream else { panic!("not over TLS") };
+            let Either::Right(stream) = stream.into_inner() else { panic!("not over TLS") };
             let session = stream.get_ref().1;
             seen.push((session.handshake_kind().unwrap(), session.is_early_data_accepted()));
         }

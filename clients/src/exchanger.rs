@@ -1,7 +1,7 @@
 //! One HTTP connection of any version, for requests whose replies are taken whole.
 
 use bytes::Bytes;
-use http::Response;
+use http::{Response, StatusCode};
 use http_body_util::Full;
 use terms::HttpVersion;
 
@@ -34,6 +34,14 @@ impl Exchanger {
         match self {
             Exchanger::Tcp(http) => http.exchange(request.build()).await,
             Exchanger::Quic(http3) => http3.exchange(request).await,
+        }
+    }
+
+    /// Sends a request and counts the bytes of its reply.
+    pub(crate) async fn count(&self, request: &HttpRequest) -> Result<(StatusCode, usize), CallError> {
+        match self {
+            Exchanger::Tcp(http) => http.count(request.build()).await,
+            Exchanger::Quic(http3) => http3.count(request).await,
         }
     }
 

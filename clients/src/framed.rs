@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use bytes::{Buf as _, BytesMut};
 use proto::encoding::Encoding;
-use proto::frame::{self, Frame, Kind};
+use proto::frame::{self, Frame, FrameError, Kind};
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::connection::CallError;
-use crate::http_client::BODY_BYTES_MAX;
+use crate::limits::REPLY_BYTES_MAX;
 use crate::multiplex::Wire;
 
 /// Bytes read at a time.
@@ -32,7 +32,7 @@ impl<S> Framed<S> {
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Wire for Framed<S> {
-    const PAYLOAD_BYTES_MAX: usize = BODY_BYTES_MAX;
+    const PAYLOAD_BYTES_MAX: usize = REPLY_BYTES_MAX;
     const LEASE: Option<Duration> = None;
 
     fn encoding(&self) -> Encoding {
@@ -63,10 +63,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Wire for Framed<S> {
 
     fn poll_receive(&mut self, context: &mut Context<'_>) -> Poll<Result<Frame, CallError>> {
         loop {
-            match Frame::take(&mut self.inbound, BODY_BYTES_MAX) {
+            match Frame::take(&mut self.inbound, REPLY_BYTES_MAX) {
                 Ok(Some(frame)) => return Poll::Ready(Ok(frame)),
                 Ok(None) => {}
-                Err(error) => return Poll::Ready(Err(CallError::Protocol(error.to_string()))),
+                Err(error) => return Poll::Ready(Err(not_a_frame(&error))),
             }
             self.inbound.reserve(READ_BYTES);
             let stream = Pin::new(&mut self.stream);
@@ -79,5 +79,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Wire for Framed<S> {
                 Err(error) => return Poll::Ready(Err(CallError::from_io(&error))),
             }
         }
+    }
+}
+
+/// What bytes that are no frame mean for the calls that wait for one.
+pub(crate) fn not_a_frame(error: &FrameError) -> CallError {
+    match error {
+        FrameError::TooLong { .. } => CallError::Limit(error.to_string()),
+        _ => CallError::Protocol(error.to_string()),
     }
 }

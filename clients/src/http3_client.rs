@@ -1,28 +1,48 @@
-//! HTTP/3 on QUIC, for requests whose replies are taken whole.
+//! HTTP/3 on QUIC, for requests whose replies are taken whole, or counted.
 
 use bytes::{Buf as _, Bytes};
-use h3::client::SendRequest;
+use h3::client::{RequestStream, SendRequest};
 use h3::error::StreamError;
-use http::{HeaderValue, Request, Response, header};
+use http::{HeaderValue, Request, Response, StatusCode, header};
 use quinn::Connection;
 
 use crate::connection::CallError;
 use crate::endpoint::Endpoint;
-use crate::http_client::{HttpRequest, WholeBody, in_full};
+use crate::http_client::{HttpRequest, in_full};
+use crate::http3_bounds::{Bounded, BoundedOpener, OverBound, bounded};
+use crate::limits::{HEAD_BYTES_MAX, INTERIM_HEADS_MAX};
 use crate::quic_client;
+use crate::reply_body::{CountedBody, WholeBody};
 
 /// One HTTP/3 connection.
 pub(crate) struct Http3Connection {
     quic: Connection,
-    sender: SendRequest<h3_quinn::OpenStreams, Bytes>,
+    sender: SendRequest<BoundedOpener<h3_quinn::OpenStreams>, Bytes>,
+}
+
+/// A request that was sent.
+type Sent = RequestStream<Bounded<h3_quinn::BidiStream<Bytes>>, Bytes>;
+
+/// Why there is no reply.
+#[derive(Debug, thiserror::Error)]
+enum Broken {
+    /// The stream or the connection broke.
+    #[error("{0}")]
+    Stream(#[from] StreamError),
+    /// The reply is over a limit.
+    #[error("{0}")]
+    Over(#[from] CallError),
 }
 
 impl Http3Connection {
     /// Opens a connection.
     pub(crate) async fn open(endpoint: &Endpoint) -> Result<Http3Connection, CallError> {
         let quic = quic_client::open(endpoint, b"h3").await?;
-        let built =
-            h3::client::builder().send_grease(false).build(h3_quinn::Connection::new(quic.clone())).await;
+        let built = h3::client::builder()
+            .send_grease(false)
+            .max_field_section_size(HEAD_BYTES_MAX.into())
+            .build(bounded(quic.clone()))
+            .await;
         let (mut driver, sender) = built.map_err(|error| CallError::Protocol(in_full(&error)))?;
         tokio::task::spawn_local(async move { driver.wait_idle().await });
         Ok(Http3Connection { quic, sender })
@@ -30,14 +50,32 @@ impl Http3Connection {
 
     /// Sends a request and collects the whole reply.
     pub(crate) async fn exchange(&self, request: &HttpRequest) -> Result<Response<Bytes>, CallError> {
-        self.send(request).await.map_err(|error| match self.quic.close_reason() {
-            Some(reason) => quic_client::failure(&reason),
-            None => CallError::Protocol(in_full(&error)),
-        })?
+        let collected = async {
+            let (mut stream, head) = self.send(request).await?;
+            let mut whole = WholeBody::default();
+            while let Some(mut data) = stream.recv_data().await? {
+                whole.add(data.copy_to_bytes(data.remaining()))?;
+            }
+            Ok(head.map(|()| whole.bytes()))
+        };
+        collected.await.map_err(|broken| self.failure(broken))
     }
 
-    /// The outer error is the stream's, the inner that of a reply over the limit.
-    async fn send(&self, request: &HttpRequest) -> Result<Result<Response<Bytes>, CallError>, StreamError> {
+    /// Sends a request and counts the bytes of its reply, which are not kept.
+    pub(crate) async fn count(&self, request: &HttpRequest) -> Result<(StatusCode, usize), CallError> {
+        let counted = async {
+            let (mut stream, head) = self.send(request).await?;
+            let mut counted = CountedBody::default();
+            while let Some(data) = stream.recv_data().await? {
+                counted.add(data.remaining())?;
+            }
+            Ok((head.status(), counted.bytes()))
+        };
+        counted.await.map_err(|broken| self.failure(broken))
+    }
+
+    /// Sends a request and waits for the head of its reply.
+    async fn send(&self, request: &HttpRequest) -> Result<(Sent, Response<()>), Broken> {
         let body = request.body.clone();
         let mut head = Request::new(());
         *head.method_mut() = request.method.clone();
@@ -51,17 +89,34 @@ impl Http3Connection {
             stream.send_data(body).await?;
         }
         stream.finish().await?;
-        let head = stream.recv_response().await?;
-        let mut whole = WholeBody::default();
-        while let Some(mut data) = stream.recv_data().await? {
-            if let Err(error) = whole.add(data.copy_to_bytes(data.remaining())) {
-                return Ok(Err(error));
+        for _ in 0..=INTERIM_HEADS_MAX {
+            let head = stream.recv_response().await?;
+            if !head.status().is_informational() {
+                return Ok((stream, head));
             }
         }
-        Ok(Ok(head.map(|()| whole.bytes())))
+        Err(Broken::Over(CallError::Limit(format!("more than {INTERIM_HEADS_MAX} interim heads (1xx)"))))
+    }
+
+    fn failure(&self, broken: Broken) -> CallError {
+        match (broken, self.quic.close_reason()) {
+            (Broken::Over(error), _) => error,
+            (Broken::Stream(_), Some(reason)) => quic_client::failure(&reason),
+            (Broken::Stream(error), None) => http3_failure(&error),
+        }
     }
 
     pub(crate) fn is_open(&self) -> bool {
         self.quic.close_reason().is_none()
+    }
+}
+
+/// What an error of a stream means for a call.
+fn http3_failure(error: &StreamError) -> CallError {
+    let text = in_full(error);
+    match error {
+        StreamError::HeaderTooBig { .. } => CallError::Limit(text),
+        StreamError::Undefined { 0: cause, .. } if cause.is::<OverBound>() => CallError::Limit(text),
+        _ => CallError::Protocol(text),
     }
 }

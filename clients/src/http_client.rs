@@ -3,25 +3,24 @@
 
 use std::cell::{Cell, RefCell};
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use terms::HttpVersion;
 
-use bytes::{Bytes, BytesMut};
-use http::{HeaderMap, HeaderValue, Method, Request, Response, Uri, header};
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, header};
 use http_body::Body;
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
 use hyper::client::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use tokio::task::AbortHandle;
 
 use crate::connection::{CallError, Unsupported};
 use crate::endpoint::{Endpoint, Stream};
-
-/// Bytes of a reply's body, at most: above the largest reply of the market, below what hurts.
-pub(crate) const BODY_BYTES_MAX: usize = 16 << 20;
-/// Flow-control windows, equal to the servers': `servers::Limits` says why.
-pub(crate) const STREAM_WINDOW_BYTES: u32 = 1 << 20;
-pub(crate) const CONNECTION_WINDOW_BYTES: u32 = 4 << 20;
+use crate::http2_heads::{Heads, HeadsCounted, TOO_MANY};
+use crate::limits::{CONNECTION_WINDOW_BYTES, GIVEN_UP_MAX, HEAD_BYTES_MAX, STREAM_WINDOW_BYTES};
+use crate::reply_body::{CountedBody, WholeBody};
 
 /// One HTTP connection.
 pub(crate) enum HttpConnection<B>
@@ -29,7 +28,7 @@ where
     B: Body + 'static,
 {
     Http1(Http1<B>),
-    Http2(http2::SendRequest<B>),
+    Http2(Http2<B>),
 }
 
 /// hyper's half of an HTTP/1.1 connection: reads and writes when it is polled.
@@ -48,6 +47,28 @@ where
     abandoned: Cell<bool>,
 }
 
+/// An HTTP/2 connection, driven by a task of its own.
+pub(crate) struct Http2<B>
+where
+    B: Body + 'static,
+{
+    sender: http2::SendRequest<B>,
+    driver: AbortHandle,
+    heads: Arc<Heads>,
+    /// Calls that were given up one after the other before a head came.
+    given_up: Cell<usize>,
+}
+
+impl<B: Body + 'static> Drop for Http2<B> {
+    fn drop(&mut self) {
+        // Its driver says goodbye and ends by itself, unless it waits for a server that lets it
+        // send nothing.
+        if self.given_up.get() > 0 {
+            self.driver.abort();
+        }
+    }
+}
+
 impl<B> HttpConnection<B>
 where
     B: Body + Send + Unpin + 'static,
@@ -59,12 +80,12 @@ where
         endpoint: &Endpoint,
         version: HttpVersion,
     ) -> Result<HttpConnection<B>, CallError> {
-        let stream = TokioIo::new(endpoint.connect(Some(version.alpn())).await?);
+        let stream = endpoint.connect(Some(version.alpn())).await?;
         match version {
             HttpVersion::Http1 => {
                 let (sender, driver) = http1::Builder::new()
                     .writev(false)
-                    .handshake(stream)
+                    .handshake(TokioIo::new(stream))
                     .await
                     .map_err(|error| failure(&error))?;
                 Ok(HttpConnection::Http1(Http1 {
@@ -74,15 +95,17 @@ where
                 }))
             }
             HttpVersion::Http2 => {
+                let heads = Arc::new(Heads::default());
                 let (sender, driver) = http2::Builder::new(TokioExecutor::new())
                     .timer(TokioTimer::new())
                     .initial_stream_window_size(STREAM_WINDOW_BYTES)
                     .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
-                    .handshake(stream)
+                    .max_header_list_size(HEAD_BYTES_MAX)
+                    .handshake(TokioIo::new(stream.counting(HeadsCounted::new(Arc::clone(&heads)))))
                     .await
                     .map_err(|error| failure(&error))?;
-                tokio::task::spawn_local(driver);
-                Ok(HttpConnection::Http2(sender))
+                let driver = tokio::task::spawn_local(driver).abort_handle();
+                Ok(HttpConnection::Http2(Http2 { sender, driver, heads, given_up: Cell::new(0) }))
             }
             HttpVersion::Http3 => Err(CallError::Protocol("HTTP/3 is not spoken over TCP".to_owned())),
         }
@@ -98,8 +121,27 @@ where
                 let reply = http1.sender.borrow_mut().send_request(request);
                 http1.driving(reply).await
             }
-            HttpConnection::Http2(sender) => sender.clone().send_request(request).await,
+            HttpConnection::Http2(http2) => {
+                let unless_it_comes = GivenUp(&http2.given_up);
+                let reply = http2.sender.clone().send_request(request).await;
+                std::mem::forget(unless_it_comes);
+                http2.given_up.set(0);
+                http2.heads.taken();
+                reply
+            }
         }
+    }
+
+    /// Sends a request and counts the bytes of its reply, which are not kept.
+    pub(crate) async fn count(&self, request: Request<B>) -> Result<(StatusCode, usize), CallError> {
+        let unfinished = Unfinished(self);
+        let (head, mut body) = self.send(request).await.map_err(|error| failure(&error))?.into_parts();
+        let mut counted = CountedBody::default();
+        while let Some(data) = self.next_data(&mut body).await {
+            counted.add(data?.len())?;
+        }
+        std::mem::forget(unfinished);
+        Ok((head.status, counted.bytes()))
     }
 
     /// Sends a request and collects the whole reply.
@@ -143,7 +185,7 @@ where
     pub(crate) fn is_open(&self) -> bool {
         match self {
             HttpConnection::Http1(http1) => http1.is_open(),
-            HttpConnection::Http2(sender) => !sender.is_closed(),
+            HttpConnection::Http2(http2) => !http2.sender.is_closed() && http2.given_up.get() <= GIVEN_UP_MAX,
         }
     }
 }
@@ -195,6 +237,15 @@ impl<B: Body + 'static> Drop for Unfinished<'_, B> {
         if let HttpConnection::Http1(http1) = self.0 {
             http1.abandoned.set(true);
         }
+    }
+}
+
+/// Counts a call that was dropped before its reply's head came.
+struct GivenUp<'a>(&'a Cell<usize>);
+
+impl Drop for GivenUp<'_> {
+    fn drop(&mut self) {
+        self.0.set(self.0.get() + 1);
     }
 }
 
@@ -307,35 +358,6 @@ async fn collect(mut body: Incoming) -> Result<Bytes, CallError> {
     Ok(whole.bytes())
 }
 
-/// A reply's body, as its pieces come.
-#[derive(Default)]
-pub(crate) struct WholeBody {
-    /// Most replies come in one piece, which is then not copied.
-    first: Bytes,
-    rest: BytesMut,
-}
-
-impl WholeBody {
-    pub(crate) fn add(&mut self, data: Bytes) -> Result<(), CallError> {
-        if self.first.is_empty() {
-            self.first = data;
-            return Ok(());
-        }
-        if self.rest.is_empty() {
-            self.rest.extend_from_slice(&self.first);
-        }
-        self.rest.extend_from_slice(&data);
-        if self.rest.len() > BODY_BYTES_MAX {
-            return Err(CallError::Limit(format!("a reply of more than {BODY_BYTES_MAX} bytes")));
-        }
-        Ok(())
-    }
-
-    pub(crate) fn bytes(self) -> Bytes {
-        if self.rest.is_empty() { self.first } else { self.rest.freeze() }
-    }
-}
-
 /// What an error of hyper's means for a call.
 pub(crate) fn failure(error: &hyper::Error) -> CallError {
     let text = in_full(error);
@@ -349,8 +371,9 @@ pub(crate) fn failure(error: &hyper::Error) -> CallError {
         }
         cause = inner.source();
     }
-    // h2 names its reasons only in its messages, unless one depends on it.
-    if text.contains("REFUSED_STREAM") || text.contains("ENHANCE_YOUR_CALM") {
+    // h2 names its reasons only in its messages, unless one depends on it: REFUSED_STREAM and
+    // ENHANCE_YOUR_CALM.
+    if ["refused stream", "excessive load", TOO_MANY].iter().any(|reason| text.contains(reason)) {
         return CallError::Limit(text);
     }
     CallError::Protocol(text)
@@ -366,4 +389,45 @@ pub(crate) fn in_full(error: &dyn std::error::Error) -> String {
         cause = inner.source();
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use futures::FutureExt as _;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+    use super::*;
+
+    /// The library keeps each call for when the server lets it open a stream, and the socket too
+    /// when nobody uses it any more.
+    #[test]
+    fn a_server_that_lets_no_stream_be_opened_is_given_up() {
+        let runtime = crate::local_runtime().unwrap();
+        runtime.block_on(async {
+            let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let endpoint = Endpoint::from(listener.local_addr().unwrap());
+            let version = HttpVersion::Http2;
+            let opening = HttpConnection::<Full<Bytes>>::open(&endpoint, version);
+            let (http, accepted) = tokio::join!(opening, listener.accept());
+            let (http, mut server) = (http.unwrap(), accepted.unwrap().0);
+            // SETTINGS_MAX_CONCURRENT_STREAMS is 0.
+            server.write_all(b"\x00\x00\x06\x04\x00\x00\x00\x00\x00\x00\x03\x00\x00\x00\x00").await.unwrap();
+            // Its acknowledgement comes behind the client's own settings.
+            let mut read = Vec::new();
+            while !read.ends_with(b"\x00\x00\x00\x04\x01\x00\x00\x00\x00") {
+                assert!(server.read_buf(&mut read).await.unwrap() > 0);
+            }
+            let request = Origin::new(&endpoint, version).get("/", "*/*").unwrap();
+            for _ in 0..=GIVEN_UP_MAX {
+                assert!(http.is_open());
+                assert!(http.exchange(request.build()).now_or_never().is_none());
+            }
+            assert!(!http.is_open());
+            drop(http);
+            let closed = clock::limit(Duration::from_secs(10), server.read_to_end(&mut read)).await;
+            assert!(closed.is_ok(), "it is still open");
+        });
+    }
 }

@@ -14,20 +14,20 @@ use prost::Message;
 use proto::encoding::Encoding;
 use proto::frame::{Frame, Kind};
 use proto::v1::{FaultCode, SessionEvent, SessionRequest, SubscribeRequest, Tick};
-use proto::{Fault, Operation, Reply};
+use proto::{Capability, Fault, Operation, Reply};
 use serde::de::DeserializeOwned;
 use slab::Slab;
 use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
 
 use crate::connection::{CallError, Connection, Unsupported};
+use crate::limits::{
+    EVENT_BYTES_MAX, EVENTS_WAITING_MAX, FRAMES_A_TURN, LINGER_TIME_MAX, SESSION_BYTES_WAITING_MAX,
+    UNSENT_BYTES_MAX, check_reply,
+};
 use crate::market::{OpenSession, Session, Subscribe, TickStream};
+use crate::turns::give_way;
 
-/// Events of one subscription or session that may wait to be taken; past it the feed ends with an
-/// error, rather than holding up the calls beside it.
-const FEED_QUEUE: usize = 1_024;
-/// Bytes of session requests that may wait to be sent.
-const OUTBOUND_BYTES_MAX: usize = 256 << 10;
 /// Calls, subscriptions and sessions at once: what fits the slot's half of a correlation id.
 const SLOTS_MAX: usize = 1 << 16;
 /// Renewals in one lease, so that two in a row may be lost.
@@ -115,7 +115,7 @@ impl<W: Wire> Multiplexed<W> {
             abandoned: Cell::default(),
             late_replies: Cell::default(),
         });
-        tokio::task::spawn_local(Pump(Rc::clone(&shared)));
+        tokio::task::spawn_local(Pump { shared: Rc::clone(&shared), lingers: None });
         Multiplexed { handle: Rc::new(Handle(shared)), encoding }
     }
 
@@ -124,7 +124,7 @@ impl<W: Wire> Multiplexed<W> {
     }
 
     fn feed(&self) -> Result<Feed<W>, CallError> {
-        let (events_in, events) = mpsc::channel(FEED_QUEUE);
+        let (events_in, events) = mpsc::channel(EVENTS_WAITING_MAX);
         let slot = Slot::open(&self.handle, Waiting::Feed(events_in))?;
         Ok(Feed {
             renewal: W::LEASE.map(|lease| renew(&self.handle, slot.id(), lease)),
@@ -159,6 +159,7 @@ impl<W: Wire> Connection for Multiplexed<W> {
     async fn call(&self, prepared: &PreparedFrame) -> Result<Reply, CallError> {
         let slot = Slot::open(&self.handle, Waiting::Call(CallState::default()))?;
         self.shared().send(slot.id(), prepared.kind, &prepared.payload);
+        self.shared().give_up_if_nothing_is_taken();
         let frame = std::future::poll_fn(|context| self.shared().poll_call(&slot, context)).await?;
         decode_reply(&frame, self.encoding)
     }
@@ -188,14 +189,14 @@ impl<W: Wire> Session for Multiplexed<W> {
     async fn session(&self) -> Result<OpenSession, Unsupported> {
         let encoding = self.encoding;
         let feed = self.feed().map_err(|error| Unsupported(error.to_string()))?;
-        let (requests, mut queue) = mpsc::channel::<SessionRequest>(FEED_QUEUE);
+        let (requests, mut queue) = mpsc::channel::<SessionRequest>(EVENTS_WAITING_MAX);
         let (shared, id) = (Rc::clone(&self.handle.0), feed.slot.id());
         tokio::task::spawn_local(async move {
             while let Some(request) = queue.recv().await {
-                while shared.wire.borrow().waiting() > OUTBOUND_BYTES_MAX && shared.ended.borrow().is_none() {
+                while shared.wire.borrow().waiting() > SESSION_BYTES_WAITING_MAX && !shared.is_over() {
                     clock::pause(Duration::from_millis(1)).await;
                 }
-                if shared.ended.borrow().is_some() {
+                if shared.is_over() {
                     return;
                 }
                 shared.send(id, Kind::SessionRequest, &encoding.encode(&request));
@@ -221,6 +222,12 @@ pub(crate) fn decode_reply(frame: &Frame, encoding: Encoding) -> Result<Reply, C
     if frame.kind == Kind::Fault {
         return Err(fault(encoding, &frame.payload));
     }
+    let asked = match frame.kind {
+        Kind::History => Capability::History,
+        Kind::Quotes | Kind::Portfolio => Capability::Quotes,
+        _ => Capability::Quote,
+    };
+    check_reply(asked, frame.payload.len())?;
     let reply = Reply::decode(frame.kind, encoding, &frame.payload)
         .map_err(|error| CallError::Protocol(error.to_string()))?;
     reply.ok_or_else(|| CallError::Protocol(format!("{} is no reply to a call", frame.kind.name())))
@@ -261,7 +268,8 @@ impl<W: Wire> Feed<W> {
             Some(frame) => frame,
             None => {
                 let ended = self.slot.handle.0.ended.borrow().clone();
-                let overflow = || CallError::Limit(format!("{FEED_QUEUE} events wait and are not taken"));
+                let overflow =
+                    || CallError::Limit(format!("{EVENTS_WAITING_MAX} events wait and are not taken"));
                 let first = !std::mem::replace(&mut self.over, true);
                 return first.then(|| Err(ended.unwrap_or_else(overflow)));
             }
@@ -362,6 +370,20 @@ impl<W: Wire> Shared<W> {
         self.wake_pump();
     }
 
+    /// Ends a connection whose server takes nothing: each call would leave its frame behind.
+    fn give_up_if_nothing_is_taken(&self) {
+        let waiting = self.wire.borrow().waiting();
+        if waiting > UNSENT_BYTES_MAX {
+            self.end(CallError::Limit(format!("the server reads nothing: {waiting} bytes wait to be sent")));
+            self.wake_pump();
+        }
+    }
+
+    /// Whether nobody sends on it any more.
+    fn is_over(&self) -> bool {
+        self.abandoned.get() || self.ended.borrow().is_some()
+    }
+
     fn wake_pump(&self) {
         if let Some(waker) = self.pump.borrow_mut().take() {
             waker.wake();
@@ -394,6 +416,10 @@ impl<W: Wire> Shared<W> {
         let (index, generation) = ((frame.id & 0xffff) as usize, (frame.id >> 16) as u16);
         match slots.get_mut(index) {
             Some(entry) if entry.generation == generation => match &mut entry.waiting {
+                // The second of two; the first is not taken yet.
+                Waiting::Call(call) if call.reply.is_some() => {
+                    self.late_replies.set(self.late_replies.get() + 1);
+                }
                 Waiting::Call(call) => {
                     call.reply = Some(frame);
                     if let Some(waker) = call.waker.take() {
@@ -401,6 +427,11 @@ impl<W: Wire> Shared<W> {
                     }
                 }
                 Waiting::Feed(events) => {
+                    if frame.payload.len() > EVENT_BYTES_MAX {
+                        let bytes = frame.payload.len();
+                        let over = format!("an event of {bytes} bytes, of {EVENT_BYTES_MAX} at most");
+                        return Err(CallError::Limit(over));
+                    }
                     if events.try_send(frame).is_err() {
                         close(events);
                     }
@@ -440,15 +471,24 @@ fn close(events: &mut mpsc::Sender<Frame>) {
 }
 
 /// The task of a connection: sends what is queued, delivers what arrives.
-struct Pump<W>(Rc<Shared<W>>);
+struct Pump<W> {
+    shared: Rc<Shared<W>>,
+    /// Until when it goes on sending although nobody uses it any more.
+    lingers: Option<Lingering>,
+}
+
+type Lingering = Pin<Box<dyn Future<Output = ()>>>;
 
 impl<W: Wire> Future for Pump<W> {
     type Output = ();
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
-        let shared = &self.0;
+        let Pump { shared, lingers } = self.get_mut();
+        if shared.ended.borrow().is_some() {
+            return Poll::Ready(());
+        }
         match advance(shared, context) {
-            Ok(()) if shared.abandoned.get() && shared.wire.borrow().waiting() == 0 => Poll::Ready(()),
+            Ok(()) if shared.abandoned.get() && is_done(shared, lingers, context) => Poll::Ready(()),
             Ok(()) => {
                 *shared.pump.borrow_mut() = Some(context.waker().clone());
                 Poll::Pending
@@ -461,12 +501,25 @@ impl<W: Wire> Future for Pump<W> {
     }
 }
 
+/// Whether all is sent that waited when the last user went, or that has taken too long: a server
+/// that does not read would keep the socket for ever.
+fn is_done<W: Wire>(shared: &Shared<W>, lingers: &mut Option<Lingering>, context: &mut Context<'_>) -> bool {
+    if shared.wire.borrow().waiting() == 0 {
+        return true;
+    }
+    let lingers = lingers.get_or_insert_with(|| Box::pin(clock::pause(LINGER_TIME_MAX)));
+    lingers.as_mut().poll(context).is_ready()
+}
+
+/// Sends, and takes what came: so many frames at most, and goes on when others had their turn.
 fn advance<W: Wire>(shared: &Shared<W>, context: &mut Context<'_>) -> Result<(), CallError> {
     let mut wire = shared.wire.borrow_mut();
     let encoding = wire.encoding();
     wire.poll_send(context)?;
-    while let Poll::Ready(frame) = wire.poll_receive(context) {
+    for _ in 0..FRAMES_A_TURN {
+        let Poll::Ready(frame) = wire.poll_receive(context) else { return Ok(()) };
         shared.deliver(frame?, encoding)?;
     }
+    give_way(context);
     Ok(())
 }

@@ -11,7 +11,7 @@ use terms::Phase;
 
 use crate::connection::CallError;
 use crate::endpoint::Endpoint;
-use crate::http_client::{CONNECTION_WINDOW_BYTES, STREAM_WINDOW_BYTES};
+use crate::limits::{CONNECTION_WINDOW_BYTES, STREAM_WINDOW_BYTES};
 use crate::phases::during;
 use crate::protocols::udp::{any_to, bind_udp};
 use crate::quic_socket::QuicSocket;

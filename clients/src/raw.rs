@@ -8,13 +8,14 @@ use bytes::Bytes;
 use futures::future::LocalBoxFuture;
 use futures::{SinkExt as _, StreamExt as _};
 use http::{HeaderMap, HeaderValue, header};
-use http_body_util::{BodyExt as _, Full};
+use http_body_util::{BodyExt as _, Full, Limited};
 use terms::HttpVersion;
 use tokio_tungstenite::tungstenite::Message;
 
 use crate::connection::CallError;
 use crate::endpoint::Endpoint;
 use crate::http_client::{HttpConnection, failure};
+use crate::limits::REPLY_BYTES_MAX;
 use crate::websocket_client;
 
 pub use crate::http_client::HttpRequest;
@@ -68,7 +69,8 @@ async fn exchange(
         return Ok(HttpAnswer { status: head.status.as_u16(), headers: head.headers, body });
     }
     let (head, body) = http.send(request.build()).await.map_err(|error| failure(&error))?.into_parts();
-    let body = body.collect().await.map_err(|error| failure(&error))?;
+    let body = Limited::new(body, REPLY_BYTES_MAX).collect().await;
+    let body = body.map_err(|error| CallError::Protocol(error.to_string()))?;
     let mut headers = head.headers;
     headers.extend(body.trailers().cloned().unwrap_or_default());
     Ok(HttpAnswer { status: head.status.as_u16(), headers, body: body.to_bytes() })
@@ -94,7 +96,9 @@ async fn converse(
     message: String,
 ) -> Result<TextAnswer, CallError> {
     let endpoint = Endpoint::from(server);
-    let mut socket = websocket_client::connect(&endpoint, path, &HeaderMap::new(), Some(subprotocol)).await?;
+    let mut socket =
+        websocket_client::connect(&endpoint, path, &HeaderMap::new(), Some(subprotocol), REPLY_BYTES_MAX)
+            .await?;
     let failure = |error| websocket_client::failure(&error);
     socket.send(Message::text(message)).await.map_err(failure)?;
     loop {

@@ -15,11 +15,12 @@ use terms::{Activity, Outcome, Shape, operations, orders};
 
 use crate::cold::Cold;
 use crate::conformance::{self, CaseResult};
+use crate::connection::in_time;
 use crate::in_steps::InSteps;
 use crate::load::{Calls, Engine, Flows, Job, Live, Pushes, Round, Sessions};
 use crate::market::Checked;
 use crate::protocols::{Visit, visit};
-use crate::{Connection, Connector, Endpoint, MarketConnection, Tls, local_runtime};
+use crate::{CallError, Connection, Connector, Endpoint, MarketConnection, Tls, local_runtime};
 
 mod start;
 
@@ -29,6 +30,8 @@ pub use start::{Open, ReceiveFlows};
 const PROGRESS_EVERY: Duration = Duration::from_millis(250);
 /// Replies compared whole at the end.
 const AUDIT_SAMPLE: usize = 50;
+/// Time for each.
+const AUDIT_TIME_MAX: Duration = Duration::from_secs(5);
 
 /// A client of the market.
 #[derive(Debug)]
@@ -295,20 +298,21 @@ where
 {
     let step = (operations.len() / AUDIT_SAMPLE).max(1);
     let mut compared = 0;
-    let connection = match connector.connect().await {
+    let connection = match in_time(connector.connect()).await {
         Ok(connection) => connection,
-        Err(error) => return Audited { compared: 0, wrong: Some(error.to_string()) },
+        Err(error) => return Audited { compared: 0, wrong: Some(error.sample()) },
     };
     for operation in operations.iter().step_by(step) {
         let Ok(right) = data.answer(operation) else { continue };
         let Ok(prepared) = connection.prepare(operation) else { continue };
-        let wrong = match connection.call(&prepared).await {
+        let call = clock::limit(AUDIT_TIME_MAX, connection.call(&prepared));
+        let wrong = match call.await.unwrap_or(Err(CallError::TimedOut)) {
             Ok(reply) if reply == right => {
                 compared += 1;
                 continue;
             }
             Ok(_) => format!("the reply to {} differs", operation.in_words()),
-            Err(error) => format!("{}: {error}", operation.in_words()),
+            Err(error) => format!("{}: {}", operation.in_words(), error.sample()),
         };
         return Audited { compared, wrong: Some(wrong) };
     }

@@ -13,6 +13,7 @@ use proto::v1::{OrderReceipt, OrderRequest, SessionEvent, SessionRequest, Subscr
 use proto::{Operation, Reply};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
+use tokio::task::coop::consume_budget;
 
 use crate::connection::{CallError, Connection, Connector, Unsupported};
 use crate::load::Ears;
@@ -159,6 +160,7 @@ async fn listen(
     place: Place,
 ) {
     let error = loop {
+        consume_budget().await;
         match events.next().await {
             Some(Ok(SessionEvent { event: Some(Event::Tick(tick)) })) => place.ears.hear(place.nth, &tick),
             Some(Ok(SessionEvent { event: Some(Event::Fill(receipt)) })) => {

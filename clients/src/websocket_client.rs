@@ -10,7 +10,7 @@ use tokio_tungstenite::tungstenite::{Error, Message};
 
 use crate::connection::CallError;
 use crate::endpoint::{Endpoint, Stream};
-use crate::http_client::BODY_BYTES_MAX;
+use crate::limits::UNSENT_BYTES_MAX;
 
 /// Bytes read at a time, as over TCP. The library's default of 128 KiB is zeroed before each read.
 const READ_BYTES: usize = 16 << 10;
@@ -22,12 +22,13 @@ pub(crate) type WebSocket = WebSocketStream<Stream>;
 const ALPN: &[u8] = b"http/1.1";
 
 /// Connects to a path of an endpoint and agrees on a subprotocol; none where `subprotocol` is
-/// `None`.
+/// `None`. A message that comes may have `message_bytes_max`.
 pub(crate) async fn connect(
     endpoint: &Endpoint,
     path: &str,
     headers: &http::HeaderMap,
     subprotocol: Option<&'static str>,
+    message_bytes_max: usize,
 ) -> Result<WebSocket, CallError> {
     let stream = endpoint.connect(Some(ALPN)).await?;
     let (scheme, address) = (if endpoint.tls.is_some() { "wss" } else { "ws" }, endpoint.address);
@@ -41,8 +42,10 @@ pub(crate) async fn connect(
     }
     let config = WebSocketConfig::default()
         .read_buffer_size(READ_BYTES)
-        .max_message_size(Some(BODY_BYTES_MAX))
-        .max_frame_size(Some(BODY_BYTES_MAX));
+        // Else the answers to Pings would wait without bound for a server that reads none.
+        .max_write_buffer_size(UNSENT_BYTES_MAX)
+        .max_message_size(Some(message_bytes_max))
+        .max_frame_size(Some(message_bytes_max));
     let opened = tokio_tungstenite::client_async_with_config(request, stream, Some(config)).await;
     Ok(opened.map_err(|error| failure(&error))?.0)
 }

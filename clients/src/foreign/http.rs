@@ -58,12 +58,11 @@ impl Connection for ForeignHttp {
     }
 
     async fn call(&self, prepared: &HttpRequest) -> Result<usize, CallError> {
-        let response = self.http.exchange(prepared).await?;
-        let status = response.status();
+        let (status, bytes) = self.http.count(prepared).await?;
         if status.is_client_error() || status.is_server_error() {
             return Err(CallError::Protocol(format!("status {status}")));
         }
-        Ok(response.body().len())
+        Ok(bytes)
     }
 
     fn is_open(&self) -> bool {

@@ -2,13 +2,15 @@
 //! flight.
 
 use std::cell::{Cell, RefCell};
+use std::future::poll_fn;
+use std::task::Poll;
 
-use bytes::{Bytes, BytesMut};
+use bytes::{Buf as _, Bytes, BytesMut};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use crate::connection::{CallError, Connection, Connector, Unsupported};
 use crate::endpoint::{Endpoint, Stream};
-use crate::http_client::BODY_BYTES_MAX;
+use crate::reply_body::CountedBody;
 
 /// How a reply ends.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -71,31 +73,38 @@ impl Connection for RawTcp {
         };
         self.broken.set(true);
         let mut inbound = self.inbound.take();
+        read_nothing(&mut stream, &mut inbound).await?;
         stream.write_all(request).await.map_err(|error| CallError::from_io(&error))?;
         stream.flush().await.map_err(|error| CallError::from_io(&error))?;
-        let bytes = loop {
-            if let Some(bytes) = self.end.find(&inbound) {
-                break bytes;
+        let mut counted = CountedBody::default();
+        let behind = loop {
+            if read(&mut stream, &mut inbound).await? == 0 {
+                return Err(closed());
             }
-            if inbound.len() > BODY_BYTES_MAX {
-                return Err(CallError::Limit(format!("a reply of more than {BODY_BYTES_MAX} bytes")));
-            }
-            match stream.read_buf(&mut inbound).await {
-                Ok(0) => return Err(CallError::Reset("the server closed the connection".to_owned())),
-                Ok(_) => {}
-                Err(error) => return Err(CallError::from_io(&error)),
+            let begun = counted.bytes();
+            match self.end.find(&inbound, begun) {
+                Some(bytes) => {
+                    counted.add(bytes)?;
+                    break inbound.len() - bytes;
+                }
+                None => {
+                    // What may be the beginning of its end is looked at again.
+                    let seen = inbound.len() - self.end.overlap().min(inbound.len());
+                    counted.add(seen)?;
+                    inbound.advance(seen);
+                }
             }
         };
-        drop(inbound.split_to(bytes));
-        if !inbound.is_empty() {
+        inbound.clear();
+        if behind > 0 {
             // They would be taken for the beginning of the next reply, and its time would be too
             // short.
-            return Err(CallError::Protocol(format!("{} bytes behind the end of the reply", inbound.len())));
+            return Err(CallError::Protocol(format!("{behind} bytes behind the end of the reply")));
         }
         *self.inbound.borrow_mut() = inbound;
         *self.stream.borrow_mut() = Some(stream);
         self.broken.set(false);
-        Ok(bytes)
+        Ok(counted.bytes())
     }
 
     fn is_open(&self) -> bool {
@@ -103,15 +112,55 @@ impl Connection for RawTcp {
     }
 }
 
+/// Bytes read at a time.
+const READ_BYTES: usize = 16 << 10;
+
+/// Reads what there is.
+async fn read(stream: &mut Stream, inbound: &mut BytesMut) -> Result<usize, CallError> {
+    inbound.reserve(READ_BYTES);
+    stream.read_buf(inbound).await.map_err(|error| CallError::from_io(&error))
+}
+
+/// Looks whether anything came before it was asked for: a greeting, or more than was asked. It
+/// would be taken for the reply, which would seem to have taken no time.
+async fn read_nothing(stream: &mut Stream, inbound: &mut BytesMut) -> Result<(), CallError> {
+    inbound.reserve(READ_BYTES);
+    let mut reading = std::pin::pin!(stream.read_buf(inbound));
+    match poll_fn(|context| Poll::Ready(reading.as_mut().poll(context))).await {
+        Poll::Pending => Ok(()),
+        Poll::Ready(Ok(0)) => Err(closed()),
+        Poll::Ready(Ok(bytes)) => {
+            Err(CallError::Protocol(format!("{bytes} bytes before they were asked for")))
+        }
+        Poll::Ready(Err(error)) => Err(CallError::from_io(&error)),
+    }
+}
+
+fn closed() -> CallError {
+    CallError::Reset("the server closed the connection".to_owned())
+}
+
 impl ReplyEnd {
-    /// Where the reply at the front ends, if it is whole.
-    fn find(&self, bytes: &[u8]) -> Option<usize> {
+    /// Where the reply ends in these bytes, before which so many of it came; `None` where it goes
+    /// on.
+    fn find(&self, bytes: &[u8], before: usize) -> Option<usize> {
         match self {
-            ReplyEnd::Bytes(count) => (bytes.len() >= *count).then_some(*count),
+            ReplyEnd::Bytes(count) => {
+                let left = count.saturating_sub(before);
+                (bytes.len() >= left).then_some(left)
+            }
             ReplyEnd::Until(end) => {
                 let at = bytes.windows(end.len().max(1)).position(|window| window == end.as_slice());
                 at.map(|at| at + end.len())
             }
+        }
+    }
+
+    /// Bytes at the end of what came that may belong to the end of the reply.
+    fn overlap(&self) -> usize {
+        match self {
+            ReplyEnd::Bytes(_) => 0,
+            ReplyEnd::Until(end) => end.len().saturating_sub(1),
         }
     }
 }
@@ -122,9 +171,42 @@ mod tests {
 
     #[test]
     fn a_reply_ends_where_it_says() {
-        assert_eq!(ReplyEnd::Bytes(3).find(b"ab"), None);
-        assert_eq!(ReplyEnd::Bytes(3).find(b"abcd"), Some(3));
-        assert_eq!(ReplyEnd::Until(b"\r\n".to_vec()).find(b"ab\r\ncd\r\n"), Some(4));
-        assert_eq!(ReplyEnd::Until(b"\r\n".to_vec()).find(b"ab\r"), None);
+        assert_eq!(ReplyEnd::Bytes(3).find(b"ab", 0), None);
+        assert_eq!(ReplyEnd::Bytes(3).find(b"abcd", 0), Some(3));
+        assert_eq!(ReplyEnd::Bytes(3).find(b"bcd", 1), Some(2));
+        assert_eq!(ReplyEnd::Until(b"\r\n".to_vec()).find(b"ab\r\ncd\r\n", 0), Some(4));
+        assert_eq!(ReplyEnd::Until(b"\r\n".to_vec()).find(b"ab\r", 0), None);
+    }
+
+    /// A reply in pieces, cut within its end; then one before it was asked for.
+    #[test]
+    fn replies_in_pieces_are_counted_and_those_that_come_too_soon_are_not_taken() {
+        let runtime = crate::local_runtime().unwrap();
+        runtime.block_on(async {
+            let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let endpoint = Endpoint::from(listener.local_addr().unwrap());
+            let connector = RawTcpConnector { endpoint, end: ReplyEnd::Until(b"\r\n".to_vec()) };
+            let connection = connector.connect().await.unwrap();
+            let (mut server, _) = listener.accept().await.unwrap();
+            let long = vec![b'x'; 100_000];
+            let answer = async {
+                let mut request = [0; 3];
+                server.read_exact(&mut request).await.unwrap();
+                server.write_all(&long).await.unwrap();
+                server.write_all(b"\r").await.unwrap();
+                clock::pause(std::time::Duration::from_millis(20)).await;
+                server.write_all(b"\n").await.unwrap();
+            };
+            let ask = Bytes::from_static(b"ask");
+            let (reply, ()) = tokio::join!(connection.call(&ask), answer);
+            assert_eq!(reply, Ok(100_002));
+            assert!(connection.is_open());
+
+            server.write_all(b"again\r\n").await.unwrap();
+            clock::pause(std::time::Duration::from_millis(20)).await;
+            let early = connection.call(&ask).await.unwrap_err().to_string();
+            assert!(early.contains("before they were asked for"), "{early}");
+            assert!(!connection.is_open());
+        });
     }
 }

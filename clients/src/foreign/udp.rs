@@ -53,8 +53,13 @@ impl Connection for RawUdp {
     async fn call(&self, request: &Bytes) -> Result<usize, CallError> {
         // Until the reply is here: if the call is given up, or fails, the socket is not used again.
         self.broken.set(true);
-        self.socket.send(request).await.map_err(|error| CallError::from_io(&error))?;
         let mut reply = [0; 2_048];
+        // What is here already answers nothing that is asked now. The reading that finds nothing
+        // takes the place of the one that the reply would be waited for with.
+        if let Ok(bytes) = self.socket.try_recv(&mut reply) {
+            return Err(CallError::Protocol(format!("a datagram of {bytes} bytes before it was asked for")));
+        }
+        self.socket.send(request).await.map_err(|error| CallError::from_io(&error))?;
         // A longer reply is cut off by the kernel: its bytes are not looked at.
         let bytes = self.socket.recv(&mut reply).await.map_err(|error| CallError::from_io(&error))?;
         self.broken.set(false);

@@ -2,12 +2,14 @@
 
 use std::cell::{Cell, RefCell};
 
-use futures::{SinkExt as _, StreamExt as _};
+use futures::{FutureExt as _, SinkExt as _, StreamExt as _};
 use http::HeaderMap;
+use tokio::task::coop::consume_budget;
 use tokio_tungstenite::tungstenite::Message;
 
 use crate::connection::{CallError, Connection, Connector, Unsupported};
 use crate::endpoint::Endpoint;
+use crate::limits::COUNTED_BYTES_MAX;
 use crate::websocket_client::{WebSocket, closed, connect, failure};
 
 /// Opens WebSockets to a server.
@@ -32,7 +34,7 @@ impl Connector for RawWebSocketConnector {
     type Connection = RawWebSocket;
 
     async fn connect(&self) -> Result<RawWebSocket, CallError> {
-        let socket = connect(&self.endpoint, &self.path, &self.headers, None).await?;
+        let socket = connect(&self.endpoint, &self.path, &self.headers, None, COUNTED_BYTES_MAX).await?;
         Ok(RawWebSocket { socket: RefCell::new(Some(socket)), broken: Cell::new(false) })
     }
 
@@ -58,16 +60,13 @@ impl Connection for RawWebSocket {
             return Err(CallError::Protocol("a call is in flight on this connection".to_owned()));
         };
         self.broken.set(true);
+        // Answers to Pings that came meanwhile go out with the request.
+        if let Some(early) = next_data(&mut socket).now_or_never() {
+            let early = early?;
+            return Err(CallError::Protocol(format!("a message of {early} bytes before it was asked for")));
+        }
         socket.send(request.clone()).await.map_err(|error| failure(&error))?;
-        let bytes = loop {
-            match socket.next().await {
-                Some(Ok(message @ (Message::Text(_) | Message::Binary(_)))) => break message.len(),
-                Some(Ok(message @ Message::Close(_))) => return Err(closed(&message)),
-                Some(Ok(_)) => {}
-                Some(Err(error)) => return Err(failure(&error)),
-                None => return Err(closed(&Message::Close(None))),
-            }
-        };
+        let bytes = next_data(&mut socket).await?;
         *self.socket.borrow_mut() = Some(socket);
         self.broken.set(false);
         Ok(bytes)
@@ -75,5 +74,18 @@ impl Connection for RawWebSocket {
 
     fn is_open(&self) -> bool {
         !self.broken.get()
+    }
+}
+
+/// The bytes of the next message that carries any.
+async fn next_data(socket: &mut WebSocket) -> Result<usize, CallError> {
+    loop {
+        match socket.next().await {
+            Some(Ok(message @ (Message::Text(_) | Message::Binary(_)))) => return Ok(message.len()),
+            Some(Ok(message @ Message::Close(_))) => return Err(closed(&message)),
+            Some(Ok(_)) => consume_budget().await,
+            Some(Err(error)) => return Err(failure(&error)),
+            None => return Err(closed(&Message::Close(None))),
+        }
     }
 }

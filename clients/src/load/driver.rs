@@ -1,12 +1,14 @@
 //! The driver of one worker: a pacer that picks arrivals up, slots that make the calls, a watchdog
 //! for the ones that do not end. Generic over the connection, and dispatched once a worker.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
-use clock::{Clock, Precision};
+use clock::{Clock, Mono, Precision};
 use terms::{Model, Outcome, Schedule, Shape};
+use tokio::task::JoinHandle;
 
 use super::lane::Lane;
 use super::opening::open_all;
@@ -18,6 +20,7 @@ use super::slot::SlotWorker;
 use super::watchdog::{SlotWatch, watch};
 use super::{Live, Round};
 use crate::connection::{CallError, Connection, Connector};
+use crate::limits::END_GRACE;
 
 /// One worker's connections and prepared requests. Kept from round to round.
 pub struct Driver<K: Connector> {
@@ -64,6 +67,7 @@ impl<K: Connector> Driver<K> {
             measured_from,
             arrivals: Queue::new(waiting_max(round), slots),
             slots: (0..slots).map(|_| SlotWatch::default()).collect(),
+            looked_at: Rc::new(Cell::new(Mono::default())),
             outcome: RefCell::new(outcome),
             live: Arc::clone(&self.live),
         });
@@ -71,7 +75,8 @@ impl<K: Connector> Driver<K> {
         let (reconnections_before, late_before) = (self.reconnections(), self.late_replies());
         let pacer = self.clock.timer(round.precision)?;
         let looks = self.clock.timer(Precision::Sleep)?;
-        let watching = watch(Rc::clone(&shared.slots), round.time_out, self.clock.clone(), looks);
+        let (watched, looked_at) = (Rc::clone(&shared.slots), Rc::clone(&shared.looked_at));
+        let watching = watch(watched, looked_at, round.time_out, self.clock.clone(), looks);
         let watchdog = tokio::task::spawn_local(watching);
         let mut running = Vec::with_capacity(slots);
         for slot in 0..slots {
@@ -87,11 +92,7 @@ impl<K: Connector> Driver<K> {
             running.push(tokio::task::spawn_local(worker.run()));
         }
         pace(&shared, pacer, schedule).await;
-        for slot in running {
-            if let Err(error) = slot.await {
-                return Err(std::io::Error::other(error));
-            }
-        }
+        all_ended(running, round.time_out).await?;
         watchdog.abort();
         let _ = watchdog.await;
         let mut outcome = shared.outcome.borrow().clone();
@@ -108,6 +109,22 @@ impl<K: Connector> Driver<K> {
     fn late_replies(&self) -> u64 {
         self.lanes.iter().map(|lane| lane.late_replies()).sum()
     }
+}
+
+/// Waits for the slots to end, each with its last call. The watchdog ends calls; what it could not
+/// end is ended a while later, so that a round has an end whatever a library does.
+async fn all_ended(mut running: Vec<JoinHandle<()>>, time_out: Duration) -> std::io::Result<()> {
+    let ending = async {
+        for slot in &mut running {
+            slot.await.map_err(std::io::Error::other)?;
+        }
+        Ok(())
+    };
+    let ended = clock::limit(time_out.saturating_add(END_GRACE), ending).await;
+    ended.unwrap_or_else(|_| {
+        running.iter().for_each(JoinHandle::abort);
+        Ok(())
+    })
 }
 
 /// Arrivals that may wait for a slot: those of one time-out. Later ones could not be answered in

@@ -172,7 +172,7 @@ impl Ears {
     /// Keeps an error of a subscription as a sample; what it cost shows as missed ticks.
     pub(crate) fn note(&self, error: &CallError) {
         if let Some(heard) = self.round.borrow_mut().as_mut() {
-            heard.outcome.samples.entry(Failure::Missed).or_insert_with(|| error.to_string());
+            heard.outcome.samples.entry(Failure::Missed).or_insert_with(|| error.sample());
         }
     }
 
@@ -241,6 +241,12 @@ impl Heard {
         if scheduled >= self.measured_from {
             let times = CallTimes { scheduled, picked_up: emitted, sent: Some(emitted), done: now };
             self.outcome.record(&times, failure, self.round.time_out);
+            if let Some(failure) = failure {
+                self.outcome.samples.entry(failure).or_insert_with(|| match failure {
+                    Failure::WrongReply => format!("tick {} is not the one of its sequence", tick.sequence),
+                    _ => format!("tick {} came after the time-out", tick.sequence),
+                });
+            }
         }
         Some((scheduled, failure))
     }
@@ -272,6 +278,10 @@ impl Heard {
                     self.outcome.record_missed(*scheduled, self.round.time_out);
                 }
             }
+        }
+        if self.outcome.failed.contains_key(&Failure::Missed) {
+            let silent = || "they did not come, and nothing was said of it".to_owned();
+            self.outcome.samples.entry(Failure::Missed).or_insert_with(silent);
         }
         self.outcome.elapsed = now.since(self.measured_from);
         self.outcome

@@ -20,7 +20,7 @@ pub enum EngineError {
     #[error("the system refused: {0}")]
     System(#[from] std::io::Error),
     /// A connection could not be opened, or a request not prepared.
-    #[error("{0}")]
+    #[error("{}", .0.sample())]
     Connect(#[from] CallError),
     /// The schedule cannot be made.
     #[error("{0}")]

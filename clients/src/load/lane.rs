@@ -3,7 +3,7 @@
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
-use crate::connection::{CallError, Connection, Connector};
+use crate::connection::{CallError, Connection, Connector, in_time};
 
 /// A connection that is replaced when it breaks, shared by the slots that call on it.
 pub(super) struct Lane<K: Connector> {
@@ -49,7 +49,7 @@ impl<K: Connector> Lane<K> {
         }
         self.late_replies_before.set(self.late_replies());
         self.connection.take();
-        let connection = Rc::new(connector.connect().await?);
+        let connection = Rc::new(in_time(connector.connect()).await?);
         self.reconnections.set(self.reconnections.get() + 1);
         *self.connection.borrow_mut() = Some(Rc::clone(&connection));
         Ok(connection)

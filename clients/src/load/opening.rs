@@ -2,7 +2,7 @@
 
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 
-use crate::connection::CallError;
+use crate::connection::{CallError, in_time};
 
 /// Opened at once, by each worker. One at a time, ten thousand would take as many round trips; all
 /// at once, the queue of a server that has the usual 128 places for whoever waits to be accepted
@@ -13,12 +13,12 @@ const AT_ONCE: usize = 32;
 /// begun.
 ///
 /// # Errors
-/// The first that comes; the others are given up.
+/// The first that comes, and one that is not open in time; the others are given up.
 pub(super) async fn open_all<F, T>(number: usize, open: impl Fn() -> F) -> Result<Vec<T>, CallError>
 where
     F: Future<Output = Result<T, CallError>>,
 {
-    stream::iter(0..number.max(1)).map(|_| open()).buffered(AT_ONCE).try_collect().await
+    stream::iter(0..number.max(1)).map(|_| in_time(open())).buffered(AT_ONCE).try_collect().await
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! What the pacer, the slots and the watchdog of a round share.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -21,6 +21,8 @@ pub(super) struct Shared {
     pub(super) measured_from: Mono,
     pub(super) arrivals: Queue,
     pub(super) slots: Rc<[SlotWatch]>,
+    /// When the watchdog last looked: the time, to within its step, for who would not read a clock.
+    pub(super) looked_at: Rc<Cell<Mono>>,
     pub(super) outcome: RefCell<Outcome>,
     pub(super) live: Arc<Live>,
 }
@@ -32,7 +34,7 @@ impl Shared {
             && times.scheduled >= self.measured_from
         {
             let mut outcome = self.outcome.borrow_mut();
-            outcome.samples.entry(error.failure()).or_insert_with(|| error.to_string());
+            outcome.samples.entry(error.failure()).or_insert_with(|| error.sample());
         }
     }
 

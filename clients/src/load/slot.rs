@@ -66,6 +66,13 @@ impl<K: Connector> SlotWorker<K> {
             sent: None,
             done: deadline,
         };
+        if deadline <= shared.looked_at.get() {
+            // It waited for a slot for longer than it had. To begin it and have it ended would take
+            // a look of the watchdog each, and there may be as many as fell due in a time-out.
+            times.done = shared.clock.now();
+            shared.record(&times, Some(&CallError::TimedOut));
+            return false;
+        }
         watch.begin(deadline);
         let called = self.call(arrival.nth, deadline, &mut times);
         let mut result = watched(watch, called).await;

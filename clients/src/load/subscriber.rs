@@ -6,9 +6,10 @@ use terms::{Manners, REST_BEFORE_RECONNECTION};
 
 use futures::stream::StreamExt as _;
 use proto::v1::{SubscribeRequest, Tick};
+use tokio::task::coop::consume_budget;
 
 use super::ears::Ears;
-use crate::connection::{CallError, Connector};
+use crate::connection::{CallError, Connector, in_time};
 use crate::market::{MarketConnection, Subscribe as _, TickStream};
 
 /// One subscriber, over one connection after the other.
@@ -48,12 +49,17 @@ where
                 Some(Ok(tick)) => {
                     self.last = Some(tick.sequence);
                     self.ears.hear(self.nth, &tick);
+                    // A library that has a thousand of them at once does not let others go first.
+                    consume_budget().await;
                 }
                 Some(Err(error)) => {
                     self.ears.note(&error);
                     self.reconnect().await;
                 }
-                None => self.reconnect().await,
+                None => {
+                    self.ears.note(&CallError::Reset("the server ended the subscription".to_owned()));
+                    self.reconnect().await;
+                }
             }
         }
     }
@@ -113,7 +119,7 @@ where
         };
         match self.manners.notices {
             Some(patience) => clock::limit(patience, again).await.unwrap_or(Err(CallError::TimedOut)),
-            None => again.await,
+            None => in_time(again).await,
         }
     }
 }

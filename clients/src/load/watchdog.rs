@@ -48,10 +48,17 @@ impl SlotWatch {
 
 /// Ends calls that are past their time. One look over the slots now and then costs less than a
 /// timer a call.
-pub(super) async fn watch(slots: Rc<[SlotWatch]>, time_out: Duration, clock: Clock, mut timer: clock::Timer) {
+pub(super) async fn watch(
+    slots: Rc<[SlotWatch]>,
+    looked_at: Rc<Cell<Mono>>,
+    time_out: Duration,
+    clock: Clock,
+    mut timer: clock::Timer,
+) {
     let step = (time_out / 50).clamp(WATCH_EVERY.0, WATCH_EVERY.1);
     loop {
         let now = clock.now();
+        looked_at.set(now);
         for slot in slots.iter() {
             let deadline = slot.deadline.get();
             if deadline > Mono(0) && deadline <= now {

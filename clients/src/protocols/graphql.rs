@@ -19,6 +19,7 @@ use super::rest;
 use crate::connection::{CallError, Connection, Connector, Unsupported};
 use crate::endpoint::Endpoint;
 use crate::http_client::{HttpConnection, HttpRequest, Origin, escape};
+use crate::limits::{EVENT_BYTES_MAX, check_reply};
 use crate::market::{OpenSession, Session, Subscribe, TickStream};
 use crate::websocket_client::{self, WebSocket, closed};
 
@@ -175,6 +176,7 @@ impl Refusal {
 }
 
 fn decode_reply(capability: Capability, response: &Response<Bytes>) -> Result<Reply, Refusal> {
+    check_reply(capability, response.body().len()).map_err(Refusal::Error)?;
     let answer: Answer = match serde_json::from_slice::<Answer>(response.body()) {
         Ok(answer) if response.status().is_success() || !answer.errors.is_empty() => answer,
         Err(error) if response.status().is_success() => {
@@ -215,7 +217,8 @@ impl Subscribe for GraphQlConnection {
         let path = format!("{}/ws", Protocol::GraphQl.path());
         let subprotocol = Some("graphql-transport-ws");
         let mut socket =
-            websocket_client::connect(&self.endpoint, &path, &HeaderMap::new(), subprotocol).await?;
+            websocket_client::connect(&self.endpoint, &path, &HeaderMap::new(), subprotocol, EVENT_BYTES_MAX)
+                .await?;
         send(&mut socket, &json!({ "type": "connection_init" })).await?;
         match receive(&mut socket).await? {
             Received { kind, .. } if kind == "connection_ack" => {}
@@ -257,7 +260,7 @@ async fn receive(socket: &mut WebSocket) -> Result<Received, CallError> {
                 return serde_json::from_str(&text).map_err(|error| CallError::Protocol(error.to_string()));
             }
             Some(Ok(message @ Message::Close(_))) => return Err(closed(&message)),
-            Some(Ok(_)) => {}
+            Some(Ok(_)) => tokio::task::coop::consume_budget().await,
             Some(Err(error)) => return Err(websocket_client::failure(&error)),
             None => return Err(closed(&Message::Close(None))),
         }
@@ -280,7 +283,7 @@ async fn next_tick(socket: &mut WebSocket) -> Result<Option<Tick>, CallError> {
             "error" => return Err(CallError::Protocol(format!("the subscription failed: {payload}"))),
             "complete" => return Ok(None),
             "ping" => send(socket, &json!({ "type": "pong" })).await?,
-            _ => {}
+            _ => tokio::task::coop::consume_budget().await,
         }
     }
 }

@@ -7,7 +7,7 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
-use bytes::{BufMut as _, Bytes};
+use bytes::{Buf as _, BufMut as _, Bytes};
 use futures::stream::StreamExt as _;
 use http::uri::PathAndQuery;
 use http::{Request, Response, Uri};
@@ -27,7 +27,8 @@ use tonic::{Code, Status};
 
 use crate::connection::{CallError, Connection, Connector, Unsupported};
 use crate::endpoint::Endpoint;
-use crate::http_client::{self, BODY_BYTES_MAX, HttpConnection};
+use crate::http_client::{self, HttpConnection};
+use crate::limits::{EVENT_BYTES_MAX, REPLY_BYTES_MAX, check_reply};
 use crate::market::{OpenSession, Session, Subscribe, TickStream};
 
 #[allow(missing_docs, unreachable_pub, dead_code, clippy::all, clippy::pedantic, reason = "generated")]
@@ -56,8 +57,9 @@ impl Connector for GrpcConnector {
             .parse()
             .map_err(|error: http::uri::InvalidUri| CallError::Protocol(error.to_string()))?;
         let grpc = Grpc::with_origin(Transport(http.clone()), origin.clone())
-            .max_decoding_message_size(BODY_BYTES_MAX);
-        let market = MarketClient::with_origin(Transport(http.clone()), origin);
+            .max_decoding_message_size(REPLY_BYTES_MAX);
+        let market = MarketClient::with_origin(Transport(http.clone()), origin)
+            .max_decoding_message_size(EVENT_BYTES_MAX);
         Ok(GrpcConnection { http, grpc, market })
     }
 
@@ -123,7 +125,7 @@ impl GrpcConnection {
         prepared: &PreparedMessage,
     ) -> Result<M, CallError> {
         let request = tonic::Request::new(prepared.message.clone());
-        let codec = PreparedCodec(PhantomData);
+        let codec = PreparedCodec { capability: prepared.capability, message: PhantomData };
         let reply = self.grpc.clone().unary(request, prepared.path.clone(), codec).await;
         reply.map(tonic::Response::into_inner).map_err(|status| failure(&status))
     }
@@ -180,7 +182,10 @@ impl tower::Service<Request<Body>> for Transport {
 }
 
 /// Sends a message that is encoded already, decodes with prost.
-struct PreparedCodec<M>(PhantomData<M>);
+struct PreparedCodec<M> {
+    capability: Capability,
+    message: PhantomData<M>,
+}
 
 impl<M: Message + Default + 'static> Codec for PreparedCodec<M> {
     type Encode = Bytes;
@@ -193,7 +198,7 @@ impl<M: Message + Default + 'static> Codec for PreparedCodec<M> {
     }
 
     fn decoder(&mut self) -> ProstDecoder<M> {
-        ProstDecoder(PhantomData)
+        ProstDecoder { capability: self.capability, message: PhantomData }
     }
 }
 
@@ -209,13 +214,20 @@ impl Encoder for PreparedEncoder {
     }
 }
 
-struct ProstDecoder<M>(PhantomData<M>);
+struct ProstDecoder<M> {
+    capability: Capability,
+    message: PhantomData<M>,
+}
 
 impl<M: Message + Default> Decoder for ProstDecoder<M> {
     type Item = M;
     type Error = Status;
 
     fn decode(&mut self, buffer: &mut DecodeBuf<'_>) -> Result<Option<M>, Status> {
+        check_reply(self.capability, buffer.remaining()).map_err(|error| match error {
+            CallError::Limit(text) => Status::out_of_range(text),
+            error => Status::internal(error.to_string()),
+        })?;
         M::decode(buffer).map(Some).map_err(|error| Status::internal(error.to_string()))
     }
 }

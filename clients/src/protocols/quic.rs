@@ -1,23 +1,26 @@
 //! QUIC: the frames of TCP on streams, a stream for each call or one for all of them. What is lost
 //! on one stream holds up no other; on one stream it holds up all, as on TCP.
 
-use bytes::{Bytes, BytesMut};
+use bytes::BytesMut;
 use proto::encoding::Encoding;
 use proto::frame::{self, Frame, Kind};
 use proto::v1::SubscribeRequest;
 use proto::{Operation, Protocol, Reply, Transport};
-use quinn::{ReadToEndError, RecvStream, SendStream};
+use quinn::{RecvStream, SendStream};
 use terms::Streams;
 use tokio::io::Join;
 
 use crate::connection::{CallError, Connection, Connector, Unsupported};
 use crate::endpoint::Endpoint;
-use crate::framed::Framed;
-use crate::http_client::BODY_BYTES_MAX;
+use crate::framed::{Framed, not_a_frame};
+use crate::limits::REPLY_BYTES_MAX;
 use crate::market::{OpenSession, Session, Subscribe, TickStream};
 use crate::multiplex::{Multiplexed, PreparedFrame, decode_reply};
 use crate::quic_client::{self, failure};
+use crate::reply_body::WholeBody;
 
+/// Bytes taken of a reply at a time.
+const READ_BYTES_MAX: usize = 64 << 10;
 /// The id of the only call on a stream.
 const ONLY: u32 = 1;
 
@@ -68,7 +71,7 @@ impl Connection for QuicConnection {
     type Reply = Reply;
 
     fn prepare(&self, operation: &Operation) -> Result<PreparedFrame, Unsupported> {
-        PreparedFrame::new(operation, Encoding::Protobuf, BODY_BYTES_MAX)
+        PreparedFrame::new(operation, Encoding::Protobuf, REPLY_BYTES_MAX)
     }
 
     async fn call(&self, prepared: &PreparedFrame) -> Result<Reply, CallError> {
@@ -85,14 +88,14 @@ impl Connection for QuicConnection {
         sender.write_all(&request).await.map_err(|error| broken(&error))?;
         // It cannot be finished already.
         let _ = sender.finish();
-        let reply = receiver.read_to_end(BODY_BYTES_MAX).await.map_err(|error| match error {
-            ReadToEndError::TooLong => {
-                CallError::Limit(format!("a reply of more than {BODY_BYTES_MAX} bytes"))
-            }
-            ReadToEndError::Read(error) => broken(&error),
-        })?;
-        let mut reply = BytesMut::from(Bytes::from(reply));
-        match Frame::take(&mut reply, BODY_BYTES_MAX) {
+        let mut reply = WholeBody::default();
+        while let Some(chunk) =
+            receiver.read_chunk(READ_BYTES_MAX, true).await.map_err(|error| broken(&error))?
+        {
+            reply.add(chunk.bytes)?;
+        }
+        let mut reply = BytesMut::from(reply.bytes());
+        match Frame::take(&mut reply, REPLY_BYTES_MAX) {
             // Id 0 is the stream's own: why it was broken off.
             Ok(Some(frame)) if reply.is_empty() && (frame.id == ONLY || frame.kind == Kind::Fault) => {
                 decode_reply(&frame, Encoding::Protobuf)
@@ -101,7 +104,7 @@ impl Connection for QuicConnection {
                 Err(CallError::Protocol(format!("an answer to call {}, or more than one", frame.id)))
             }
             Ok(None) => Err(CallError::Protocol("the stream ended within a frame".to_owned())),
-            Err(error) => Err(CallError::Protocol(error.to_string())),
+            Err(error) => Err(not_a_frame(&error)),
         }
     }
 

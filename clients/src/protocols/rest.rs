@@ -22,6 +22,7 @@ use crate::connection::{CallError, Connection, Connector, Unsupported};
 use crate::endpoint::Endpoint;
 use crate::exchanger::Exchanger;
 use crate::http_client::{HttpRequest, Origin, escape, escape_all, unsupported};
+use crate::limits::check_reply;
 use crate::market::{OpenSession, Session, Subscribe, TickStream};
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
@@ -141,6 +142,7 @@ fn decode_reply(
         return Err(refusal(response));
     }
     let body = response.body();
+    check_reply(capability, body.len())?;
     match capability {
         Capability::Quote => decode(encoding, body).map(Reply::Quote),
         Capability::Quotes => decode(encoding, body).map(Reply::Quotes),
@@ -285,6 +287,7 @@ impl Poll {
         if !response.status().is_success() {
             return Err(refusal(&response));
         }
+        check_reply(Capability::Subscribe, response.body().len())?;
         let batch: TickBatch = decode(self.encoding, response.body())?;
         self.after = Some(batch.next_after);
         self.ticks.extend(batch.ticks);

@@ -154,7 +154,12 @@ impl UdpWire {
         self.outbound.push_back(datagram);
     }
 
+    /// Unless something waits to be sent already: a server that asks for a proof again and again
+    /// gets one at a time.
     fn say_hello(&mut self, cookie: &[u8]) {
+        if self.waiting > 0 {
+            return;
+        }
         let mut datagram = BytesMut::new();
         frame::put_encoded(&mut datagram, 0, Kind::Hello, cookie);
         self.queue(datagram);
@@ -216,7 +221,11 @@ impl Wire for UdpWire {
                 // It does not know this address, or has forgotten it: too many Hellos in a row were
                 // lost.
                 (Kind::Challenge, _) => self.say_hello(&frame.payload),
-                (Kind::Welcome, Proof::OmittedFor(call)) => self.queue(call.clone()),
+                (Kind::Welcome, Proof::OmittedFor(call)) if self.waiting == 0 => {
+                    let call = call.clone();
+                    self.queue(call);
+                }
+                (Kind::Welcome, Proof::OmittedFor(_)) => {}
                 _ => return Poll::Ready(Ok(frame)),
             }
             context.waker().wake_by_ref();

@@ -15,8 +15,9 @@ use tokio_tungstenite::tungstenite::{Message, Utf8Bytes};
 
 use crate::connection::{CallError, Connector};
 use crate::endpoint::Endpoint;
-use crate::http_client::BODY_BYTES_MAX;
+use crate::limits::{FRAMES_A_TURN, REPLY_BYTES_MAX};
 use crate::multiplex::{Multiplexed, Wire};
+use crate::turns::give_way;
 use crate::websocket_client::{WebSocket, closed, connect, failure};
 
 /// Opens WebSockets.
@@ -37,7 +38,8 @@ impl Connector for WebSocketConnector {
             Encoding::Protobuf => "wirebench.proto.v1",
         };
         let path = Protocol::WebSocket.path();
-        let socket = connect(&self.endpoint, path, &HeaderMap::new(), Some(subprotocol)).await?;
+        let socket =
+            connect(&self.endpoint, path, &HeaderMap::new(), Some(subprotocol), REPLY_BYTES_MAX).await?;
         let encoding = self.encoding;
         Ok(Multiplexed::new(WebSocketWire { socket, encoding, outbound: VecDeque::new(), waiting: 0 }))
     }
@@ -57,7 +59,7 @@ pub struct WebSocketWire {
 }
 
 impl Wire for WebSocketWire {
-    const PAYLOAD_BYTES_MAX: usize = BODY_BYTES_MAX;
+    const PAYLOAD_BYTES_MAX: usize = REPLY_BYTES_MAX;
     const LEASE: Option<Duration> = None;
 
     fn encoding(&self) -> Encoding {
@@ -102,7 +104,7 @@ impl Wire for WebSocketWire {
     }
 
     fn poll_receive(&mut self, context: &mut Context<'_>) -> Poll<Result<Frame, CallError>> {
-        loop {
+        for _ in 0..FRAMES_A_TURN {
             let message = match ready!(self.socket.poll_next_unpin(context)) {
                 None => return Poll::Ready(Err(closed(&Message::Close(None)))),
                 Some(Err(error)) => return Poll::Ready(Err(failure(&error))),
@@ -117,5 +119,8 @@ impl Wire for WebSocketWire {
             };
             return Poll::Ready(frame.map_err(|error| CallError::Protocol(error.to_string())));
         }
+        // Nothing but Pings: the others have their turn.
+        give_way(context);
+        Poll::Pending
     }
 }

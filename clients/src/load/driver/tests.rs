@@ -20,6 +20,8 @@ struct Behaviour {
     silent_from: Option<usize>,
     /// Every n-th call breaks its connection.
     breaks_every: Option<usize>,
+    /// Connections from this one on are never there.
+    unreachable_from: Option<u32>,
 }
 
 /// Opens connections whose calls take their time on the fake clock. `Send` is a formality: one
@@ -42,6 +44,10 @@ impl Connector for Scripted {
     type Connection = ScriptedConnection;
 
     async fn connect(&self) -> Result<ScriptedConnection, CallError> {
+        CONNECTS.set(CONNECTS.get() + 1);
+        if self.behaviour.unreachable_from.is_some_and(|from| CONNECTS.get() >= from) {
+            std::future::pending::<()>().await;
+        }
         let delays =
             Delays::start(&self.clock, Precision::Sleep).map_err(|error| CallError::from_io(&error))?;
         Ok(ScriptedConnection {
@@ -90,12 +96,14 @@ impl Connection for ScriptedConnection {
 thread_local! {
     /// Calls made by this thread, and so by this test.
     static CALLS: Cell<u32> = const { Cell::new(0) };
+    /// Connections that it began to open.
+    static CONNECTS: Cell<u32> = const { Cell::new(0) };
 }
 
 const MS: Duration = Duration::from_millis(1);
 
 fn behaviour(service: Duration) -> Behaviour {
-    Behaviour { service, silent_from: None, breaks_every: None }
+    Behaviour { service, silent_from: None, breaks_every: None, unreachable_from: None }
 }
 
 /// One second of load at a constant rate, without a warm-up, on a clock that jumps from deadline to
@@ -214,6 +222,27 @@ fn silence_times_out_and_what_cannot_be_answered_in_time_is_dropped() {
     assert!(timed_out > 0 && dropped > 0, "{timed_out} timed out, {dropped} dropped");
     assert!(outcome.histograms.response.min() >= 99_900_000 && outcome.histograms.response.len() == 10_000);
     assert_eq!(outcome.histograms.service.len(), 0);
+}
+
+/// A thousand arrivals wait behind each call that waits for a connection. To begin each, and have
+/// the watchdog end it, would let a round end long after its time.
+#[test]
+fn a_call_whose_time_is_over_is_not_begun() {
+    let gone = Behaviour { breaks_every: Some(1), unreachable_from: Some(2), ..behaviour(MS) };
+    let outcome = run(gone, Shape { connections: 1, in_flight: 1, cold: false }, 10_000.0, 100 * MS);
+    assert_eq!((outcome.arrivals, outcome.ok, outcome.failures()), (10_000, 0, 10_000));
+    // Those that wait at the end: a look of the watchdog for each would take two seconds.
+    assert!(outcome.elapsed <= Duration::from_millis(1_200), "it ended after {:?}", outcome.elapsed);
+}
+
+#[test]
+fn a_round_ends_although_a_slot_does_not() {
+    let runtime = crate::local_runtime().unwrap();
+    runtime.block_on(async {
+        let stuck = tokio::task::spawn_local(std::future::pending::<()>());
+        let all = all_ended(vec![stuck], Duration::ZERO);
+        assert!(clock::limit(END_GRACE * 5, all).await.is_ok());
+    });
 }
 
 #[test]
