@@ -2,13 +2,16 @@
 //! it, and says how often it did and what it missed. What goes the other way goes by REST calls
 //! beside it.
 
+mod lines;
+
 use std::cell::RefCell;
 use std::convert::Infallible;
 use std::pin::Pin;
+use std::rc::Rc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use eventsource_stream::{Event, Eventsource as _};
+use eventsource_stream::{Event, EventStreamError, Eventsource as _};
 use futures::stream::{self, Stream, StreamExt as _};
 use http::HeaderValue;
 use http_body_util::Full;
@@ -19,19 +22,20 @@ use proto::v1::{SessionEvent, SessionRequest, SubscribeRequest, Tick};
 use proto::{Operation, Protocol, Reply};
 use terms::HttpVersion;
 use tokio::sync::mpsc;
+use tokio::task::coop::consume_budget;
 
 use super::rest::{self, RestConnection, RestConnector};
-use crate::connection::{CallError, Connection, Connector, Unsupported};
+use crate::connection::{CallError, Connection, Connector, Unsupported, in_time};
 use crate::endpoint::Endpoint;
 use crate::http_client::{HttpConnection, Origin, escape_all, failure};
+use crate::limits::{EVENTS_TURN_BYTES, EVENTS_WAITING_MAX, RETRY_MAX};
 use crate::market::{OpenSession, Session, Subscribe, TickStream};
+use lines::Lines;
 
 /// The pause before a reconnection, until the server asks for another.
 const RETRY: Duration = Duration::from_secs(1);
 /// Reconnections that may fail one after the other.
 const RETRIES_MAX: u32 = 10;
-/// Session requests and events that may wait.
-const SESSION_QUEUE: usize = 1_024;
 
 type Http = HttpConnection<Full<Bytes>>;
 
@@ -169,6 +173,11 @@ impl EventSource {
             };
             let event = match events.next().await {
                 Some(Ok(event)) => event,
+                // More than an event may have, which asking again would bring again; or nobody asks
+                // again, and hears why.
+                Some(Err(error)) if self.retries_max == 0 || matches!(error, CallError::Limit(_)) => {
+                    return Err(error);
+                }
                 // However it ended: what was not seen is asked for again.
                 Some(Err(_)) | None => {
                     self.events = None;
@@ -176,7 +185,7 @@ impl EventSource {
                 }
             };
             if let Some(retry) = event.retry {
-                self.retry = retry;
+                self.retry = retry.min(RETRY_MAX);
             }
             if !event.id.is_empty() {
                 self.last_event_id.clone_from(&event.id);
@@ -192,7 +201,7 @@ impl EventSource {
                     self.missed += gap.missed;
                 }
                 // As a browser does with an event that nobody listens for.
-                _ => {}
+                _ => consume_budget().await,
             }
         }
     }
@@ -201,7 +210,7 @@ impl EventSource {
         for attempt in 1..=self.retries_max {
             clock::pause(self.retry).await;
             self.reconnections += 1;
-            match self.open(None).await {
+            match in_time(self.open(None)).await {
                 Err(CallError::Refused(_) | CallError::Reset(_)) if attempt < self.retries_max => {}
                 other => return other,
             }
@@ -228,6 +237,8 @@ impl EventSource {
         }
         let chunks = stream::unfold((http, body), async |(http, mut body)| {
             let chunk = http.next_data(&mut body).await?;
+            // A server can make a thousand of them of what is read at once.
+            consume_budget().await;
             Some((chunk, (http, body)))
         });
         self.events = Some(read_events(chunks));
@@ -238,13 +249,41 @@ impl EventSource {
 /// The events of a stream that comes in chunks.
 fn read_events(chunks: impl Stream<Item = Result<Bytes, CallError>> + 'static) -> Events {
     let mut start = Some(BytesMut::new());
-    let chunks = chunks.map(move |chunk| chunk.map(|chunk| without_byte_order_mark(&mut start, chunk)));
-    let events = chunks.boxed_local().eventsource();
-    Box::pin(events.map(|event| event.map_err(|error| CallError::Protocol(error.to_string()))))
+    let lines = Rc::new(RefCell::new(Lines::default()));
+    let (given, taken) = (Rc::clone(&lines), lines);
+    let whole = move |chunk: Result<Bytes, CallError>| {
+        given.borrow_mut().add(without_byte_order_mark(&mut start, chunk?))
+    };
+    let pieces = chunks.map(whole).flat_map(|whole| {
+        let (pieces, over) = whole.map_or_else(|over| (None, Some(Err(over))), |pieces| (Some(pieces), None));
+        stream::iter(pieces.into_iter().flatten().map(Ok).chain(over))
+    });
+    // The parser goes on to the next event, however many pieces have none.
+    let mut given = 0;
+    let in_turns = pieces.then(move |piece| {
+        given += piece.as_ref().map_or(0, Bytes::len);
+        let turn_is_over = given > EVENTS_TURN_BYTES;
+        given = if turn_is_over { 0 } else { given };
+        async move {
+            if turn_is_over {
+                tokio::task::yield_now().await;
+            }
+            piece
+        }
+    });
+    let events = in_turns.boxed_local().eventsource();
+    Box::pin(events.map(move |event| {
+        taken.borrow_mut().event_came();
+        event.map_err(|error| match error {
+            EventStreamError::Transport(error) => error,
+            error => CallError::Protocol(error.to_string()),
+        })
+    }))
 }
 
 /// The standard ignores a byte order mark at the start; eventsource-stream 0.2.3 panics at one, so
-/// that it must not come to see it.
+/// that it must not come to see it, and not a second one behind it either: hence an empty line,
+/// which means nothing there.
 fn without_byte_order_mark(start: &mut Option<BytesMut>, chunk: Bytes) -> Bytes {
     const MARK: &[u8] = "\u{feff}".as_bytes();
     let Some(mut held) = start.take() else { return chunk };
@@ -253,10 +292,8 @@ fn without_byte_order_mark(start: &mut Option<BytesMut>, chunk: Bytes) -> Bytes 
         *start = Some(held);
         return Bytes::new();
     }
-    if held.starts_with(MARK) {
-        drop(held.split_to(MARK.len()));
-    }
-    held.freeze()
+    let rest = held.strip_prefix(MARK).unwrap_or(&held);
+    [b"\n", rest].concat().into()
 }
 
 #[derive(serde::Deserialize)]
@@ -271,8 +308,8 @@ impl Session for SseConnection {
         let SseConnector { endpoint, http } = self.connector.clone();
         let calls = RestConnector { endpoint, http, encoding: Encoding::Json, poll_every: None };
         let calls = calls.connect().await.map_err(unsupported)?;
-        let (requests, inbox) = mpsc::channel(SESSION_QUEUE);
-        let (events_in, events) = mpsc::channel(SESSION_QUEUE);
+        let (requests, inbox) = mpsc::channel(EVENTS_WAITING_MAX);
+        let (events_in, events) = mpsc::channel(EVENTS_WAITING_MAX);
         let connection = SseConnection { connector: self.connector.clone(), first: self.first.take().into() };
         tokio::task::spawn_local(talk(connection, calls, inbox, events_in));
         let events = stream::unfold(events, async |mut events| Some((events.recv().await?, events)));
@@ -282,8 +319,23 @@ impl Session for SseConnection {
 
 type EventsIn = mpsc::Sender<Result<SessionEvent, CallError>>;
 
-/// Makes each request a call, until nobody makes requests or takes events any more.
+/// Makes each request a call, until nobody makes requests or takes events any more: also where a
+/// call is never answered, for the socket would stay open with it.
 async fn talk(
+    connection: SseConnection,
+    calls: RestConnection,
+    inbox: mpsc::Receiver<SessionRequest>,
+    events: EventsIn,
+) {
+    let closed = events.clone();
+    tokio::select! {
+        biased;
+        () = closed.closed() => {}
+        () = answer_all(connection, calls, inbox, events) => {}
+    }
+}
+
+async fn answer_all(
     connection: SseConnection,
     calls: RestConnection,
     mut inbox: mpsc::Receiver<SessionRequest>,
@@ -336,6 +388,7 @@ async fn forward(mut source: EventSource, events: EventsIn) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::limits::EVENT_BYTES_MAX;
 
     /// The events of a stream that comes in these pieces, by the parser that the client uses.
     fn parse(pieces: &[&str]) -> Vec<(String, String, String)> {
@@ -375,6 +428,53 @@ mod tests {
             assert_eq!(parse(&[&text]).first(), Some(&event("tick", "{}", "7")), "{end:?}");
         }
         assert_eq!(parse(&["\u{feff}event: ti", "ck\nda", "ta: {}\n", "\n"]), [event("tick", "{}", "")]);
+        // Only one is a mark; the second is part of a name that nobody knows.
+        let two = ["\u{feff}\u{feff}event: tick\ndata: 1\n\n"];
+        assert_eq!(parse(&two), [event("message", "1", "")]);
+    }
+
+    /// How a stream of these pieces, again and again, ends: after how many of them, and why.
+    fn endless(piece: &'static [u8]) -> (usize, CallError) {
+        let given = Rc::new(std::cell::Cell::new(0));
+        let counted = Rc::clone(&given);
+        let pieces = stream::repeat_with(move || {
+            counted.set(counted.get() + 1);
+            Ok(Bytes::from_static(piece))
+        });
+        let mut events = read_events(pieces.take(10 << 20));
+        let runtime = crate::local_runtime().unwrap();
+        let ended = runtime.block_on(async {
+            loop {
+                match events.next().await.unwrap() {
+                    Ok(_) => assert!(given.get() < 10 << 20),
+                    Err(error) => return error,
+                }
+            }
+        });
+        (given.get(), ended)
+    }
+
+    /// Else the parser would keep all of it, and read it again from its beginning with each piece.
+    #[test]
+    fn lines_and_events_without_end_are_over_a_limit() {
+        for piece in [&b"data"[..], b"data: more\n", b"id: 7\r", b"event: x\r\n", b":\n"] {
+            let (pieces, error) = endless(piece);
+            assert!(matches!(error, CallError::Limit(_)), "{piece:?}: {error}");
+            assert!(pieces * piece.len() <= EVENT_BYTES_MAX + piece.len(), "{piece:?}: after {pieces}");
+        }
+    }
+
+    #[test]
+    fn many_small_events_and_comments_are_no_long_one() {
+        for end in ["\n", "\r\n", "\r"] {
+            let event = ["data: x", "", ""].join(end);
+            let comment = [":", "", ""].join(end);
+            let many = event.repeat(2 * EVENT_BYTES_MAX / event.len());
+            let silent = comment.repeat(2 * EVENT_BYTES_MAX / comment.len());
+            let (first, rest) = many.split_at(many.len() / 2 + 1);
+            let pieces = [silent.as_str(), first, rest, silent.as_str(), ":\n"];
+            assert_eq!(parse(&pieces).len(), many.len() / event.len(), "{end:?}");
+        }
     }
 
     /// A server that hangs up after each answer; gives back the requests that it got.
