@@ -58,8 +58,8 @@ pub(crate) fn refuse_debug(tool: &Tool, allowed: bool) -> Result<(), UsageError>
 
 /// Says a line, to stderr. Words of records, peers and files go through here, or through
 /// [`print_data`] or [`say_error`]: whatever they are, a terminal does nothing for them. Where
-/// stderr is gone (its terminal was closed, its reader had enough) nobody wants to know, and what is
-/// being done goes on: the panic of `eprintln!` would lose what was measured.
+/// stderr is gone (its terminal was closed, its reader had enough) nobody wants to know, and what
+/// is being done goes on: the panic of `eprintln!` would lose what was measured.
 pub(crate) fn say(line: &str) {
     let _ = writeln!(io::stderr().lock(), "{}", terminal_line(line));
 }

@@ -25,8 +25,8 @@ pub(crate) type Check = fn(&Request<Body>) -> Result<(), Response>;
 pub(crate) struct Front {
     router: Router,
     check: Option<Check>,
-    /// Bound to a loopback address: any web page's scripts can reach it, so that only requests which
-    /// mean it are answered.
+    /// Bound to a loopback address: any web page's scripts can reach it, so that only requests
+    /// which mean it are answered.
     is_loopback: bool,
 }
 
@@ -127,8 +127,8 @@ fn host(request: &Request<Body>) -> Result<&str, Problem> {
         None if request.version() < Version::HTTP_2 => None,
         None => Some(""),
     };
-    // A whole URI counts for more than the header (RFC 9112, section 3.2.2), and is the same name where
-    // the header is there beside it (RFC 9113, section 8.3.1).
+    // A whole URI counts for more than the header (RFC 9112, section 3.2.2), and is the same name
+    // where the header is there beside it (RFC 9113, section 8.3.1).
     match (named, request.uri().authority()) {
         (Some(named), Some(authority)) => {
             let asked = name_of(authority.as_str()).ok_or_else(|| bad(bad_name))?;
@@ -173,8 +173,8 @@ fn is_loopback_name(name: &str) -> bool {
 }
 
 /// Headers that say how a message is carried. HTTP/1.1 has one coding here (RFC 9112, section 6.1);
-/// HTTP/2 and HTTP/3 have none of them (RFC 9114, section 4.2), of which HTTP/2's library makes sure
-/// itself.
+/// HTTP/2 and HTTP/3 have none of them (RFC 9114, section 4.2), of which HTTP/2's library makes
+/// sure itself.
 fn check_transfer(version: Version, headers: &HeaderMap) -> Result<(), Problem> {
     if version >= Version::HTTP_2 {
         let is_carriage = CARRIAGE.iter().any(|name| headers.contains_key(name));

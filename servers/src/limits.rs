@@ -70,8 +70,8 @@ pub struct Limits {
     /// GraphQL: fields and spreads of a query once every fragment stands where it is spread.
     /// Default 2 000.
     pub graphql_selections_max: usize,
-    /// GraphQL: `fields`, `interfaces`, `possibleTypes` and `inputFields` of the introspection below
-    /// each other. Default 3, as the reference implementation (graphql-js) has it.
+    /// GraphQL: `fields`, `interfaces`, `possibleTypes` and `inputFields` of the introspection
+    /// below each other. Default 3, as the reference implementation (graphql-js) has it.
     pub graphql_introspection_lists_max: usize,
     /// GraphQL: persisted queries held; past it the least used is forgotten. Default 1 000.
     pub graphql_persisted_max: usize,

@@ -89,8 +89,8 @@ impl Replies {
         Ok(self.hold_anyway(bytes))
     }
 
-    /// Whether the process has room for a connection that would have so many bytes waiting, for whom
-    /// counts a reply when it is among others ([`Held::set`]).
+    /// Whether the process has room for a connection that would have so many bytes waiting, for
+    /// whom counts a reply when it is among others ([`Held::set`]).
     ///
     /// # Errors
     /// Where it has none.
@@ -160,8 +160,8 @@ impl<B> Counted<B>
 where
     B: Body<Data = Bytes> + Unpin,
 {
-    /// Counts a body: by its length, or by its first piece where it has no length (what gRPC encodes
-    /// is held as a message until then, which is no smaller).
+    /// Counts a body: by its length, or by its first piece where it has no length (what gRPC
+    /// encodes is held as a message until then, which is no smaller).
     ///
     /// # Errors
     /// Where the process has no room for it.

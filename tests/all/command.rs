@@ -287,7 +287,7 @@ fn lists_and_findings_are_json_where_asked() {
 /// A run that would go on for long, after its first round: the process, the rest of what it says,
 /// its children.
 fn start_long_run(out: &Path) -> (Child, impl Iterator<Item = String>, Vec<u32>) {
-    let arguments = BRIEF.map(|argument| if argument == "--rounds=2" { "--rounds=1000" } else { argument });
+    let arguments = BRIEF.map(|argument| if argument == "--rounds=2" { "--rounds=300" } else { argument });
     let mut run = wirebench(&arguments).arg("--out").arg(out).stderr(Stdio::piped()).spawn().unwrap();
     let mut lines = BufReader::new(run.stderr.take().unwrap()).lines().map(Result::unwrap);
     assert!(lines.any(|line| line.starts_with("round 1/")), "the run ended before its first round");

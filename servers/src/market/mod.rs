@@ -205,8 +205,8 @@ impl Market {
         answer
     }
 
-    /// Any of the calls above, for protocols that dispatch by number: the answer, or what becomes it
-    /// once the handler has waited ([`Market::finish`]).
+    /// Any of the calls above, for protocols that dispatch by number: the answer, or what becomes
+    /// it once the handler has waited ([`Market::finish`]).
     pub fn answer(&self, operation: Operation) -> Answer {
         let begun = match operation {
             Operation::PlaceOrder(request) => {
@@ -256,9 +256,9 @@ impl Market {
         })
     }
 
-    /// The handler's own work is stated, so that a protocol's overhead can be set against it. What is
-    /// read is read after the wait, so that callers who wait hold no replies; a reference reads it
-    /// before, for its time to reply is exact.
+    /// The handler's own work is stated, so that a protocol's overhead can be set against it. What
+    /// is read is read after the wait, so that callers who wait hold no replies; a reference reads
+    /// it before, for its time to reply is exact.
     async fn read<T>(&self, read: impl FnOnce(&DataSet) -> MarketResult<T>) -> MarketResult<T> {
         if self.reference.is_some() {
             let (answer, time) = self.treat(read(&self.data));

@@ -270,8 +270,8 @@ impl Default for LongReads {
 }
 
 impl LongReads {
-    /// Waits for a turn, and for a connection that has room for the reply: nobody waits for room while
-    /// it is his turn.
+    /// Waits for a turn, and for a connection that has room for the reply: nobody waits for room
+    /// while it is his turn.
     async fn turn(&self, replies: Option<&Replies>) -> async_graphql::Result<OwnedSemaphorePermit> {
         loop {
             if let Some(replies) = replies {
