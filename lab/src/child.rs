@@ -449,7 +449,15 @@ mod tests {
 
     #[test]
     fn states_are_said_in_words() {
-        assert_eq!(state_in_words(std::process::id()), "running");
+        let mut ended = std::process::Command::new("true").spawn().unwrap();
+        let pid = ended.id();
+        // It stays so until it is waited for.
+        let is_ended = || {
+            clock::pause_thread(Duration::from_millis(10));
+            state_in_words(pid) == "ended"
+        };
+        assert!(std::iter::repeat_with(is_ended).take(1_000).any(|ended| ended));
+        ended.wait().unwrap();
         assert_eq!(state_in_words(u32::MAX), "in an unknown state");
     }
 }

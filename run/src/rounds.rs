@@ -144,7 +144,7 @@ impl<'a> OnSite<'a> {
 
     /// What was done; where it failed because a process was killed or is stopped, that is the
     /// error: whoever talked with it only saw what came of that.
-    fn or_its_cause<T>(&self, done: anyhow::Result<T>) -> anyhow::Result<T> {
+    pub(crate) fn or_its_cause<T>(&self, done: anyhow::Result<T>) -> anyhow::Result<T> {
         done.map_err(|error| match error.downcast_ref::<ChildError>() {
             Some(ChildError::Gone { .. } | ChildError::Stopped { .. }) => error,
             _ => self.site.crew.cause().map_or(error, anyhow::Error::from),

@@ -19,6 +19,7 @@ use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
 
 use crate::market::Answer;
+use crate::protocols::udp::too_large;
 use crate::replies::{Held, Replies};
 use crate::{Limits, Market};
 
@@ -35,6 +36,11 @@ pub(crate) trait Outbound {
 
     /// Bytes that wait to be sent.
     fn waiting(&self) -> usize;
+
+    /// Bytes of a reply, at most: what cannot be sent need not be encoded.
+    fn reply_bytes_max(&self) -> usize {
+        usize::MAX
+    }
 }
 
 /// Frames with their length, one behind the other: a TCP stream's, or the one of a datagram.
@@ -53,7 +59,7 @@ impl Outbound for BytesMut {
 }
 
 /// Bytes of a reply in protobuf.
-fn reply_bytes(reply: &Reply) -> usize {
+pub(crate) fn reply_bytes(reply: &Reply) -> usize {
     match reply {
         Reply::Quote(quote) => quote.encoded_len(),
         Reply::Quotes(quotes) => quotes.encoded_len(),
@@ -195,7 +201,12 @@ impl Conversation {
 
     /// Answers a call, or says that the process has no room for its reply.
     fn put_answer(&self, id: u32, answer: MarketResult<Reply>, out: &mut impl Outbound) {
-        let fits = |reply: &Reply| self.replies.admits(|| out.waiting() + reply_bytes(reply));
+        let max = out.reply_bytes_max();
+        let fits = |reply: &Reply| match max {
+            usize::MAX => self.replies.admits(|| out.waiting() + reply_bytes(reply)),
+            max if reply_bytes(reply) > max => Err(too_large(reply_bytes(reply), max)),
+            _ => Ok(()),
+        };
         let answer = answer.and_then(|reply| fits(&reply).map(|()| reply));
         put_answer(out, id, answer);
     }

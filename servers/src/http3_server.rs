@@ -43,11 +43,15 @@ async fn converse(
         .build(h3_quinn::Connection::new(connection))
         .await?;
     let (calls, replies) = (TaskTracker::new(), Replies::new(limits));
+    // Where the connection is given up, so are its calls.
+    let gone = Shutdown::new();
+    let _given_up = gone.clone().drop_guard();
     while let Some(accepted) = shutdown.run_until_cancelled(http.accept()).await {
         let Some(resolver) = accepted? else { break };
-        let (front, replies) = (front.clone(), replies.clone());
+        let (front, replies, gone) = (front.clone(), replies.clone(), gone.clone());
         calls.spawn(async move {
-            if let Err(error) = answer(resolver, front, &replies).await {
+            let answered = gone.run_until_cancelled(answer(resolver, front, &replies)).await;
+            if let Some(Err(error)) = answered {
                 tracing::debug!("http/3 call ended: {error}");
             }
         });

@@ -66,6 +66,9 @@ impl Replies {
                 return;
             }
             sent.await;
+            // There is room also where the connection is gone: hyper looks whether a call's stream
+            // still is there when the call waits, and not before it goes on.
+            tokio::task::yield_now().await;
         }
     }
 

@@ -118,6 +118,8 @@ fn told(
         .arg(format!("--user-data-dir={}", profile.path().display()))
         .arg(format!("http://{}/", nginx.http))
         .env("HOME", profile.path())
+        // Where it leaves folders of its own behind.
+        .env("TMPDIR", profile.path())
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(Stdio::null());

@@ -79,11 +79,13 @@ pub(super) fn scale_out(
                 return Ok(());
             }
             let seed = run.plan.seed.wrapping_add(u64::from(nth));
-            trials.push(match load {
-                LoadKind::Subscriptions => fleet.subscriptions(asked)?,
-                LoadKind::KeptCalls => fleet.calls(asked, false, seed)?,
-                LoadKind::FreshCalls => fleet.calls(asked, true, seed)?,
-            });
+            let tried = match load {
+                LoadKind::Subscriptions => fleet.subscriptions(asked),
+                LoadKind::KeptCalls => fleet.calls(asked, false, seed),
+                LoadKind::FreshCalls => fleet.calls(asked, true, seed),
+            };
+            // The cause is looked for while the fleet is there: its processes go with it.
+            trials.push(run.or_its_cause(tried)?);
             // What there is stays, whatever the next one comes to.
             if trials.len() > 1 {
                 parts.pop();
@@ -139,7 +141,7 @@ impl Fleet {
         };
         let servers = (0..asked.to).map(start).collect::<anyhow::Result<Vec<_>>>()?;
         let (balancer, ready) = run.site.start_balancer(name, access)?;
-        let (client, _) = run.site.start_caller(name, access, &setup, ready)?;
+        let (client, _) = run.or_its_cause(run.site.start_caller(name, access, &setup, ready))?;
         Ok(Fleet { name: name.to_owned(), crew: run.site.crew.clone(), client, balancer, servers })
     }
 

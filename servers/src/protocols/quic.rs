@@ -20,11 +20,15 @@ pub async fn serve(endpoint: Endpoint, market: Arc<Market>, limits: Limits, shut
 
 async fn converse(connection: Connection, market: Arc<Market>, limits: Limits, shutdown: Shutdown) {
     let (streams, replies) = (TaskTracker::new(), Replies::new(&limits));
+    // Where the connection is given up, so are its streams.
+    let gone = Shutdown::new();
+    let _given_up = gone.clone().drop_guard();
     while let Some(Ok((sender, receiver))) = shutdown.run_until_cancelled(connection.accept_bi()).await {
         let framed = Framed::new(Arc::clone(&market), limits, replies.clone());
-        let shutdown = shutdown.clone();
+        let (shutdown, gone) = (shutdown.clone(), gone.clone());
         streams.spawn(async move {
-            if let Err(error) = framed.run(tokio::io::join(receiver, sender), shutdown).await {
+            let served = framed.run(tokio::io::join(receiver, sender), shutdown);
+            if let Some(Err(error)) = gone.run_until_cancelled(served).await {
                 tracing::debug!("quic stream ended: {error}");
             }
         });

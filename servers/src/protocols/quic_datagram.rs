@@ -86,4 +86,8 @@ impl Outbound for Datagrams {
     fn waiting(&self) -> usize {
         0
     }
+
+    fn reply_bytes_max(&self) -> usize {
+        QUIC_DATAGRAM_BYTES_MAX
+    }
 }

@@ -21,7 +21,7 @@ use socket2::{Domain, Socket, Type};
 use tokio::net::UdpSocket;
 use tokio::sync::mpsc;
 
-use crate::conversation::{Event, Feed, Outbound as _, admit_feed, decode, put_answer};
+use crate::conversation::{Event, Feed, Outbound as _, admit_feed, decode, put_answer, reply_bytes};
 use crate::market::Answer;
 use crate::turn::Turn;
 use crate::{Limits, Market, Shutdown};
@@ -253,7 +253,7 @@ impl Server {
             return Err(Fault::new(FaultCode::Limit, "too many calls in flight"));
         }
         match self.market.answer(operation) {
-            Answer::Now(answer) => put_answer(&mut self.out, asked.by.1, answer),
+            Answer::Now(answer) => put_answer(&mut self.out, asked.by.1, answer.and_then(that_fits)),
             Answer::Waits(waiting) => {
                 let market = Arc::clone(&self.market);
                 self.calls.push(Box::pin(async move { (asked, market.finish(waiting).await) }));
@@ -317,7 +317,7 @@ impl Server {
     }
 
     fn answer(&mut self, asked: Asked, answer: MarketResult<Reply>) {
-        put_answer(&mut self.out, asked.by.1, answer);
+        put_answer(&mut self.out, asked.by.1, answer.and_then(that_fits));
         self.send_within(asked);
     }
 
@@ -341,6 +341,14 @@ impl Server {
             }
             self.out.clear();
         }
+    }
+}
+
+/// A reply, where it fits a datagram: what does not need not be encoded.
+fn that_fits(reply: Reply) -> MarketResult<Reply> {
+    match reply_bytes(&reply) {
+        bytes if bytes > DATAGRAM_BYTES_MAX => Err(too_large(bytes, DATAGRAM_BYTES_MAX)),
+        _ => Ok(reply),
     }
 }
 

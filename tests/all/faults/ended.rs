@@ -62,7 +62,7 @@ fn a_run_that_was_killed_goes_on_where_it_was() {
     let folder = tempfile::tempdir().unwrap();
     let results = folder.path().join("rest-vs-grpc");
     let five: Vec<&str> =
-        BRIEF.iter().map(|of| if *of == "--rounds=1000" { "--rounds=5" } else { of }).collect();
+        BRIEF.iter().map(|of| if *of == "--rounds=300" { "--rounds=5" } else { of }).collect();
     let mut command = Command::new(WIREBENCH);
     command.args(&five).args(BOTH).arg("--out").arg(folder.path());
     let mut run = Run::start(&mut command);
@@ -95,7 +95,7 @@ fn a_journal_of_another_plan_is_laid_aside() {
     signal(run.pid(), Signal::SIGKILL);
     let _ = run.end();
     let one: Vec<&str> =
-        BRIEF.iter().map(|of| if *of == "--rounds=1000" { "--rounds=1" } else { of }).collect();
+        BRIEF.iter().map(|of| if *of == "--rounds=300" { "--rounds=1" } else { of }).collect();
     let mut command = Command::new(WIREBENCH);
     command.args(one).args(BOTH).arg("--resume").arg(folder.path());
     let (code, said) = Run::start(&mut command).end();
@@ -119,7 +119,7 @@ fn a_command_that_is_killed_in_any_other_phase_leaves_nothing_behind() {
     for phase in ["starting grpc and checking", "restarting the server of grpc", "comparing replies of grpc"]
     {
         let folder = tempfile::tempdir().unwrap();
-        let one = BRIEF.iter().map(|of| if *of == "--rounds=1000" { "--rounds=1" } else { of });
+        let one = BRIEF.iter().map(|of| if *of == "--rounds=300" { "--rounds=1" } else { of });
         let mut command = Command::new(WIREBENCH);
         command.args(one).args(STATE).arg("--out").arg(folder.path());
         let mut run = Run::start(&mut command);

@@ -29,7 +29,7 @@ const BRIEF: [&str; 8] = [
     "--allow-debug",
     // Other tests run beside it.
     "--accept-noise",
-    "--rounds=1000",
+    "--rounds=300",
     "--set=quick.duration=\"200ms\"",
     "--set=quick.warm_up=\"50ms\"",
     "--seed=7",

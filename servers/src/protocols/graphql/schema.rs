@@ -302,7 +302,7 @@ impl History {
 
 struct CandleView<'a>(&'a Candle);
 
-/// Ten thousand of them take long: others have their turn in between.
+// Ten thousand of them take long: others have their turn in between.
 #[Object(name = "Candle", rename_fields = "snake_case")]
 impl CandleView<'_> {
     async fn opened_at_us(&self) -> Long {
