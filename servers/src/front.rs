@@ -42,9 +42,9 @@ impl Front {
         Front { check: Some(check), ..self }
     }
 
-    /// Of a server that is bound to this address.
+    /// Of a server that is bound to this address; where the system does not say it, the strict way.
     pub(crate) fn bound_to(self, address: io::Result<SocketAddr>) -> Front {
-        Front { is_loopback: address.is_ok_and(|address| address.ip().is_loopback()), ..self }
+        Front { is_loopback: address.map_or(true, |address| address.ip().is_loopback()), ..self }
     }
 
     /// Answers a request of a connection, once there is room for its reply.
@@ -54,8 +54,7 @@ impl Front {
         B::Error: Into<axum::BoxError>,
     {
         replies.room().await;
-        let mut request = request.map(Body::new);
-        request.extensions_mut().insert(replies.clone());
+        let request = request.map(Body::new);
         let is_grpc = is_grpc(request.headers());
         let response = match self.admit(&request) {
             // A router answers every request.

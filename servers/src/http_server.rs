@@ -43,9 +43,10 @@ pub(crate) async fn serve(
     let builders = Arc::new(Builders::new(&limits));
     let front = front.into().bound_to(listener.socket.local_addr());
     accept(listener, limits, REFUSAL, shutdown.clone(), |stream| {
-        let (io, upgrades) = (TokioIo::new(stream), Upgrades::new(shutdown.clone()));
+        let (io, replies) = (TokioIo::new(stream), Replies::new(&limits));
+        let upgrades = Upgrades::new(shutdown.clone(), replies.clone());
         let (builders, front, shutdown) = (Arc::clone(&builders), front.clone(), shutdown.clone());
-        let (replies, upgrades_in) = (Replies::new(&limits), upgrades.clone());
+        let upgrades_in = upgrades.clone();
         let service = service_fn(move |mut request: hyper::Request<Incoming>| {
             let (front, replies) = (front.clone(), replies.clone());
             request.extensions_mut().insert(upgrades_in.clone());

@@ -13,6 +13,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
 use crate::Shutdown;
+use crate::replies::Replies;
 
 /// Bytes read at a time, as over TCP. The library's default of 128 KiB is zeroed before each read.
 const READ_BYTES: usize = 16 << 10;
@@ -24,11 +25,18 @@ pub(crate) struct Upgrades {
     /// Cancelled when the connection is given up.
     alive: CancellationToken,
     tasks: TaskTracker,
+    /// What waits on it to be sent.
+    replies: Replies,
 }
 
 impl Upgrades {
-    pub(crate) fn new(shutdown: Shutdown) -> Upgrades {
-        Upgrades { shutdown, alive: CancellationToken::new(), tasks: TaskTracker::new() }
+    pub(crate) fn new(shutdown: Shutdown, replies: Replies) -> Upgrades {
+        Upgrades { shutdown, alive: CancellationToken::new(), tasks: TaskTracker::new(), replies }
+    }
+
+    /// What waits on the connection to be sent.
+    pub(crate) fn replies(&self) -> Replies {
+        self.replies.clone()
     }
 
     /// Accepts an upgrade, and serves the socket until it ends or the connection is given up.

@@ -24,7 +24,6 @@ use proto::Protocol;
 use super::rest::read_body;
 use crate::accept::Listener;
 use crate::http_server::{self, Versions};
-use crate::replies::Replies;
 use crate::upgrades::{Upgrade, Upgrades};
 use crate::{Limits, Market, Shutdown};
 use guard::{Allowed, Guard, SocketOperations};
@@ -73,18 +72,20 @@ struct Api {
 /// By GET: queries only, and a cache may keep what they give.
 async fn query(
     State(api): State<Api>,
-    Extension(replies): Extension<Replies>,
+    Extension(upgrades): Extension<Upgrades>,
     RawQuery(query): RawQuery,
 ) -> Response {
     match parse_query_string(&query.unwrap_or_default()) {
-        Ok(request) => respond(&api.guard.answer(request.data(replies), Allowed::Reads).await.into(), true),
+        Ok(request) => {
+            respond(&api.guard.answer(request.data(upgrades.replies()), Allowed::Reads).await.into(), true)
+        }
         Err(error) => refuse(StatusCode::BAD_REQUEST, format!("the query string: {error}")),
     }
 }
 
 async fn execute(
     State(api): State<Api>,
-    Extension(replies): Extension<Replies>,
+    Extension(upgrades): Extension<Upgrades>,
     headers: HeaderMap,
     body: Body,
 ) -> Response {
@@ -107,7 +108,7 @@ async fn execute(
     if batch.iter().count() > max {
         return refuse(StatusCode::BAD_REQUEST, format!("a batch has at most {max} queries"));
     }
-    respond(&api.guard.answer_batch(batch.data(replies)).await, false)
+    respond(&api.guard.answer_batch(batch.data(upgrades.replies())).await, false)
 }
 
 fn respond(response: &BatchResponse, cacheable: bool) -> Response {
