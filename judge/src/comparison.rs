@@ -17,7 +17,8 @@ const ALPHA: f64 = 0.05;
 pub fn aa_pairs(record: &Record) -> Vec<AaPair> {
     let baseline = &record.plan.baseline;
     let pair = |(condition, metric): (&str, Figure)| {
-        let figures = record.paired_figures(&Scenario::again(baseline), baseline, condition, metric);
+        let figures =
+            record.paired_figures((&Scenario::again(baseline), condition), (baseline, condition), metric);
         let paired = Paired::of(&figures)?;
         let ratio = paired.ratio();
         let withheld = withheld(record, &[baseline, &Scenario::again(baseline)], condition);
@@ -25,7 +26,7 @@ pub fn aa_pairs(record: &Record) -> Vec<AaPair> {
             _ if withheld.is_some() || ratio.n < ROUNDS_FOR_A_VERDICT => Difference::Undecided,
             VerdictWord::Holds => Difference::Same,
             VerdictWord::DoesNotHold => Difference::Differs,
-            VerdictWord::Undecided => Difference::Undecided,
+            VerdictWord::Undecided | VerdictWord::Depends => Difference::Undecided,
         };
         let condition = condition.to_owned();
         Some(AaPair { condition, metric, ratio, detectable_ratio: paired.detectable(), word })
@@ -43,7 +44,7 @@ pub fn comparisons(record: &Record) -> Vec<Comparison> {
             if cell.contender == *baseline || cell.contender == twin {
                 continue;
             }
-            let figures = record.paired_figures(&cell.contender, baseline, condition, metric);
+            let figures = record.paired_figures((&cell.contender, condition), (baseline, condition), metric);
             if let Some(paired) = Paired::of(&figures) {
                 let p = paired.p_value();
                 comparisons.push(Comparison {

@@ -2,11 +2,10 @@
 
 use record::{MapCell, MapPart, MapRow, Record};
 use scenarios::Scenario;
-use terms::Map;
+use terms::{FAILED_SHARE_MAX, Map};
 
 use crate::statistics::{mean, paired_ratio};
 use crate::sweep::along;
-use crate::verdict::FAILED_SHARE_MAX;
 
 /// Draws the map.
 pub(super) fn map_part(record: &Record, scenario: &Scenario, map: &Map) -> MapPart {
@@ -36,7 +35,8 @@ pub(super) fn map_part(record: &Record, scenario: &Scenario, map: &Map) -> MapPa
                 return MapCell { cheapest: None, figure: None, as_cheap: Vec::new() };
             };
             let is_as_cheap = |name: &str| {
-                let pairs = record.paired_figures(name, cheapest, &condition.name, map.metric);
+                let pairs =
+                    record.paired_figures((name, &condition.name), (cheapest, &condition.name), map.metric);
                 paired_ratio(&pairs).is_none_or(|ratio| ratio.low <= 1.0)
             };
             let others = quick[1..].iter().filter(|(name, _, _)| is_as_cheap(name));

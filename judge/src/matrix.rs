@@ -55,14 +55,15 @@ fn because(
         let column = record.columns.iter().find(|column| column.name == name);
         column.map_or_else(|| name.to_owned(), |column| column.words.clone())
     };
-    let others: Vec<String> = others.iter().map(|(name, count)| format!("{} {count}", words(name))).collect();
+    let others: Vec<String> =
+        others.iter().map(|(name, count)| format!("{} in {count}", words(name))).collect();
     let others = if others.is_empty() { String::new() } else { format!("; {}", others.join(", ")) };
     let left_out = match left_out {
         0 => String::new(),
         1 => "; 1 row that one of them cannot have is left out".to_owned(),
         rows => format!("; {rows} rows that one of them cannot have are left out"),
     };
-    format!("{}: {own} of n = {n} came to {what}{wire}{others}{left_out}", words(&claim.contender))
+    format!("{} has {what} in {own} of {n} rows{wire}{others}{left_out}", words(&claim.contender))
 }
 
 /// What could not be tried on this machine, where something could not.
@@ -122,6 +123,7 @@ mod tests {
             groups: Vec::new(),
             against: vec!["b".into()],
             holds,
+            so: terms::So::default(),
         }
     }
 
@@ -133,7 +135,7 @@ mod tests {
         assert_eq!([word(MatrixRule::More), word(MatrixRule::Fewer)], [Holds, DoesNotHold]);
         assert_eq!([word(MatrixRule::All), word(MatrixRule::OnlyAll)], [DoesNotHold; 2]);
         let (_, because) = judge(&record, &claim(MatrixRule::More));
-        assert_eq!(because, "the a: 2 of n = 3 came to ‘stack’; the b 1");
+        assert_eq!(because, "the a has ‘stack’ in 2 of 3 rows; the b in 1");
         let tie = small(&[("a", ["stack"; 3]), ("b", ["stack"; 3])]);
         assert_eq!(judge(&tie, &claim(MatrixRule::More)).0, DoesNotHold, "a tie is not more");
         assert_eq!(judge(&tie, &claim(MatrixRule::All)).0, Holds);
@@ -146,7 +148,7 @@ mod tests {
             small(&[("a", ["stack", "nobody", "not expressible"]), ("b", ["nobody", "nobody", "stack"])]);
         let (word, because) = judge(&record, &claim(MatrixRule::More));
         assert_eq!(word, VerdictWord::Holds, "{because}");
-        assert!(because.contains("n = 2") && because.contains("1 row"), "{because}");
+        assert!(because.contains("of 2 rows") && because.contains("1 row"), "{because}");
         let record = small(&[("a", ["stack"; 3]), ("b", ["nobody", "not installed", "nobody"])]);
         let (word, because) = judge(&record, &claim(MatrixRule::More));
         assert_eq!(word, VerdictWord::Undecided);

@@ -4,6 +4,7 @@ use record::{BreakEvenPart, Found, Ratio, Record, SweepPoint};
 use scenarios::Scenario;
 use terms::{Axis, BreakEven, Condition, Coordinate, Counted, Sought, text};
 
+use crate::finding::Phrase;
 use crate::statistics::{
     Pair, Place, ROUNDS_FOR_A_VERDICT, crossing, falls, mean_with_interval, means, paired_ratio, place,
 };
@@ -21,7 +22,11 @@ pub(super) fn break_even(record: &Record, scenario: &Scenario, sought: &BreakEve
         if names.iter().any(|name| record.cell(name, &condition.name).is_none()) {
             continue;
         }
-        let pairs = record.paired_figures(&sought.contender, &sought.against, &condition.name, metric);
+        let pairs = record.paired_figures(
+            (&sought.contender, &condition.name),
+            (&sought.against, &condition.name),
+            metric,
+        );
         let cores: Vec<f64> = pairs.iter().map(|pair| cores_saved(*pair, at.value)).collect();
         points.push(SweepPoint {
             at: at.clone(),
@@ -52,7 +57,8 @@ pub(super) fn break_even(record: &Record, scenario: &Scenario, sought: &BreakEve
                 (point.at.value, point.ratio.as_ref().and_then(|ratio| side(sought, ratio)))
             };
             let found = Along { place, falls, sides: points.iter().map(side).collect(), n };
-            in_words(sought, &rounds, &found, record.counted())
+            let [contender, against] = names.map(|name| record.label(name));
+            in_words(sought, &rounds, &found, &Names { contender, against, noun: record.counted() })
         }
     };
     let finite = |value: f64| value.is_finite().then_some(value);
@@ -170,88 +176,101 @@ impl Along {
     }
 }
 
+/// The contenders of a search as sentences say them.
+struct Names<'a> {
+    contender: &'a str,
+    against: &'a str,
+    noun: Counted,
+}
+
 fn in_words(
     sought: &BreakEven,
     rounds: &[(f64, Vec<Pair>)],
     found: &Along,
-    noun: Counted,
+    names: &Names<'_>,
 ) -> (Found, String) {
-    let Along { place: Place { at, low, high }, falls, n, .. } = *found;
-    let BreakEven { axis, contender, against, .. } = sought;
-    let show = |value: f64| axis.show(value);
-    let (from, to) = (rounds[0].0, rounds[rounds.len() - 1].0);
-    if let Sought::CoresSaved(cores) = sought.sought {
-        let what = format!("{contender} uses {} core less than {against}", text::plain_number(cores));
-        let rate = |value: f64| format!("{}/s", text::rounded(value));
-        let extrapolated = format!(
-            "in proportion to what a {noun} takes at {}, the highest rate measured; n = {n} rounds",
-            show(to)
-        );
-        return match (low.is_finite(), high.is_finite()) {
-            (true, true) => (
-                Found::Point,
-                format!(
-                    "{what} at {} (95 % interval {} to {}), {extrapolated}",
-                    rate(at),
-                    rate(low),
-                    rate(high)
-                ),
-            ),
-            (false, _) => (
-                Found::Nowhere,
-                format!(
-                    "at no rate: a {noun} over {contender} takes more processor time than over {against} ({extrapolated})"
-                ),
-            ),
-            (true, false) => (
-                Found::Undecided,
-                format!("not before {} (95 %), and perhaps never: {extrapolated}", rate(low)),
-            ),
-        };
+    match sought.sought {
+        Sought::CoresSaved(cores) => cores_in_words(cores, rounds, found, names),
+        Sought::Crossing { metric, ratio } => {
+            let is_less = Phrase::of(metric, names.noun).is_less(ratio, names.against);
+            crossing_in_words(sought.axis, &format!("{} {is_less}", names.contender), rounds, found)
+        }
     }
-    let Sought::Crossing { metric, ratio } = sought.sought else { return (Found::Undecided, String::new()) };
-    let limit = if (ratio - 1.0).abs() < 1e-9 { String::new() } else { format!("{ratio:.2} × ") };
-    let below = format!("{} of {contender} is below {limit}that of {against}", metric.in_words(noun));
-    let range = format!("{} to {}", show(from), show(to));
-    let end = |value: f64, beyond: &str| {
-        if value.is_finite() { show_place(*axis, value) } else { beyond.to_owned() }
+}
+
+/// Where one contender uses so many cores less than another.
+fn cores_in_words(
+    cores: f64,
+    rounds: &[(f64, Vec<Pair>)],
+    found: &Along,
+    names: &Names<'_>,
+) -> (Found, String) {
+    let Along { place: Place { at, low, high }, n, .. } = *found;
+    let Names { contender, against, noun } = names;
+    let highest = text::plain_number(rounds[rounds.len() - 1].0);
+    let rate = |value: f64| format!("{} {noun}s/s", text::rounded(value));
+    let from = format!("extrapolated from {highest} {noun}s/s, the highest rate measured; {n} rounds");
+    let plural = if cores == 1.0 { "core" } else { "cores" };
+    let saves = format!("{contender} saves {} {plural} over {against}", text::plain_number(cores));
+    match (low.is_finite(), high.is_finite()) {
+        (true, true) => {
+            let interval = format!("{}–{}", text::rounded(low), rate(high));
+            (Found::Point, format!("{saves} at {} ({interval}; {from})", rate(at)))
+        }
+        (false, _) => (
+            Found::Nowhere,
+            format!("{contender} saves no core over {against} at any rate: a {noun} costs more CPU ({from})"),
+        ),
+        (true, false) => {
+            (Found::Undecided, format!("{saves} not below {}, and perhaps at no rate ({from})", rate(low)))
+        }
+    }
+}
+
+/// Where one contender's figure becomes the smaller one. `below` says that it is:
+/// `gRPC costs less CPU per call than REST`.
+fn crossing_in_words(axis: Axis, below: &str, rounds: &[(f64, Vec<Pair>)], found: &Along) -> (Found, String) {
+    let Along { place: Place { at, low, high }, falls, n, .. } = *found;
+    let (from, to) = (rounds[0].0, rounds[rounds.len() - 1].0);
+    let range = format!("from {} to {}", axis.place(from), axis.place(to));
+    let end = |value: f64, beyond: String| {
+        if value.is_finite() { show_place(axis, value) } else { beyond }
     };
     let interval = format!(
-        "95 % interval {} to {}, n = {n} rounds a point, {} points",
-        end(low, &format!("below {}", show(from))),
-        end(high, &format!("above {}", show(to))),
+        "95 % interval {} to {}, {n} rounds at each of {} points",
+        end(low, format!("below {}", axis.place(from))),
+        end(high, format!("above {}", axis.place(to))),
         rounds.len()
     );
     let (side, on, at_worst) =
-        if falls { ("from", " on", "at the latest") } else { ("up to", "", "at the least") };
+        if falls { ("from", " on", "at the latest") } else { ("up to", "", "at least") };
     if let Some(bound) = found.bound() {
-        let bound = show_place(*axis, bound);
+        let bound = show_place(axis, bound);
         return (Found::Bounded, format!("{below} {side} {bound}{on} {at_worst} ({interval})"));
     }
     match (at.is_finite(), low == high) {
         (true, _) if found.crosses() && low.is_finite() && high.is_finite() => {
-            (Found::Point, format!("{below} {side} {}{on} ({interval})", show_place(*axis, at)))
+            (Found::Point, format!("{below} {side} {}{on} ({interval})", show_place(axis, at)))
         }
         // It crosses in no resample, and no point alone says otherwise.
         (false, true) if found.all_lie(false) => {
-            (Found::Throughout, format!("{below} all along, from {range} (n = {n} rounds a point)"))
+            (Found::Throughout, format!("{below} everywhere {range} ({n} rounds a point)"))
         }
         (false, true) if found.all_lie(true) => {
-            (Found::Nowhere, format!("{below} nowhere from {range} (n = {n} rounds a point)"))
+            (Found::Nowhere, format!("{below} nowhere {range} ({n} rounds a point)"))
         }
         _ => (
             Found::Undecided,
-            format!("it is not decided where {below}, if anywhere from {range}: {interval}"),
+            format!("These rounds do not show where {below}, if anywhere {range} ({interval})"),
         ),
     }
 }
 
-/// A place that was interpolated is worth no more digits than this.
+/// A place that was interpolated is worth two digits.
 fn show_place(axis: Axis, value: f64) -> String {
     match axis {
-        Axis::HandlerWait | Axis::HandlerCpu => text::micros(value),
-        Axis::RatePerS => format!("{}/s", text::rounded(value)),
-        _ => text::rounded(value),
+        Axis::HandlerWait | Axis::HandlerCpu => axis.place(value),
+        _ => axis.place_of(&text::rounded(value)),
     }
 }
 
@@ -293,7 +312,8 @@ mod tests {
         let (place, falls) = search(&of, rounds).unwrap();
         let side = |(at, pairs): &(f64, Vec<Pair>)| (*at, side(&of, &paired_ratio(pairs).unwrap()));
         let sides = rounds.iter().map(side).collect();
-        in_words(&of, rounds, &Along { place, falls, sides, n: 10 }, Counted::Call)
+        let names = Names { contender: "new", against: "old", noun: Counted::Call };
+        in_words(&of, rounds, &Along { place, falls, sides, n: 10 }, &names)
     }
 
     #[test]
@@ -302,13 +322,12 @@ mod tests {
         let (word, because) = found(even, &[2.0, 1.5, 0.5]);
         assert_eq!(word, Found::Point);
         assert!(
-            because.starts_with("CPU per call of new is below that of old from ")
-                && because.contains("/s on ("),
+            because.starts_with("new costs less CPU per call than old from ") && because.contains("/s on ("),
             "{because}"
         );
         let (word, because) = found(even, &[0.5, 2.0, 2.0]);
         assert_eq!(word, Found::Point);
-        assert!(because.contains("is below that of old up to "), "{because}");
+        assert!(because.contains("than old up to "), "{because}");
         assert_eq!(found(even, &[0.5, 0.6, 0.7]).0, Found::Throughout);
         assert_eq!(found(even, &[1.5, 1.6, 1.7]).0, Found::Nowhere);
         // Below at both ends, above between: from nowhere on.
@@ -351,16 +370,13 @@ mod tests {
         let (word, because) = found_in(even, &open_at(0, &[1.0, 0.7, 0.5]));
         assert_eq!(word, Found::Bounded, "{because}");
         assert!(
-            because.starts_with("CPU per call of new is below that of old from ")
+            because.starts_with("new costs less CPU per call than old from ")
                 && because.contains("/s on at the latest (95 % interval below 10/s to "),
             "{because}"
         );
         let (word, because) = found_in(even, &open_at(2, &[0.5, 0.7, 1.0]));
         assert_eq!(word, Found::Bounded, "{because}");
-        assert!(
-            because.contains("is below that of old up to ") && because.contains("/s at the least ("),
-            "{because}"
-        );
+        assert!(because.contains("than old up to ") && because.contains("/s at least ("), "{because}");
         // Nothing is said of where it is the dearer one, nor where a point beyond is open too.
         assert_eq!(found_in(even, &open_at(0, &[1.0, 1.3, 1.5])).0, Found::Undecided);
         assert_eq!(found_in(even, &open_at(2, &[1.5, 1.3, 1.0])).0, Found::Undecided);
@@ -390,11 +406,11 @@ mod tests {
         let (word, because) = found(Sought::CoresSaved(1.0), &[0.9, 0.8]);
         assert_eq!(word, Found::Point);
         assert!(
-            because.starts_with("new uses 1 core less than old at 5") && because.contains("\u{202f}000/s"),
+            because.starts_with("new saves 1 core over old at 5") && because.contains("\u{202f}000 calls/s"),
             "{because}"
         );
         let (word, because) = found(Sought::CoresSaved(1.0), &[1.1, 1.2]);
         assert_eq!(word, Found::Nowhere);
-        assert!(because.starts_with("at no rate"), "{because}");
+        assert!(because.contains("at any rate"), "{because}");
     }
 }

@@ -1,120 +1,165 @@
 //! What a claim came to, judged from the rounds of a record.
 
-use record::{Ratio, Record, Verdict, VerdictWord};
-use terms::{Claim, Counted, Rule, Test};
+use record::{Ratio, Record, RoundPart, Verdict, VerdictWord};
+use terms::{Claim, FAILED_SHARE_MAX, Rule, Test};
 
-use crate::statistics::{ROUNDS_FOR_A_VERDICT, paired_ratio, ratio_to_value};
-
-/// The share of failed calls above which a contender is not compared.
-pub const FAILED_SHARE_MAX: f64 = 0.01;
+use crate::finding::{finding, percent};
+use crate::statistics::{ROUNDS_FOR_A_VERDICT, paired_ratio, ratio_of_counts, ratio_to_value};
 
 /// Judges a claim.
 pub(super) fn judge(record: &Record, claim: &Claim) -> Verdict {
-    let Claim { contender, condition, test, .. } = claim;
-    let (ratio, withheld) = match test {
-        Test::Compared { metric, against, .. } => (
-            paired_ratio(&record.paired_figures(contender, against, condition, *metric)),
-            withheld(record, &[contender, against], condition),
-        ),
-        Test::Absolute { holds } => {
-            let cell = record.cell(contender, condition);
-            let figures = cell.map(|cell| record.figures(cell, holds.figure)).unwrap_or_default();
-            let figures: Vec<f64> = figures.into_values().collect();
-            let ratio = if holds.figure.is_share() {
-                ratio_to_value(&figures, holds.limit())
-            } else {
-                paired_ratio(&figures.iter().map(|figure| (*figure, holds.limit())).collect::<Vec<_>>())
-            };
-            // What failed is what such a figure is about: it is not withheld for it.
-            let judged: &[&str] = if holds.figure.counts_failures() { &[] } else { &[contender] };
-            (ratio, self::withheld(record, judged, condition))
-        }
-    };
-    let (verdict, because) = match withheld.or_else(|| not_measured(record, claim)) {
+    let measured = measured(record, claim);
+    let finding = measured.ratio.as_ref().map(|ratio| finding(record, claim, ratio)).unwrap_or_default();
+    let (verdict, because) = match not_judged(record, claim, &measured) {
         Some(because) => (VerdictWord::Undecided, because),
-        None => decide(claim, ratio.as_ref(), record.counted()),
+        None => decide(claim, &measured),
     };
-    Verdict { claim: claim.clone(), ratio, verdict, because }
+    Verdict { claim: claim.clone(), ratio: measured.ratio, verdict, finding, because }
 }
 
-/// Why contenders are not judged, where they are not.
+/// Where a claim names another with `turns`, and both are decided, one each way, it depends.
+pub(super) fn turn(verdicts: &mut [Verdict]) {
+    let words: Vec<(Option<String>, VerdictWord)> =
+        verdicts.iter().map(|verdict| (verdict.claim.id.clone(), verdict.verdict)).collect();
+    for verdict in verdicts {
+        let Some(id) = &verdict.claim.turns else { continue };
+        let other = words.iter().find(|(of, _)| of.as_ref() == Some(id)).map(|(_, word)| *word);
+        let opposite = matches!(
+            (verdict.verdict, other),
+            (VerdictWord::Holds, Some(VerdictWord::DoesNotHold))
+                | (VerdictWord::DoesNotHold, Some(VerdictWord::Holds))
+        );
+        if opposite {
+            verdict.verdict = VerdictWord::Depends;
+        }
+    }
+}
+
+/// What a claim's figures came to.
+struct Measured {
+    ratio: Option<Ratio>,
+    /// Rounds in which the figure counts.
+    rounds: usize,
+    /// Those of them in which it is a failed call's, and beyond every bound.
+    failed: usize,
+}
+
+fn measured(record: &Record, claim: &Claim) -> Measured {
+    let own = (claim.contender.as_str(), claim.condition.as_str());
+    let figure = claim.figure();
+    match &claim.test {
+        Test::Compared { metric, .. } => {
+            let pairs = record.paired_figures(own, claim.against().unwrap_or(own), *metric);
+            let failed = pairs.iter().filter(|(left, right)| left.is_infinite() || right.is_infinite());
+            Measured { ratio: paired_ratio(&pairs), rounds: pairs.len(), failed: failed.count() }
+        }
+        Test::Absolute { holds } => {
+            let cell = record.cell(own.0, own.1);
+            let figures: Vec<f64> =
+                cell.map(|cell| record.figures(cell, figure).into_values().collect()).unwrap_or_default();
+            let shares = cell.and_then(|cell| record.shares(cell, figure));
+            let ratio = match shares {
+                Some(shares) => ratio_of_counts(&shares, holds.limit()),
+                None if figure.is_share() => ratio_to_value(&figures, holds.limit()),
+                None => paired_ratio(&figures.iter().map(|own| (*own, holds.limit())).collect::<Vec<_>>()),
+            };
+            let failed = figures.iter().filter(|figure| figure.is_infinite()).count();
+            Measured { ratio, rounds: figures.len(), failed }
+        }
+    }
+}
+
+/// Why a claim is not judged, where it is not.
+fn not_judged(record: &Record, claim: &Claim, measured: &Measured) -> Option<String> {
+    if let Some((contender, condition)) = record.left_out(claim) {
+        return Some(format!("{contender} was not measured under {condition} in this run"));
+    }
+    // What failed is what such a figure is about: it is not withheld for it.
+    let judges_failures = claim.against().is_none() && claim.figure().counts_failures();
+    let failing = || claim.cells().filter(|_| !judges_failures).find_map(|of| too_many_failures(record, of));
+    void(record).or_else(failing).or_else(|| too_few_rounds(record, claim, measured.rounds))
+}
+
+/// Why contenders are not compared under a condition, where they are not.
 pub(super) fn withheld(record: &Record, contenders: &[&str], condition: &str) -> Option<String> {
-    let void = record.void.as_ref().map(|why| format!("the run is void: {why}"));
-    void.or_else(|| too_many_failures(record, contenders, condition))
+    void(record).or_else(|| contenders.iter().find_map(|name| too_many_failures(record, (name, condition))))
 }
 
-fn not_measured(record: &Record, claim: &Claim) -> Option<String> {
-    let left_out = record.left_out(claim)?;
-    Some(format!("{left_out} was not measured under {} in this run", claim.condition))
+fn void(record: &Record) -> Option<String> {
+    record.void.as_ref().map(|why| format!("the run is void: {why}"))
 }
 
 /// A contender that fails calls is not compared by the cost of those that succeed.
-fn too_many_failures(record: &Record, contenders: &[&str], condition: &str) -> Option<String> {
-    contenders.iter().find_map(|name| {
-        let merged = record.cells[record.cell(name, condition)?].merged.as_ref()?;
-        let share = merged.counts.failed_share();
-        let because = || format!("{:.1} % of the calls of {name} failed: that comes first", share * 100.0);
-        (share > FAILED_SHARE_MAX).then(because)
-    })
+fn too_many_failures(record: &Record, (contender, condition): (&str, &str)) -> Option<String> {
+    let merged = record.cells[record.cell(contender, condition)?].merged.as_ref()?;
+    let share = merged.counts.failed_share();
+    let words = || {
+        let noun = record.counted();
+        format!("{} of the {noun}s of {} failed: that comes first", percent(share), record.label(contender))
+    };
+    (share > FAILED_SHARE_MAX).then(words)
 }
 
-fn decide(claim: &Claim, ratio: Option<&Ratio>, noun: Counted) -> (VerdictWord, String) {
-    let Claim { contender, test, .. } = claim;
-    let Some(judged @ Ratio { ratio, low, high, n, .. }) = ratio else {
-        let who = match test {
-            Test::Compared { against, .. } => format!("{contender} and {against} do not both have"),
-            Test::Absolute { .. } => format!("{contender} does not have"),
+fn decide(claim: &Claim, measured: &Measured) -> (VerdictWord, String) {
+    let Measured { rounds, failed, .. } = *measured;
+    let above = matches!(&claim.test, Test::Absolute { holds } if holds.above);
+    if failed > 0 {
+        let because =
+            format!("in {failed} of {rounds} rounds the call at {} is one that failed", claim.figure());
+        let word = match (failed * 2 > rounds, above) {
+            (false, _) => VerdictWord::Undecided,
+            (true, true) => VerdictWord::Holds,
+            (true, false) => VerdictWord::DoesNotHold,
         };
-        let because = format!("{who} two rounds with a figure above zero, of enough calls");
+        return (word, because);
+    }
+    let Some(ratio) = &measured.ratio else {
+        let because = format!("{} is nothing in a round, and nothing has no ratio", claim.figure());
         return (VerdictWord::Undecided, because);
     };
-    let predicted = claim.predicted().map(|predicted| format!("; predicted {predicted}"));
-    let measured = match test {
-        Test::Compared { metric, against, .. } => format!(
-            "{} of {contender} is {ratio:.2} × that of {against} (95 % interval {low:.2} to {high:.2}, n = {n} rounds)",
-            metric.in_words(noun),
-        ),
-        Test::Absolute { holds } => {
-            let show = |ratio: f64| holds.figure.show(ratio * holds.limit());
-            let [middle, low, high] = [*ratio, *low, *high].map(show);
-            let (what, side) = (holds.figure.in_words(noun), if holds.above { "above" } else { "below" });
-            format!(
-                "{what} of {contender} is {middle} (95 % interval {low} to {high}, n = {n} rounds); it holds {side} {}",
-                show(1.0)
-            )
-        }
-    };
-    let measured = measured + &predicted.unwrap_or_default();
-    if *n < ROUNDS_FOR_A_VERDICT {
-        return (
-            VerdictWord::Undecided,
-            format!("{measured}; a verdict needs {ROUNDS_FOR_A_VERDICT} rounds"),
-        );
-    }
-    let rule = match test {
-        Test::Compared { rule, .. } => *rule,
-        Test::Absolute { holds } if holds.above => Rule::HoldsAbove(1.0),
+    let rule = match claim.test {
+        Test::Compared { rule, .. } => rule,
+        Test::Absolute { .. } if above => Rule::HoldsAbove(1.0),
         Test::Absolute { .. } => Rule::HoldsBelow(1.0),
     };
-    let (word, open) = apply(rule, judged);
-    let open = match test {
-        Test::Compared { .. } => open,
-        Test::Absolute { holds } => format!("the interval straddles {}", holds.figure.show(holds.limit())),
+    let (word, open) = apply(rule, ratio);
+    let because = match (&claim.test, word) {
+        (Test::Compared { .. }, VerdictWord::Undecided) => open,
+        (Test::Absolute { holds }, VerdictWord::Undecided) => {
+            format!("the interval includes {}", holds.figure.show(holds.limit()))
+        }
+        (Test::Compared { .. }, _) => format!("it holds where the whole interval is {}", rule.in_words()),
+        (Test::Absolute { holds }, _) => {
+            let side = if above { "above" } else { "below" };
+            format!("it holds where the whole interval is {side} {}", holds.figure.show(holds.limit()))
+        }
     };
-    (word, if word == VerdictWord::Undecided { format!("{measured}; {open}") } else { measured })
+    (word, because)
+}
+
+/// That there are too few rounds, where there are, and what kept them so few, if something did.
+fn too_few_rounds(record: &Record, claim: &Claim, rounds: usize) -> Option<String> {
+    if rounds >= ROUNDS_FOR_A_VERDICT {
+        return None;
+    }
+    let cells: Vec<usize> = claim.cells().filter_map(|(name, under)| record.cell(name, under)).collect();
+    let disturbed = |round: &&RoundPart| cells.contains(&round.cell) && !round.counts_for(claim.figure());
+    let why = record.rounds.iter().rev().find(disturbed).and_then(|round| round.void.as_ref());
+    let why = why.map_or_else(String::new, |why| format!(": {why}"));
+    Some(format!("a verdict needs {ROUNDS_FOR_A_VERDICT} rounds, and {rounds} count{why}"))
 }
 
 /// What a rule makes of an interval, and what to say where that is nothing.
 pub fn apply(rule: Rule, ratio: &Ratio) -> (VerdictWord, String) {
     let Ratio { low, high, low_90, high_90, .. } = *ratio;
     let (holds, fails, open) = match rule {
-        Rule::HoldsBelow(limit) => (high < limit, low > limit, format!("the interval straddles {limit:.2}")),
-        Rule::HoldsAbove(limit) => (low > limit, high < limit, format!("the interval straddles {limit:.2}")),
+        Rule::HoldsBelow(limit) => (high < limit, low > limit, format!("the interval includes {limit:.2} ×")),
+        Rule::HoldsAbove(limit) => (low > limit, high < limit, format!("the interval includes {limit:.2} ×")),
         Rule::SameWithin(margin) => {
             let (bottom, top) = (1.0 / (1.0 + margin), 1.0 + margin);
             let open = format!(
-                "the same to within {:.0} % takes a 90 % interval between {bottom:.3} and {top:.3}, and it is {low_90:.3} to \
-                 {high_90:.3}",
+                "the same to within {:.0} % needs a 90 % interval between {bottom:.3} and {top:.3} ×, and it is {low_90:.3} to \
+                 {high_90:.3} ×",
                 margin * 100.0
             );
             (low_90 > bottom && high_90 < top, low > top || high < bottom, open)
@@ -162,29 +207,57 @@ mod tests {
         assert_eq!(word(Rule::SameWithin(0.1), 0.8, 0.9), DoesNotHold);
     }
 
-    #[test]
-    fn a_value_is_judged_by_the_ratio_to_it_and_told_in_its_unit() {
-        let mut claim = scenarios::Scenario::find("rest-vs-grpc", &[]).unwrap().claims.remove(0);
-        claim.prediction = None;
-        claim.contender = "tcp".to_owned();
-        claim.test = Test::Absolute { holds: Expression::parse("response.p99 < 1ms").unwrap() };
-        let (word, because) = decide(&claim, Some(&ratio(0.5, 0.6, 10)), Counted::Call);
-        assert_eq!(word, VerdictWord::Holds);
-        let said =
-            "response p99 of tcp is 548 µs (95 % interval 500 µs to 600 µs, n = 10 rounds); it holds below 1";
-        assert!(because.starts_with(said), "{because}");
-        claim.test = Test::Absolute { holds: Expression::parse("within.60ms > 98%").unwrap() };
-        assert_eq!(decide(&claim, Some(&ratio(0.5, 0.6, 10)), Counted::Call).0, VerdictWord::DoesNotHold);
-        let (word, because) = decide(&claim, Some(&ratio(0.9, 1.1, 10)), Counted::Call);
-        assert_eq!(word, VerdictWord::Undecided);
-        assert!(because.ends_with("the interval straddles 98.000 %"), "{because}");
+    fn measured(ratio: Ratio, rounds: usize, failed: usize) -> Measured {
+        Measured { ratio: Some(ratio), rounds, failed }
     }
 
     #[test]
-    fn a_verdict_needs_ten_rounds() {
+    fn a_value_is_judged_by_the_ratio_to_it_and_told_in_its_unit() {
+        let mut claim = scenarios::Scenario::find("rest-vs-grpc", &[]).unwrap().claims.remove(0);
+        claim.test = Test::Absolute { holds: Expression::parse("response.p99 < 1ms").unwrap() };
+        let decided = |claim: &Claim, ratio| decide(claim, &measured(ratio, 10, 0));
+        let (word, because) = decided(&claim, ratio(0.5, 0.6, 10));
+        let says = "it holds where the whole interval is below 1.00 ms";
+        assert_eq!((word, &because[..]), (VerdictWord::Holds, says));
+        claim.test = Test::Absolute { holds: Expression::parse("within.60ms > 98%").unwrap() };
+        assert_eq!(decided(&claim, ratio(0.5, 0.6, 10)).0, VerdictWord::DoesNotHold);
+        let (word, because) = decided(&claim, ratio(0.9, 1.1, 10));
+        assert_eq!((word, &because[..]), (VerdictWord::Undecided, "the interval includes 98.0 %"));
+    }
+
+    /// A failed call stands at its time-out, which may lie below a bound: it is beyond every bound.
+    #[test]
+    fn no_bound_has_a_call_that_failed() {
+        let mut claim = scenarios::Scenario::find("rest-vs-grpc", &[]).unwrap().claims.remove(0);
+        let mut word = |holds: &str, failed| {
+            claim.test = Test::Absolute { holds: Expression::parse(holds).unwrap() };
+            decide(&claim, &Measured { ratio: None, rounds: 10, failed }).0
+        };
+        assert_eq!(word("response.p99 < 50ms", 10), VerdictWord::DoesNotHold);
+        assert_eq!(word("response.p99 > 50ms", 10), VerdictWord::Holds);
+        assert_eq!(word("response.p99 < 50ms", 3), VerdictWord::Undecided);
+    }
+
+    #[test]
+    fn a_claim_depends_where_the_one_it_names_is_decided_the_other_way() {
+        use VerdictWord::{Depends, DoesNotHold, Holds, Undecided};
         let claim = scenarios::Scenario::find("rest-vs-grpc", &[]).unwrap().claims.remove(0);
-        let decided = |n| decide(&claim, Some(&ratio(0.8, 0.9, n)), Counted::Call).0;
-        assert_eq!(decided(10), VerdictWord::Holds);
-        assert_eq!(decided(9), VerdictWord::Undecided);
+        let words = |own, other| {
+            let verdict = |id: &str, turns: Option<&str>, verdict| Verdict {
+                claim: Claim { id: Some(id.into()), turns: turns.map(String::from), ..claim.clone() },
+                ratio: None,
+                verdict,
+                finding: String::new(),
+                because: String::new(),
+            };
+            let mut verdicts = [verdict("small", Some("large"), own), verdict("large", None, other)];
+            turn(&mut verdicts);
+            verdicts.map(|verdict| verdict.verdict)
+        };
+        assert_eq!(words(Holds, DoesNotHold), [Depends, DoesNotHold]);
+        assert_eq!(words(DoesNotHold, Holds), [Depends, Holds]);
+        assert_eq!(words(Holds, Holds), [Holds, Holds]);
+        assert_eq!(words(Undecided, Holds), [Undecided, Holds]);
+        assert_eq!(words(Holds, Undecided), [Holds, Undecided]);
     }
 }

@@ -11,6 +11,7 @@ pub mod guest;
 pub mod hosts;
 pub mod machine;
 pub mod meter;
+pub mod neighbours;
 pub mod probe;
 pub mod program;
 mod skip;

@@ -5,6 +5,7 @@ use judge::matrix::names;
 use record::matrix::{Experiment, MatrixClaim, MatrixRule};
 use scenarios::{ScenarioError, nearest};
 use serde::Deserialize;
+use terms::So;
 use toml::Spanned;
 
 use super::MatrixScenario;
@@ -39,6 +40,9 @@ struct WireClaim {
     #[serde(default)]
     against: Vec<Spanned<String>>,
     holds: Spanned<MatrixRule>,
+    /// What a reader should do: a sentence for each verdict.
+    #[serde(default)]
+    so: So,
 }
 
 /// Reads and checks a matrix.
@@ -98,6 +102,7 @@ impl Check<'_> {
                 .map(|name| known("contender", &columns, name))
                 .collect::<Result<_, _>>()?,
             holds: wire.holds.into_inner(),
+            so: wire.so,
         })
     }
 

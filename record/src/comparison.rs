@@ -45,6 +45,14 @@ pub struct AaPair {
     pub word: Difference,
 }
 
+impl AaPair {
+    /// Whether the baseline differs from itself: its 95 % interval excludes 1. One in twenty does by
+    /// chance.
+    pub fn failed(&self) -> bool {
+        self.ratio.low > 1.0 || self.ratio.high < 1.0
+    }
+}
+
 /// A contender against the baseline under one condition.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Comparison {

@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 
 use proto::Capability;
-use terms::{Activity, Counted, Figure, Point, share_within};
+use terms::{Activity, Counted, Distribution, Figure, Point, count_within, share_within};
 
 use super::flows::{jain, share};
-use super::{Counts, Distance, Record, RoundPart};
+use super::{Counts, Distance, Record, RoundPart, VoidFor};
 
 impl Distance {
     /// How far off a prediction of round trips may be.
@@ -32,17 +32,26 @@ impl Counts {
 }
 
 impl RoundPart {
-    /// A figure of this measurement; `None` where there were too few calls to give it.
+    /// Whether a figure of this measurement counts.
+    pub fn counts_for(&self, figure: Figure) -> bool {
+        self.void.is_none() || (self.void_for == VoidFor::Times && !figure.depends_on_timing())
+    }
+
+    /// A figure of this measurement; `None` where there were too few calls to give it. A response
+    /// time at which a call stands that failed is infinite: no bound has it.
     pub fn figure(&self, figure: Figure) -> Option<f64> {
         let per_call = |total: f64| (self.counts.ok > 0).then(|| total / self.counts.ok as f64);
         match figure {
             Figure::Time(distribution, point) => {
                 let quantiles =
                     distribution.of(&self.response_us, &self.lag_us, &self.wait_us, &self.service_us);
-                match point {
+                let value = match point {
                     Point::Percentile(share) => quantiles.shown(share),
                     _ => (quantiles.n > 0).then(|| point.of(quantiles)),
-                }
+                };
+                let failed =
+                    distribution == Distribution::Response && point.is_a_failure(self.counts.failed_share());
+                if failed { value.map(|_| f64::INFINITY) } else { value }
             }
             Figure::CpuPerCall => per_call(self.client.cpu_us + self.server.cpu_us),
             Figure::ClientCpuPerCall => per_call(self.client.cpu_us),
@@ -73,23 +82,49 @@ impl Record {
         self.cells.iter().position(|cell| cell.contender == contender && cell.condition == condition)
     }
 
-    /// A figure of a cell, round by round; void measurements left out.
-    pub fn figures(&self, cell: usize, figure: Figure) -> BTreeMap<usize, f64> {
-        let rounds = self.rounds.iter().filter(|round| round.cell == cell && round.void.is_none());
-        rounds.filter_map(|round| Some((round.round, round.figure(figure)?))).collect()
+    /// The measurement of each round of a cell in which a figure counts: the last, where one was
+    /// taken again.
+    pub fn counted_rounds(&self, cell: usize, figure: Figure) -> BTreeMap<usize, &RoundPart> {
+        let rounds = self.rounds.iter().filter(|round| round.cell == cell && round.counts_for(figure));
+        rounds.map(|round| (round.round, round)).collect()
     }
 
-    /// A figure of two contenders under a condition, in every round that has both.
-    pub fn paired_figures(
-        &self,
-        left: &str,
-        right: &str,
-        condition: &str,
-        figure: Figure,
-    ) -> Vec<(f64, f64)> {
-        let figures = |contender| self.cell(contender, condition).map(|cell| self.figures(cell, figure));
+    /// A figure of a cell, round by round; void measurements left out.
+    pub fn figures(&self, cell: usize, figure: Figure) -> BTreeMap<usize, f64> {
+        let rounds = self.counted_rounds(cell, figure).into_iter();
+        rounds.filter_map(|(nth, round)| Some((nth, round.figure(figure)?))).collect()
+    }
+
+    /// What a share of a cell is of: how many, of how many, round by round. `None` of a figure that
+    /// is no share of what is counted.
+    pub fn shares(&self, cell: usize, figure: Figure) -> Option<Vec<(u64, u64)>> {
+        let rounds = self.counted_rounds(cell, figure).into_values();
+        match figure {
+            Figure::Failed => {
+                Some(rounds.map(|round| (round.counts.failures(), round.counts.arrivals)).collect())
+            }
+            Figure::Within(us) => Some(
+                rounds
+                    .map(|round| (count_within(&round.histograms_ns.response, us), round.response_us.n))
+                    .collect(),
+            ),
+            _ => None,
+        }
+    }
+
+    /// A figure of two cells, contender and condition of each, in every round that has both.
+    pub fn paired_figures(&self, left: (&str, &str), right: (&str, &str), figure: Figure) -> Vec<(f64, f64)> {
+        let figures = |(contender, condition): (&str, &str)| {
+            self.cell(contender, condition).map(|cell| self.figures(cell, figure))
+        };
         let (Some(left), Some(right)) = (figures(left), figures(right)) else { return Vec::new() };
         left.iter().filter_map(|(round, value)| Some((*value, *right.get(round)?))).collect()
+    }
+
+    /// What sentences call a contender.
+    pub fn label<'a>(&'a self, contender: &'a str) -> &'a str {
+        let cell = self.cells.iter().find(|cell| cell.contender == contender);
+        cell.and_then(|cell| cell.label.as_deref()).unwrap_or(contender)
     }
 
     /// Conditions in which something was measured, in the plan's order.

@@ -113,6 +113,12 @@ pub struct CellPart {
     pub contender: String,
     /// Under what.
     pub condition: String,
+    /// What sentences call the contender, where that is not its name.
+    #[serde(default)]
+    pub label: Option<String>,
+    /// How sentences say the condition, where that is not its name.
+    #[serde(default)]
+    pub condition_label: Option<String>,
     /// The protocol.
     pub protocol: String,
     /// The protocol's options, in words.
@@ -172,9 +178,14 @@ pub struct Distance {
 /// All rounds of a cell together.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Merged {
-    /// Rounds that count.
+    /// Rounds whose times count. Where none does, those of all rounds stand here, and are void.
     pub rounds: usize,
-    /// Measurements that were void, and are in no other figure here.
+    /// Rounds whose costs count: processor time, bytes, switches. Where none does, those of all
+    /// rounds stand here, and are void. Absent from records in which a void measurement was void
+    /// for everything.
+    #[serde(default)]
+    pub rounds_of_costs: Option<usize>,
+    /// Measurements that were void, for everything or for times.
     pub void_measurements: usize,
     /// The counters.
     #[serde(flatten)]
@@ -296,7 +307,7 @@ pub struct Counts {
     pub failed: BTreeMap<String, u64>,
     /// One error of each kind, in words.
     pub failure_samples: BTreeMap<String, String>,
-    /// Connections opened anew.
+    /// Connections opened anew: of calls, warm-up included; of subscribers, in the measured time.
     pub reconnections: u64,
     /// Replies that came after their call was given up, or again.
     #[serde(default)]
@@ -314,7 +325,8 @@ pub struct Counts {
     /// measurement, in µs.
     #[serde(default)]
     pub longest_silence_us: f64,
-    /// Calls that succeeded, per second from the start of the measuring to the last reply.
+    /// Calls that succeeded, per second of the measured time, or of the time until the last right
+    /// reply where that is longer.
     pub ok_per_s: f64,
 }
 
@@ -330,6 +342,9 @@ pub struct RoundPart {
     pub counts: Counts,
     /// Why it does not count, and what to change; absent where it counts.
     pub void: Option<String>,
+    /// Which figures do not count, where it is void.
+    #[serde(default)]
+    pub void_for: VoidFor,
     /// What the client used.
     pub client: EndPart,
     /// What the server used.
@@ -355,6 +370,18 @@ pub struct RoundPart {
     pub service_us: Quantiles,
     /// All four in nanoseconds: base64 of HdrHistogram V2, deflated. Mergeable.
     pub histograms_ns: Histograms,
+}
+
+/// Which figures of a measurement do not count that was disturbed from outside.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum VoidFor {
+    /// All: the core itself was slower, or nobody knows what happened.
+    #[default]
+    Everything,
+    /// Those that depend on timing: other work had the core for moments, which makes calls late and
+    /// is in nobody's processor time, bytes or packets.
+    Times,
 }
 
 /// What one end used in a measurement, and what happened to its core.

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use terms::Machine;
+use terms::{Machine, So};
 
 use crate::{AnyRecord, ScenarioPart, StoreError, Tool, VerdictWord, bounded, store};
 
@@ -168,6 +168,13 @@ pub struct MatrixVerdict {
     pub because: String,
 }
 
+impl MatrixVerdict {
+    /// What a reader should do about it, as the scenario says.
+    pub fn so(&self) -> Option<&str> {
+        self.verdict.advice(&self.claim.so)
+    }
+}
+
 impl Part {
     /// A term, and what there is to say of it.
     pub fn new(term: &str, words: impl Into<String>) -> Part {
@@ -229,6 +236,9 @@ pub struct MatrixClaim {
     pub against: Vec<String>,
     /// When it holds.
     pub holds: MatrixRule,
+    /// What a reader should do, verdict by verdict.
+    #[serde(default)]
+    pub so: So,
 }
 
 /// What a claim looks at.

@@ -9,6 +9,10 @@ pub enum Method {
     /// That, and the bias-corrected and accelerated bootstrap (Efron, JASA 82, 1987): what contains
     /// both.
     StudentTAndBca,
+    /// Of a share, that on the rounds' shares, and Clopper and Pearson's exact interval of all that
+    /// was counted (Biometrika 26, 1934): what contains both. Where nothing was counted, or
+    /// everything, the far end is that of the one-sided interval.
+    StudentTAndClopperPearson,
 }
 
 /// A ratio of two contenders' figures.

@@ -2,7 +2,7 @@
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use terms::Claim;
+use terms::{Claim, So};
 
 use crate::{Ratio, Record};
 
@@ -17,7 +17,10 @@ pub struct Verdict {
     pub ratio: Option<Ratio>,
     /// The verdict.
     pub verdict: VerdictWord,
-    /// Why, in a sentence with the numbers.
+    /// What was found, in a sentence with the numbers; empty in older records.
+    #[serde(default)]
+    pub finding: String,
+    /// Why that is the verdict.
     pub because: String,
 }
 
@@ -31,6 +34,8 @@ pub enum VerdictWord {
     DoesNotHold,
     /// The interval straddles the threshold, or there was too little to judge.
     Undecided,
+    /// It is decided, and the claim that was named for it before the run is decided the other way.
+    Depends,
 }
 
 impl VerdictWord {
@@ -40,13 +45,38 @@ impl VerdictWord {
             VerdictWord::Holds => "holds",
             VerdictWord::DoesNotHold => "does not hold",
             VerdictWord::Undecided => "undecided",
+            VerdictWord::Depends => "depends",
         }
+    }
+
+    /// What a reader should do where this is the verdict.
+    pub fn advice(self, so: &So) -> Option<&str> {
+        let words = match self {
+            VerdictWord::Holds => &so.holds,
+            VerdictWord::DoesNotHold => &so.does_not_hold,
+            VerdictWord::Undecided => &so.undecided,
+            VerdictWord::Depends => &so.depends,
+        };
+        words.as_deref()
+    }
+}
+
+impl Verdict {
+    /// What a reader should do about it, as the scenario says.
+    pub fn so(&self) -> Option<&str> {
+        self.verdict.advice(&self.claim.so)
     }
 }
 
 impl Record {
-    /// Whom of a claim the run left out, as quick ones do.
-    pub fn left_out<'a>(&self, claim: &'a Claim) -> Option<&'a str> {
-        claim.contenders().find(|name| self.cell(name, &claim.condition).is_none())
+    /// Which contender and condition of a claim the run left out, as quick ones do.
+    pub fn left_out<'a>(&self, claim: &'a Claim) -> Option<(&'a str, &'a str)> {
+        claim.cells().find(|(contender, condition)| self.cell(contender, condition).is_none())
+    }
+
+    /// The verdict that a claim names with `turns`.
+    pub fn turn(&self, claim: &Claim) -> Option<&Verdict> {
+        let id = claim.turns.as_ref()?;
+        self.verdicts.iter().find(|verdict| verdict.claim.id.as_ref() == Some(id))
     }
 }

@@ -9,6 +9,7 @@ use terms::{Activity, Counted, Figure, Quantiles, printable, text};
 use super::acts::{CapacityView, capacity};
 use super::chart::{self, Bar, Line, NARROW, WIDE};
 use super::curve::{Along, Curve, ROUNDS, time_line};
+use super::findings::condition_anchor;
 use super::forest::{self, forest};
 use super::goodput::{FlowsView, flows_view};
 use super::reconnections::{ReconnectionRow, reconnection_row};
@@ -20,6 +21,8 @@ const CONDITIONS_OPEN: usize = 2;
 /// What was measured under one condition.
 pub(super) struct ConditionView {
     pub(super) name: String,
+    /// Where it stands on the page.
+    pub(super) anchor: String,
     pub(super) words: String,
     pub(super) legend: Vec<(String, String)>,
     pub(super) percentiles: [String; 2],
@@ -138,6 +141,7 @@ pub(super) fn condition(record: &Record, name: &str, order: &[&str]) -> Conditio
     let flows_max = measured.iter().map(|(_, _, merged)| merged.flows.len()).max().unwrap_or(0);
     ConditionView {
         name: name.to_owned(),
+        anchor: condition_anchor(name),
         words: cells
             .first()
             .map(|(_, cell)| condition_in_words(cell, &record.plan.operation))
@@ -247,7 +251,7 @@ fn forests(record: &Record, condition: &str, order: &[&str]) -> Vec<(String, [St
     let mut charts = Vec::new();
     for metric in [Figure::CpuPerCall, Figure::COMPARED[2]] {
         let row = |name: &str, ratio, differs| {
-            let pairs = record.paired_figures(name, baseline, condition, metric);
+            let pairs = record.paired_figures((name, condition), (baseline, condition), metric);
             let rounds = pairs.iter().map(|(left, right)| left / right).collect();
             forest::Row { name: name.to_owned(), nth: nth(name), ratio, rounds, differs }
         };

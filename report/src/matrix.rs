@@ -4,7 +4,9 @@ use askama::Template;
 use record::matrix::{MatrixCell, MatrixOutcome, MatrixRecord, MatrixRow};
 
 use super::matrix_bars::{NARROW, WIDE, bars, class as tone_class};
+use crate::findings::{Finding, of_matrix_record};
 use crate::policy::with_policy;
+use crate::terminal::finding_lines;
 use crate::{place, utc};
 
 /// Cells, up to which each says under its word what was seen; of more it stands in a list below.
@@ -14,6 +16,7 @@ const CELLS_WITH_DETAIL_MAX: usize = 60;
 #[template(path = "matrix.html")]
 struct MatrixPage<'a> {
     record: &'a MatrixRecord,
+    findings: Vec<Finding>,
     legend: Vec<(&'a MatrixOutcome, &'static str)>,
     groups: Vec<Group<'a>>,
     /// Whether each cell has room to say what was seen.
@@ -45,6 +48,7 @@ pub fn matrix_page(record: &MatrixRecord) -> anyhow::Result<String> {
     let used = |outcome: &&MatrixOutcome| record.cells.iter().any(|cell| cell.outcome == outcome.name);
     let counts = |name: &str| record.counts(name).into_iter().map(|(_, count)| count).collect();
     let page = MatrixPage {
+        findings: of_matrix_record(record),
         legend: record
             .outcomes
             .iter()
@@ -96,11 +100,7 @@ pub fn summary_lines(record: &MatrixRecord) -> Vec<String> {
     for missing in &record.missing {
         lines.push(format!("missing: {}: {}", missing.what, missing.get));
     }
-    for verdict in &record.verdicts {
-        let claim = &verdict.claim;
-        lines.push(format!("{} {}: {}", claim.card, verdict.verdict.in_words(), claim.sentence));
-        lines.push(format!("   {}", verdict.because));
-    }
+    lines.extend(of_matrix_record(record).iter().flat_map(finding_lines));
     lines
 }
 

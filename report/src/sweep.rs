@@ -8,10 +8,6 @@ use super::forest::{Row, forest};
 
 /// A break-even point.
 pub(super) struct BreakEvenView {
-    pub(super) sentence: String,
-    pub(super) word: &'static str,
-    pub(super) class: &'static str,
-    pub(super) because: String,
     pub(super) title: String,
     pub(super) charts: [String; 2],
     /// Cores saved at each point, where that is what was sought.
@@ -37,10 +33,6 @@ pub(super) fn break_even(record: &Record, part: &BreakEvenPart) -> BreakEvenView
         Some(format!("{}: {mean:.3} ± {half:.3} cores", place(point)))
     });
     BreakEvenView {
-        sentence: sought.sentence.clone(),
-        word: part.in_words(),
-        class: crate::class_of(part),
-        because: part.because.clone(),
         charts: [WIDE, NARROW].map(|size| forest(&rows, None, size, &title)),
         cores: cores.collect(),
         title,

@@ -1,14 +1,14 @@
 //! What a run came to, in lines for a terminal.
 
-use record::{CellPart, MapPart, MapRow, Merged, Record};
+use record::{CellPart, Merged, Record};
 use terms::text;
 
 use super::acts;
 use super::condition::aa_lines;
+use super::findings::{self, Finding, failed_pairs};
 use super::goodput::{in_words, megabits};
 use super::reconnections::reconnection_lines;
 use super::tables::round_trips;
-use super::view::word_and_class;
 
 /// What a run came to, for the terminal.
 pub fn summary_lines(record: &Record) -> Vec<String> {
@@ -80,35 +80,20 @@ pub fn summary_lines(record: &Record) -> Vec<String> {
     for warning in &record.warnings {
         lines.push(format!("warning: {warning}"));
     }
-    for verdict in &record.verdicts {
-        let (word, _) = word_and_class(record, verdict);
-        lines.push(format!("{} {word}: {}", verdict.claim.card, verdict.claim.sentence));
-        lines.push(format!("   {}", verdict.because));
-    }
-    lines.extend(acts::lines(record));
-    for part in &record.break_evens {
-        let sought = &part.break_even;
-        lines.push(format!("{} {}: {}", sought.card, part.in_words(), sought.sentence));
-        lines.push(format!("   {}", part.because));
-    }
-    if let Some(part) = &record.map {
-        lines.push(format!("{} map: {}", part.map.card, part.map.sentence));
-        lines.extend(map_lines(part));
-    }
+    lines.extend(failed_pairs(record).into_iter().map(|pair| format!("warning: {pair}")));
+    lines.extend(acts::capacity_lines(record));
+    lines.push(String::new());
+    lines.extend(findings::of_record(record).iter().flat_map(finding_lines));
     lines
 }
 
-/// A line a point of the axis: `   8/s: up to 100 ms: sse; up to 500 ms: sse`.
-fn map_lines(part: &MapPart) -> Vec<String> {
-    let line = |row: &MapRow| {
-        let cells = row
-            .cells
-            .iter()
-            .zip(&part.map.tolerances_us)
-            .map(|(cell, us)| format!("up to {}: {}", text::micros(*us), cell.in_words()));
-        format!("   {}: {}", part.map.axis.show(row.at.value), cells.collect::<Vec<_>>().join("; "))
-    };
-    part.rows.iter().map(line).collect()
+/// The badge and the finding, and what to do about it.
+pub(crate) fn finding_lines(found: &Finding) -> Vec<String> {
+    let under = [&found.turn, &found.because].into_iter().filter(|words| !words.is_empty());
+    let under = under.map(|words| format!("   {words}"));
+    let so = (!found.so.is_empty()).then(|| format!("   So: {}", found.so));
+    let head = format!("{} {}: {}", found.card, found.word.to_uppercase(), found.sentence);
+    std::iter::once(head).chain(under).chain(so).collect()
 }
 
 /// `; dns 80.2 ms, connect 80.1 ms, request 80.3 ms`; nothing of warm calls.

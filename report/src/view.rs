@@ -1,14 +1,15 @@
 //! From a record to what its page says.
 
 use askama::Template;
-use record::matrix::{MatrixRecord, MatrixVerdict};
-use record::{BreakEvenPart, Found, Record, RoundPart, Verdict, VerdictWord};
-use terms::REST_BEFORE_RECONNECTION;
+use record::matrix::MatrixRecord;
+use record::{BreakEvenPart, Found, Record, RoundPart, VerdictWord};
+use terms::{Extent, REST_BEFORE_RECONNECTION, text};
 
 use super::Done;
 use super::acts::{self, ActViews};
 use super::condition::{ConditionView, condition};
 use super::facts::{environment, facts};
+use super::findings::{self, Finding};
 use super::sweep::{self, BreakEvenView, MapView};
 use super::tables::{CalibrationLine, calibration};
 
@@ -17,7 +18,11 @@ use super::tables::{CalibrationLine, calibration};
 #[template(path = "report.html")]
 pub(super) struct ScenarioPage<'a> {
     record: &'a Record,
-    verdicts: Vec<VerdictView<'a>>,
+    findings: Vec<Finding>,
+    /// What the run left out of the scenario; empty where it left out nothing.
+    left_out: String,
+    /// Baselines that differ from themselves.
+    noise: Vec<String>,
     break_evens: Vec<BreakEvenView>,
     map: Option<MapView>,
     sections: Vec<ConditionView>,
@@ -31,6 +36,7 @@ pub(super) struct ScenarioPage<'a> {
     environment: Vec<(&'static str, String)>,
     analysis: Vec<&'a str>,
     started: String,
+    machine: String,
 }
 
 /// The page of a run.
@@ -39,23 +45,28 @@ pub(super) struct ScenarioPage<'a> {
 pub(super) struct IndexPage<'a> {
     /// Whether the card's page lies beside it.
     card: bool,
-    scenarios: Vec<(&'a Record, Vec<VerdictView<'a>>)>,
-    matrices: &'a [MatrixRecord],
+    rows: Vec<IndexRow<'a>>,
     started: String,
     command: &'a str,
 }
 
-struct VerdictView<'a> {
-    verdict: &'a Verdict,
-    word: &'static str,
-    class: &'static str,
+/// A scenario of a run: a line of the index.
+struct IndexRow<'a> {
+    name: &'a str,
+    question: &'a str,
+    findings: Vec<Finding>,
+    /// How long it took.
+    took: String,
+    partial: bool,
 }
 
 impl<'a> ScenarioPage<'a> {
     pub(super) fn of(record: &'a Record) -> ScenarioPage<'a> {
         let order = contenders(record);
         ScenarioPage {
-            verdicts: verdicts(record),
+            findings: findings::of_record(record),
+            left_out: left_out(record),
+            noise: findings::failed_pairs(record),
             break_evens: record.break_evens.iter().map(|part| sweep::break_even(record, part)).collect(),
             map: record.map.as_ref().map(|part| sweep::map(record, part)),
             sections: record.conditions().into_iter().map(|name| condition(record, name, &order)).collect(),
@@ -67,6 +78,7 @@ impl<'a> ScenarioPage<'a> {
             environment: environment(record),
             analysis: record.scenario.analysis.split("\n\n").collect(),
             started: utc(record.started_at_us),
+            machine: record.environment.in_words(),
             record,
         }
     }
@@ -80,27 +92,57 @@ impl<'a> IndexPage<'a> {
         let first = of_records.chain(of_matrices).min();
         IndexPage {
             card,
-            scenarios: records.iter().map(|record| (record, verdicts(record))).collect(),
-            matrices,
+            rows: records.iter().map(IndexRow::of).chain(matrices.iter().map(IndexRow::of_matrix)).collect(),
             started: first.map(|(started, _)| utc(started)).unwrap_or_default(),
             command: first.map(|(_, command)| command).unwrap_or_default(),
         }
     }
 }
 
-fn verdicts(record: &Record) -> Vec<VerdictView<'_>> {
-    let view = |verdict| {
-        let (word, class) = word_and_class(record, verdict);
-        VerdictView { verdict, word, class }
-    };
-    record.verdicts.iter().map(view).collect()
+impl<'a> IndexRow<'a> {
+    fn of(record: &'a Record) -> IndexRow<'a> {
+        IndexRow {
+            name: &record.scenario.name,
+            question: &record.scenario.question,
+            findings: findings::of_record(record),
+            took: took(record.started_at_us, record.finished_at_us),
+            partial: record.partial,
+        }
+    }
+
+    fn of_matrix(matrix: &'a MatrixRecord) -> IndexRow<'a> {
+        IndexRow {
+            name: &matrix.scenario.name,
+            question: &matrix.scenario.question,
+            findings: findings::of_matrix_record(matrix),
+            took: took(matrix.started_at_us, matrix.finished_at_us),
+            partial: matrix.partial,
+        }
+    }
 }
 
-/// What a claim came to in a word or two, and the class that gives it its colour.
-pub(super) fn word_and_class(record: &Record, verdict: &Verdict) -> (&'static str, &'static str) {
-    match record.left_out(&verdict.claim) {
-        Some(_) => ("not measured", "absent"),
-        None => (verdict.verdict.in_words(), class(verdict.verdict)),
+fn took(from_us: u64, to_us: u64) -> String {
+    text::about(std::time::Duration::from_micros(to_us.saturating_sub(from_us)))
+}
+
+/// What a run left out of its scenario, and how to measure that: `Quick run: it measured 2 of the 7
+/// contenders that claims name; …`.
+fn left_out(record: &Record) -> String {
+    let missing = record.verdicts.iter().filter(|verdict| record.left_out(&verdict.claim).is_some()).count()
+        + record.break_evens.iter().filter(|part| !part.is_measured()).count();
+    let asked = record.verdicts.len() + record.break_evens.len();
+    let name = &record.scenario.name;
+    match (missing, record.plan.extent) {
+        (0, _) => String::new(),
+        (missing, Extent::Full) => format!("This run answers {} of {asked} questions.", asked - missing),
+        (missing, extent) => {
+            let more = if extent == Extent::Quick { "" } else { " --full" };
+            format!(
+                "A {} run: it answers {} of {asked} questions. For the others: wirebench run {name}{more}",
+                extent.in_words(),
+                asked - missing
+            )
+        }
     }
 }
 
@@ -113,17 +155,13 @@ pub(crate) fn class_of(part: &BreakEvenPart) -> &'static str {
     }
 }
 
-/// The class that gives the verdict of a matrix its colour.
-pub(crate) fn class_of_matrix(verdict: &MatrixVerdict) -> &'static str {
-    class(verdict.verdict)
-}
-
 /// The class that gives a verdict its colour.
 pub(crate) fn class(word: VerdictWord) -> &'static str {
     match word {
         VerdictWord::Holds => "holds",
         VerdictWord::DoesNotHold => "fails",
         VerdictWord::Undecided => "open",
+        VerdictWord::Depends => "depends",
     }
 }
 

@@ -11,6 +11,7 @@ use clients::role::{Audit, Caller, Connect, Receiver, RoundResult};
 use clock::{Clock, Mono};
 use lab::child::{Child, ChildError, Given, Heard};
 use lab::crew::was_stopped;
+use lab::neighbours::{Neighbour, Neighbours};
 use lab::topology::SERVERS;
 use lab::wan::RouterCount;
 use record::{EndPart, WirePart};
@@ -20,7 +21,7 @@ use servers::role::{
     AwaitSubscribers, CountAllocations, Emit, MarketServer, Ready, Sender, Serve, SetPolicy, TakeArrivals,
 };
 use terms::role::Progress;
-use terms::{Emission, Handler, Outcome, RelayPolicy, Sent, Shape, WayCount, Ways, text};
+use terms::{Amount, Emission, Handler, Outcome, RelayPolicy, Sent, Shape, WayCount, Ways, text};
 
 use crate::roles::Supervisor;
 use crate::site::Site;
@@ -45,6 +46,8 @@ pub(crate) struct Cast {
     pub(crate) server: Server,
     /// The connections that its client has open.
     shape: Option<Shape>,
+    /// How much calls ask for, once a condition has said it.
+    amount: Option<Amount>,
     /// Whether a relay stands between them.
     relayed: bool,
     /// When the first freeze of the server's behaviour began, if it was given one.
@@ -93,6 +96,8 @@ pub(crate) struct Taken {
     pub(crate) read_late: Duration,
     /// The end whose process was stopped and went on meanwhile.
     pub(crate) stopped: Option<&'static str>,
+    /// Who else used most processor time, warm-up and waiting included.
+    pub(crate) busiest: Option<Neighbour>,
 }
 
 impl Client {
@@ -111,10 +116,10 @@ impl Client {
     }
 
     /// Opens these connections, and waits until they are.
-    pub(crate) fn connect(&mut self, shape: Shape) -> Result<(), ChildError> {
+    pub(crate) fn connect(&mut self, order: Connect) -> Result<(), ChildError> {
         match self {
-            Client::Caller(child) => child.ask(Connect(shape), OPEN_TIME_MAX),
-            Client::Receiver(child) => child.ask(Connect(shape), OPEN_TIME_MAX),
+            Client::Caller(child) => child.ask(order, OPEN_TIME_MAX),
+            Client::Receiver(child) => child.ask(order, OPEN_TIME_MAX),
         }
     }
 
@@ -202,6 +207,7 @@ impl Site<'_> {
         let clock = Clock::System;
         cast.connect(shape)?;
         let _ = (self.topology.take_router_count(), cast.was_stopped());
+        let others_before = Neighbours::read();
         round.start = clock.now() + LEAD;
         let (start, measured_from) = (round.start, round.start + round.warm_up);
         let end = measured_from + round.duration;
@@ -267,6 +273,7 @@ impl Site<'_> {
             way: after.way.zip(before.way).map(|(after, before)| after.since(&before)),
             read_late,
             stopped: cast.was_stopped(),
+            busiest: Neighbours::read().busiest_since(&others_before),
         })
     }
 }
@@ -292,9 +299,17 @@ impl Cast {
         if self.shape == Some(shape) {
             return Ok(false);
         }
-        self.client.connect(shape)?;
+        self.client.connect(Connect { shape, amount: self.amount })?;
         self.shape = Some(shape);
         Ok(true)
+    }
+
+    /// Has calls ask for so much from now on: the client prepares others, and opens its connections
+    /// anew for them.
+    pub(crate) fn ask_for(&mut self, amount: Amount) {
+        if self.amount != Some(amount) {
+            (self.amount, self.shape) = (Some(amount), None);
+        }
     }
 
     /// Has the market's handlers do this, unless they do.

@@ -10,7 +10,8 @@ use hdrhistogram::Histogram;
 use lab::wan::RouterCount;
 
 use judge::capacity::SATURATED_SHARE;
-use record::EndPart;
+use lab::neighbours::Neighbour;
+use record::{EndPart, VoidFor};
 
 use crate::cast::Taken;
 
@@ -33,30 +34,49 @@ const READ_LATE_MAX: Duration = Duration::from_millis(100);
 /// The same in shares of the measured time, where that is more.
 const READ_LATE_SHARE_MAX: f64 = 0.1;
 
-/// Why a measurement is void, and what to change; `None` where it counts. Where ticks are pushed,
-/// lag is the server's.
-pub(crate) fn void_reason(taken: &Taken, pushes: bool) -> Option<String> {
-    let percent = |share: f64| format!("{:.0} %", share * 100.0);
+/// Why a measurement is void, and what to change, and which figures are; `None` where it counts.
+/// Where ticks are pushed, lag is the server's.
+///
+/// A core that the hypervisor takes computes slower, in everybody's account, and a process that is
+/// stopped is in no state to be measured: both touch every figure. Other work on a core, a late
+/// engine and a late router make calls late, and touch figures that depend on timing.
+pub(crate) fn void_reason(taken: &Taken, pushes: bool) -> Option<(String, VoidFor)> {
     let ends = [("server", &taken.server), ("client", &taken.client)];
-    let of_an_end = |(end, used): (&str, &EndPart)| {
-        if used.core_steal_share > STEAL_SHARE_MAX {
-            return Some(format!(
-                "the hypervisor took {} of the {end}'s core: measure when the host is quieter, or elsewhere",
-                percent(used.core_steal_share)
-            ));
-        }
-        (used.core_foreign_share > FOREIGN_SHARE_MAX).then(|| {
-            format!(
-                "other processes used {} of the {end}'s core: stop them, or give wirebench other cores (taskset)",
-                percent(used.core_foreign_share)
-            )
-        })
-    };
+    let everything = halted(taken)
+        .or_else(|| ends.into_iter().find_map(|(end, used)| stolen(end, used)))
+        .or_else(|| taken.router.as_ref().and_then(router_dropped));
     let engine_counts = !pushes && !client_limited(&taken.client);
-    halted(taken)
-        .or_else(|| ends.into_iter().find_map(of_an_end))
-        .or_else(|| taken.router.as_ref().and_then(router_late))
-        .or_else(|| engine_late(&taken.outcome.histograms.lag).filter(|_| engine_counts))
+    let times = || {
+        ends.into_iter()
+            .find_map(|(end, used)| foreign(end, used, taken.busiest.as_ref()))
+            .or_else(|| taken.router.as_ref().and_then(router_late))
+            .or_else(|| engine_late(&taken.outcome.histograms.lag).filter(|_| engine_counts))
+    };
+    everything.map(|why| (why, VoidFor::Everything)).or_else(|| Some((times()?, VoidFor::Times)))
+}
+
+fn percent(share: f64) -> String {
+    format!("{:.0} %", share * 100.0)
+}
+
+fn stolen(end: &str, used: &EndPart) -> Option<String> {
+    (used.core_steal_share > STEAL_SHARE_MAX).then(|| {
+        format!(
+            "the hypervisor took {} of the {end}'s core: measure when the host is quieter, or elsewhere",
+            percent(used.core_steal_share)
+        )
+    })
+}
+
+fn foreign(end: &str, used: &EndPart, busiest: Option<&Neighbour>) -> Option<String> {
+    let named =
+        busiest.map_or_else(String::new, |of| format!(", most of all {} (process {})", of.name, of.pid));
+    (used.core_foreign_share > FOREIGN_SHARE_MAX).then(|| {
+        format!(
+            "other processes used {} of the {end}'s core{named}: stop them, or give wirebench other cores (taskset)",
+            percent(used.core_foreign_share)
+        )
+    })
 }
 
 /// Whether a process was stopped meanwhile: one of the two ends, or the command, which then read
@@ -94,13 +114,16 @@ fn engine_late(lag: &Histogram<u64>) -> Option<String> {
     })
 }
 
-fn router_late(router: &RouterCount) -> Option<String> {
-    if router.too_many > 0 {
-        return Some(format!(
+fn router_dropped(router: &RouterCount) -> Option<String> {
+    (router.too_many > 0).then(|| {
+        format!(
             "the router itself dropped {} packets, more being on their way than it holds: load the link less",
             router.too_many
-        ));
-    }
+        )
+    })
+}
+
+fn router_late(router: &RouterCount) -> Option<String> {
     too_many_late(router.late_500_us, router.released, ROUTER_LATE_STALLS).then(|| {
         format!(
             "the router released {:.1} % of {} packets more than 0.5 ms late: load the link less, or measure when the machine \
@@ -137,7 +160,26 @@ mod tests {
             way: None,
             read_late: Duration::ZERO,
             stopped: None,
+            busiest: None,
         }
+    }
+
+    /// Other work makes calls late and is in nobody's processor time; a core that is taken below us
+    /// computes slower.
+    #[test]
+    fn other_work_voids_times_and_steal_voids_everything() {
+        let with = |server: EndPart| {
+            let neighbour = Neighbour { pid: 7, name: "cargo".to_owned(), cpu: Duration::from_secs(1) };
+            let quiet = taken(Duration::ZERO, EndPart::default(), server);
+            void_reason(&Taken { busiest: Some(neighbour), ..quiet }, false).unwrap()
+        };
+        let (why, of) = with(EndPart { core_foreign_share: 0.3, ..EndPart::default() });
+        assert_eq!(of, VoidFor::Times);
+        assert!(
+            why.starts_with("other processes used 30 % of the server's core, most of all cargo (process 7)")
+        );
+        let both = EndPart { core_foreign_share: 0.3, core_steal_share: 0.3, ..EndPart::default() };
+        assert_eq!(with(both).1, VoidFor::Everything);
     }
 
     #[test]
@@ -146,7 +188,7 @@ mod tests {
             let server = EndPart { window_us: 4e6, ..EndPart::default() };
             let read_late = Duration::from_millis(late_ms);
             let taken = Taken { stopped, read_late, ..taken(Duration::ZERO, EndPart::default(), server) };
-            void_reason(&taken, true).unwrap_or_default()
+            void_reason(&taken, true).unwrap_or_default().0
         };
         assert!(with(Some("server"), 0).starts_with("the server's process was stopped for a while"));
         assert_eq!(with(None, 399), "");
@@ -157,7 +199,7 @@ mod tests {
     fn only_causes_outside_the_contender_make_a_measurement_void() {
         let quiet = EndPart::default();
         let reason = |lag_us, client, server| {
-            void_reason(&taken(Duration::from_micros(lag_us), client, server), false).unwrap_or_default()
+            void_reason(&taken(Duration::from_micros(lag_us), client, server), false).unwrap_or_default().0
         };
         assert_eq!(reason(100, quiet, quiet), "");
         // A server that burns its core is a contender that costs much.
@@ -199,7 +241,7 @@ mod tests {
             void_reason(&Taken { router, ..taken(Duration::ZERO, quiet, quiet) }, false)
         };
         assert_eq!(with(30), None);
-        assert!(with(33).unwrap().contains("1.1 % of 3000 packets"));
+        assert!(with(33).unwrap().0.contains("1.1 % of 3000 packets"));
     }
 
     #[test]

@@ -19,7 +19,7 @@ use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
 use clients::conformance::CaseResult;
-use record::{ActPart, EndPart, WirePart};
+use record::{ActPart, EndPart, VoidFor, WirePart};
 use scenarios::{Plan, Scenario};
 use terms::role::Progress;
 use terms::{Layout, LinkUsed, Outcome, Sent, WayCount};
@@ -48,6 +48,16 @@ pub struct Measurement {
     pub way: Option<WayCount>,
     /// Why it does not count, where it does not.
     pub void: Option<String>,
+    /// Which figures do not.
+    #[serde(default)]
+    pub void_for: VoidFor,
+}
+
+impl Measurement {
+    /// Whether its processor time, bytes and switches count, whatever its times do.
+    pub fn costs_count(&self) -> bool {
+        self.void.is_none() || self.void_for == VoidFor::Times
+    }
 }
 
 /// How one contender did in the conformance cases.

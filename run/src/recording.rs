@@ -1,8 +1,9 @@
 //! From a run's results to its record.
 
 mod flows;
+mod trust;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use judge::capacity::SATURATED_SHARE;
@@ -18,13 +19,7 @@ use terms::{Arrivals, Course, Failure, Layout, Link, Machine, Model, Outcome, Qu
 use crate::meters::micros;
 use crate::{Measurement, Results};
 use flows::{flow_parts, jain_of_rounds, queue_of_all, queue_part};
-
-/// The p99 of the engine's own lateness above which a record carries a warning, in µs.
-const LAG_P99_US_MAX: f64 = 500.0;
-/// The share of a core taken by the hypervisor above which a record carries a warning.
-const STEAL_SHARE_TOLD: f64 = 0.02;
-/// The share of planned measurements that may be missing for being void; beyond, the run is void.
-const VOID_SHARE_MAX: f64 = 0.2;
+use trust::{void, warnings};
 
 /// What a run was, beside its results.
 #[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
@@ -103,91 +98,8 @@ pub fn record_of(scenario: &Scenario, plan: &Plan, info: RunInfo, results: &Resu
     record
 }
 
-/// Why a run says nothing, where too many of its measurements were void in the end.
-fn void(plan: &Plan, results: &Results) -> Option<String> {
-    let reasons: Vec<&str> = results.measurements.iter().filter_map(|m| m.void.as_deref()).collect();
-    let places = |counted: bool| {
-        let measured = results.measurements.iter().filter(|m| !counted || m.void.is_none());
-        measured.map(|m| (m.round, m.cell)).collect::<BTreeSet<_>>().len()
-    };
-    let ended = if results.partial { places(false) } else { plan.measurements() };
-    let missing = ended.saturating_sub(places(true));
-    let last = reasons.last()?;
-    (missing as f64 > VOID_SHARE_MAX * ended as f64).then(|| {
-        format!("{missing} of {ended} measurements were disturbed from outside, also when repeated; the last: {last}")
-    })
-}
-
 fn is_loopback(results: &Results) -> bool {
     results.link.as_ref().is_none_or(|used| used.link == Link::Loopback)
-}
-
-fn warnings(info: &RunInfo, plan: &Plan, results: &Results, pushes: bool) -> Vec<String> {
-    let mut warnings = Vec::new();
-    if info.tool.is_debug() {
-        warnings.push("a debug build measured: the figures are several times too high".to_owned());
-    }
-    for contender in plan.contenders().into_iter().filter(|of| of.is_target()) {
-        warnings.push(format!(
-            "the server of {} was started by somebody else: its processor time is in no figure, and CPU is the client's alone",
-            contender.name
-        ));
-    }
-    if lab::allocations::count().is_some() {
-        warnings
-            .push("allocations were counted, which costs time: compare no times of this build".to_owned());
-    }
-    if info.layout.shared {
-        warnings.push("both ends shared one core: they waited for each other".to_owned());
-    }
-    if let Some(because) = results.link.as_ref().and_then(|used| used.instead_because.as_ref()) {
-        warnings.push(format!("loopback stood in for the cable: {because}"));
-    }
-    if results.rounds_kept > 0 {
-        warnings.push(format!(
-            "rounds 1 to {} of {} were measured by an earlier start of this run, which ended before its time",
-            results.rounds_kept,
-            plan.rounds.len()
-        ));
-    }
-    let void = results.measurements.iter().filter(|measurement| measurement.void.is_some());
-    match void.count() {
-        0 => {}
-        void => warnings.push(format!(
-            "{void} of {} measurements were void, disturbed from outside, and are in no figure: see the rounds",
-            results.measurements.len()
-        )),
-    }
-    let measurements: Vec<&Measurement> = results.measurements.iter().filter(|m| m.void.is_none()).collect();
-    // The sender of a flow is late where its socket takes nothing: that is measured, and nobody's
-    // fault.
-    let free = |measurement: &&&Measurement| measurement.sent.iter().all(|sent| sent.blocked.is_zero());
-    let late = measurements.iter().filter(free).filter(|measurement| {
-        measurement.outcome.histograms.lag.value_at_quantile(0.99) as f64 / 1e3 > LAG_P99_US_MAX
-    });
-    let stolen = measurements.iter().filter(|measurement| {
-        measurement.server.core_steal_share.max(measurement.client.core_steal_share) > STEAL_SHARE_TOLD
-    });
-    let of = measurements.len();
-    match late.count() {
-        0 => {}
-        late if pushes => warnings.push(format!(
-            "in {late} of {of} measurements the source emitted with a lag whose p99 was above {LAG_P99_US_MAX} µs: the \
-             server's core was busy with earlier events, or with other work"
-        )),
-        late => warnings.push(format!(
-            "in {late} of {of} measurements the engine's own lag had a p99 above {LAG_P99_US_MAX} µs: other work \
-             on the client's core, or a slow wake-up; its response times are too high by up to that"
-        )),
-    }
-    match stolen.count() {
-        0 => {}
-        stolen => warnings.push(format!(
-            "in {stolen} of {of} measurements the hypervisor took more than {} % of a core",
-            STEAL_SHARE_TOLD * 100.0
-        )),
-    }
-    warnings
 }
 
 fn plan_part(scenario: &Scenario, plan: &Plan, market_seed: u64) -> PlanPart {
@@ -198,8 +110,8 @@ fn plan_part(scenario: &Scenario, plan: &Plan, market_seed: u64) -> PlanPart {
         seed: plan.seed,
         market_seed,
         operation: scenario.workload.activity.name().to_owned(),
-        symbols: scenario.workload.symbols,
-        candles: scenario.workload.candles,
+        symbols: scenario.workload.amount.symbols,
+        candles: scenario.workload.amount.candles,
         ticks_per_s: scenario.workload.ticks_per_s.unwrap_or_default(),
         time_out_us: micros(scenario.workload.time_out),
         handler_wait_us: micros(scenario.workload.handler.wait),
@@ -227,6 +139,8 @@ fn cell_part(index: usize, cell: &Cell, pushed: bool, plan: &Plan, results: &Res
     CellPart {
         contender: cell.contender.name.clone(),
         condition: cell.condition.name.clone(),
+        label: cell.contender.label.clone(),
+        condition_label: cell.condition.label.clone(),
         protocol: cell.contender.protocol_name().to_owned(),
         carriage: cell.contender.in_words(),
         connections: cell.condition.shape.connections,
@@ -265,14 +179,14 @@ const OWN_TIME_US: f64 = 1_000.0;
 fn distance(cell: &Cell, pushed: bool, measured: &[&Measurement], results: &Results) -> Option<Distance> {
     let link = cell.condition.link.as_ref().or(results.link.as_ref().map(|used| &used.link))?;
     let round_trip_us = micros(link.round_trip()?);
-    let counted = measured.iter().filter(|measurement| measurement.void.is_none());
+    let (counted, _) = counted(measured, |m| m.void.is_none());
     let trips = |measurement: &&Measurement| {
         let median_ns = measurement.outcome.histograms.response.value_at_quantile(0.5);
         median_ns as f64 / 1e3 / round_trip_us
     };
     // A block waits in its sender's socket too: what it takes is no number of round trips.
     let is_a_call = cell.contender.access().is_some();
-    let trips: Vec<f64> = counted.filter(|_| is_a_call).map(trips).collect();
+    let trips: Vec<f64> = counted.iter().filter(|_| is_a_call).map(trips).collect();
     Some(Distance {
         link: link.name().to_owned(),
         round_trip_us,
@@ -289,17 +203,34 @@ fn distance(cell: &Cell, pushed: bool, measured: &[&Measurement], results: &Resu
     })
 }
 
+/// The measurement of each round of a cell that counts, the last where one was taken again, and how
+/// many rounds these are; where none counts, those of all rounds, which are void.
+fn counted<'a>(
+    measured: &[&'a Measurement],
+    counts: impl Fn(&Measurement) -> bool,
+) -> (Vec<&'a Measurement>, usize) {
+    let of_rounds = |measured: &mut dyn Iterator<Item = &'a Measurement>| {
+        measured.map(|m| (m.round, m)).collect::<BTreeMap<_, _>>().into_values().collect::<Vec<_>>()
+    };
+    let counted = of_rounds(&mut measured.iter().copied().filter(|m| counts(m)));
+    match counted.len() {
+        0 => (of_rounds(&mut measured.iter().copied()), 0),
+        rounds => (counted, rounds),
+    }
+}
+
 fn merge(cell: &Cell, measured: &[&Measurement], plan: &Plan, loopback: bool) -> Option<Merged> {
-    let counted: Vec<&Measurement> = measured.iter().copied().filter(|m| m.void.is_none()).collect();
-    let mut all = counted.first()?.outcome.clone();
-    for measurement in &counted[1..] {
+    let void = measured.iter().filter(|m| m.void.is_some()).count();
+    let (timed, rounds) = counted(measured, |m| m.void.is_none());
+    let (costed, rounds_of_costs) = counted(measured, Measurement::costs_count);
+    let mut all = timed.first()?.outcome.clone();
+    for measurement in &timed[1..] {
         all.merge(&measurement.outcome);
     }
-    let rounds = counted.len();
-    let span = counted.iter().map(|m| m.outcome.elapsed.max(plan.duration)).sum();
+    let span = timed.iter().map(|m| m.outcome.elapsed.max(plan.duration)).sum();
     let mean_per_call = |figure: &dyn Fn(&Measurement) -> f64| {
         // A round without a success has no cost per call.
-        let with_calls = counted.iter().filter(|m| m.outcome.ok > 0);
+        let with_calls = costed.iter().filter(|m| m.outcome.ok > 0);
         let figures: Vec<f64> = with_calls.map(|m| figure(m) / m.outcome.ok as f64).collect();
         if figures.is_empty() { 0.0 } else { mean(&figures) }
     };
@@ -314,16 +245,18 @@ fn merge(cell: &Cell, measured: &[&Measurement], plan: &Plan, loopback: bool) ->
     };
     let wire = |figure: fn(&WirePart) -> u64| mean_per_call(&|m| figure(&m.wire) as f64);
     let counts = counts(&all, span);
-    let saturated = counted.iter().filter(|m| m.client.own_share > SATURATED_SHARE).count();
+    let saturated = costed.iter().filter(|m| m.client.own_share > SATURATED_SHARE).count();
     let client_limited = (saturated > 0).then(|| {
         format!(
-            "the client had no processor time left in {saturated} of {rounds} rounds: the server can do at least {:.0}/s",
+            "the client had no processor time left in {saturated} of {} rounds: the server can do at least {:.0}/s",
+            costed.len(),
             counts.ok_per_s
         )
     });
     Some(Merged {
         rounds,
-        void_measurements: measured.len() - rounds,
+        rounds_of_costs: Some(rounds_of_costs),
+        void_measurements: void,
         counts,
         client: end(|m| &m.client),
         server: end(|m| &m.server),
@@ -346,9 +279,9 @@ fn merge(cell: &Cell, measured: &[&Measurement], plan: &Plan, loopback: bool) ->
                 time_us: Quantiles::of(&times.0),
             })
             .collect(),
-        flows: flow_parts(&cell.contender, &counted, plan),
-        jain_index: jain_of_rounds(&cell.contender, &counted, plan),
-        queue: queue_of_all(&counted),
+        flows: flow_parts(&cell.contender, &timed, plan),
+        jain_index: jain_of_rounds(&cell.contender, &timed, plan),
+        queue: queue_of_all(&timed),
         response_us: Quantiles::of(&all.histograms.response),
         lag_us: Quantiles::of(&all.histograms.lag),
         wait_us: Quantiles::of(&all.histograms.wait),
@@ -364,6 +297,7 @@ fn round_part(measurement: &Measurement, plan: &Plan) -> RoundPart {
         cell: measurement.cell,
         counts: counts(outcome, outcome.elapsed.max(plan.duration)),
         void: measurement.void.clone(),
+        void_for: measurement.void_for,
         client: measurement.client,
         server: measurement.server,
         wire: measurement.wire,

@@ -9,7 +9,7 @@ use clients::conformance::CaseResult;
 use clients::load::Round;
 use clock::{Clock, Mono, Precision};
 use lab::child::ChildError;
-use record::{ActPart, MemoryPoint};
+use record::{ActPart, MemoryPoint, VoidFor};
 use scenarios::{Plan, Scenario};
 use servers::MarketConfig;
 use terms::{Act, Activity, Condition, Contender, Link, RelayPolicy, ways};
@@ -102,6 +102,7 @@ impl<'a> OnSite<'a> {
     /// measured begins afterwards.
     fn connect(&self, cast: &mut Cast, condition: &Condition) -> anyhow::Result<()> {
         cast.handle(condition.handler)?;
+        cast.ask_for(condition.amount);
         let Link::Wan(link) = self.link(condition) else { return cast.connect(condition.shape).map(drop) };
         self.site.lay(link.ways.lossless());
         if cast.connect(condition.shape)? {
@@ -195,8 +196,9 @@ impl Casts for OnSite<'_> {
         }
         let pushes = self.scenario.workload.activity.is_pushed();
         let void = if self.plan.accept_noise { None } else { disturbance::void_reason(&taken, pushes) };
+        let (void, void_for) = void.map_or((None, VoidFor::default()), |(why, of)| (Some(why), of));
         let Taken { outcome, client, server, wire, sent, way, .. } = taken;
-        Ok(Measurement { round, cell, outcome, client, server, wire, sent, way, void })
+        Ok(Measurement { round, cell, outcome, client, server, wire, sent, way, void, void_for })
     }
 
     fn act(&mut self, act: &Act, part: &mut ActPart, watcher: &mut dyn Watcher) -> anyhow::Result<()> {

@@ -3,7 +3,7 @@
 
 use schemars::JsonSchema;
 use serde::Deserialize;
-use terms::{Figure, Prediction};
+use terms::{Figure, Prediction, So};
 use toml::Spanned;
 
 use crate::wire::Span;
@@ -14,6 +14,10 @@ use crate::wire::Span;
 pub(super) struct WireClaim {
     /// The line of the card.
     pub(super) card: String,
+    /// What other claims of this file call it, with `turns`.
+    #[serde(default)]
+    #[schemars(with = "Option<String>")]
+    pub(super) id: Option<Spanned<String>>,
     /// The claim in our words.
     pub(super) sentence: String,
     /// The condition in which it is judged.
@@ -35,6 +39,11 @@ pub(super) struct WireClaim {
     #[serde(default)]
     #[schemars(with = "Option<String>")]
     pub(super) against: Option<Spanned<String>>,
+    /// The condition under which the other figure was measured, where it is another one. Without
+    /// `against`, it is the same contender's.
+    #[serde(default)]
+    #[schemars(with = "Option<String>")]
+    pub(super) against_condition: Option<Spanned<String>>,
     /// The claim holds where the whole 95 % interval of the ratio is below this; one of three.
     #[serde(default)]
     #[schemars(with = "Option<f64>")]
@@ -51,6 +60,14 @@ pub(super) struct WireClaim {
     /// What theory says that the ratio is.
     #[serde(default)]
     pub(super) prediction: Option<Prediction>,
+    /// The id of another claim of the same line whose verdict is expected to be the opposite one:
+    /// if it is, the verdict is *depends*.
+    #[serde(default)]
+    #[schemars(with = "Option<String>")]
+    pub(super) turns: Option<Spanned<String>>,
+    /// What a reader should do: a sentence for each verdict.
+    #[serde(default)]
+    pub(super) so: So,
 }
 
 /// A point on an axis from which on one contender is better than another.

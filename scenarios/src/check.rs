@@ -13,7 +13,8 @@ mod tests;
 
 use proto::Capability;
 use terms::{
-    Activity, BreakEven, Claim, Condition, Contender, Handler, Link, Map, Model, Shape, Test, Workload, ways,
+    Activity, Amount, BreakEven, Claim, Condition, Contender, Handler, Link, Map, Model, Shape, Test,
+    Workload, ways,
 };
 use toml::Spanned;
 
@@ -66,12 +67,17 @@ impl Check<'_> {
         self.targets_are_near(&wire)?;
         self.between_fits(&wire, &contenders)?;
         let baseline = self.baseline(&wire, &contenders)?;
-        let twin = Contender { name: Scenario::again(&baseline.name), ..baseline.clone() };
+        let twin = Contender {
+            name: Scenario::again(&baseline.name),
+            label: baseline.label.as_ref().map(|label| format!("{label}, measured again")),
+            ..baseline.clone()
+        };
         let place = contenders.iter().position(|contender| *contender == baseline).map_or(0, |nth| nth + 1);
         contenders.insert(place, twin);
         let acts = self.acts(&wire, &workload, &contenders)?;
         let condition_names: Vec<String> = conditions.iter().map(|c| c.name.clone()).collect();
         let contender_names: Vec<String> = contenders.iter().map(|c| c.name.clone()).collect();
+        self.turns(&wire.claim)?;
         let claim = |claim| self.claim(claim, &condition_names, &contenders, workload.time_out);
         let claims = wire.claim.into_iter().map(claim).collect::<Result<Vec<_>, _>>()?;
         let break_even = |wire| self.break_even(wire, &conditions, &contender_names);
@@ -182,16 +188,7 @@ impl Check<'_> {
         let does = |capability| activity == Activity::Market(capability);
         self.only_flows(wire, activity)?;
         let (symbols, candles) = (wire.symbols.as_ref(), wire.candles.as_ref());
-        if let Some(symbols) = symbols {
-            let right = (1..=proto::bounds::SYMBOLS_MAX).contains(symbols.get_ref());
-            self.require(symbols, right, "symbols: 1 to 100")?;
-            self.require(symbols, does(Capability::Quotes), "only `quotes` has symbols")?;
-        }
-        if let Some(candles) = candles {
-            let right = (1..=proto::bounds::CANDLES_MAX).contains(candles.get_ref());
-            self.require(candles, right, "candles: 1 to 10 000")?;
-            self.require(candles, does(Capability::History), "only `history` has candles")?;
-        }
+        self.asked(activity, symbols, candles)?;
         self.rate(wire.rate_per_s.as_ref())?;
         let pushed = wire.rate_per_s.is_some() || !does(Capability::Subscribe);
         self.require(&wire.operation, pushed, "`subscribe` needs a rate_per_s: ticks that the server emits")?;
@@ -215,13 +212,36 @@ impl Check<'_> {
         let arrivals = wire.arrivals;
         Ok(Workload {
             activity,
-            symbols: symbols.map_or(10, |symbols| *symbols.get_ref()),
-            candles: candles.map_or(100, |candles| *candles.get_ref()),
+            amount: Amount {
+                symbols: symbols.map_or(10, |symbols| *symbols.get_ref()),
+                candles: candles.map_or(100, |candles| *candles.get_ref()),
+            },
             model: Model::of(wire.rate_per_s.as_ref().map(|rate| *rate.get_ref()), arrivals),
             ticks_per_s: wire.ticks_per_s.as_ref().map(|ticks| *ticks.get_ref()),
             time_out,
             handler: Handler { wait: wire.handler_wait.0, cpu: wire.handler_cpu.0 },
         })
+    }
+
+    /// How much a call asks for, of the calls that ask for some.
+    fn asked(
+        &self,
+        activity: Activity,
+        symbols: Option<&Spanned<usize>>,
+        candles: Option<&Spanned<u32>>,
+    ) -> Result<(), ScenarioError> {
+        let does = |capability| activity == Activity::Market(capability);
+        if let Some(symbols) = symbols {
+            let right = (1..=proto::bounds::SYMBOLS_MAX).contains(symbols.get_ref());
+            self.require(symbols, right, "symbols: 1 to 100")?;
+            self.require(symbols, does(Capability::Quotes), "only `quotes` has symbols")?;
+        }
+        if let Some(candles) = candles {
+            let right = (1..=proto::bounds::CANDLES_MAX).contains(candles.get_ref());
+            self.require(candles, right, "candles: 1 to 10 000")?;
+            self.require(candles, does(Capability::History), "only `history` has candles")?;
+        }
+        Ok(())
     }
 
     fn rate(&self, rate: Option<&Spanned<f64>>) -> Result<(), ScenarioError> {
@@ -257,6 +277,7 @@ impl Check<'_> {
         }
         let in_flight = condition.in_flight.as_ref().map_or(1, |in_flight| *in_flight.get_ref());
         self.calls_at_once(wire, condition, connections, in_flight)?;
+        self.asked(workload.activity, condition.symbols.as_ref(), condition.candles.as_ref())?;
         self.rate(condition.rate_per_s.as_ref())?;
         if let Some(rate) = &condition.rate_per_s {
             let are_flows = matches!(workload.activity, Activity::Flow(_));
@@ -275,6 +296,11 @@ impl Check<'_> {
         let arrivals = wire.workload.arrivals;
         Ok(Condition {
             name: condition.name.get_ref().clone(),
+            label: condition.label.clone(),
+            amount: Amount {
+                symbols: condition.symbols.as_ref().map_or(workload.amount.symbols, |of| *of.get_ref()),
+                candles: condition.candles.as_ref().map_or(workload.amount.candles, |of| *of.get_ref()),
+            },
             shape: Shape { connections, in_flight, cold },
             model: own.map_or(workload.model, |rate| Model::of(Some(rate), arrivals)),
             link,

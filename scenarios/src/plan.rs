@@ -289,7 +289,7 @@ fn not_offered(scenario: &Scenario, contender: &Contender, condition: &Condition
         return Some(format!("{} does not offer {}", protocol.name(), operation.name()));
     }
     if let Some(max) = protocol.message_bytes_max() {
-        let bytes = largest_reply_bytes(&scenario.workload);
+        let bytes = largest_reply_bytes(scenario.workload.activity, condition.amount);
         if bytes > max {
             return Some(format!("a reply of {bytes} bytes does not fit: {} carries {max}", protocol.name()));
         }

@@ -76,7 +76,7 @@ pub(crate) const FILE_BYTES_MAX: u64 = 1 << 20;
 pub(crate) const BUILT_IN: [(&str, &str); 23] = [
     ("rest-vs-grpc", include_str!("../rest-vs-grpc.toml")),
     ("rest-vs-grpc-portfolio", include_str!("../rest-vs-grpc-portfolio.toml")),
-    ("rest-vs-grpc-history", include_str!("../rest-vs-grpc-history.toml")),
+    ("rest-vs-grpc-size", include_str!("../rest-vs-grpc-size.toml")),
     ("push", include_str!("../push.toml")),
     ("sse-reconnect", include_str!("../sse-reconnect.toml")),
     ("session", include_str!("../session.toml")),

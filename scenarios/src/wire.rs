@@ -173,6 +173,9 @@ pub(super) enum Call {
 pub(super) struct WireCondition {
     #[schemars(with = "String")]
     pub(super) name: Spanned<String>,
+    /// How sentences say it, behind a verb: `on replies of 110 KB`. By default `under NAME`.
+    #[serde(default)]
+    pub(super) label: Option<String>,
     /// Connections in all; of `subscribe`, subscribers. Of `flow` there are as many as a contender
     /// has flows.
     #[serde(default)]
@@ -186,6 +189,14 @@ pub(super) struct WireCondition {
     #[serde(default)]
     #[schemars(with = "Option<f64>")]
     pub(super) rate_per_s: Option<Spanned<f64>>,
+    /// Symbols of a `quotes` call in this condition, instead of the workload's.
+    #[serde(default)]
+    #[schemars(with = "Option<usize>")]
+    pub(super) symbols: Option<Spanned<usize>>,
+    /// Candles of a `history` call in this condition, instead of the workload's.
+    #[serde(default)]
+    #[schemars(with = "Option<u32>")]
+    pub(super) candles: Option<Spanned<u32>>,
     /// Each call opens a connection of its own and closes it; `connections` are then as many
     /// callers.
     #[serde(default)]
@@ -236,6 +247,14 @@ pub(super) struct WireAxes {
     #[serde(default)]
     #[schemars(with = "Option<Vec<usize>>")]
     pub(super) in_flight: Option<Vec<Spanned<usize>>>,
+    /// Symbols of a `quotes` call.
+    #[serde(default)]
+    #[schemars(with = "Option<Vec<usize>>")]
+    pub(super) symbols: Option<Vec<Spanned<usize>>>,
+    /// Candles of a `history` call.
+    #[serde(default)]
+    #[schemars(with = "Option<Vec<u32>>")]
+    pub(super) candles: Option<Vec<Spanned<u32>>>,
     #[serde(default)]
     pub(super) handler_wait: Option<Vec<Span>>,
     #[serde(default)]
@@ -270,6 +289,9 @@ pub(super) struct WireDefaults {
 pub(super) struct WireContender {
     #[schemars(with = "String")]
     pub(super) name: Spanned<String>,
+    /// What sentences call it: `REST with JSON`. Its name by default.
+    #[serde(default)]
+    pub(super) label: Option<String>,
     /// How it reaches the market; or, instead of it, `flows`.
     #[serde(default)]
     #[schemars(with = "Option<Protocol>")]

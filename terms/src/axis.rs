@@ -19,6 +19,10 @@ pub enum Axis {
     HandlerWait,
     /// Processor time that the handler burns, in µs.
     HandlerCpu,
+    /// Symbols of a `quotes` call.
+    Symbols,
+    /// Candles of a `history` call.
+    Candles,
     /// What is changed of the link; its values have no order.
     Link,
 }
@@ -32,6 +36,8 @@ impl Axis {
             Axis::InFlight => "in_flight",
             Axis::HandlerWait => "handler_wait",
             Axis::HandlerCpu => "handler_cpu",
+            Axis::Symbols => "symbols",
+            Axis::Candles => "candles",
             Axis::Link => "link",
         }
     }
@@ -43,7 +49,9 @@ impl Axis {
             Axis::Connections => "connections",
             Axis::InFlight => "calls in flight",
             Axis::HandlerWait => "handler's wait",
-            Axis::HandlerCpu => "handler's processor time",
+            Axis::HandlerCpu => "handler's CPU",
+            Axis::Symbols => "symbols in a reply",
+            Axis::Candles => "candles in a reply",
             Axis::Link => "link",
         }
     }
@@ -53,7 +61,46 @@ impl Axis {
         match self {
             Axis::RatePerS => format!("{}/s", text::plain_number(value)),
             Axis::HandlerWait | Axis::HandlerCpu => text::micros(value),
-            Axis::Connections | Axis::InFlight | Axis::Link => text::plain_number(value),
+            Axis::Connections | Axis::InFlight | Axis::Symbols | Axis::Candles | Axis::Link => {
+                text::plain_number(value)
+            }
+        }
+    }
+}
+
+impl Axis {
+    /// A place on it, in a sentence behind *from* and *to*.
+    pub fn place(self, value: f64) -> String {
+        match self {
+            Axis::HandlerWait if value == 0.0 => "no wait of the handler".to_owned(),
+            Axis::HandlerWait => format!("a handler's wait of {}", text::micros(value)),
+            Axis::HandlerCpu => format!("{} of handler CPU", text::micros(value)),
+            _ => self.place_of(&text::plain_number(value)),
+        }
+    }
+
+    /// What a condition at a place says of it, behind a verb.
+    pub fn condition(self, value: f64, label: &str) -> String {
+        match self {
+            Axis::RatePerS => format!("at {}", self.place(value)),
+            Axis::Link => format!("over {label}"),
+            Axis::Symbols | Axis::Candles => format!("on {}", self.place(value)),
+            Axis::Connections | Axis::InFlight | Axis::HandlerWait | Axis::HandlerCpu => {
+                format!("with {}", self.place(value))
+            }
+        }
+    }
+
+    /// The same of a number that is written already.
+    pub fn place_of(self, number: &str) -> String {
+        let plural = if number == "1" { "" } else { "s" };
+        match self {
+            Axis::RatePerS => format!("{number}/s"),
+            Axis::Connections => format!("{number} connection{plural}"),
+            Axis::InFlight => format!("{number} call{plural} in flight"),
+            Axis::Symbols => format!("replies of {number} symbol{plural}"),
+            Axis::Candles => format!("replies of {number} candle{plural}"),
+            Axis::HandlerWait | Axis::HandlerCpu | Axis::Link => number.to_owned(),
         }
     }
 }

@@ -5,6 +5,9 @@ use crate::{Expression, Figure, text};
 /// A sentence of the card, as a comparison that can be judged.
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
 pub struct Claim {
+    /// What other claims call it, where one names it.
+    #[serde(default)]
+    pub id: Option<String>,
     /// The line of the card.
     pub card: String,
     /// The claim in our words.
@@ -19,16 +22,57 @@ pub struct Claim {
     /// What theory says that the ratio is, where it says anything.
     #[serde(default)]
     pub prediction: Option<Prediction>,
+    /// The id of the claim that is expected to have the opposite verdict: where it has, the line
+    /// *depends*.
+    #[serde(default)]
+    pub turns: Option<String>,
+    /// What a reader should do, verdict by verdict.
+    #[serde(default)]
+    pub so: So,
+}
+
+/// What a reader should do: a sentence for each verdict, written before any data.
+#[derive(Debug, Clone, Default, PartialEq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct So {
+    /// Where the claim holds.
+    #[serde(default)]
+    pub holds: Option<String>,
+    /// Where it does not.
+    #[serde(default)]
+    pub does_not_hold: Option<String>,
+    /// Where the claim that it names with `turns` has the opposite verdict.
+    #[serde(default)]
+    pub depends: Option<String>,
+    /// Where the rounds do not say; what could be measured next, where nothing is written.
+    #[serde(default)]
+    pub undecided: Option<String>,
 }
 
 impl Claim {
-    /// Whom it is about: the contender, and whom it is compared with.
-    pub fn contenders(&self) -> impl Iterator<Item = &str> {
-        let against = match &self.test {
-            Test::Compared { against, .. } => Some(against.as_str()),
+    /// Whose figures it takes, and under which conditions: the contender's, and those of what it
+    /// is compared with.
+    pub fn cells(&self) -> impl Iterator<Item = (&str, &str)> {
+        let own = (self.contender.as_str(), self.condition.as_str());
+        [Some(own), self.against()].into_iter().flatten()
+    }
+
+    /// The contender and the condition that it is compared with, where it is compared.
+    pub fn against(&self) -> Option<(&str, &str)> {
+        match &self.test {
+            Test::Compared { against, against_condition, .. } => {
+                Some((against, against_condition.as_ref().unwrap_or(&self.condition)))
+            }
             Test::Absolute { .. } => None,
-        };
-        [Some(self.contender.as_str()), against].into_iter().flatten()
+        }
+    }
+
+    /// The figure that is judged.
+    pub fn figure(&self) -> Figure {
+        match &self.test {
+            Test::Compared { metric, .. } => *metric,
+            Test::Absolute { holds } => holds.figure,
+        }
     }
 
     /// What theory says, in the unit of what is judged, and why: `1.50 ×, because …`.
@@ -52,6 +96,9 @@ pub enum Test {
         metric: Figure,
         /// By whose figure it is divided.
         against: String,
+        /// Under which condition that was measured, where it is another one.
+        #[serde(default)]
+        against_condition: Option<String>,
         /// When the claim holds of the ratio.
         #[serde(flatten)]
         rule: Rule,
@@ -75,6 +122,17 @@ pub enum Rule {
     /// The whole 90 % interval of the ratio is between 1 / (1 + this) and 1 + this: two one-sided
     /// tests at 5 %. It does not hold where the whole 95 % interval is outside of that.
     SameWithin(f64),
+}
+
+impl Rule {
+    /// Where it holds, behind *the interval is*.
+    pub fn in_words(self) -> String {
+        match self {
+            Rule::HoldsBelow(limit) => format!("below {} ×", text::ratio(limit)),
+            Rule::HoldsAbove(limit) => format!("above {} ×", text::ratio(limit)),
+            Rule::SameWithin(margin) => format!("within {:.0} % of 1 ×", margin * 100.0),
+        }
+    }
 }
 
 /// What theory says of a ratio, before any data.

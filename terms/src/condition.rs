@@ -1,14 +1,18 @@
 //! What varies: a setting of load, link and handler under which contenders are compared.
 
-use crate::{Axis, Between, Coordinate, Handler, Link, Model, Shape};
+use crate::{Amount, Axis, Between, Coordinate, Handler, Link, Model, Shape};
 
 /// One setting of what varies.
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Condition {
     /// What it is called.
     pub name: String,
+    /// How sentences say it, behind a verb: `on replies of 110 KB`.
+    pub label: Option<String>,
     /// Connections and calls in flight.
     pub shape: Shape,
+    /// How much a call asks for.
+    pub amount: Amount,
     /// When calls are made.
     pub model: Model,
     /// What the contenders talk over, where it is not the scenario's: the same hosts, and other

@@ -13,6 +13,8 @@ use crate::{Activity, Carriage, HttpVersion, Manners, Streams, TlsOptions, TlsVe
 pub struct Contender {
     /// What it is called.
     pub name: String,
+    /// What sentences call it, where that is not its name: `REST with JSON`.
+    pub label: Option<String>,
     /// What it sends.
     pub traffic: Traffic,
 }

@@ -60,6 +60,10 @@ pub enum Figure {
     /// The share of all goodput that the n-th flow has, from 1.
     FlowShare(usize),
 }
+
+/// The share of failed calls above which the others are not what a contender is judged by.
+pub const FAILED_SHARE_MAX: f64 = 0.01;
+
 /// Paths that a figure can have.
 const PATHS: &str = "response, lag, wait or service with .p50, .p90, .p95, .p99, .p999, .max or .mean; cpu_per_call, \
                      client_cpu_per_call, server_cpu_per_call, cpu_per_s; bytes_per_call; failed; within.TIME; rate_per_s; of flows \
@@ -98,6 +102,11 @@ fn named<T: Copy>(table: &[(&str, T)], name: &str) -> Option<T> {
 }
 
 impl Distribution {
+    /// Its name in paths.
+    pub fn name(self) -> &'static str {
+        DISTRIBUTIONS.iter().find(|(_, known)| *known == self).map_or("", |(name, _)| name)
+    }
+
     /// The one of four that it is.
     pub fn of<'a, T>(self, response: &'a T, lag: &'a T, wait: &'a T, service: &'a T) -> &'a T {
         match self {
@@ -153,7 +162,7 @@ impl Figure {
         match self {
             // The interval of a share may reach beyond what a share can be.
             Figure::Failed | Figure::Within(_) | Figure::FlowShare(_) => {
-                format!("{:.3} %", value.clamp(0.0, 1.0) * 100.0)
+                text::percent_of_all(value.clamp(0.0, 1.0))
             }
             Figure::Jain => format!("{value:.3}"),
             Figure::RatePerS => format!("{value:.1}/s"),
@@ -194,12 +203,36 @@ impl Figure {
         matches!(self, Figure::Failed | Figure::Within(_) | Figure::FlowShare(_))
     }
 
+    /// Whether it changes where something else has the core for a moment: times, what has to come
+    /// in time, and what is carried in a given time. What is not, processor time and bytes, is in
+    /// an account of its own, which other work does not enter.
+    pub fn depends_on_timing(self) -> bool {
+        !matches!(
+            self,
+            Figure::CpuPerCall
+                | Figure::ClientCpuPerCall
+                | Figure::ServerCpuPerCall
+                | Figure::CpuPerS
+                | Figure::BytesPerCall
+        )
+    }
+
     pub(crate) fn is_time(self) -> bool {
         !self.is_share() && !matches!(self, Figure::RatePerS | Figure::BytesPerCall | Figure::Jain)
     }
 }
 
 impl Point {
+    /// Whether a call that failed stands there, where this share of calls failed: a failed call is
+    /// later than any that succeeded. A mean stands for one in a hundred.
+    pub fn is_a_failure(self, failed_share: f64) -> bool {
+        match self {
+            Point::Percentile(share) => failed_share > 1.0 - share,
+            Point::Max => failed_share > 0.0,
+            Point::Mean => failed_share > FAILED_SHARE_MAX,
+        }
+    }
+
     /// Reads it off a distribution, whatever its number of values.
     pub fn of(self, quantiles: &Quantiles) -> f64 {
         match self {

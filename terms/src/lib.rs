@@ -35,13 +35,13 @@ pub use between::{Between, HELD_BYTES_MAX, RelayPolicy, resumes_by_default};
 pub use carriage::{
     Carriage, HttpVersion, Manners, REST_BEFORE_RECONNECTION, Streams, TlsOptions, TlsVersion,
 };
-pub use claim::{Claim, Prediction, Rule, Test};
+pub use claim::{Claim, Prediction, Rule, So, Test};
 pub use condition::Condition;
 pub use contender::{Access, Contender, ForeignServer, Screen, Traffic};
 pub use course::{Course, Slice};
 pub use expression::{Expression, Value, parse_objective};
 pub use extent::Extent;
-pub use figure::{Distribution, Figure, Point};
+pub use figure::{Distribution, FAILED_SHARE_MAX, Figure, Point};
 pub use link::{Link, LinkUsed, WanLink};
 pub use load::{Arrivals, Emission, Model, Shape};
 pub use machine::{Layout, Machine};
@@ -49,8 +49,8 @@ pub use operations::{largest_reply_bytes, operations};
 pub use outcome::{
     Failure, FlowOutcome, Histograms, Outcome, Phase, PhaseTimes, Sent, empty_histogram, packed,
 };
-pub use quantiles::{Quantiles, printable, share_within};
+pub use quantiles::{Quantiles, count_within, printable, share_within};
 pub use schedule::{ARRIVALS_MAX, Schedule, ScheduleError};
 pub use sweep::{BreakEven, Map, Sought};
 pub use ways::{Jitter, JitterShape, Loss, Way, WayCount, Ways};
-pub use workload::{Activity, Counted, FlowSettings, Handler, MARKET_SEED, Workload};
+pub use workload::{Activity, Amount, Counted, FlowSettings, Handler, MARKET_SEED, Workload};

@@ -1,6 +1,6 @@
 //! The calls of a workload, made from the seed before the run: the same for every contender.
 
-use crate::{Activity, MARKET_SEED, Screen, Workload};
+use crate::{Activity, Amount, MARKET_SEED, Screen};
 use prost_types::FieldMask;
 use proto::data::{ACCOUNTS, DataSet, SYMBOLS};
 use proto::v1::{HistoryRequest, Order, OrderRequest, PortfolioRequest, QuoteRequest, QuotesRequest, Side};
@@ -9,35 +9,33 @@ use proto::{Capability, Operation};
 /// A factor without a common divisor with 1 000, so that successive calls are spread over the data.
 const STRIDE: usize = 617;
 
-/// Bytes of the largest reply to any of a workload's calls, as protobuf; 0 for orders, whose
+/// Bytes of the largest reply to any of an activity's calls, as protobuf; 0 for orders, whose
 /// receipts are small.
-pub fn largest_reply_bytes(workload: &Workload) -> usize {
+pub fn largest_reply_bytes(activity: Activity, amount: Amount) -> usize {
     // Sizes hardly differ between seeds: one stands for all.
     let data = DataSet::new(MARKET_SEED);
-    let operations = operations(workload, &Screen::default(), &data);
+    let operations = operations(activity, amount, &Screen::default(), &data);
     let replies = operations.iter().filter_map(|operation| data.answer(operation).ok());
     replies.map(|reply| reply.protobuf_bytes()).max().unwrap_or(0)
 }
 
 /// One call for each symbol or account, in an order that is spread over them; the load goes round
 /// them.
-pub fn operations(workload: &Workload, screen: &Screen, data: &DataSet) -> Vec<Operation> {
+pub fn operations(activity: Activity, amount: Amount, screen: &Screen, data: &DataSet) -> Vec<Operation> {
     let in_steps = screen.in_steps.then(|| Screen::BOTH_STEPS.map(str::to_owned).to_vec());
     let fields = in_steps.unwrap_or_else(|| screen.fields.clone());
     let field_mask = || (!fields.is_empty()).then(|| FieldMask { paths: fields.clone() });
     let symbol = |nth: usize| data.symbol(nth * STRIDE % SYMBOLS);
     let account = |nth: usize| data.account(nth * STRIDE % ACCOUNTS);
-    let Activity::Market(capability) = workload.activity else { return Vec::new() };
+    let Activity::Market(capability) = activity else { return Vec::new() };
     let operation = |nth: usize| match capability {
         Capability::Quotes => Operation::Quotes(QuotesRequest {
-            symbols: (0..workload.symbols).map(|offset| symbol(nth + offset)).collect(),
+            symbols: (0..amount.symbols).map(|offset| symbol(nth + offset)).collect(),
         }),
         Capability::Portfolio => {
             Operation::Portfolio(PortfolioRequest { account: account(nth), field_mask: field_mask() })
         }
-        Capability::History => {
-            Operation::History(HistoryRequest { symbol: symbol(nth), n: workload.candles })
-        }
+        Capability::History => Operation::History(HistoryRequest { symbol: symbol(nth), n: amount.candles }),
         Capability::PlaceOrder | Capability::Session => {
             let order =
                 Order { account: account(nth), symbol: symbol(nth), side: Side::Buy.into(), quantity: 10 };

@@ -186,7 +186,7 @@ pub struct Outcome {
     pub ok: u64,
     /// The others, by kind.
     pub failed: BTreeMap<Failure, u64>,
-    /// Connections opened anew, warm-up included.
+    /// Connections opened anew: of calls, warm-up included; of subscribers, in the measured time.
     pub reconnections: u64,
     /// One error of each kind that occurred, in words.
     pub samples: BTreeMap<Failure, String>,
@@ -200,7 +200,8 @@ pub struct Outcome {
     pub longest_gap: u64,
     /// The longest time in which one subscriber received nothing, within the measured time.
     pub longest_silence: Duration,
-    /// From the start of the measuring to the last reply.
+    /// From the start of the measuring to the last right reply that came in time: what is waited
+    /// for in vain after that is no time in which calls succeeded.
     pub elapsed: Duration,
     /// The same by when it was due.
     pub course: Course,

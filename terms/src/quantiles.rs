@@ -71,8 +71,12 @@ pub fn printable(n: u64, share: f64) -> bool {
 
 /// The share of a distribution of nanoseconds that is at most so many µs; `None` of an empty one.
 pub fn share_within(histogram: &Histogram<u64>, us: f64) -> Option<f64> {
-    let within = || histogram.count_between(0, (us * 1e3) as u64) as f64 / histogram.len() as f64;
-    (!histogram.is_empty()).then(within)
+    (!histogram.is_empty()).then(|| count_within(histogram, us) as f64 / histogram.len() as f64)
+}
+
+/// How many values of a distribution of nanoseconds are at most so many µs.
+pub fn count_within(histogram: &Histogram<u64>, us: f64) -> u64 {
+    histogram.count_between(0, (us * 1e3) as u64)
 }
 
 #[cfg(test)]

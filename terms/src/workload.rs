@@ -20,15 +20,22 @@ pub struct Handler {
     pub cpu: Duration,
 }
 
+/// How much a call asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Amount {
+    /// Symbols of a `quotes` call.
+    pub symbols: usize,
+    /// Candles of a `history` call.
+    pub candles: u32,
+}
+
 /// What the clients do, in every condition.
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Workload {
     /// What is done.
     pub activity: Activity,
-    /// Symbols of a `quotes` call.
-    pub symbols: usize,
-    /// Candles of a `history` call.
-    pub candles: u32,
+    /// How much a call asks for, unless a condition says otherwise.
+    pub amount: Amount,
     /// When calls are made, unless a condition says otherwise; of `subscribe`, when ticks are
     /// emitted.
     pub model: Model,

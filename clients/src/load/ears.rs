@@ -177,7 +177,10 @@ impl Ears {
     }
 
     pub(super) fn count_reconnection(&self) {
-        if let Some(heard) = self.round.borrow_mut().as_mut() {
+        let now = self.clock.now();
+        if let Some(heard) = self.round.borrow_mut().as_mut()
+            && (heard.measured_from..=heard.measured_until()).contains(&now)
+        {
             heard.outcome.reconnections += 1;
         }
     }
@@ -283,7 +286,6 @@ impl Heard {
             let silent = || "they did not come, and nothing was said of it".to_owned();
             self.outcome.samples.entry(Failure::Missed).or_insert_with(silent);
         }
-        self.outcome.elapsed = now.since(self.measured_from);
         self.outcome
     }
 }

@@ -347,8 +347,6 @@ impl Tally<'_> {
     fn into_outcome(mut self) -> Outcome {
         self.flow.held_bytes_max = held_max(&self.times) * BLOCK_BYTES as u64;
         self.outcome.flows = vec![self.flow];
-        // The silence after the last block is no time of the flow's.
-        self.outcome.elapsed = self.heard.get().since(self.measured_from);
         self.outcome
     }
 }

@@ -62,6 +62,8 @@ impl Recording for Outcome {
         match (failure, times.sent) {
             (None, Some(sent)) => {
                 self.ok += 1;
+                let after = Duration::from_nanos(times.done.0.saturating_sub(self.course.from_ns));
+                self.elapsed = self.elapsed.max(after);
                 record(&mut self.histograms.response, response);
                 self.course.record(times.scheduled.0, response, false);
                 record(&mut self.histograms.service, times.done.nanos_since(sent));

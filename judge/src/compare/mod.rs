@@ -5,10 +5,10 @@ mod text;
 
 use record::{Ratio, Record, VerdictWord};
 use serde::Serialize;
-use terms::{Expression, Figure, Rule, Value};
+use terms::{Expression, FAILED_SHARE_MAX, Figure, Rule, Value};
 
+use crate::apply;
 use crate::statistics::{ROUNDS_FOR_A_VERDICT, mean, mean_with_interval, ratio_of_rounds, ratio_of_runs};
-use crate::{FAILED_SHARE_MAX, apply};
 
 pub use plans::differences;
 
@@ -151,6 +151,10 @@ fn past(old: &[Vec<f64>], new: &[Vec<f64>], threshold: &Expression) -> Option<Pa
             let interval = format!("95 % interval {:.3} to {:.3}", ratio.low, ratio.high);
             (is_past, format!("{:.3} × the old ({interval})", ratio.ratio))
         }
+        Value::Absolute(_) if new.concat().iter().any(|figure| figure.is_infinite()) => {
+            // A call that failed is beyond every bound.
+            (threshold.above, "the call there is one that failed".to_owned())
+        }
         Value::Absolute(_) => {
             let (middle, half) = mean_with_interval(&new.concat())?;
             let near = if threshold.above { middle - half } else { middle + half };
@@ -180,8 +184,7 @@ fn fails_too_much(records: &[Record], contender: &str, condition: &str) -> bool 
 fn figures(records: &[Record], contender: &str, condition: &str, figure: Figure) -> Vec<Vec<f64>> {
     let of_a_run = |record: &Record| {
         let cell = record.cell(contender, condition);
-        let rounds = record.rounds.iter().filter(|round| Some(round.cell) == cell && round.void.is_none());
-        rounds.filter_map(|round| round.figure(figure)).collect()
+        cell.map(|cell| record.figures(cell, figure).into_values().collect()).unwrap_or_default()
     };
     records.iter().map(of_a_run).collect()
 }

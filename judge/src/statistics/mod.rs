@@ -7,6 +7,7 @@
 //! how little), t alone does not lean with skewed rounds.
 
 mod bootstrap;
+mod counts;
 mod holm;
 mod place;
 #[cfg(test)]
@@ -17,6 +18,7 @@ use record::{Method, Ratio};
 use statrs::distribution::{ContinuousCDF as _, StudentsT};
 
 use bootstrap::Bootstrap;
+pub use counts::ratio_of_counts;
 pub use holm::holm;
 pub use place::{Pair, Place, crossing, falls, means, place};
 pub use unpaired::{ratio_of_rounds, ratio_of_runs};
@@ -100,7 +102,7 @@ pub fn paired_ratio(pairs: &[(f64, f64)]) -> Option<Ratio> {
 /// The mean of a contender's rounds with its 95 % interval by Student's t: (mean, half width).
 /// `None` for fewer than two rounds.
 pub fn mean_with_interval(values: &[f64]) -> Option<(f64, f64)> {
-    if values.len() < 2 {
+    if values.len() < 2 || values.iter().any(|value| !value.is_finite()) {
         return None;
     }
     let (mean, error) = mean_and_error(values);

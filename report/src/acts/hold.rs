@@ -19,11 +19,6 @@ pub(super) fn view(parts: &[MemoryPart]) -> HoldView {
     }
 }
 
-/// A line a contender.
-pub(super) fn lines(parts: &[MemoryPart]) -> Vec<String> {
-    parts.iter().map(|part| format!("{}: {}", part.contender, memory_in_words(part))).collect()
-}
-
 /// What an idle connection takes, contender by contender, in a sentence.
 pub(super) fn number(hold: &Hold, parts: &[MemoryPart]) -> String {
     let prices = parts.iter().map(|part| format!("{} {}", part.contender, memory_in_words(part)));

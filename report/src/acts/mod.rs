@@ -46,8 +46,6 @@ pub(crate) struct Price<'a> {
     pub(crate) sentence: &'a str,
     /// The answer, in sentences with its numbers.
     pub(crate) number: String,
-    /// The same in lines.
-    lines: Vec<String>,
 }
 
 /// The price that an act shows; `None` where nobody asked for one.
@@ -55,39 +53,25 @@ pub(crate) fn price(act: &ActPart) -> Option<Price<'_>> {
     Some(match act {
         ActPart::Hold { asked, memory } => {
             let asked = asked.as_ref()?;
-            Price {
-                card: &asked.card,
-                sentence: &asked.sentence,
-                number: hold::number(asked, memory),
-                lines: hold::lines(memory),
-            }
+            Price { card: &asked.card, sentence: &asked.sentence, number: hold::number(asked, memory) }
         }
-        ActPart::Restart { asked, restarts } => Price {
-            card: &asked.card,
-            sentence: &asked.sentence,
-            number: restart::number(restarts),
-            lines: restart::restarts_in_words(restarts),
-        },
+        ActPart::Restart { asked, restarts } => {
+            Price { card: &asked.card, sentence: &asked.sentence, number: restart::number(restarts) }
+        }
         ActPart::ScaleOut { asked, scale_outs } => Price {
             card: &asked.card,
             sentence: &asked.sentence,
             number: scale_out::number(asked, scale_outs),
-            lines: scale_out::scale_outs_in_words(scale_outs, asked),
         },
         ActPart::Capacity { .. } => return None,
     })
 }
 
-/// What acts came to, for a terminal.
-pub(crate) fn lines(record: &Record) -> Vec<String> {
+/// The highest rates that were found, for a terminal: nobody asked for a price.
+pub(crate) fn capacity_lines(record: &Record) -> Vec<String> {
     let of = |act: &ActPart| match act {
         ActPart::Capacity { capacities } => capacity::lines(record, capacities),
-        ActPart::Hold { .. } | ActPart::Restart { .. } | ActPart::ScaleOut { .. } => {
-            let Some(price) = price(act) else { return Vec::new() };
-            let head = format!("{} a price: {}", price.card, price.sentence);
-            let lines = price.lines.into_iter().map(|line| format!("   {line}"));
-            std::iter::once(head).chain(lines).collect()
-        }
+        ActPart::Hold { .. } | ActPart::Restart { .. } | ActPart::ScaleOut { .. } => Vec::new(),
     };
     record.acts.iter().flat_map(of).collect()
 }

@@ -2,10 +2,9 @@
 //! it. The page and the table for a README are drawn from records and from nothing else.
 
 mod evidence;
-mod interval;
 mod page;
 
-use evidence::{Evidence, State};
+use evidence::State;
 use scenarios::{MATRICES, Scenario};
 use serde::Deserialize;
 

@@ -6,7 +6,8 @@ use askama::Template;
 use record::Record;
 use terms::escape::{markdown, markdown_code};
 
-use super::{Evidence, Group, Line, State, evidence, groups, known};
+use super::{Group, Line, State, evidence, groups, known};
+use crate::findings::{Finding, failed_pairs};
 use crate::policy::with_policy;
 use crate::{Done, utc};
 
@@ -32,10 +33,10 @@ struct LineView {
     line: Line,
     word: &'static str,
     class: &'static str,
-    /// The deciding judgement.
-    first: Option<Evidence>,
-    /// What else was judged: other claims of the line, where it flips.
-    others: Vec<Evidence>,
+    /// The deciding finding.
+    first: Option<Finding>,
+    /// The line's other findings.
+    others: Vec<Finding>,
     /// Where the evidence is: scenarios, each once, and how many warnings the report of each begins
     /// with.
     scenarios: Vec<(String, usize)>,
@@ -57,6 +58,7 @@ pub fn card_page(done: &Done) -> anyhow::Result<String> {
     let counts = [
         by_number("holds", "holds", "hold"),
         by_number("fails", "does not hold", "do not hold"),
+        by_number("depends", "depends", "depend"),
         (count("open"), "undecided", "open"),
         (count("found"), "answered by a number or a map", "found"),
         (count("absent"), "not measured", "absent"),
@@ -86,16 +88,15 @@ pub fn card_markdown(done: &Done) -> anyhow::Result<String> {
                 Some(first) => {
                     let folder = format!("{}/report.html", first.scenario);
                     let word = if view.line.cited { format!("{}: ", first.word) } else { String::new() };
-                    let under = match first.conditions.as_str() {
+                    let turn = match first.turn.as_str() {
                         "" => String::new(),
-                        conditions => format!("; {conditions}"),
+                        turn => format!(" {turn}."),
                     };
                     // The name of a scenario was checked when its record was read.
                     format!(
-                        "{word}{}. {}{} ([{}]({folder}))",
+                        "{word}{}.{} ([{}]({folder}))",
                         markdown(&first.sentence),
-                        markdown(&first.number),
-                        markdown(&under),
+                        markdown(&turn),
                         first.scenario
                     )
                 }
@@ -146,10 +147,11 @@ fn views(done: &Done) -> anyhow::Result<Vec<GroupView>> {
             }
         };
         let mut scenarios: Vec<(String, usize)> = Vec::new();
-        for Evidence { scenario, .. } in &judged {
+        for Finding { scenario, .. } in &judged {
             if !scenarios.iter().any(|(listed, _)| listed == scenario) {
                 let record = done.records.iter().find(|record| record.scenario.name == *scenario);
-                scenarios.push((scenario.clone(), record.map_or(0, |record| record.warnings.len())));
+                let warned = |record: &Record| record.warnings.len() + failed_pairs(record).len();
+                scenarios.push((scenario.clone(), record.map_or(0, warned)));
             }
         }
         let mut judged = judged.into_iter();

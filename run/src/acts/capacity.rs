@@ -40,7 +40,8 @@ pub(super) fn search(
                 || run.site.load(&mut run.casts[place], cell.condition.shape, order, &[], &mut |_| ());
             let mut taken = load()?;
             for _ in 0..TRIAL_REPEATS_MAX {
-                let Some(reason) = disturbance::void_reason(&taken, false).filter(|_| !plan.accept_noise)
+                let Some((reason, _)) =
+                    disturbance::void_reason(&taken, false).filter(|_| !plan.accept_noise)
                 else {
                     break;
                 };

@@ -150,7 +150,7 @@ impl Fleet {
         let all = asked.connections as u64;
         self.balance(asked.from)?;
         let shape = Shape { connections: asked.connections, in_flight: 1, cold: false };
-        self.client.ask(Connect(shape), OPEN_TIME_MAX)?;
+        self.client.ask(Connect { shape, amount: None }, OPEN_TIME_MAX)?;
         let before = self.await_all(all, None)?;
         self.balance(asked.to)?;
         clock::pause_thread(SETTLING);
@@ -169,7 +169,7 @@ impl Fleet {
     fn calls(&mut self, asked: &ScaleOut, cold: bool, seed: u64) -> anyhow::Result<ScaleOutTrial> {
         self.balance(asked.from)?;
         let shape = Shape { connections: CALLERS, in_flight: 1, cold };
-        self.client.ask(Connect(shape), OPEN_TIME_MAX)?;
+        self.client.ask(Connect { shape, amount: None }, OPEN_TIME_MAX)?;
         let before = self.call(asked.connections, seed)?;
         self.balance(asked.to)?;
         Ok(ScaleOutTrial { before, after: self.call(asked.connections, seed)?, evened: None })

@@ -12,8 +12,8 @@ use proto::{Capability, Protocol, Transport};
 use servers::MarketConfig;
 use servers::reference::Behaviour;
 use terms::{
-    Access, Activity, Carriage, Contender, Handler, Layout, Manners, Quantiles, Screen, Shape, Streams,
-    TlsOptions, Traffic, Workload, text,
+    Access, Activity, Amount, Carriage, Contender, Handler, Layout, Manners, Quantiles, Screen, Shape,
+    Streams, TlsOptions, Traffic, Workload, text,
 };
 
 use super::{Accuracy, CalibrationRow, Unit};
@@ -152,7 +152,7 @@ impl Bench<'_> {
             let taken = self.site.load(&mut loaded.cast, turn.shape, round, &[], &mut |_| ())?;
             // Those of an attempt that does not count go with it.
             let arrivals = loaded.cast.arrivals()?;
-            let reason = void_reason(&taken, pushes);
+            let reason = void_reason(&taken, pushes).map(|(why, _)| why);
             if reason.is_none() || attempt == ATTEMPTS {
                 *disturbed = disturbed.take().or(reason);
                 loaded.arrivals.push(arrivals);
@@ -165,8 +165,7 @@ impl Bench<'_> {
     fn open(&self, turn: &Turn) -> anyhow::Result<Cast> {
         let workload = Workload {
             activity: Activity::Market(turn.operation),
-            symbols: 1,
-            candles: 1,
+            amount: Amount { symbols: 1, candles: 1 },
             model: turn.round.model,
             ticks_per_s: None,
             time_out: turn.round.time_out,
@@ -186,7 +185,7 @@ impl Bench<'_> {
             congestion: None,
             manners: Manners::default(),
         };
-        let contender = Contender { name, traffic: Traffic::Market(access) };
+        let contender = Contender { name, label: None, traffic: Traffic::Market(access) };
         let market = MarketConfig { behaviour: Some(turn.behaviour), ..MarketConfig::default() };
         let setup = Setup { market, workload: &workload, conformance: false, relayed: false };
         Ok(self.site.open(&contender, &setup)?.0)

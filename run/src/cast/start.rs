@@ -73,6 +73,7 @@ impl Site<'_> {
             client: Client::Receiver(receiver),
             server: Server::Sender(sender),
             shape: None,
+            amount: None,
             relayed: false,
             origin: None,
             handler: Handler::default(),
@@ -93,6 +94,7 @@ impl Site<'_> {
             client: Client::Caller(caller),
             server,
             shape: None,
+            amount: None,
             relayed: setup.relayed,
             origin,
             // What a handler of somebody else's does is its own.

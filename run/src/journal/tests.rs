@@ -1,6 +1,6 @@
 //! What is left of a journal in whatever way its command ended.
 
-use record::{EndPart, WirePart};
+use record::{EndPart, VoidFor, WirePart};
 use terms::{Extent, Outcome};
 
 use super::*;
@@ -38,6 +38,7 @@ fn measured(round: usize, void: Option<&str>) -> Measurement {
         sent: Vec::new(),
         way: None,
         void: void.map(str::to_owned),
+        void_for: VoidFor::Times,
     }
 }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use clock::{Clock, Fake, Mono};
-use record::{EndPart, WirePart};
+use record::{EndPart, VoidFor, WirePart};
 use scenarios::{PlanOptions, Scenario};
 use terms::role::Progress;
 use terms::{Extent, Outcome};
@@ -70,6 +70,7 @@ impl Casts for Fakes<'_> {
             sent: Vec::new(),
             way: None,
             void: self.void.contains(&nth).then(|| "steal".to_owned()),
+            void_for: VoidFor::Everything,
         })
     }
 

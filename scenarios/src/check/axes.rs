@@ -23,6 +23,8 @@ enum Value<'a> {
     RatePerS(&'a Spanned<f64>),
     Connections(&'a Spanned<usize>),
     InFlight(&'a Spanned<usize>),
+    Symbols(&'a Spanned<usize>),
+    Candles(&'a Spanned<u32>),
     HandlerWait(Span),
     HandlerCpu(Span),
     Link(&'a Spanned<String>),
@@ -53,6 +55,8 @@ impl Check<'_> {
                         Value::RatePerS(rate) => point.rate_per_s = Some((*rate).clone()),
                         Value::Connections(connections) => point.connections = Some((*connections).clone()),
                         Value::InFlight(in_flight) => point.in_flight = Some((*in_flight).clone()),
+                        Value::Symbols(symbols) => point.symbols = Some((*symbols).clone()),
+                        Value::Candles(candles) => point.candles = Some((*candles).clone()),
                         Value::HandlerWait(wait) => point.handler_wait = Some(*wait),
                         Value::HandlerCpu(cpu) => point.handler_cpu = Some(*cpu),
                         Value::Link(words) => point.link = Some((*words).clone()),
@@ -65,6 +69,9 @@ impl Check<'_> {
                 point.name = coordinates
                     .iter()
                     .fold(family.clone(), |name, at| format!("{name} {}={}", at.axis.name(), at.label));
+                let places = coordinates.iter().map(|at| at.axis.condition(at.value, &at.label));
+                point.label =
+                    Some(point.label.take().into_iter().chain(places).collect::<Vec<_>>().join(" "));
                 point.family = Some((family, coordinates));
                 Ok(point)
             })
@@ -74,11 +81,14 @@ impl Check<'_> {
 
 /// How many combinations there are; `None` where there are more than can be counted.
 pub(super) fn count(axes: &WireAxes) -> Option<usize> {
-    let WireAxes { rate_per_s, connections, in_flight, handler_wait, handler_cpu, link } = axes;
+    let WireAxes { rate_per_s, connections, in_flight, symbols, candles, handler_wait, handler_cpu, link } =
+        axes;
     let lists = [
         rate_per_s.as_ref().map(Vec::len),
         connections.as_ref().map(Vec::len),
         in_flight.as_ref().map(Vec::len),
+        symbols.as_ref().map(Vec::len),
+        candles.as_ref().map(Vec::len),
         handler_wait.as_ref().map(Vec::len),
         handler_cpu.as_ref().map(Vec::len),
         link.as_ref().map(Vec::len),
@@ -87,7 +97,8 @@ pub(super) fn count(axes: &WireAxes) -> Option<usize> {
 }
 
 fn settings(axes: &WireAxes) -> Vec<Vec<Setting<'_>>> {
-    let WireAxes { rate_per_s, connections, in_flight, handler_wait, handler_cpu, link } = axes;
+    let WireAxes { rate_per_s, connections, in_flight, symbols, candles, handler_wait, handler_cpu, link } =
+        axes;
     fn list<'a, T>(
         axis: Axis,
         values: Option<&'a Vec<T>>,
@@ -111,6 +122,12 @@ fn settings(axes: &WireAxes) -> Vec<Vec<Setting<'_>>> {
         }),
         list(Axis::InFlight, in_flight.as_ref(), |_, number| {
             (*number.get_ref() as f64, number.get_ref().to_string(), Value::InFlight(number))
+        }),
+        list(Axis::Symbols, symbols.as_ref(), |_, number| {
+            (*number.get_ref() as f64, number.get_ref().to_string(), Value::Symbols(number))
+        }),
+        list(Axis::Candles, candles.as_ref(), |_, number| {
+            (f64::from(*number.get_ref()), number.get_ref().to_string(), Value::Candles(number))
         }),
         list(Axis::HandlerWait, handler_wait.as_ref(), |_, span| {
             (micros(span), time(span), Value::HandlerWait(*span))

@@ -28,16 +28,37 @@ impl Check<'_> {
                 let judged = contenders.iter().find(|contender| contender.name == *wire.contender.get_ref());
                 self.absolute(&wire, holds, judged.map_or(0, Contender::flows), time_out)?
             }
-            None => self.compared(&wire, &names)?,
+            None => self.compared(&wire, conditions, &names)?,
         };
         Ok(Claim {
+            id: wire.id.map(Spanned::into_inner),
             card: wire.card,
             sentence: wire.sentence,
             condition: wire.condition.into_inner(),
             contender: wire.contender.into_inner(),
             test,
             prediction: wire.prediction,
+            turns: wire.turns.map(Spanned::into_inner),
+            so: wire.so,
         })
+    }
+
+    /// A claim turns at one that there is, of the same line of the card.
+    pub(super) fn turns(&self, claims: &[WireClaim]) -> Result<(), ScenarioError> {
+        self.unique("claim", claims.iter().filter_map(|claim| claim.id.as_ref()))?;
+        let ids: Vec<String> =
+            claims.iter().filter_map(|claim| Some(claim.id.as_ref()?.get_ref().clone())).collect();
+        for claim in claims {
+            let Some(turns) = &claim.turns else { continue };
+            self.known("claim with the id", turns, &ids)?;
+            let of = |other: &&WireClaim| other.id.as_ref().map(Spanned::get_ref) == Some(turns.get_ref());
+            let other = claims.iter().find(of);
+            let itself = claim.id.as_ref().map(Spanned::get_ref) == Some(turns.get_ref());
+            self.require(turns, !itself, "a claim does not turn at itself: name another")?;
+            let same = other.is_some_and(|other| other.card == claim.card);
+            self.require(turns, same, "a claim turns at one of the same line of the card")?;
+        }
+        Ok(())
     }
 
     fn absolute(
@@ -48,7 +69,10 @@ impl Check<'_> {
         time_out: Duration,
     ) -> Result<Test, ScenarioError> {
         let rules = [&wire.holds_below, &wire.holds_above, &wire.same_within];
-        let alone = wire.metric.is_none() && wire.against.is_none() && rules.into_iter().all(Option::is_none);
+        let alone = wire.metric.is_none()
+            && wire.against.is_none()
+            && wire.against_condition.is_none()
+            && rules.into_iter().all(Option::is_none);
         self.require(
             holds,
             alone,
@@ -73,14 +97,30 @@ impl Check<'_> {
         Ok(Test::Absolute { holds: expression })
     }
 
-    fn compared(&self, wire: &WireClaim, contenders: &[String]) -> Result<Test, ScenarioError> {
-        let (Some(metric), Some(against)) = (wire.metric, &wire.against) else {
-            let message = "a claim has `holds`, or `metric` and `against` with a ratio";
+    fn compared(
+        &self,
+        wire: &WireClaim,
+        conditions: &[String],
+        contenders: &[String],
+    ) -> Result<Test, ScenarioError> {
+        let other_condition = wire.against_condition.as_ref();
+        let own = other_condition.map(|_| &wire.contender);
+        let (Some(metric), Some(against)) = (wire.metric, wire.against.as_ref().or(own)) else {
+            let message =
+                "a claim has `holds`; or `metric` with a ratio, and `against` or `against_condition`";
             return Err(ScenarioError::at(self.file, self.text, wire.contender.span(), message, None));
         };
         self.known("contender", against, contenders)?;
-        let differ = wire.contender.get_ref() != against.get_ref();
-        self.require(against, differ, "a contender is not compared with itself: name another")?;
+        if let Some(condition) = other_condition {
+            self.known("condition", condition, conditions)?;
+        }
+        let elsewhere = other_condition.filter(|other| other.get_ref() != wire.condition.get_ref());
+        let differ = wire.contender.get_ref() != against.get_ref() || elsewhere.is_some();
+        self.require(
+            against,
+            differ,
+            "a contender is not compared with itself under one condition: name another, or an `against_condition`",
+        )?;
         let rules = [
             (&wire.holds_below, Rule::HoldsBelow as fn(f64) -> Rule),
             (&wire.holds_above, Rule::HoldsAbove),
@@ -96,6 +136,11 @@ impl Check<'_> {
         }
         let right = value.get_ref().is_finite() && *value.get_ref() > 0.0;
         self.require(value, right, "a ratio, or a margin of one: above 0")?;
-        Ok(Test::Compared { metric, against: against.get_ref().clone(), rule: rule(*value.get_ref()) })
+        Ok(Test::Compared {
+            metric,
+            against: against.get_ref().clone(),
+            against_condition: elsewhere.map(|condition| condition.get_ref().clone()),
+            rule: rule(*value.get_ref()),
+        })
     }
 }

@@ -59,7 +59,11 @@ impl Check<'_> {
                     Activity::Market(_) => Traffic::Market(self.access(contender, defaults, workload)?),
                     Activity::Flow(_) => Traffic::Flows(self.flows(contender)?),
                 };
-                Ok(Contender { name: contender.name.get_ref().clone(), traffic })
+                Ok(Contender {
+                    name: contender.name.get_ref().clone(),
+                    label: contender.label.clone(),
+                    traffic,
+                })
             })
             .collect()
     }

@@ -33,6 +33,10 @@ fn what_is_wrong_is_refused_at_its_line_with_a_suggestion() {
         ("against = \"rest-h1-json\"", "against = \"grpc\"", "not compared with itself", ""),
         ("holds_below = 1.0", "holds_below = 1.0\nsame_within = 0.1", "one of holds_below", ""),
         ("holds_below = 1.0", "holds_below = 0", "above 0", ""),
+        ("holds_below = 1.0", "holds_below = 1.0\nturns = \"large\"", "no claim with the id", ""),
+        ("holds_below = 1.0", "holds_below = 1.0\nid = \"a\"\nturns = \"a\"", "turn at itself", ""),
+        ("holds_below = 1.0", "holds_below = 1.0\nagainst_condition = \"8x\"", "no condition", "8x1"),
+        ("so.holds", "so.holsd", "unknown field `holsd`", ""),
         ("name = \"tcp\"", "name = \"rest-h1-json-again\"", "is kept for", ""),
         ("bench = true", "bench = true\nbaseline = \"tpc\"", "no contender", "tcp"),
         ("operation = \"quote\"", "operation = \"quote\"\ncandles = 5", "only `history`", ""),
@@ -46,7 +50,7 @@ fn what_is_wrong_is_refused_at_its_line_with_a_suggestion() {
         assert_refused(GOOD, right, wrong, said, suggested);
     }
     for (right, wrong, said) in [
-        ("within.1900ms > 99.99%", "within.2s > 99.99%", "below the time-out"),
+        ("within.1900ms > 99.9%", "within.2s > 99.9%", "below the time-out"),
         ("\"1s cut\", \"2s mended\"", "\"1s cut\", \"3s mended\"", "never seen"),
         ("\"1s cut\", \"2s mended\"", "\"1s cut\", \"2s glued\"", "no setting"),
         ("protocol = \"quic\"", "protocol = \"quic\"\ntls = \"1.2\"", "TLS 1.3 within"),
@@ -264,7 +268,7 @@ fn only_what_is_pushed_is_polled_for_and_only_a_portfolio_asked_for_in_parts() {
 #[test]
 fn what_others_serve_is_judged_by_what_is_known_of_it() {
     let mine = "name = \"grpc\"\nprotocol = \"rest\"\ntarget = \"http://127.0.0.1:9000\"";
-    let text = GOOD.replacen("name = \"grpc\"\nprotocol = \"grpc\"", mine, 1);
+    let text = GOOD.replacen("name = \"grpc\"\nlabel = \"gRPC\"\nprotocol = \"grpc\"", mine, 1);
     assert!(error_of(&text).0.contains("put link = \"loopback\""), "{:?}", error_of(&text));
     let text = text.replacen("bench = true", "bench = true\nlink = \"loopback\"", 1);
     assert!(error_of(&text).0.contains("processor time is not known"), "{:?}", error_of(&text));
@@ -375,4 +379,35 @@ fn assert_refused(good: &str, right: &str, wrong: &str, said: &str, suggested: &
     let near = text.lines().skip(line.saturating_sub(2)).take(3).collect::<Vec<_>>().join("\n");
     let last = wrong.lines().last().unwrap();
     assert!(near.contains(last), "{wrong}: line {line} is not it: {near}");
+}
+
+/// The question that SCENARIOS.md has a reader ask.
+#[test]
+fn a_contender_is_compared_with_itself_under_another_condition() {
+    let text = GOOD.replacen("against = \"rest-h1-json\"\n", "against_condition = \"1x8\"\n", 1);
+    let claim = parse("x.toml", &text).unwrap().claims.remove(0);
+    let cells: Vec<(&str, &str)> = claim.cells().collect();
+    assert_eq!(cells, [("grpc", "8x1"), ("grpc", "1x8")]);
+}
+
+#[test]
+fn what_a_call_asks_for_is_an_axis() {
+    let size = include_str!("../../rest-vs-grpc-size.toml");
+    let scenario = Scenario::parse("x.toml", size, &[]).unwrap();
+    let on = |condition: &&Condition| condition.name.starts_with("sizes");
+    let amounts: Vec<(u32, Option<&str>)> = scenario
+        .conditions
+        .iter()
+        .filter(on)
+        .map(|condition| (condition.amount.candles, condition.label.as_deref()))
+        .collect();
+    assert_eq!(
+        amounts,
+        [
+            (1, Some("on replies of 1 candle")),
+            (10, Some("on replies of 10 candles")),
+            (100, Some("on replies of 100 candles")),
+            (1_000, Some("on replies of 1\u{202f}000 candles")),
+        ]
+    );
 }

@@ -16,15 +16,15 @@ const MIDDLE: f64 = 15.0;
 const FOOT: f64 = 26.0;
 
 /// What the axis says.
-pub(super) struct Scale {
+pub(crate) struct Scale {
     /// Where the claim holds.
-    pub(super) rule: Rule,
+    pub(crate) rule: Rule,
     /// A ratio as it is written at the axis.
-    pub(super) show: Box<dyn Fn(f64) -> String>,
+    pub(crate) show: Box<dyn Fn(f64) -> String>,
 }
 
 /// Draws the interval on a logarithmic axis, the side on which the claim holds shaded.
-pub(super) fn interval(ratio: &Ratio, scale: &Scale, predicted: Option<f64>, title: &str) -> String {
+pub(crate) fn interval(ratio: &Ratio, scale: &Scale, predicted: Option<f64>, title: &str) -> String {
     let (from, to) = match scale.rule {
         Rule::HoldsBelow(limit) => (0.0, limit),
         Rule::HoldsAbove(limit) => (limit, f64::INFINITY),
