@@ -3,7 +3,7 @@
 
 use judge::matrix::names;
 use record::matrix::{Experiment, MatrixClaim, MatrixRule};
-use scenarios::{ScenarioError, nearest};
+use scenarios::{ScenarioError, did_you_mean};
 use serde::Deserialize;
 use terms::So;
 use toml::Spanned;
@@ -110,10 +110,7 @@ impl Check<'_> {
         if known.contains(&name.get_ref().as_str()) {
             return Ok(name.into_inner());
         }
-        let help = match nearest(name.get_ref(), known) {
-            Some(near) => format!("did you mean '{near}'?"),
-            None => format!("there is: {}", known.join(", ")),
-        };
+        let help = did_you_mean(name.get_ref(), known);
         Err(self.at(&name, &format!("there is no {what} '{}'", name.get_ref()), Some(help)))
     }
 
@@ -148,14 +145,14 @@ holds = "more"
     fn what_is_wrong_is_said_at_its_line() {
         assert_eq!(parse("m.toml", WHOLE).unwrap().claims[0].counts, ["stack"]);
         for (right, wrong, said) in [
-            ("question", "qestion", "m.toml:2: unknown field"),
-            ("\"typing\"", "\"tiping\"", "m.toml:4: unknown variant"),
+            ("question", "qestion", "m.toml:2: unknown key 'qestion'"),
+            ("\"typing\"", "\"tiping\"", "m.toml:4: unknown value 'tiping'"),
             ("contender = \"grpc\"", "contender = \"grcp\"", "m.toml:8: there is no contender 'grcp'"),
             ("[\"stack\"]", "[\"stak\"]", "m.toml:9: there is no outcome 'stak'"),
             ("[\"stack\"]", "[]", "m.toml:9: counts"),
             ("[\"rest-typed\"]", "[\"rest\"]", "m.toml:10: there is no contender 'rest'"),
             ("[\"rest-typed\"]", "[]", "m.toml:11: this takes contenders"),
-            ("\"more\"", "\"most\"", "m.toml:11: unknown variant"),
+            ("\"more\"", "\"most\"", "m.toml:11: unknown value 'most'"),
         ] {
             let message = broken(&WHOLE.replacen(right, wrong, 1));
             assert!(message.starts_with(said), "{message}");

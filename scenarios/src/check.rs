@@ -18,8 +18,8 @@ use terms::{
 };
 use toml::Spanned;
 
-use crate::diagnose::nearest;
 use crate::profile::{Usual, WireProfile};
+use crate::suggest::did_you_mean;
 use crate::wire::{Call, WireCondition, WireContender, WireScenario, WireWorkload};
 use crate::{Profile, Profiles, Scenario, ScenarioError};
 
@@ -34,7 +34,8 @@ const RATE_MAX: f64 = 1e7;
 const NAME_LETTERS_MAX: usize = 64;
 
 /// Why a flow has no `rate_per_s`.
-const OWN_RATE: &str = "a flow has its own rate, such as \"udp 30Mbit/s\"";
+const OWN_RATE: &str =
+    "rate_per_s is not a key of operation = \"flow\": write a rate in the flow, such as \"udp 30Mbit/s\"";
 
 /// Reads and checks a scenario.
 pub(super) fn parse(file: &str, text: &str) -> Result<Scenario, ScenarioError> {
@@ -57,7 +58,7 @@ impl Check<'_> {
         self.require(
             &wire.name,
             right,
-            "a scenario's name, of which a folder is made, has a-z, 0-9 and - only, at most 64 of them",
+            "name must be 1 to 64 of a-z, 0-9 and -, because it becomes the name of a folder",
         )?;
         self.labels(&wire)?;
         self.conditions_are_few(&wire)?;
@@ -141,7 +142,7 @@ impl Check<'_> {
         });
         let any = contenders.iter().any(Contender::is_target);
         let by_map = map.is_some_and(|map| map.metric.needs_the_server() && any);
-        let message = "a target's processor time is not known: judge it by response times or bytes";
+        let message = "the CPU time of a target is not known: judge it by response times or bytes";
         self.require(wire, !(by_claim || by_break_even || by_map), message)
     }
 
@@ -149,11 +150,7 @@ impl Check<'_> {
     fn targets_are_near(&self, wire: &WireScenario) -> Result<(), ScenarioError> {
         for target in wire.contender.get_ref().iter().filter_map(|contender| contender.target.as_ref()) {
             let near = wire.link == Link::Loopback;
-            self.require(
-                target,
-                near,
-                "a target is reached over loopback: put link = \"loopback\" at the head of the file",
-            )?;
+            self.require(target, near, "a target needs link = \"loopback\" at the top of the file")?;
         }
         Ok(())
     }
@@ -167,7 +164,7 @@ impl Check<'_> {
         self.known("contender", name, &names)?;
         let twin = Scenario::again(name.get_ref());
         for contender in list {
-            let message = format!("this name is kept for the second measurement of {}", name.get_ref());
+            let message = format!("this name is reserved for the second measurement of '{}'", name.get_ref());
             self.require(&contender.name, *contender.name.get_ref() != twin, &message)?;
         }
         let found = contenders.iter().find(|contender| contender.name == *name.get_ref());
@@ -191,7 +188,11 @@ impl Check<'_> {
         self.asked(activity, symbols, candles)?;
         self.rate(wire.rate_per_s.as_ref())?;
         let pushed = wire.rate_per_s.is_some() || !does(Capability::Subscribe);
-        self.require(&wire.operation, pushed, "`subscribe` needs a rate_per_s: ticks that the server emits")?;
+        self.require(
+            &wire.operation,
+            pushed,
+            "operation = \"subscribe\" needs rate_per_s, the ticks per second that the server emits",
+        )?;
         self.rate(wire.ticks_per_s.as_ref())?;
         let has_ticks = wire.ticks_per_s.is_some() || wire.rate_per_s.is_some();
         let wants_ticks = does(Capability::Session);
@@ -199,16 +200,16 @@ impl Check<'_> {
             self.require(
                 ticks,
                 wants_ticks,
-                "only `session` has ticks_per_s; the rate of `subscribe` is rate_per_s",
+                "ticks_per_s is a key of operation = \"session\" only; of \"subscribe\" it is rate_per_s",
             )?;
         }
         self.require(
             &wire.operation,
             has_ticks || !wants_ticks,
-            "`session` needs ticks_per_s, or a rate_per_s to emit as many",
+            "operation = \"session\" needs ticks_per_s or rate_per_s",
         )?;
         let time_out = wire.time_out.get_ref().0;
-        self.require(&wire.time_out, !time_out.is_zero(), "a time-out of nothing fails every call")?;
+        self.require(&wire.time_out, !time_out.is_zero(), "time_out must be greater than 0")?;
         let arrivals = wire.arrivals;
         Ok(Workload {
             activity,
@@ -233,13 +234,21 @@ impl Check<'_> {
         let does = |capability| activity == Activity::Market(capability);
         if let Some(symbols) = symbols {
             let right = (1..=proto::bounds::SYMBOLS_MAX).contains(symbols.get_ref());
-            self.require(symbols, right, "symbols: 1 to 100")?;
-            self.require(symbols, does(Capability::Quotes), "only `quotes` has symbols")?;
+            self.require(symbols, right, "symbols must be from 1 to 100")?;
+            self.require(
+                symbols,
+                does(Capability::Quotes),
+                "symbols is a key of operation = \"quotes\" only",
+            )?;
         }
         if let Some(candles) = candles {
             let right = (1..=proto::bounds::CANDLES_MAX).contains(candles.get_ref());
-            self.require(candles, right, "candles: 1 to 10 000")?;
-            self.require(candles, does(Capability::History), "only `history` has candles")?;
+            self.require(candles, right, "candles must be from 1 to 10 000")?;
+            self.require(
+                candles,
+                does(Capability::History),
+                "candles is a key of operation = \"history\" only",
+            )?;
         }
         Ok(())
     }
@@ -250,7 +259,7 @@ impl Check<'_> {
         self.require(
             rate,
             (RATE_MIN..=RATE_MAX).contains(&value),
-            "rate_per_s: calls per second, above 0: 0.001 to 10 000 000",
+            "a rate must be from 0.001 to 10 000 000 per second",
         )
     }
 
@@ -271,9 +280,9 @@ impl Check<'_> {
         let connections = self.connections(condition, workload)?;
         if let Some(in_flight) = &condition.in_flight {
             let right = (1..=IN_FLIGHT_MAX).contains(in_flight.get_ref());
-            self.require(in_flight, right, "in_flight: 1 to 10 000")?;
+            self.require(in_flight, right, "in_flight must be from 1 to 10 000")?;
             let calls = !workload.activity.is_pushed();
-            self.require(in_flight, calls, "what is pushed has no calls in flight")?;
+            self.require(in_flight, calls, "in_flight is a key of calls only: pushed events have none")?;
         }
         let in_flight = condition.in_flight.as_ref().map_or(1, |in_flight| *in_flight.get_ref());
         self.calls_at_once(wire, condition, connections, in_flight)?;
@@ -285,7 +294,7 @@ impl Check<'_> {
         }
         let own = condition.rate_per_s.as_ref().map(|rate| *rate.get_ref());
         if let Some(cold) = &condition.cold {
-            self.require(cold, workload.activity.is_calls(), "only calls can be cold")?;
+            self.require(cold, workload.activity.is_calls(), "cold is a key of calls only")?;
         }
         let cold = condition.cold.as_ref().is_some_and(|cold| *cold.get_ref());
         let link = condition.link.as_ref().map(|words| self.changed(&wire.link, words)).transpose()?;
@@ -325,7 +334,7 @@ impl Check<'_> {
         let at = |message: &str| ScenarioError::at(self.file, self.text, changes.span(), message, None);
         let Link::Wan(of) = link else {
             return Err(at(
-                "only a link with a router changes: give the scenario one, such as link = \"rtt=1ms\"",
+                "changes needs a link with delay, loss or a rate: give the scenario one, such as link = \"rtt=1ms\"",
             ));
         };
         let times =
@@ -336,7 +345,9 @@ impl Check<'_> {
         for (profile, usual) in profiles {
             let duration = profile.duration(usual);
             let right = !profile.measures(name) || times.iter().all(|(after, _)| *after < duration);
-            let late = format!("a change after the measured time of a profile ({duration:?}) is never seen");
+            let late = format!(
+                "each change must come before the end of the measured time ({duration:?} in one profile)"
+            );
             self.require(changes, right, &late)?;
         }
         Ok(())
@@ -345,12 +356,16 @@ impl Check<'_> {
     fn connections(&self, condition: &WireCondition, workload: &Workload) -> Result<usize, ScenarioError> {
         let are_flows = matches!(workload.activity, Activity::Flow(_));
         let Some(connections) = &condition.connections else {
-            self.require(&condition.name, are_flows, "a condition needs `connections`: 1 to 20 000")?;
+            self.require(&condition.name, are_flows, "a condition needs connections, from 1 to 20 000")?;
             return Ok(1);
         };
-        self.require(connections, !are_flows, "of `flow` there are as many connections as flows")?;
+        self.require(
+            connections,
+            !are_flows,
+            "connections is not a key of operation = \"flow\": each flow has one",
+        )?;
         let right = (1..=CONNECTIONS_MAX).contains(connections.get_ref());
-        self.require(connections, right, "connections: 1 to 20 000")?;
+        self.require(connections, right, "connections must be from 1 to 20 000")?;
         Ok(*connections.get_ref())
     }
 
@@ -359,7 +374,7 @@ impl Check<'_> {
         let at = |message: &str| ScenarioError::at(self.file, self.text, words.span(), message, None);
         let Link::Wan(link) = link else {
             return Err(at(
-                "a condition changes a link with delay: give the scenario one, such as link = \"rtt=1ms\"",
+                "a condition can only change a link with delay, loss or a rate: give the scenario one, such as link = \"rtt=1ms\"",
             ));
         };
         link.changed(words.get_ref()).map(Link::Wan).map_err(|error| at(&error.to_string()))
@@ -403,11 +418,15 @@ impl Check<'_> {
                 || wire.contenders.as_ref().is_none_or(|named| named.iter().any(|of| of.get_ref() == name))
         };
         if let Some(rounds) = &wire.rounds {
-            self.require(rounds, (1..=ROUNDS_MAX).contains(rounds.get_ref()), "rounds: 1 to 1 000")?;
+            self.require(
+                rounds,
+                (1..=ROUNDS_MAX).contains(rounds.get_ref()),
+                "rounds must be from 1 to 1 000",
+            )?;
         }
         if let Some(duration) = &wire.duration {
             let right = !duration.get_ref().0.is_zero();
-            self.require(duration, right, "a duration of nothing measures nothing")?;
+            self.require(duration, right, "duration must be greater than 0")?;
         }
         Ok(Profile {
             conditions: measured,
@@ -428,11 +447,8 @@ impl Check<'_> {
         }
         let mut known: Vec<&str> = known.iter().map(String::as_str).collect();
         known.dedup();
-        let help = match nearest(name.get_ref(), &known) {
-            Some(near) => format!("did you mean \"{near}\"?"),
-            None => format!("there is: {}", known.join(", ")),
-        };
-        let message = format!("there is no {what} \"{}\"", name.get_ref());
+        let help = did_you_mean(name.get_ref(), &known);
+        let message = format!("there is no {what} '{}'", name.get_ref());
         Err(ScenarioError::at(self.file, self.text, name.span(), &message, Some(help)))
     }
 
@@ -444,7 +460,7 @@ impl Check<'_> {
         let mut seen = std::collections::HashSet::new();
         for name in names {
             let first = seen.insert(name.get_ref());
-            self.require(name, first, &format!("two {what}s are called \"{}\"", name.get_ref()))?;
+            self.require(name, first, &format!("two {what}s have the name '{}'", name.get_ref()))?;
         }
         Ok(())
     }

@@ -33,7 +33,7 @@ pub(super) fn extended(file: &str, text: &str) -> Result<Option<String>, Scenari
         return Err(at_extend(
             file,
             text,
-            "what it extends extends too much: at most four, one behind the other",
+            "a scenario must extend at most four others, one through the other",
         ));
     }
     toml::to_string(&whole).map(Some).map_err(|error| at_extend(file, text, &error.to_string()))
@@ -46,7 +46,11 @@ fn read(file: &str, text: &str) -> Result<Table, ScenarioError> {
 /// A built-in scenario by its name, or a file.
 fn find(file: &str, text: &str, from: &str, base: &Value) -> Result<(String, String), ScenarioError> {
     let Some(base) = base.as_str() else {
-        return Err(at_extend(file, text, "extend = \"NAME\", or the path of a file"));
+        return Err(at_extend(
+            file,
+            text,
+            "extend must be the name of a built-in scenario or the path of a file",
+        ));
     };
     if let Some((name, text)) = BUILT_IN.iter().find(|(name, _)| *name == base) {
         return Ok((format!("scenarios/{name}.toml"), (*text).to_owned()));
@@ -230,11 +234,11 @@ contenders = ["grpc", "rest-h1-tls"]
     #[test]
     fn what_is_wrong_in_the_file_that_extends_is_said_at_its_own_line() {
         for (right, wrong, line, says) in [
-            ("rate_per_s = 500", "rate_per_sec = 500", 8, "unknown field `rate_per_sec`"),
-            ("rate_per_s = 500", "rate_per_s = \"many\"", 8, "invalid type"),
+            ("rate_per_s = 500", "rate_per_sec = 500", 8, "unknown key 'rate_per_sec'"),
+            ("rate_per_s = 500", "rate_per_s = \"many\"", 8, "expected a number, found \"many\""),
             ("protocol = \"rest\"", "protocol = \"rust\"", 17, "rust"),
-            ("[\"grpc\", \"rest-h1-tls\"]", "[\"grpc\", 'rest-h9']", 21, "there is no contender \"rest-h9\""),
-            ("protocol = \"rest\"\n", "", 16, "a contender needs a `protocol`"),
+            ("[\"grpc\", \"rest-h1-tls\"]", "[\"grpc\", 'rest-h9']", 21, "there is no contender 'rest-h9'"),
+            ("protocol = \"rest\"\n", "", 16, "a contender needs a protocol"),
         ] {
             let text = EXTENDING.replace(right, wrong);
             let error = Scenario::parse("mine.toml", &text, &[]).unwrap_err().to_string();

@@ -6,13 +6,16 @@ mod asked;
 mod check;
 mod diagnose;
 mod extension;
+mod plain;
 mod plan;
 mod profile;
 mod scenario;
 mod settings;
+mod suggest;
 mod wire;
 
-pub use diagnose::{ScenarioError, nearest};
+pub use diagnose::ScenarioError;
 pub use plan::{Cell, Plan, PlanOptions};
 pub use scenario::{MATRICES, Profile, Profiles, Scenario};
+pub use suggest::{did_you_mean, with_suggestion};
 pub use wire::json_schema;

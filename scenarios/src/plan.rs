@@ -16,6 +16,7 @@ use terms::{
 };
 
 use crate::Scenario;
+use crate::suggest::did_you_mean;
 
 /// What the user changes about a plan.
 #[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
@@ -95,10 +96,8 @@ impl Plan {
         if let Some(unknown) = options.only.iter().find(|name| scenario.contender(name).is_none()) {
             let known: Vec<&str> =
                 scenario.contenders.iter().map(|contender| contender.name.as_str()).collect();
-            return Err(format!(
-                "--only {unknown}: there is no such contender; there is {}",
-                known.join(", ")
-            ));
+            let meant = did_you_mean(unknown, &known);
+            return Err(format!("--only {unknown}: {} has no such contender; {meant}", scenario.name));
         }
         let profile = scenario.profile(options.extent);
         let named = |name: &str| match options.only.is_empty() {

@@ -426,12 +426,16 @@ impl<'de> Deserialize<'de> for Span {
             fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Span, E> {
                 let wrong = |error| {
                     E::custom(format!(
-                        "'{text}' is not a time ({error}): write it with its unit, such as \"250ms\""
+                        "expected a time with its unit, such as \"250ms\", found \"{text}\" ({error})"
                     ))
                 };
                 let span = humantime::parse_duration(text).map_err(wrong)?;
                 let right = span <= SPAN_MAX;
-                if right { Ok(Span(span)) } else { Err(E::custom(format!("'{text}' is longer than a day"))) }
+                if right {
+                    Ok(Span(span))
+                } else {
+                    Err(E::custom(format!("a time must be at most a day, not {text}")))
+                }
             }
         }
         from.deserialize_str(Written)

@@ -47,7 +47,7 @@ impl Check<'_> {
         self.require(
             &wire.objective,
             workload.activity.is_calls(),
-            "only calls have a capacity that is searched for",
+            "[capacity] needs an operation that makes calls",
         )?;
         let at =
             |message: String| ScenarioError::at(self.file, self.text, wire.objective.span(), &message, None);
@@ -59,16 +59,16 @@ impl Check<'_> {
         let at = &wire.connections;
         let connections = at.get_ref();
         let rising = connections.windows(2).all(|pair| pair[0] < pair[1]) && connections.len() >= 3;
-        self.require(at, rising, "connections: at least three numbers, rising")?;
+        self.require(at, rising, "connections must be at least three rising numbers")?;
         let right = connections.iter().all(|number| (1..=CONNECTIONS_MAX).contains(number));
-        self.require(at, right, "connections: 1 to 20 000")?;
+        self.require(at, right, "connections must be from 1 to 20 000")?;
         let in_all: usize = connections.iter().fold(0, |sum, number| sum.saturating_add(*number));
-        self.require(at, in_all <= HELD_MAX, "connections: together at most 1 000 000")?;
+        self.require(at, in_all <= HELD_MAX, "connections must add up to at most 1 000 000")?;
         let near = link.round_trip().is_none();
         self.require(
             at,
             near,
-            "over a distance thousands of connections take minutes to open, and no less memory",
+            "[hold] needs a link without delay: with delay, opening thousands of connections takes minutes",
         )?;
         Ok(Hold {
             card: wire.card.clone(),
@@ -88,11 +88,11 @@ impl Check<'_> {
         let numbers = connections.get_ref();
         let rising = !numbers.is_empty() && numbers.windows(2).all(|pair| pair[0] < pair[1]);
         let right = rising && numbers.iter().all(|number| (1..=CONNECTIONS_MAX).contains(number));
-        self.require(connections, right, "connections: numbers from 1 to 20 000, rising")?;
+        self.require(connections, right, "connections must be rising numbers from 1 to 20 000")?;
         let in_all: usize = numbers.iter().fold(0, |sum, number| sum.saturating_add(*number));
-        self.require(connections, in_all <= HELD_MAX, "connections: together at most 1 000 000")?;
-        self.require(down, down.get_ref().0 <= DOWN_MAX, "down: at most 10 s")?;
-        self.require(times, (2..=TIMES_MAX).contains(times.get_ref()), "times: 2 to 100")?;
+        self.require(connections, in_all <= HELD_MAX, "connections must add up to at most 1 000 000")?;
+        self.require(down, down.get_ref().0 <= DOWN_MAX, "down must be at most 10 s")?;
+        self.require(times, (2..=TIMES_MAX).contains(times.get_ref()), "times must be from 2 to 100")?;
         self.come_back(card, scenario, workload, contenders)?;
         Ok(Restart {
             card: card.get_ref().clone(),
@@ -116,11 +116,11 @@ impl Check<'_> {
         self.require(
             servers,
             1 <= from && from < to && to <= SERVERS_MAX,
-            "servers: two numbers from 1 to 8, rising",
+            "servers must be two rising numbers from 1 to 8",
         )?;
         let right = (to..=MOVED_MAX).contains(connections.get_ref());
-        self.require(connections, right, "connections: at least one a server, at most 2 000")?;
-        self.require(times, (2..=TIMES_MAX).contains(times.get_ref()), "times: 2 to 100")?;
+        self.require(connections, right, "connections must be at least one per server and at most 2 000")?;
+        self.require(times, (2..=TIMES_MAX).contains(times.get_ref()), "times must be from 2 to 100")?;
         self.come_back(card, scenario, workload, contenders)?;
         Ok(ScaleOut {
             card: card.get_ref().clone(),
@@ -142,38 +142,40 @@ impl Check<'_> {
         contenders: &[Contender],
     ) -> Result<(), ScenarioError> {
         let subscribes = workload.activity == Activity::Market(Capability::Subscribe);
-        self.require(card, subscribes, "who comes back by itself are subscribers: of `subscribe` only")?;
-        let near = scenario.link.round_trip().is_none();
-        self.require(card, near, "over a distance thousands of connections take minutes to open")?;
-        let relayed = scenario.condition.get_ref().iter().any(|condition| condition.between.is_some());
         self.require(
             card,
-            !relayed,
-            "behind a relay connections are lost to the relay, and not to the server",
+            subscribes,
+            "only subscribers reconnect by themselves: this needs operation = \"subscribe\"",
         )?;
+        let near = scenario.link.round_trip().is_none();
+        self.require(
+            card,
+            near,
+            "this needs a link without delay: with delay, opening thousands of connections takes minutes",
+        )?;
+        let relayed = scenario.condition.get_ref().iter().any(|condition| condition.between.is_some());
+        self.require(card, !relayed, "this needs a scenario without a relay (between)")?;
         let why_not = |contender: &Contender| {
             let (access, name) = (contender.access()?, &contender.name);
             if matches!(access.carriage, Carriage::Rest { poll_every: Some(_), .. }) {
-                return Some(format!("{name} has no subscription that could be lost: it asks now and then"));
+                return Some(format!("'{name}' polls, and has no subscription to lose"));
             }
             if access.server.is_some() {
                 return Some(format!(
-                    "the server of {name} is not wirebench's, and does not say who is there"
+                    "the server of '{name}' is not wirebench's, and cannot count its subscribers"
                 ));
             }
             if access.dns {
                 return Some(format!(
-                    "the name server of {name} ends with the server, and it would not find the other"
+                    "'{name}' could not find the new server, because its name server ends with the old one"
                 ));
             }
             if access.manners.notices.is_some() {
-                return Some(format!(
-                    "{name} would give up a connection that takes longer than its `notices`"
-                ));
+                return Some(format!("'{name}' has notices, and would give up each slow reconnect"));
             }
             let is_plain =
                 access.transport() == Transport::Plain && access.carriage.protocol() != Protocol::Udp;
-            (!is_plain).then(|| format!("who comes back does so over plain TCP, and {name} does not"))
+            (!is_plain).then(|| format!("this needs contenders over plain TCP, and '{name}' is not"))
         };
         let why_not = contenders.iter().find_map(why_not);
         self.require(card, why_not.is_none(), why_not.as_deref().unwrap_or_default())

@@ -29,13 +29,17 @@ impl Check<'_> {
     /// terminals and in the names of axes.
     pub(super) fn labels(&self, wire: &WireScenario) -> Result<(), ScenarioError> {
         let contenders = wire.contender.get_ref();
-        self.require(&wire.contender, contenders.len() <= CONTENDERS_MAX, "contenders: 64 at most")?;
+        self.require(
+            &wire.contender,
+            contenders.len() <= CONTENDERS_MAX,
+            "a scenario must have at most 64 contenders",
+        )?;
         let names = contenders.iter().map(|contender| &contender.name);
         for name in names.chain(wire.condition.get_ref().iter().map(|condition| &condition.name)) {
             let text = name.get_ref();
             let short = (1..=LABEL_LETTERS_MAX).contains(&text.chars().count());
             let right = short && !text.contains(char::is_control);
-            self.require(name, right, "a name is one line of 1 to 64 letters")?;
+            self.require(name, right, "a name must be one line of 1 to 64 characters")?;
         }
         Ok(())
     }
@@ -49,13 +53,13 @@ impl Check<'_> {
         for condition in wire.condition.get_ref() {
             count = count.zip(points(condition)).and_then(|(sum, more)| sum.checked_add(more));
             let few = count.is_some_and(|count| count <= CONDITIONS_MAX);
-            let message = "500 conditions at most, each combination of axes one of them";
+            let message = "a scenario must have at most 500 conditions, counting each combination of axes";
             match &condition.axes {
                 Some(axes) => self.require(axes, few, message)?,
                 None => self.require(&condition.name, few, message)?,
             }
             if let Some(changes) = &condition.changes {
-                self.require(changes, changes.get_ref().len() <= CHANGES_MAX, "changes: 100 at most")?;
+                self.require(changes, changes.get_ref().len() <= CHANGES_MAX, "changes must be at most 100")?;
             }
         }
         Ok(())
@@ -72,9 +76,9 @@ impl Check<'_> {
         let Some(at) = &condition.in_flight else { return Ok(()) };
         let calls = connections.checked_mul(in_flight);
         let few = |max| calls.is_some_and(|calls| calls <= max);
-        self.require(at, few(CALLS_AT_ONCE_MAX), "connections × in_flight: at most 200 000 calls at once")?;
+        self.require(at, few(CALLS_AT_ONCE_MAX), "connections × in_flight must be at most 200 000")?;
         let has_connections = wire.contender.get_ref().iter().any(|contender| contender.connection_per_call);
-        let message = "connections × in_flight: with connection_per_call at most 20 000, each a connection";
+        let message = "connections × in_flight must be at most 20 000 with connection_per_call";
         self.require(at, !has_connections || few(CONNECTIONS_MAX), message)
     }
 
@@ -90,12 +94,13 @@ impl Check<'_> {
     ) -> Result<(), ScenarioError> {
         let cells = profile.conditions.len().checked_mul(profile.contenders.len());
         let cells = cells.filter(|cells| *cells <= CELLS_MAX);
-        let many = format!("conditions × contenders: at most {CELLS_MAX} cells");
+        let many = format!("conditions × contenders must be at most {CELLS_MAX}");
         self.require(list, cells.is_some(), &many)?;
         let rounds = usize::try_from(profile.rounds).unwrap_or(usize::MAX);
         let measurements = cells.and_then(|cells| cells.checked_mul(rounds));
         let few = measurements.is_some_and(|number| number <= MEASUREMENTS_MAX);
-        let many = format!("conditions × contenders × rounds: at most {MEASUREMENTS_MAX} measurements");
+        let many =
+            format!("conditions × contenders × rounds must be at most {MEASUREMENTS_MAX} measurements");
         match &wire.rounds {
             Some(rounds) => self.require(rounds, few, &many)?,
             None => self.require(list, few, &many)?,
@@ -105,13 +110,16 @@ impl Check<'_> {
             None => self.require(list, right, message),
         };
         let time = least_time(measurements.unwrap_or(usize::MAX), profile.warm_up, profile.duration);
-        at_duration(time <= PLAN_TIME_MAX, "rounds × (warm_up + duration), of all cells: a week at most")?;
+        at_duration(
+            time <= PLAN_TIME_MAX,
+            "rounds × (warm_up + duration) over all cells must be at most a week",
+        )?;
         let measured = conditions.iter().filter(|condition| profile.conditions.contains(&condition.name));
         let most = measured.filter_map(|condition| rate(condition.model)).chain(workload.ticks_per_s);
         let most = most.fold(0.0, f64::max);
         let longest: Duration = profile.warm_up.max(profile.duration);
         let few = most * longest.as_secs_f64() <= ARRIVALS_MAX;
-        at_duration(few, "rate_per_s × duration: at most 100 000 000 arrivals in a measurement")
+        at_duration(few, "rate_per_s × duration must be at most 100 000 000 arrivals")
     }
 }
 

@@ -45,7 +45,7 @@ impl Check<'_> {
         let whole = lists.iter().all(|list| !list.is_empty()) && !lists.is_empty();
         self.require(axes, whole, "an axis needs values: axes = { rate_per_s = [100, 1000] }")?;
         let few = count(axes.get_ref()).is_some_and(|count| count <= POINTS_MAX);
-        self.require(axes, few, "axes: 100 combinations at most")?;
+        self.require(axes, few, "axes must have at most 100 combinations")?;
         combinations(&lists)
             .into_iter()
             .map(|chosen| {

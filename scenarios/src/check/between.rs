@@ -19,11 +19,7 @@ impl Check<'_> {
     ) -> Result<Option<Between>, ScenarioError> {
         let Some(words) = &condition.between else { return Ok(None) };
         let pushed = workload.activity == Activity::Market(Capability::Subscribe);
-        self.require(
-            words,
-            pushed,
-            "a relay stands between subscribers and their server: of `subscribe` only",
-        )?;
+        self.require(words, pushed, "between is a key of operation = \"subscribe\" only")?;
         let at = |message: String| ScenarioError::at(self.file, self.text, words.span(), &message, None);
         Between::try_from(words.get_ref().clone()).map(Some).map_err(at)
     }
@@ -39,13 +35,12 @@ impl Check<'_> {
             let (access, name) = (contender.access()?, &contender.name);
             if access.server.is_some() {
                 return Some(format!(
-                    "the relay stands before the market's own servers, and {name} is another's"
+                    "the relay stands in front of wirebench's servers only, and '{name}' has another server"
                 ));
             }
             let by_other_ways =
                 access.carriage.protocol() == Protocol::Udp || access.transport() == Transport::Quic;
-            by_other_ways
-                .then(|| format!("the relay has TCP connections only, and {name} does not go over TCP"))
+            by_other_ways.then(|| format!("the relay carries TCP only, and '{name}' does not use TCP"))
         };
         let Some(message) = contenders.iter().find_map(why_not) else { return Ok(()) };
         let mut said = wire.condition.get_ref().iter().filter_map(|condition| condition.between.as_ref());
@@ -61,14 +56,14 @@ impl Check<'_> {
     ) -> Result<Manners, ScenarioError> {
         let WireContender { resumes, notices, .. } = wire;
         let subscribes = workload.activity == Activity::Market(Capability::Subscribe);
-        let only = "of `subscribe` only";
+        let only = "this is a key of operation = \"subscribe\" only";
         self.option(carriage.protocol(), "resumes", resumes.as_ref(), &[Protocol::Sse, Protocol::WebSocket])?;
         if let Some(resumes) = resumes {
             self.require(resumes, subscribes, only)?;
         }
         if let Some(notices) = notices {
             self.require(notices, subscribes, only)?;
-            self.require(notices, !notices.get_ref().0.is_zero(), "a silence of nothing is always there")?;
+            self.require(notices, !notices.get_ref().0.is_zero(), "notices must be greater than 0")?;
         }
         let given = |resumes: &Spanned<bool>| *resumes.get_ref();
         Ok(Manners {

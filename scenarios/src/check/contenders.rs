@@ -75,17 +75,17 @@ impl Check<'_> {
         workload: &Workload,
     ) -> Result<Access, ScenarioError> {
         if let Some(flows) = &wire.flows {
-            self.require(flows, false, "flows are contenders of operation = \"flow\" only")?;
+            self.require(flows, false, "flows is a key of operation = \"flow\" only")?;
         }
         let Some(protocol) = &wire.protocol else {
-            let message = "a contender needs a `protocol`";
+            let message = "a contender needs a protocol";
             return Err(ScenarioError::at(self.file, self.text, wire.name.span(), message, None));
         };
         if let Some(every) = &wire.poll_every {
             let right = workload.activity == Activity::Market(Capability::Subscribe);
-            self.require(every, right, "only what is pushed, of `subscribe`, can be asked for instead")?;
+            self.require(every, right, "poll_every is a key of operation = \"subscribe\" only")?;
             let right = every.get_ref().0 >= POLL_EVERY_MIN;
-            self.require(every, right, "poll_every: a time, such as \"100ms\"; a millisecond at least")?;
+            self.require(every, right, "poll_every must be at least 1ms, such as \"100ms\"")?;
         }
         self.only_portfolios(wire.fields.as_ref(), workload)?;
         self.only_portfolios(wire.in_steps.as_ref(), workload)?;
@@ -102,7 +102,7 @@ impl Check<'_> {
         let server = self.server(wire, carriage, workload)?;
         if let Some(congestion) = &wire.congestion {
             let has = carriage.protocol() != Protocol::Udp;
-            self.require(congestion, has, "nothing controls the congestion of plain datagrams")?;
+            self.require(congestion, has, "udp has no congestion control")?;
         }
         Ok(Access {
             carriage,
@@ -128,11 +128,11 @@ impl Check<'_> {
             self.require(
                 server,
                 wire.target.is_none(),
-                "a contender has a `server` or a `target`, not both",
+                "a contender must have only one of server and target",
             )?;
             self.only_plain_calls(server, wire, carriage, workload)?;
             let WireServer { command, config } = server.get_ref().clone();
-            self.require(server, !command.trim().is_empty(), "a command needs a program")?;
+            self.require(server, !command.trim().is_empty(), "command must name a program")?;
             return Ok(Some(ForeignServer::Program { command, config }));
         }
         let Some(target) = &wire.target else { return Ok(None) };
@@ -141,7 +141,7 @@ impl Check<'_> {
         match address.trim_end_matches('/').parse::<SocketAddr>() {
             Ok(address) if address.ip().is_loopback() => Ok(Some(ForeignServer::Target(address))),
             _ => {
-                let message = "a target is an address of this machine, such as \"http://127.0.0.1:9000\"";
+                let message = "target must be a loopback address, such as \"http://127.0.0.1:9000\"";
                 Err(ScenarioError::at(self.file, self.text, target.span(), message, None))
             }
         }
@@ -154,14 +154,14 @@ impl Check<'_> {
         carriage: Carriage,
         workload: &Workload,
     ) -> Result<(), ScenarioError> {
-        self.require(at, workload.activity.is_calls(), "only calls are served by others")?;
-        let is_plain = wire.tls.is_none() && carriage.transport(false) == Some(Transport::Plain);
-        let is_tcp = carriage.protocol() != Protocol::Udp && !wire.dns;
         self.require(
             at,
-            is_plain && is_tcp,
-            "what others serve is asked for over TCP, in plain text, by its address",
-        )
+            workload.activity.is_calls(),
+            "server and target need an operation that makes calls",
+        )?;
+        let is_plain = wire.tls.is_none() && carriage.transport(false) == Some(Transport::Plain);
+        let is_tcp = carriage.protocol() != Protocol::Udp && !wire.dns;
+        self.require(at, is_plain && is_tcp, "server and target need plain TCP, without tls and dns")
     }
 
     fn only_portfolios<T>(
@@ -171,7 +171,7 @@ impl Check<'_> {
     ) -> Result<(), ScenarioError> {
         let Some(given) = given else { return Ok(()) };
         let right = workload.activity == Activity::Market(Capability::Portfolio);
-        self.require(given, right, "only a `portfolio` is asked for in parts")
+        self.require(given, right, "this is a key of operation = \"portfolio\" only")
     }
 
     fn carriage(&self, contender: &WireContender, protocol: Protocol) -> Result<Carriage, ScenarioError> {
@@ -184,7 +184,7 @@ impl Check<'_> {
         self.option(protocol, "streams", streams.as_ref(), &[Quic])?;
         if let Some(http) = http {
             let right = *http.get_ref() != HttpVersion::Http3 || protocol == Rest;
-            self.require(http, right, "HTTP/3 is an option of rest")?;
+            self.require(http, right, "http = \"3\" is an option of rest only")?;
         }
         let http = http.as_ref().map_or(HttpVersion::Http1, |http| *http.get_ref());
         let encoding = encoding.as_ref().map_or(Encoding::Json, |encoding| *encoding.get_ref());
@@ -214,16 +214,16 @@ impl Check<'_> {
         let version = match tls {
             Some(tls) => {
                 let carried = carriage.transport(true).is_some();
-                let message = format!("{} is not carried over TLS", carriage.protocol().name());
+                let message = format!("{} has no TLS", carriage.protocol().name());
                 self.require(tls, carried, &message)?;
                 let right = !over_quic || *tls.get_ref() == TlsVersion::Tls13;
-                self.require(tls, right, "QUIC has TLS 1.3 within (RFC 9001)")?;
+                self.require(tls, right, "tls must be \"1.3\" over QUIC (RFC 9001)")?;
                 Some(*tls.get_ref())
             }
             None => over_quic.then_some(TlsVersion::Tls13),
         };
         for option in [resume, early_data].into_iter().flatten() {
-            let message = "this is an option of TLS: give tls = \"1.3\" too";
+            let message = "this is an option of TLS: add tls = \"1.3\"";
             self.require(option, version.is_some(), message)?;
         }
         let Some(version) = version else { return Ok(None) };
@@ -231,7 +231,7 @@ impl Check<'_> {
         let options = TlsOptions { version, resume: asked(resume), early_data: asked(early_data) };
         if let Some(early_data) = early_data {
             let right = !options.early_data || (options.resume && version == TlsVersion::Tls13);
-            self.require(early_data, right, "early data needs tls = \"1.3\" and resume = true")?;
+            self.require(early_data, right, "early_data needs tls = \"1.3\" and resume = true")?;
         }
         Ok(Some(options))
     }
@@ -246,7 +246,7 @@ impl Check<'_> {
     ) -> Result<(), ScenarioError> {
         let Some(given) = given else { return Ok(()) };
         let names = of.iter().map(|protocol| protocol.name()).collect::<Vec<_>>().join(", ");
-        let message = format!("`{name}` is an option of {names}; {} has no choice", protocol.name());
+        let message = format!("{name} is an option of {names} only, not of {}", protocol.name());
         self.require(given, of.contains(&protocol), &message)
     }
 }

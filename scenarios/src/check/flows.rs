@@ -36,7 +36,7 @@ impl Check<'_> {
     pub(super) fn only_flows(&self, wire: &WireWorkload, activity: Activity) -> Result<(), ScenarioError> {
         let are_flows = matches!(activity, Activity::Flow(_));
         for option in [&wire.read_rate, &wire.buffers].into_iter().flatten() {
-            self.require(option, are_flows, "only `flow` has this")?;
+            self.require(option, are_flows, "this is a key of operation = \"flow\" only")?;
         }
         match &wire.rate_per_s {
             Some(rate) => self.require(rate, !are_flows, OWN_RATE),
@@ -48,7 +48,10 @@ impl Check<'_> {
     pub(super) fn flows(&self, wire: &WireContender) -> Result<Vec<Flow>, ScenarioError> {
         let error = |span, message: &str| Err(ScenarioError::at(self.file, self.text, span, message, None));
         if let Some(protocol) = &wire.protocol {
-            return error(protocol.span(), "of `flow` a contender has `flows` and no protocol");
+            return error(
+                protocol.span(),
+                "a contender of operation = \"flow\" has flows instead of a protocol",
+            );
         }
         let WireContender {
             http,
@@ -76,19 +79,16 @@ impl Check<'_> {
             notices.as_ref().map(Spanned::span),
         ];
         if let Some(span) = options.into_iter().flatten().next() {
-            return error(
-                span,
-                "an option of protocols: a flow says what it is by itself, such as \"tcp bbr\"",
-            );
+            return error(span, "this is an option of protocols: write it in the flow, such as \"tcp bbr\"");
         }
         let Some(flows) = &wire.flows else {
             return error(
                 wire.name.span(),
-                "of `flow` a contender needs `flows`, such as [\"tcp cubic\", \"udp 30Mbit/s\"]",
+                "a contender of operation = \"flow\" needs flows, such as [\"tcp cubic\", \"udp 30Mbit/s\"]",
             );
         };
         let right = (1..=FLOWS_MAX).contains(&flows.get_ref().len());
-        self.require(flows, right, "flows: 1 to 16")?;
+        self.require(flows, right, "flows must be from 1 to 16")?;
         let read = |flow: &Spanned<String>| {
             let parsed = parse(flow.get_ref());
             parsed.map_err(|message| ScenarioError::at(self.file, self.text, flow.span(), &message, None))
@@ -113,7 +113,7 @@ fn parse(text: &str) -> Result<Flow, String> {
         }
         _ => {
             return Err(
-                "a flow is tcp, tcp cubic, tcp bbr, tcp reno or udp, and a rate behind it if it has one"
+                "a flow must be tcp, tcp cubic, tcp bbr, tcp reno or udp, and may have a rate after it"
                     .to_owned(),
             );
         }
@@ -124,20 +124,20 @@ fn parse(text: &str) -> Result<Flow, String> {
     if let Ok(Some(after)) = reset_after
         && after > SPAN_MAX
     {
-        return Err("a receiver resets within a day".to_owned());
+        return Err("reset must be at most a day".to_owned());
     }
     let reset_after = reset_after
-        .map_err(|error| format!("write when the receiver resets, such as reset=500ms ({error})"))?;
+        .map_err(|error| format!("reset must be a time with its unit, such as reset=500ms ({error})"))?;
     let mut words = words.into_iter();
     let bits_per_s = words.next().map(ways::parse_rate).transpose()?;
     if bits_per_s.is_some_and(|bits| bits <= 0.0) || words.next().is_some() {
-        return Err("behind a flow stands one rate above 0, such as 30Mbit/s".to_owned());
+        return Err("a flow may have one rate after it, greater than 0, such as 30Mbit/s".to_owned());
     }
     if carrier == FlowCarrier::Udp && bits_per_s.is_none() {
-        return Err("nothing holds datagrams back: give the flow a rate, such as \"udp 30Mbit/s\"".to_owned());
+        return Err("a udp flow needs a rate, such as \"udp 30Mbit/s\"".to_owned());
     }
     if carrier == FlowCarrier::Udp && reset_after.is_some() {
-        return Err("datagrams have no connection that could be reset".to_owned());
+        return Err("a udp flow has no connection to reset".to_owned());
     }
     Ok(Flow { carrier, bits_per_s, reset_after })
 }

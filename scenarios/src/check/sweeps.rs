@@ -19,20 +19,20 @@ impl Check<'_> {
         let differ = wire.contender.get_ref() != wire.against.get_ref();
         self.require(&wire.against, differ, "a contender is not compared with itself: name another")?;
         let axis = self.one_axis(&wire.condition, conditions)?;
-        let one = "a break-even point has one of `crosses` (with `metric`) and `saves_cores`";
+        let one = "a break-even point needs either crosses with metric, or saves_cores";
         let sought = match (&wire.crosses, &wire.saves_cores, wire.metric) {
             (Some(ratio), None, Some(metric)) => {
                 let right = ratio.get_ref().is_finite() && *ratio.get_ref() > 0.0;
-                self.require(ratio, right, "a ratio: above 0")?;
+                self.require(ratio, right, "crosses must be greater than 0")?;
                 Sought::Crossing { metric, ratio: *ratio.get_ref() }
             }
             (None, Some(cores), None | Some(Figure::CpuPerCall)) => {
                 let right = cores.get_ref().is_finite() && *cores.get_ref() > 0.0;
-                self.require(cores, right, "cores: above 0")?;
+                self.require(cores, right, "saves_cores must be greater than 0")?;
                 self.require(
                     cores,
                     axis == Axis::RatePerS,
-                    "cores are saved at a rate: the axis is rate_per_s",
+                    "saves_cores needs a condition whose axis is rate_per_s",
                 )?;
                 Sought::CoresSaved(*cores.get_ref())
             }
@@ -55,7 +55,11 @@ impl Check<'_> {
         let axis = self.one_axis(&wire.condition, conditions)?;
         let tolerances = wire.tolerances.get_ref();
         let right = !tolerances.is_empty() && tolerances.iter().all(|span| !span.0.is_zero());
-        self.require(&wire.tolerances, right, "tolerances: times, such as [\"100ms\", \"1s\"]")?;
+        self.require(
+            &wire.tolerances,
+            right,
+            "tolerances must be times greater than 0, such as [\"100ms\", \"1s\"]",
+        )?;
         Ok(Map {
             card: wire.card,
             sentence: wire.sentence,
@@ -75,7 +79,7 @@ impl Check<'_> {
         match points.next().map(Vec::as_slice) {
             Some([only]) if only.axis != Axis::Link => Ok(only.axis),
             _ => {
-                let message = "what is looked for along an axis needs a condition with one axis, of numbers";
+                let message = "this needs a condition with one axis, of numbers or times";
                 Err(ScenarioError::at(self.file, self.text, name.span(), message, None))
             }
         }
