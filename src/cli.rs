@@ -8,34 +8,48 @@ use record::Tool;
 use crate::ending::{Ending, UsageError, say_error};
 use crate::verbs;
 
-/// A side-by-side protocol benchmark suite: one service behind every protocol, the same load, an
-/// honest verdict.
+/// Compare protocols side by side: one service behind each, the same load, and a verdict with its
+/// uncertainty.
 #[derive(Debug, Parser)]
-#[command(version, arg_required_else_help = true, disable_help_subcommand = true)]
+#[command(name = "wirebench", version, arg_required_else_help = true, max_term_width = HELP_COLUMNS_MAX, after_help = EXAMPLES)]
 struct Cli {
     #[command(subcommand)]
     verb: Verb,
 }
 
+/// Lines of help that are longer are hard to read, however wide the terminal is.
+const HELP_COLUMNS_MAX: usize = 100;
+
+const EXAMPLES: &str = "\
+Examples:
+  wirebench doctor                             # what can this machine measure?
+  wirebench list
+  wirebench run rest-vs-grpc --quick           # results/latest/index.html
+  wirebench load http://127.0.0.1:8080/ -r 1000 -d 30s
+  wirebench help run
+
+Exit codes: 0 done, 1 error, 2 wrong usage, 3 a threshold failed, 4 the machine
+was too noisy to tell.";
+
 #[derive(Debug, Subcommand)]
 enum Verb {
-    /// Show the scenarios, and the protocols with what each offers.
+    /// List the scenarios and the protocols.
     List(verbs::list::Options),
-    /// Run scenarios by name or file, and draw their reports.
+    /// Run scenarios by name or file, and write their reports.
     Run(verbs::run::Options),
-    /// Load a server that wirebench did not start.
+    /// Load any server, and print its latency.
     Load(verbs::load::Options),
-    /// Run the market behind protocols, or a reference server, until Ctrl-C.
+    /// Serve the market, or a server with a known delay, until Ctrl-C.
     Serve(verbs::serve::Options),
-    /// Compare two records, or repeats of each; exit with 3 where a threshold failed.
+    /// Compare records; exit with 3 if a threshold fails.
     Compare(verbs::compare::Options),
-    /// Draw the HTML again from records, or export them.
+    /// Redraw reports from records, or export the measurements.
     Report(verbs::report::Options),
-    /// Run any program between two hosts, over a link with delay, loss and a rate.
+    /// Run any program over a link with delay, loss and a limited rate.
     Lab(verbs::lab::Options),
-    /// Measure servers whose answers are known, and print what was measured beside what is true.
+    /// Check the figures against servers whose true figures are known.
     Calibrate(verbs::calibrate::Options),
-    /// Say what this machine can measure, what spoils it, and what to do.
+    /// Check what this machine can measure, and say how to improve it.
     Doctor(verbs::doctor::Options),
     /// The first process of a guest of `lab`.
     #[command(hide = true, name = lab::guest::INIT)]

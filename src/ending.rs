@@ -50,8 +50,7 @@ pub(crate) fn refuse_debug(tool: &Tool, allowed: bool) -> Result<(), UsageError>
         return Ok(());
     }
     Err(UsageError(
-        "this is a debug build, and its figures would be several times too high: build with --release, or add \
-         --allow-debug"
+        "this is a debug build, whose figures are several times too high: build with --release, or add --allow-debug"
             .to_owned(),
     ))
 }
@@ -66,7 +65,28 @@ pub(crate) fn say(line: &str) {
 
 /// Says why a verb ended, to stderr; an error may have several lines.
 pub(crate) fn say_error(error: &anyhow::Error) {
-    let _ = writeln!(io::stderr().lock(), "wirebench: {}", terminal_text(&format!("{error:#}")));
+    let _ = writeln!(io::stderr().lock(), "error: {}", terminal_text(&causes(error)));
+}
+
+/// An error and its causes, each once and without the system's number for it: some say their cause
+/// themselves, and have it as their source too.
+pub(crate) fn causes(error: &anyhow::Error) -> String {
+    let mut told = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if told.is_empty() {
+            told = cause;
+        } else if !told.contains(&cause) {
+            told = format!("{told}: {cause}");
+        }
+    }
+    without_numbers(&told)
+}
+
+/// `File too large`, of `File too large (os error 27)`.
+fn without_numbers(text: &str) -> String {
+    let mut parts = text.split(" (os error ");
+    let first = parts.next().unwrap_or_default().to_owned();
+    parts.fold(first, |told, part| told + part.split_once(')').map_or(part, |(_, rest)| rest))
 }
 
 /// Prints data to stdout, on a terminal without what it would obey. Whoever reads its beginning
@@ -96,6 +116,19 @@ mod tests {
     use record::Build;
 
     use super::*;
+
+    #[test]
+    fn a_cause_is_said_once() {
+        #[derive(Debug, thiserror::Error)]
+        #[error("cannot read x: {0}")]
+        struct SaysItsCause(#[from] io::Error);
+        let full = || io::Error::other("disk full");
+        let error = anyhow::Error::from(SaysItsCause(full())).context("writing the record");
+        assert_eq!(causes(&error), "writing the record: cannot read x: disk full");
+        assert_eq!(causes(&anyhow::Error::from(full()).context("y")), "y: disk full");
+        let numbered = anyhow::Error::msg("a (os error 2), b (os error 27): c");
+        assert_eq!(causes(&numbered), "a, b: c");
+    }
 
     #[test]
     fn a_debug_build_refuses_to_measure_unless_allowed() {

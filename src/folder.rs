@@ -14,7 +14,7 @@ use run::journal;
 use crate::ending::UsageError;
 
 /// What can be done about a folder that takes no results.
-const ANOTHER: &str = "give another folder by --out DIR";
+const ANOTHER: &str = "choose another folder with --out DIR";
 
 /// The folder of one run.
 #[derive(Debug)]
@@ -36,7 +36,7 @@ impl ResultsFolder {
         if let Some(file) = wanted.ancestors().find(|path| path.exists() && !path.is_dir()) {
             let (wanted, file) = (wanted.display(), file.display());
             return Err(UsageError(format!(
-                "results cannot go to {wanted}: {file} is no folder; move it, or {ANOTHER}"
+                "cannot write results to {wanted}: {file} is not a folder; move it, or {ANOTHER}"
             ))
             .into());
         }
@@ -46,8 +46,7 @@ impl ResultsFolder {
             None => files::make_new_folder(wanted, &now_as_a_name())
                 .map(|path| (path, Some(wanted.join("latest")))),
         };
-        let (path, latest) =
-            made.with_context(|| format!("{} cannot be made: {ANOTHER}", wanted.display()))?;
+        let (path, latest) = made.with_context(|| format!("cannot make {}: {ANOTHER}", wanted.display()))?;
         Ok(ResultsFolder { path, latest, card })
     }
 
@@ -61,7 +60,7 @@ impl ResultsFolder {
         let removed = fs::remove_file(&file);
         tried.and(removed).with_context(|| {
             let (path, megabytes) = (self.path.display(), bytes.div_ceil(1_000_000));
-            format!("about {megabytes} MB cannot be written in {path}: make room there, or {ANOTHER}")
+            format!("cannot write about {megabytes} MB in {path}: free some space there, or {ANOTHER}")
         })
     }
 
@@ -70,8 +69,8 @@ impl ResultsFolder {
     /// # Errors
     /// Where there is none above it.
     pub fn of_record(record: &Path, card: bool) -> anyhow::Result<ResultsFolder> {
-        let path = record.canonicalize().with_context(|| format!("looking for {}", record.display()))?;
-        let path = path.ancestors().nth(2).context("a record lies in a folder of its scenario")?;
+        let path = record.canonicalize().with_context(|| format!("cannot find {}", record.display()))?;
+        let path = path.ancestors().nth(2).context("a record must be in a folder of its scenario")?;
         Ok(ResultsFolder { path: path.to_owned(), latest: None, card })
     }
 
@@ -162,7 +161,7 @@ impl ResultsFolder {
         let first = if self.card { "card.html" } else { "index.html" };
         if let (Some(latest), Some(name)) = (&self.latest, self.path.file_name()) {
             files::point(latest, Path::new(name))
-                .with_context(|| format!("pointing {} here", latest.display()))?;
+                .with_context(|| format!("cannot point {} to this run", latest.display()))?;
             return Ok(latest.join(first));
         }
         Ok(self.path.join(first))

@@ -70,7 +70,7 @@ pub struct Unsupported(pub String);
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum CallError {
     /// Nobody listens there, or it would not have us.
-    #[error("connection refused: {0}")]
+    #[error("cannot connect: {0}")]
     Refused(String),
     /// The connection broke.
     #[error("connection lost: {0}")]
@@ -133,15 +133,26 @@ impl CallError {
     /// What an error of the system's means for a call.
     pub(crate) fn from_io(error: &std::io::Error) -> CallError {
         use std::io::ErrorKind;
+        let cause = in_plain_words(error);
         match error.kind() {
             ErrorKind::ConnectionRefused | ErrorKind::AddrNotAvailable | ErrorKind::NotFound => {
-                CallError::Refused(error.to_string())
+                CallError::Refused(cause)
             }
-            ErrorKind::InvalidData => CallError::Protocol(error.to_string()),
-            ErrorKind::QuotaExceeded => CallError::Limit(error.to_string()),
-            _ => CallError::Reset(error.to_string()),
+            ErrorKind::InvalidData => CallError::Protocol(cause),
+            ErrorKind::QuotaExceeded => CallError::Limit(cause),
+            _ => CallError::Reset(cause),
         }
     }
+}
+
+/// `connection refused`, of the system's `Connection refused (os error 111)`.
+fn in_plain_words(error: &std::io::Error) -> String {
+    let text = error.to_string();
+    if error.raw_os_error().is_none() {
+        return text;
+    }
+    let words = text.split(" (os error ").next().unwrap_or_default();
+    words.chars().take(1).flat_map(char::to_lowercase).chain(words.chars().skip(1)).collect()
 }
 
 /// Opens a connection, or what there is of it beside, within [`CONNECT_TIME_MAX`].
@@ -159,6 +170,12 @@ pub(crate) async fn in_time<T>(opening: impl Future<Output = Result<T, CallError
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_refusal_says_its_cause_once() {
+        let refused = CallError::from_io(&std::io::Error::from_raw_os_error(nix::libc::ECONNREFUSED));
+        assert_eq!(refused.sample(), "cannot connect: connection refused");
+    }
 
     #[test]
     fn a_sample_is_a_line_of_bounded_length() {

@@ -10,30 +10,38 @@ use proto::Protocol;
 use record::calibration::{Accuracy, Calibration, CalibrationRow};
 use record::{Tool, write_atomically};
 use run::calibrate::{Told, calibrate};
+use scenarios::did_you_mean;
 use terms::{Layout, Link, Machine, text};
 
 use crate::ending::{Ending, refuse_debug};
 
 /// What `calibrate` takes.
 #[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
 pub(crate) struct Options {
-    /// Protocols (`wirebench list`) and `link`, for the lab's own; everything if nothing is named.
-    #[arg(value_name = "PROTOCOL", value_parser = parse_subject)]
+    /// Calibrate only these: protocols (`wirebench list`), or `link` for links with delay and loss.
+    #[arg(value_name = "PROTOCOL|link", value_parser = parse_subject)]
     subjects: Vec<Subject>,
-    /// Again and again for so long, ten minutes unless told; of `link` where nothing is named.
-    #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration, num_args = 0..=1,
+    /// Repeat for this long (default 10m), only `link` unless something is named.
+    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration, num_args = 0..=1,
           default_missing_value = "10min", require_equals = true)]
     soak: Option<Duration>,
-    /// Keep to this machine's own loopback interface, instead of a cable between two hosts.
+    /// Use this machine's loopback interface, instead of a cable between two hosts.
     #[arg(long)]
     loopback: bool,
-    /// As JSON, to stdout.
-    #[arg(long)]
+    /// Print the comparisons as JSON to stdout.
+    #[arg(short, long)]
     json: bool,
-    /// Measure although this is a debug build.
+    /// Measure with a debug build.
     #[arg(long)]
     allow_debug: bool,
 }
+
+const EXAMPLES: &str = "\
+Examples:
+  wirebench calibrate
+  wirebench calibrate rest grpc --loopback
+  wirebench calibrate link --soak=30m";
 
 /// What can be calibrated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,7 +75,7 @@ pub(crate) fn calibrate_machine(options: &Options, tool: &Tool) -> anyhow::Resul
     let machine = lab::machine::read();
     let layout = Layout::of(&machine.cores)?;
     for core in &layout.client {
-        lab::cores::pin(*core).context("pinning the command to the clients' core")?;
+        lab::cores::pin(*core).context("cannot run on the clients' core")?;
     }
     // Of everything, what the machine does not allow is left out, and `doctor` says why.
     let with_links = match Wan::build(1, &[], 1) {
@@ -80,11 +88,11 @@ pub(crate) fn calibrate_machine(options: &Options, tool: &Tool) -> anyhow::Resul
     let clock = Clock::System;
     let until = clock.now() + options.soak.unwrap_or_default();
     match options.soak {
-        Some(span) => eprintln!("calibrating for {}, about {seconds} s at a time", text::about(span)),
-        None => eprintln!("calibrating, about {seconds} s in all"),
+        Some(span) => eprintln!("calibrating for {}; each repeat takes about {seconds} s", text::about(span)),
+        None => eprintln!("calibrating; this takes about {seconds} s"),
     }
     let mut tell = |told: Told<'_>| match told {
-        Told::Begins(protocol) => eprintln!("measuring what is known over {protocol} …"),
+        Told::Begins(protocol) => eprintln!("measuring {protocol} …"),
         Told::Row(row) if !options.json => println!("{}", line(row)),
         Told::Row(_) => {}
     };
@@ -100,7 +108,7 @@ pub(crate) fn calibrate_machine(options: &Options, tool: &Tool) -> anyhow::Resul
     if whole && !tool.is_debug() {
         files::make_folder(Path::new("results"))?;
         write_atomically(Path::new(KEPT), &serde_json::to_vec_pretty(&calibration)?)?;
-        eprintln!("kept in {KEPT}, and shown in the footers of reports from this machine");
+        eprintln!("saved in {KEPT}; reports from this machine show it in their footers");
     }
     Ok(ending(&calibration))
 }
@@ -137,7 +145,7 @@ fn ending(calibration: &Calibration) -> Ending {
         return Ending::Error;
     }
     if let Some(why) = noisy.first() {
-        eprintln!("too noisy: {why} ({} of {rows} comparisons could not be made)", noisy.len());
+        eprintln!("the machine was too noisy: {why} ({} of {rows} comparisons not made)", noisy.len());
         return Ending::Void;
     }
     eprintln!("all {rows} comparisons are within their tolerance");
@@ -167,9 +175,7 @@ fn parse_subject(name: &str) -> Result<Subject, String> {
     }
     let known = Protocol::ALL.into_iter().find(|protocol| protocol.name() == name);
     known.map(Subject::Protocol).ok_or_else(|| {
-        format!(
-            "'{name}' is no protocol: there is {}, and link",
-            Protocol::ALL.map(Protocol::name).join(", ")
-        )
+        let names: Vec<&str> = Protocol::ALL.map(Protocol::name).into_iter().chain(["link"]).collect();
+        did_you_mean(name, &names)
     })
 }

@@ -10,35 +10,41 @@ use terms::Expression;
 use terms::escape::terminal_line;
 
 use crate::ending::{Ending, UsageError, print_data, say};
+use crate::verbs::expressions::threshold;
 
 /// What `compare` takes.
 #[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
 pub(crate) struct Options {
-    /// A record.json, a folder of results, or a baseline by name (`run --save-baseline`); several,
-    /// with commas between, are repeats.
+    /// Take this as the old side: a record.json, a folder of results, or a baseline by name (`run
+    /// --save-baseline`). Several, separated by commas, are repeats.
     old: String,
-    /// What is compared with it, likewise.
+    /// Compare this with it: the new side, given in the same way.
     new: String,
-    /// Compare although the plans differ.
+    /// Compare even if the plans differ.
     #[arg(long)]
     force: bool,
-    /// Exit with 3 where this is true of a cell's whole interval: 'response.p99 > 10%' (than OLD),
-    /// 'cpu_per_call > 90us'; can be repeated.
-    #[arg(long, value_name = "EXPR", value_parser = Expression::parse)]
+    /// Exit with 3 if this is true of the whole interval of any cell: 'response.p99 > 10%' (more
+    /// than OLD), 'cpu_per_call > 90us'; can be repeated.
+    #[arg(long, value_name = "EXPR", value_parser = threshold)]
     fail_on: Vec<Expression>,
-    /// How to print it, to stdout.
+    /// Print in this format: markdown for a pull request, json with one object per scenario.
     #[arg(long, value_enum, default_value_t = CompareFormat::Text)]
     format: CompareFormat,
 }
 
+const EXAMPLES: &str = "\
+Examples:
+  wirebench compare results/old results/new
+  wirebench compare main results/latest --fail-on 'cpu_per_call > 10%'
+  wirebench compare old.1.json,old.2.json,old.3.json results/latest --force
+  wirebench compare main results/latest --format markdown";
+
 /// How a comparison is printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum CompareFormat {
-    /// Lines.
     Text,
-    /// A table for a pull request.
     Markdown,
-    /// An array with an object a scenario.
     Json,
 }
 
@@ -82,8 +88,8 @@ pub(crate) fn judge(
         if !found.is_empty() && !force {
             let found = found.join("\n  ");
             return Err(UsageError(format!(
-                "the plans of {scenario} differ, and so their figures answer different questions (--force compares all the \
-                 same):\n  {found}"
+                "the plans of {scenario} differ, so the figures answer different questions (--force compares them anyway):\n  \
+                 {found}"
             ))
             .into());
         }
@@ -97,7 +103,11 @@ pub(crate) fn judge(
     }
     if comparisons.is_empty() {
         let names = |side: &Side| side.keys().cloned().collect::<Vec<_>>().join(", ");
-        let message = format!("no scenario is in both: the old has {}, the new {}", names(old), names(new));
+        let message = format!(
+            "the two sides have no scenario in common: the old has {}, the new {}",
+            names(old),
+            names(new)
+        );
         return Err(UsageError(message).into());
     }
     match format {
@@ -116,7 +126,7 @@ pub(crate) fn judge(
         held.unjudged.iter().for_each(|unjudged| say(&format!("not judged: {unjudged}")));
         held.failed.iter().for_each(|failure| say(&format!("failed: {failure}")));
         if held.judged == 0 && held.failed.is_empty() {
-            say(&format!("failed: {} could be judged nowhere", threshold.text));
+            say(&format!("failed: {} could not be judged in any cell", threshold.text));
         }
         failed |= held.judged == 0 || !held.failed.is_empty();
     }
@@ -137,14 +147,14 @@ pub(crate) fn side(names: &str) -> anyhow::Result<Side> {
         let named = Path::new(BASELINES).join(name);
         let path = if Path::new(name).exists() { Path::new(name) } else { named.as_path() };
         let files = record::files(path).with_context(|| {
-            format!("{name} is neither a record, nor a folder of results, nor a baseline in {BASELINES}")
+            format!("{name} is not a record, a folder of results or a baseline in {BASELINES}")
         })?;
         if files.is_empty() {
-            return Err(UsageError(format!("there is no record in {}", path.display())).into());
+            return Err(UsageError(format!("no record in {}", path.display())).into());
         }
         for file in files {
             let AnyRecord::Measured(record) = record::read_any(&file)? else {
-                say(&format!("not compared: {} is a matrix, and has no measurements", file.display()));
+                say(&format!("not compared: {} is a matrix, without measurements", file.display()));
                 continue;
             };
             let repeats = side.entry(record.scenario.name.clone()).or_default();
@@ -173,5 +183,5 @@ pub(crate) fn save_baseline(name: &str, record: &Record) -> anyhow::Result<PathB
         }
     }
     let folder = folder.display();
-    anyhow::bail!("{folder} has {REPEATS_MAX} repeats of {}: remove old ones", record.scenario.name)
+    anyhow::bail!("{folder} already has {REPEATS_MAX} repeats of {}: remove old ones", record.scenario.name)
 }

@@ -14,11 +14,17 @@ use crate::ending::Ending;
 
 /// What `doctor` takes.
 #[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
 pub(crate) struct Options {
-    /// As JSON, to stdout.
-    #[arg(long)]
+    /// Print the findings as JSON to stdout.
+    #[arg(short, long)]
     json: bool,
 }
+
+const EXAMPLES: &str = "\
+Examples:
+  wirebench doctor
+  wirebench doctor --json";
 
 /// One thing looked at.
 #[derive(Debug, serde::Serialize)]

@@ -11,38 +11,48 @@ use clock::Clock;
 use lab::guest::Guest;
 use lab::hosts::Host;
 use lab::wan::{RouterCount, Wan, Which};
-use terms::ways;
+use scenarios::with_suggestion;
+use terms::ways::{self, WaysError};
 use terms::{WayCount, text};
 
 use crate::ending::{Ending, UsageError};
 
 /// What `lab` takes.
 #[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
 pub(crate) struct Options {
-    /// A link: a name (`wirebench lab --links`), and what is changed of it, such as 'ny-london
+    /// Use this link: a name (`wirebench lab --links`) and changes to it, such as 'ny-london
     /// loss=1% down.rate=20Mbit/s'.
     #[arg(required_unless_present = "links")]
     link: Option<String>,
-    /// Show the links that have names.
+    /// List the named links.
     #[arg(long)]
     links: bool,
-    /// What runs on the other host, by a shell; COMMAND begins when it listens.
+    /// Run this shell command on the other host first, and start COMMAND when it listens.
     #[arg(long, value_name = "COMMAND")]
     server: Option<String>,
-    /// A change of the link while COMMAND runs, such as '5s loss=10%' or '8s cut'; again for more.
+    /// Change the link while COMMAND runs, such as '5s loss=10%' or '8s cut'; can be repeated.
     #[arg(long, value_name = "TIME CHANGES")]
     at: Vec<String>,
-    /// Keep what crosses the link in a file for Wireshark.
+    /// Capture every packet that crosses the link in this file, for Wireshark.
     #[arg(long, value_name = "FILE")]
     pcap: Option<PathBuf>,
-    /// Seed of what befalls packets: the n-th of a direction has the same fate with the same seed.
-    #[arg(long, default_value_t = 1)]
+    /// Seed for loss, jitter and reordering: the n-th packet of a direction has the same fate with
+    /// the same seed.
+    #[arg(long, value_name = "N", default_value_t = 1)]
     seed: u64,
-    /// A program and its arguments; {server} and {client} in them are the addresses of the two
-    /// hosts, which it also finds in WIREBENCH_SERVER and WIREBENCH_CLIENT.
+    /// Run this program with its arguments. {server} and {client} become the addresses of the two
+    /// hosts, also in WIREBENCH_SERVER and WIREBENCH_CLIENT.
     #[arg(last = true, required_unless_present = "links", value_name = "COMMAND")]
     command: Vec<String>,
 }
+
+const EXAMPLES: &str = "\
+Examples:
+  wirebench lab --links
+  wirebench lab ny-london -- ping -c 3 {server}
+  wirebench lab 'rtt=40ms loss=1%' --server 'nc -l -p 9000' -- nc {server} 9000
+  wirebench lab 4g --at '5s cut' --at '7s mended' -- ping -c 10 {server}";
 
 /// Time for a server to listen.
 const LISTEN_TIME_MAX: Duration = Duration::from_secs(10);
@@ -60,13 +70,12 @@ pub(crate) fn lab(options: &Options) -> anyhow::Result<Ending> {
     // Before there is a second thread.
     lab::hosts::prepare();
     let text = options.link.as_deref().unwrap_or_default();
-    let link = ways::parse(text, None).map_err(|error| UsageError(error.to_string()))?;
-    let changes =
-        ways::parse_changes(&options.at, link).map_err(|error| UsageError(format!("--at {error}")))?;
-    let wan = Wan::between(link, options.seed).context("a link takes two hosts")?;
-    let host = |place| wan.host(place).context("a host is missing");
+    let link = ways::parse(text, None).map_err(|error| wrong("LINK", &error))?;
+    let changes = ways::parse_changes(&options.at, link).map_err(|error| wrong("--at", &error))?;
+    let wan = Wan::between(link, options.seed).context("cannot make the two hosts of the link")?;
+    let host = |place| wan.host(place).context("one of the two hosts is missing");
     if let Some(file) = &options.pcap {
-        wan.capture(0, file).with_context(|| format!("writing {}", file.display()))?;
+        wan.capture(0, file).with_context(|| format!("cannot write {}", file.display()))?;
     }
     // Ctrl-C is the command's, whose end is waited for.
     let interrupted = Arc::new(AtomicBool::new(false));
@@ -87,6 +96,10 @@ pub(crate) fn lab(options: &Options) -> anyhow::Result<Ending> {
     drop(server);
     say_counts(&wan);
     Ok(ending(status))
+}
+
+fn wrong(option: &str, error: &WaysError) -> UsageError {
+    UsageError(format!("{option}: {}", with_suggestion(&error.to_string())))
 }
 
 fn ending(status: ExitStatus) -> Ending {
@@ -114,13 +127,13 @@ fn start_server(
     let end = clock.now() + LISTEN_TIME_MAX;
     while !server.listens() {
         if let Some(status) = server.ended()? {
-            bail!("the server ended before it listened: {status}");
+            bail!("the --server command ended before it listened: {status}");
         }
         if interrupted.load(Ordering::Relaxed) {
-            bail!("stopped before the server listened");
+            bail!("stopped before the --server command listened");
         }
         if clock.now() > end {
-            bail!("the server does not listen after {} s", LISTEN_TIME_MAX.as_secs());
+            bail!("the --server command did not listen within {} s", LISTEN_TIME_MAX.as_secs());
         }
         clock::pause_thread(Duration::from_millis(10));
     }

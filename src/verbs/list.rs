@@ -10,11 +10,17 @@ use crate::ending::{Ending, print_data};
 
 /// What `list` takes.
 #[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
 pub(crate) struct Options {
-    /// As JSON, to stdout.
-    #[arg(long)]
+    /// Print the list as JSON to stdout.
+    #[arg(short, long)]
     json: bool,
 }
+
+const EXAMPLES: &str = "\
+Examples:
+  wirebench list
+  wirebench list --json";
 
 /// Lists.
 ///

@@ -6,13 +6,13 @@ mod target;
 
 use std::time::Duration;
 
-use anyhow::bail;
+use anyhow::{anyhow, bail};
 use bytes::Bytes;
-use clients::Endpoint;
 use clients::foreign::http::HttpRequest;
 use clients::foreign::tcp::ReplyEnd;
 use clients::foreign::{self, Request};
 use clients::load::{Engine, EngineError, Round};
+use clients::{CallError, Endpoint};
 use clock::{Clock, Precision};
 use indicatif::ProgressBar;
 use judge::capacity;
@@ -21,115 +21,126 @@ use proto::v1::QuoteRequest;
 use record::Tool;
 use target::{Scheme, Target};
 use terms::text::micros;
-use terms::{Arrivals, Carriage, Expression, Failure, HttpVersion, Model, Shape, Streams, parse_objective};
+use terms::{Arrivals, Carriage, Expression, Failure, HttpVersion, Model, Shape, Streams};
 
 use crate::ending::{Ending, UsageError, refuse_debug};
 use crate::progress::in_words;
+use crate::verbs::expressions::objective;
 
 /// What `load` takes.
 #[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
 pub(crate) struct Options {
-    /// http://HOST:PORT/PATH, ws://HOST:PORT/PATH, tcp://HOST:PORT, udp://HOST:PORT or
-    /// grpc://HOST:PORT (the market's quote); over TLS https://, wss://, tls:// and grpcs://;
-    /// quic://HOST:PORT for the market's frames, a stream a call.
+    /// Load this server: http://, https://, ws:// or wss:// with HOST:PORT/PATH; tcp://, tls:// or
+    /// udp:// with HOST:PORT; grpc://, grpcs:// or quic:// with HOST:PORT for the market's quotes.
     target: String,
-    /// Calls per second, of the open model.
-    #[arg(long, value_name = "R")]
+    /// Make this many calls per second (open model).
+    #[arg(short, long, value_name = "N", help_heading = LOAD)]
     rate: Option<f64>,
-    /// Measured time.
-    #[arg(long, default_value = "10s", value_parser = humantime::parse_duration)]
+    /// Measure for this long.
+    #[arg(short, long, default_value = "10s", value_name = "TIME", value_parser = humantime::parse_duration, help_heading = LOAD)]
     duration: Duration,
-    /// Load before the measuring.
-    #[arg(long, default_value = "1s", value_parser = humantime::parse_duration)]
-    warm_up: Duration,
-    /// Connections in all.
-    #[arg(long, default_value_t = 8, value_name = "C", value_parser = clap::value_parser!(u16).range(1..=20000))]
+    /// Open this many connections.
+    #[arg(short, long, default_value_t = 8, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=20000), help_heading = LOAD)]
     connections: u16,
-    /// Calls in flight on each connection.
-    #[arg(long, default_value_t = 1, value_name = "K", value_parser = clap::value_parser!(u16).range(1..=10000))]
+    /// Allow this many calls in flight on each connection.
+    #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=10000), help_heading = LOAD)]
     in_flight: u16,
-    /// open: calls at given times, whatever the server does. closed: each slot calls again when it
-    /// is done; measures throughput and hides waiting.
-    #[arg(long, value_enum, default_value_t = ModelName::Open)]
+    /// Load for this long before measuring.
+    #[arg(long, default_value = "1s", value_name = "TIME", value_parser = humantime::parse_duration, help_heading = LOAD)]
+    warm_up: Duration,
+    /// Choose when calls are made. open: at scheduled times, however slow the server is. closed:
+    /// when the previous call is done, which shows throughput and hides waiting.
+    #[arg(long, value_enum, default_value_t = ModelName::Open, help_heading = LOAD)]
     model: ModelName,
-    /// How arrivals of the open model are spaced.
-    #[arg(long, value_enum, default_value_t = Spacing::Constant)]
+    /// Space the arrivals of the open model.
+    #[arg(long, value_enum, default_value_t = Spacing::Constant, help_heading = LOAD)]
     arrivals: Spacing,
-    /// Time after its schedule at which a call counts as failed.
-    #[arg(long, default_value = "5s", value_parser = humantime::parse_duration)]
+    /// Count a call as failed this long after its scheduled time.
+    #[arg(long, default_value = "5s", value_name = "TIME", value_parser = humantime::parse_duration, help_heading = LOAD)]
     time_out: Duration,
-    /// Seed of the arrivals.
-    #[arg(long, default_value_t = 1)]
-    seed: u64,
-    /// Threads, each pinned to a core of its own.
-    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=1024))]
-    workers: u16,
-    /// How the pacer wakes: sleep costs no processor time and is late by tens of µs; spin is on
-    /// time and burns up to 100 µs before each arrival. By default spin where that is at most a
-    /// fifth of a core.
-    #[arg(long, value_enum)]
-    pacing: Option<Pacing>,
-    /// HTTP/2 instead of HTTP/1.1: by prior knowledge, or agreed on in TLS.
-    #[arg(long)]
+    /// Use this HTTP method.
+    #[arg(long, default_value = "GET", help_heading = REQUEST)]
+    method: http::Method,
+    /// Send this HTTP header, also in a WebSocket handshake; can be repeated.
+    #[arg(long, value_name = "NAME: VALUE", help_heading = REQUEST)]
+    header: Vec<String>,
+    /// Send this HTTP body, WebSocket text message, or these bytes over tcp and udp, where \r, \n,
+    /// \t, \0, \\ and \xNN are escapes. The next message or datagram is the reply.
+    #[arg(long, help_heading = REQUEST)]
+    body: Option<String>,
+    /// End a tcp reply at these bytes (escapes as in --body).
+    #[arg(long, value_name = "BYTES", conflicts_with_all = ["reply_bytes", "frame"], help_heading = REQUEST)]
+    reply_until: Option<String>,
+    /// End a tcp reply after this many bytes.
+    #[arg(long, value_name = "N", conflicts_with = "frame", value_parser = clap::value_parser!(u32).range(1..=16_777_216), help_heading = REQUEST)]
+    reply_bytes: Option<u32>,
+    /// Ask a tcp or udp server for quotes, in the market's frames.
+    #[arg(long, value_enum, help_heading = REQUEST)]
+    frame: Option<FrameName>,
+    /// Use HTTP/2 instead of HTTP/1.1: by prior knowledge, or negotiated in TLS.
+    #[arg(long, help_heading = CONNECTION)]
     http2: bool,
-    /// HTTP/3, over QUIC; of https://.
-    #[arg(long, conflicts_with = "http2")]
+    /// Use HTTP/3 over QUIC (https:// only).
+    #[arg(long, conflicts_with = "http2", help_heading = CONNECTION)]
     http3: bool,
-    /// Trust the certificates in this file (PEM) and no others; by default those that the system
-    /// trusts.
-    #[arg(long, value_name = "FILE", conflicts_with = "insecure")]
+    /// Choose the version of TLS.
+    #[arg(long, value_enum, default_value_t = TlsName::Tls13, value_name = "VERSION", help_heading = CONNECTION)]
+    tls: TlsName,
+    /// Trust only the certificates in this PEM file, instead of the system's.
+    #[arg(long, value_name = "FILE", conflicts_with = "insecure", help_heading = CONNECTION)]
     root: Option<std::path::PathBuf>,
     /// Trust any certificate.
-    #[arg(long)]
+    #[arg(long, help_heading = CONNECTION)]
     insecure: bool,
-    /// The version of TLS.
-    #[arg(long, value_enum, default_value_t = TlsName::Tls13, value_name = "VERSION")]
-    tls: TlsName,
-    /// HTTP method.
-    #[arg(long, default_value = "GET")]
-    method: http::Method,
-    /// HTTP header, also of a WebSocket's handshake, as 'Name: value'; can be repeated.
-    #[arg(long, value_name = "HEADER")]
-    header: Vec<String>,
-    /// The request: an HTTP body, a WebSocket's text message, or the bytes that are sent over tcp
-    /// and udp (\r, \n, \t, \0, \\ and \xNN are understood there). The next message, or datagram,
-    /// is the reply.
-    #[arg(long)]
-    body: Option<String>,
-    /// A tcp reply ends with these bytes (escapes as in --body).
-    #[arg(long, value_name = "BYTES", conflicts_with_all = ["reply_bytes", "frame"])]
-    reply_until: Option<String>,
-    /// A tcp reply has this many bytes.
-    #[arg(long, value_name = "N", conflicts_with = "frame", value_parser = clap::value_parser!(u32).range(1..=16_777_216))]
-    reply_bytes: Option<u32>,
-    /// The tcp or udp server speaks the market's frames: ask it for quotes.
-    #[arg(long, value_enum)]
-    frame: Option<FrameName>,
     /// Allow a target that is neither loopback nor private. Load only what is yours.
-    #[arg(long)]
+    #[arg(long, help_heading = CONNECTION)]
     allow_public: bool,
-    /// Search for the highest rate at which --objective is met, from --rate (or 1000) on, instead
-    /// of loading at one.
-    #[arg(long, conflicts_with_all = ["model", "fail_on"])]
+    /// Search for the highest rate at which --objective is met, starting at --rate (or 1000/s).
+    #[arg(long, conflicts_with_all = ["model", "fail_on"], help_heading = CAPACITY)]
     find_capacity: bool,
-    /// What must hold at that rate.
-    #[arg(long, default_value = "response.p99 < 5ms", value_name = "EXPR", value_parser = parse_objective, requires = "find_capacity")]
+    /// Require this of a rate.
+    #[arg(long, default_value = "response.p99 < 5ms", value_name = "EXPR", value_parser = objective, requires = "find_capacity", help_heading = CAPACITY)]
     objective: Expression,
-    /// Measured time at each rate of a search; longer where a rate gives too few calls in it for
-    /// the objective.
-    #[arg(long, default_value = "2s", value_parser = humantime::parse_duration, requires = "find_capacity")]
+    /// Measure each rate for this long, or longer if the objective needs more calls.
+    #[arg(long, default_value = "2s", value_name = "TIME", value_parser = humantime::parse_duration, requires = "find_capacity", help_heading = CAPACITY)]
     trial: Duration,
-    /// Exit with 3 where this is true, such as 'response.p99 > 20ms' or 'failed > 1%'; can be
-    /// repeated.
-    #[arg(long, value_name = "EXPR", value_parser = outcome::parse_threshold)]
-    fail_on: Vec<Expression>,
-    /// One JSON object to stdout.
-    #[arg(long)]
-    json: bool,
-    /// Measure although this is a debug build.
-    #[arg(long)]
+    /// Use this many threads, each pinned to its own core.
+    #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024), help_heading = ENGINE)]
+    workers: u16,
+    /// Choose how the engine waits. sleep: costs no CPU and is tens of µs late. spin: is on time
+    /// and burns up to 100 µs of CPU per arrival. [default: spin up to 2000 calls/s per worker]
+    #[arg(long, value_enum, help_heading = ENGINE)]
+    pacing: Option<Pacing>,
+    /// Seed the arrivals.
+    #[arg(long, default_value_t = 1, value_name = "N", help_heading = ENGINE)]
+    seed: u64,
+    /// Measure with a debug build.
+    #[arg(long, help_heading = ENGINE)]
     allow_debug: bool,
+    /// Print the result as one JSON object to stdout.
+    #[arg(short, long, help_heading = OUTPUT)]
+    json: bool,
+    /// Exit with 3 if this is true, such as 'response.p99 > 20ms' or 'failed > 1%'; can be
+    /// repeated.
+    #[arg(long, value_name = "EXPR", value_parser = outcome::parse_threshold, help_heading = OUTPUT)]
+    fail_on: Vec<Expression>,
 }
+
+const LOAD: &str = "Load";
+const REQUEST: &str = "Request and reply";
+const CONNECTION: &str = "Connection";
+const CAPACITY: &str = "Capacity search";
+const ENGINE: &str = "Load engine";
+const OUTPUT: &str = "Output";
+
+const EXAMPLES: &str = r"Examples:
+  wirebench load http://127.0.0.1:8080/ -r 1000 -d 30s -c 16
+  wirebench load http://127.0.0.1:8080/ --model closed --http2
+  wirebench load https://127.0.0.1:8443/ -r 500 --root root.pem -j
+  wirebench load http://127.0.0.1:8080/ --find-capacity
+  wirebench load tcp://127.0.0.1:6379 -r 500 --body 'PING\r\n' --reply-bytes 7
+  wirebench load http://127.0.0.1:8080/ -r 500 --fail-on 'response.p99 > 20ms'";
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 enum TlsName {
@@ -236,10 +247,10 @@ fn model(options: &Options) -> Result<Model, UsageError> {
     match (options.model, options.rate) {
         (ModelName::Closed, None) => Ok(Model::Closed),
         (ModelName::Closed, Some(_)) => {
-            Err(UsageError("the closed model has no --rate: its rate is what comes out".to_owned()))
+            Err(UsageError("--model closed takes no --rate: the server decides the rate".to_owned()))
         }
         (ModelName::Open, None) => {
-            Err(UsageError("the open model needs a --rate; or take --model closed".to_owned()))
+            Err(UsageError("the open model needs a --rate; without one use --model closed".to_owned()))
         }
         (ModelName::Open, Some(rate_per_s)) => {
             Ok(Model::Open { arrivals: options.arrivals.into(), rate_per_s })
@@ -257,7 +268,8 @@ struct Loaded {
 fn start(options: &Options, request: Request, endpoint: Endpoint) -> anyhow::Result<Engine> {
     let allowed = lab::cores::allowed()?;
     if usize::from(options.workers) > allowed.len() {
-        let message = format!("--workers {}: this process may use {} cores", options.workers, allowed.len());
+        let message =
+            format!("--workers {}: this process may only use {} cores", options.workers, allowed.len());
         return Err(UsageError(message).into());
     }
     // The last cores: what listens on this machine is more often on the first.
@@ -267,7 +279,12 @@ fn start(options: &Options, request: Request, endpoint: Endpoint) -> anyhow::Res
         in_flight: usize::from(options.in_flight),
         cold: false,
     };
-    Ok(foreign::open(request, endpoint, &cores, shape, lab::cores::pin)?)
+    let address = endpoint.address;
+    foreign::open(request, endpoint, &cores, shape, lab::cores::pin).map_err(|error| match error {
+        EngineError::Connect(CallError::Refused(cause)) => anyhow!("cannot connect to {address}: {cause}"),
+        EngineError::Connect(error) => anyhow!("cannot load {address}: {}", error.sample()),
+        other => other.into(),
+    })
 }
 
 /// Loads for a stretch, over the open connections.
@@ -318,7 +335,7 @@ fn find_capacity(options: &Options, engine: &Engine) -> anyhow::Result<Ending> {
     let start_per_s = options.rate.unwrap_or(START_PER_S);
     if !(start_per_s.is_finite() && start_per_s >= 1.0) {
         return Err(UsageError(format!(
-            "--rate {start_per_s}: a search begins at 1 call per second or more"
+            "--rate {start_per_s} must be at least 1 call per second for a search"
         ))
         .into());
     }
@@ -417,12 +434,12 @@ fn headers(options: &Options) -> Result<http::HeaderMap, UsageError> {
 fn reply_end(options: &Options) -> Result<ReplyEnd, UsageError> {
     match (&options.reply_until, options.reply_bytes) {
         (Some(end), _) => match unescape(end)? {
-            empty if empty.is_empty() => Err(UsageError("--reply-until is empty".to_owned())),
+            empty if empty.is_empty() => Err(UsageError("--reply-until must not be empty".to_owned())),
             end => Ok(ReplyEnd::Until(end)),
         },
         (None, Some(bytes)) => Ok(ReplyEnd::Bytes(bytes as usize)),
         (None, None) => Err(UsageError(
-            "a tcp reply has no end of its own: give --reply-until, --reply-bytes or --frame market"
+            "a tcp:// target needs --reply-until, --reply-bytes or --frame market, to know where a reply ends"
                 .to_owned(),
         )),
     }
@@ -444,7 +461,7 @@ fn unescape(text: &str) -> Result<Vec<u8>, UsageError> {
             out.push(byte);
             continue;
         }
-        let wrong = || UsageError(format!("'{text}': after a backslash comes r, n, t, 0, \\ or xNN"));
+        let wrong = || UsageError(format!("'{text}': a backslash must be followed by r, n, t, 0, \\ or xNN"));
         out.push(match bytes.next() {
             Some(b'r') => b'\r',
             Some(b'n') => b'\n',

@@ -3,6 +3,7 @@
 pub(crate) mod calibrate;
 pub(crate) mod compare;
 pub(crate) mod doctor;
+mod expressions;
 mod formats;
 pub(crate) mod lab;
 pub(crate) mod list;

@@ -15,18 +15,26 @@ use crate::verbs::formats::formats;
 
 /// What `report` takes.
 #[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
 pub(crate) struct Options {
-    /// Files named record.json, or folders of results. Of a run that ended before its time, its
-    /// journal.jsonl makes a record, marked partial.
+    /// Redraw these: files named record.json, or folders of results. The journal.jsonl of an
+    /// interrupted run becomes a record, marked partial.
     #[arg(required = true, value_name = "RECORD|DIR")]
     records: Vec<PathBuf>,
-    /// Print every measurement in this format to stdout, instead of drawing.
+    /// Print every measurement in this format to stdout, instead of redrawing (hlog: HdrHistogram's
+    /// log).
     #[arg(long, value_name = "FORMAT", value_parser = formats())]
     export: Option<Format>,
-    /// Draw the card's page from these records too, in the folder that holds theirs.
+    /// Draw the card's page from these records too, in the folder above theirs.
     #[arg(long, conflicts_with = "export")]
     card: bool,
 }
+
+const EXAMPLES: &str = "\
+Examples:
+  wirebench report results/latest
+  wirebench report results/latest/rest-vs-grpc/record.json --export csv
+  wirebench report results/card --card";
 
 /// Draws `report.html` beside each record, or exports it.
 ///
@@ -44,7 +52,7 @@ pub(crate) fn report(options: &Options) -> anyhow::Result<Ending> {
             record::files(path).with_context(|| path.display().to_string())?
         };
         if found.is_empty() {
-            return Err(UsageError(format!("there is no record in {}", path.display())).into());
+            return Err(UsageError(format!("no record in {}", path.display())).into());
         }
         records.extend(found);
     }
@@ -52,7 +60,7 @@ pub(crate) fn report(options: &Options) -> anyhow::Result<Ending> {
         let page = path.with_file_name("report.html");
         match (record::read_any(path)?, options.export) {
             (AnyRecord::Matrix(_), Some(_)) => {
-                say(&format!("not exported: {} is a matrix, and has no measurements", path.display()));
+                say(&format!("not exported: {} is a matrix, without measurements", path.display()));
             }
             (AnyRecord::Matrix(matrix), None) => {
                 draw(&page, &report::matrix_page(&matrix)?)?;

@@ -18,6 +18,7 @@ use crate::ending::{Ending, UsageError, print_data, refuse_debug, say};
 use crate::folder::ResultsFolder;
 use crate::signals::stop_on_signals;
 use crate::verbs::compare;
+use crate::verbs::expressions::threshold;
 use crate::verbs::formats::formats;
 
 /// Bytes of results without any measurement, roughly: pages and what stands around the figures.
@@ -28,77 +29,94 @@ const BYTES_A_MEASUREMENT: u64 = 16 << 10;
 
 /// What `run` takes.
 #[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
 pub(crate) struct Options {
-    /// Names of built-in scenarios (`wirebench list`), or files ending in .toml.
+    /// Run these scenarios: built-in ones by name (`wirebench list`), or files ending in .toml.
     #[arg(required_unless_present_any = ["all", "card"], value_name = "NAME|FILE.toml")]
     scenarios: Vec<String>,
-    /// Every built-in scenario.
-    #[arg(long, conflicts_with = "scenarios")]
+    /// Run every built-in scenario.
+    #[arg(long, conflicts_with = "scenarios", help_heading = WHAT)]
     all: bool,
-    /// Every scenario that tests a line of the card, in the card's order, and the card's page. A
-    /// scenario that this machine refuses is told there and does not end the run.
-    #[arg(long, conflicts_with_all = ["scenarios", "all"])]
+    /// Run every scenario of the card and write the card's page. A scenario that this machine
+    /// cannot run is skipped with its reason.
+    #[arg(long, conflicts_with_all = ["scenarios", "all"], help_heading = WHAT)]
     card: bool,
-    /// Go on with a run that ended before its time, in its folder: scenarios, rounds and acts that
-    /// it finished by the same plan are kept.
-    #[arg(long, value_name = "DIR", conflicts_with = "out")]
-    resume: Option<PathBuf>,
-    /// The primary condition, briefly.
-    #[arg(long, conflicts_with = "full")]
-    quick: bool,
-    /// Every condition, at length.
-    #[arg(long)]
-    full: bool,
-    /// Rounds, instead of the scenario's. A verdict needs 10.
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
-    rounds: Option<u32>,
-    /// Seed of the order of measurements and of the arrivals.
-    #[arg(long, value_name = "N", default_value_t = 1)]
-    seed: u64,
-    /// Change a value of the scenario, such as workload.rate_per_s=500.
-    #[arg(long, value_name = "KEY=VALUE")]
-    set: Vec<String>,
-    /// Only this contender; can be repeated.
-    #[arg(long, value_name = "CONTENDER")]
+    /// Run only this contender; can be repeated.
+    #[arg(long, value_name = "CONTENDER", help_heading = WHAT)]
     only: Vec<String>,
-    /// Where the results go, instead of a folder named by the time in results/.
-    #[arg(long, value_name = "DIR")]
-    out: Option<PathBuf>,
-    /// Compare with these records afterwards: a path, or a baseline by name.
-    #[arg(long, value_name = "RECORD")]
-    baseline: Option<String>,
-    /// Keep the records as a repeat of this baseline, in results/baselines/.
-    #[arg(long, value_name = "NAME", value_parser = parse_name)]
-    save_baseline: Option<String>,
-    /// With --baseline: exit with 3 where this is true of a cell's whole interval, such as
-    /// 'response.p99 > 10%'.
-    #[arg(long, value_name = "EXPR", value_parser = Expression::parse, requires = "baseline")]
-    fail_on: Vec<Expression>,
-    /// Write every measurement in this format too, beside each record.
-    #[arg(long, value_name = "FORMAT", value_parser = formats())]
-    export: Option<Format>,
-    /// Keep every packet that crosses the link in `packets.pcap` beside each record, up to 1 GB,
-    /// for Wireshark; of scenarios over a link with delay, loss or a rate.
-    #[arg(long)]
-    pcap: bool,
-    /// The records as JSON, to stdout, one a line.
-    #[arg(long)]
-    json: bool,
-    /// Print the plan with its time, and do nothing.
-    #[arg(long)]
-    dry_run: bool,
-    /// Search for the highest rate that each contender can do, where the scenario says how; --full
-    /// does.
-    #[arg(long)]
+    /// Change a value of the scenario, such as workload.rate_per_s=500; can be repeated.
+    #[arg(long, value_name = "KEY=VALUE", help_heading = WHAT)]
+    set: Vec<String>,
+    /// Run only the primary condition, with short rounds.
+    #[arg(long, conflicts_with = "full", help_heading = AMOUNT)]
+    quick: bool,
+    /// Run every condition, with long rounds.
+    #[arg(long, help_heading = AMOUNT)]
+    full: bool,
+    /// Set the number of rounds. A verdict needs 10.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000), help_heading = AMOUNT)]
+    rounds: Option<u32>,
+    /// Search for the highest rate of each contender, where the scenario says how (included in
+    /// --full).
+    #[arg(long, help_heading = AMOUNT)]
     capacity: bool,
-    /// Count measurements that were disturbed from outside (late load engine, steal, other
-    /// processes); the record is marked.
-    #[arg(long)]
+    /// Seed the order of measurements and the arrivals.
+    #[arg(long, value_name = "N", default_value_t = 1, help_heading = AMOUNT)]
+    seed: u64,
+    /// Print the plan and its time, and measure nothing.
+    #[arg(long, help_heading = PLAN)]
+    dry_run: bool,
+    /// Write the results to this folder, instead of results/TIME.
+    #[arg(short, long, value_name = "DIR", help_heading = OUTPUT)]
+    out: Option<PathBuf>,
+    /// Resume an interrupted run in its folder. Scenarios, rounds and acts that it finished by the
+    /// same plan are kept.
+    #[arg(long, value_name = "DIR", conflicts_with = "out", help_heading = OUTPUT)]
+    resume: Option<PathBuf>,
+    /// Print each record as one line of JSON to stdout.
+    #[arg(short, long, help_heading = OUTPUT)]
+    json: bool,
+    /// Export every measurement in this format too, beside each record (hlog: HdrHistogram's log).
+    #[arg(long, value_name = "FORMAT", value_parser = formats(), help_heading = OUTPUT)]
+    export: Option<Format>,
+    /// Capture every packet that crosses the link in packets.pcap (up to 1 GB), for Wireshark. The
+    /// scenario needs a link with delay, loss or a rate.
+    #[arg(long, help_heading = OUTPUT)]
+    pcap: bool,
+    /// Compare with this record, folder or named baseline afterwards.
+    #[arg(long, value_name = "RECORD", help_heading = COMPARISON)]
+    baseline: Option<String>,
+    /// Save each record as a repeat of this baseline, in results/baselines/.
+    #[arg(long, value_name = "NAME", value_parser = parse_name, help_heading = COMPARISON)]
+    save_baseline: Option<String>,
+    /// Exit with 3 if this is true of the whole interval of any cell, such as 'response.p99 > 10%'
+    /// (needs --baseline).
+    #[arg(long, value_name = "EXPR", value_parser = threshold, requires = "baseline", help_heading = COMPARISON)]
+    fail_on: Vec<Expression>,
+    /// Count measurements that something else on this machine disturbed (a late load engine, steal,
+    /// other processes). The record says so.
+    #[arg(long, help_heading = TRUST)]
     accept_noise: bool,
-    /// Measure although this is a debug build; the record is marked.
-    #[arg(long)]
+    /// Measure with a debug build. The record says so.
+    #[arg(long, help_heading = TRUST)]
     allow_debug: bool,
 }
+
+const WHAT: &str = "What to run";
+const AMOUNT: &str = "How much";
+const PLAN: &str = "Plan";
+const OUTPUT: &str = "Output";
+const COMPARISON: &str = "Comparison";
+const TRUST: &str = "Noise and builds";
+
+const EXAMPLES: &str = "\
+Examples:
+  wirebench run rest-vs-grpc --quick            # one condition, short rounds
+  wirebench run rest-vs-grpc --full --dry-run   # the plan and its time
+  wirebench run my-question.toml -o results/mine
+  wirebench run push --set workload.rate_per_s=100 --only sse
+  wirebench run rest-vs-grpc --baseline main --fail-on 'cpu_per_call > 10%'
+  wirebench run --card --resume results/card    # go on where it stopped";
 
 /// Runs.
 ///
@@ -130,12 +148,12 @@ pub(crate) fn run(options: &Options, tool: &Tool) -> anyhow::Result<Ending> {
     if let Some(scenario) = scenarios.iter().find(|of| options.pcap && !matches!(of.link, Link::Wan(_))) {
         let (name, link) = (&scenario.name, scenario.link.name());
         return Err(UsageError(format!(
-            "--pcap: {name} goes over {link}, which has no router to capture at"
+            "--pcap needs a scenario over a link with delay, loss or a rate; {name} uses {link}"
         ))
         .into());
     }
     if let Some(folder) = options.resume.as_ref().filter(|folder| !folder.is_dir()) {
-        return Err(UsageError(format!("--resume {}: there is no such folder", folder.display())).into());
+        return Err(UsageError(format!("--resume {}: no such folder", folder.display())).into());
     }
     // Read before hours of measuring.
     let baseline = options.baseline.as_deref().map(compare::side).transpose()?;
@@ -158,7 +176,7 @@ pub(crate) fn run(options: &Options, tool: &Tool) -> anyhow::Result<Ending> {
     }
     let layout = Layout::of(&session.environment.cores)?;
     for core in &layout.client {
-        lab::cores::pin(*core).context("pinning the command to the clients' core")?;
+        lab::cores::pin(*core).context("cannot run on the clients' core")?;
     }
     let names = names(options)?;
     for ((scenario, plan), named) in scenarios.iter().zip(&plans).zip(&names) {
@@ -207,7 +225,8 @@ fn parse_name(name: &str) -> Result<String, String> {
     if right {
         Ok(name.to_owned())
     } else {
-        Err("a-z, A-Z, 0-9, -, _ and . only, of which a folder is made".to_owned())
+        Err("a name may only have a-z, A-Z, 0-9, -, _ and ., because it becomes the name of a folder"
+            .to_owned())
     }
 }
 
@@ -222,7 +241,7 @@ fn matrices(options: &Options) -> anyhow::Result<Vec<MatrixScenario>> {
     let matrices: Vec<MatrixScenario> = found.into_iter().flatten().collect();
     if let (Some(matrix), false) = (matrices.first(), options.set.is_empty()) {
         return Err(
-            UsageError(format!("--set: {} is a matrix, which has nothing to set", matrix.name)).into()
+            UsageError(format!("--set: {} is a matrix, which has no values to set", matrix.name)).into()
         );
     }
     Ok(matrices)
@@ -246,9 +265,11 @@ fn scenarios(options: &Options) -> anyhow::Result<Vec<Scenario>> {
         named.iter().map(|name| Scenario::find(name, &options.set)).collect::<Result<_, _>>()?;
     for (nth, scenario) in scenarios.iter().enumerate() {
         if scenarios[..nth].iter().any(|earlier| earlier.name == scenario.name) {
-            return Err(
-                UsageError(format!("two scenarios are called {}: run one at a time", scenario.name)).into()
-            );
+            return Err(UsageError(format!(
+                "two scenarios have the name {}: run one at a time",
+                scenario.name
+            ))
+            .into());
         }
     }
     Ok(scenarios)

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use proto::{Protocol, Transport};
+use scenarios::did_you_mean;
 use servers::protocols::{Carrier, Settings};
 use servers::reference::{self, Behaviour, Freeze};
 use servers::tls::Identity;
@@ -19,54 +20,66 @@ use crate::signals::hears_hang_up;
 
 /// What `serve` takes.
 #[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
 pub(crate) struct Options {
-    /// Protocols (`wirebench list`), all if none is named; or `reference`: a server of known
-    /// answers, over HTTP/1.1 and over the TCP frame.
+    /// Serve these protocols (`wirebench list`), or all; or `reference`, a server with a known
+    /// delay over HTTP/1.1 and the TCP frame.
     #[arg(value_name = "PROTOCOL")]
     protocols: Vec<String>,
-    /// The address to listen on. Anything but a loopback address lets others in.
-    #[arg(long, default_value_t = IpAddr::V4(Ipv4Addr::LOCALHOST), value_name = "IP")]
+    /// Listen on this address. Any but a loopback address lets other machines in.
+    #[arg(long, default_value_t = IpAddr::V4(Ipv4Addr::LOCALHOST), value_name = "IP", help_heading = ADDRESS)]
     bind: IpAddr,
-    /// The port, for a single address; the system's choice by default.
-    #[arg(long, default_value_t = 0)]
+    /// Listen on this port, if there is only one address; 0 lets the system choose.
+    #[arg(long, default_value_t = 0, help_heading = ADDRESS)]
     port: u16,
-    /// What the protocols are carried over, each on an address of its own; rest over quic is
+    /// Carry the protocols over these transports, each on its own address. rest over quic is
     /// HTTP/3.
-    #[arg(long, value_enum, value_delimiter = ',', default_value = "plain")]
+    #[arg(long, value_enum, value_delimiter = ',', default_value = "plain", help_heading = ADDRESS)]
     over: Vec<Over>,
-    /// Where to write the certificate (PEM) that clients of tls and quic are to trust; the chain
-    /// under it is made anew at each start.
-    #[arg(long, value_name = "FILE")]
+    /// Write the root certificate (PEM) to this file, for clients of tls and quic to trust. Each
+    /// start makes a new one.
+    #[arg(long, value_name = "FILE", help_heading = ADDRESS)]
     root: Option<PathBuf>,
-    /// Seed of the market's data.
-    #[arg(long, default_value_t = 42)]
-    seed: u64,
-    /// Ticks per second.
-    #[arg(long, default_value_t = 10.0)]
+    /// Emit this many ticks per second.
+    #[arg(long, default_value_t = 10.0, value_name = "N", help_heading = MARKET)]
     tick_rate: f64,
-    /// Time that a handler waits before it answers.
-    #[arg(long, default_value = "0ms", value_parser = humantime::parse_duration)]
+    /// Wait this long in the handler before each reply.
+    #[arg(long, default_value = "0ms", value_name = "TIME", value_parser = humantime::parse_duration, help_heading = MARKET)]
     handler_wait: Duration,
-    /// Processor time that a handler burns before it answers.
-    #[arg(long, default_value = "0ms", value_parser = humantime::parse_duration)]
+    /// Burn this much CPU time in the handler before each reply.
+    #[arg(long, default_value = "0ms", value_name = "TIME", value_parser = humantime::parse_duration, help_heading = MARKET)]
     handler_cpu: Duration,
-    /// Time from a request to its reply; of `reference`.
-    #[arg(long, default_value = "2ms", value_parser = humantime::parse_duration)]
-    delay: Duration,
-    /// Stand still for a time in every period, such as 500ms/5s; of `reference`.
-    #[arg(long, value_name = "SPAN/PERIOD", value_parser = parse_freeze)]
-    freeze: Option<Freeze>,
-    /// Show GraphiQL at the root of the graphql address; the browser fetches its scripts from
+    /// Seed the market's data.
+    #[arg(long, default_value_t = 42, value_name = "N", help_heading = MARKET)]
+    seed: u64,
+    /// Show GraphiQL at the root of the graphql address. The browser loads its scripts from
     /// unpkg.com.
-    #[arg(long)]
+    #[arg(long, help_heading = MARKET)]
     graphiql: bool,
-    /// Serve gRPC-Web on the grpc address too, over HTTP/1.1: for pages.
-    #[arg(long)]
+    /// Serve gRPC-Web for browsers on the grpc address too, over HTTP/1.1.
+    #[arg(long, help_heading = MARKET)]
     grpc_web: bool,
+    /// Reply this long after each request.
+    #[arg(long, default_value = "2ms", value_name = "TIME", value_parser = humantime::parse_duration, help_heading = REFERENCE)]
+    delay: Duration,
+    /// Freeze for a time in every period, such as 500ms/5s.
+    #[arg(long, value_name = "TIME/PERIOD", value_parser = parse_freeze, help_heading = REFERENCE)]
+    freeze: Option<Freeze>,
     /// Run on this core only.
-    #[arg(long)]
+    #[arg(long, value_name = "N", help_heading = ADDRESS)]
     core: Option<usize>,
 }
+
+const ADDRESS: &str = "Addresses and core";
+const MARKET: &str = "The market";
+const REFERENCE: &str = "The reference server";
+
+const EXAMPLES: &str = "\
+Examples:
+  wirebench serve rest --port 8080
+  wirebench serve rest grpc --over tls,plain --root root.pem
+  wirebench serve graphql --graphiql
+  wirebench serve reference --delay 5ms --freeze 500ms/5s";
 
 /// What a protocol is carried over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -106,18 +119,18 @@ pub(crate) fn serve(options: &Options) -> anyhow::Result<Ending> {
         && ways.len() > 1
     {
         return Err(
-            UsageError("--port is for one address: name one protocol, and one --over".to_owned()).into()
+            UsageError("--port needs a single address: name one protocol and one --over".to_owned()).into()
         );
     }
     if !(0.0..=TICK_RATE_MAX).contains(&options.tick_rate) {
         return Err(UsageError(format!(
-            "--tick-rate {}: 0 to {TICK_RATE_MAX} per second",
+            "--tick-rate {} must be from 0 to {TICK_RATE_MAX} per second",
             options.tick_rate
         ))
         .into());
     }
     if let Some(core) = options.core {
-        lab::cores::pin(core).with_context(|| format!("pinning to core {core}"))?;
+        lab::cores::pin(core).with_context(|| format!("cannot run on core {core}"))?;
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
@@ -129,7 +142,7 @@ pub(crate) fn serve(options: &Options) -> anyhow::Result<Ending> {
             Served::Reference => start_reference(options, &shutdown).await?,
         };
         signals.recv().await;
-        say("stopping: calls in flight get 5 s");
+        say("stopping: calls in flight have 5 s to finish");
         shutdown.cancel();
         for task in tasks {
             task.await?;
@@ -149,7 +162,7 @@ async fn start_market(
     if ways.iter().any(|(_, transport)| *transport != Transport::Plain) {
         let Some(file) = &options.root else {
             let message =
-                "--over tls and --over quic need a --root FILE, in which clients find whom to trust";
+                "--over tls and --over quic need --root FILE, where the certificate for clients is written";
             return Err(UsageError(message.to_owned()).into());
         };
         files::write_atomically(file, identity.root_pem().as_bytes())?;
@@ -176,7 +189,7 @@ async fn start_market(
             },
             shutdown.clone(),
         );
-        let running = started.await.with_context(|| format!("listening on {address}"))?;
+        let running = started.await.with_context(|| format!("cannot listen on {address}"))?;
         // HTTP/3 has the scheme of HTTP over TLS.
         let name = match (protocol, transport) {
             (Protocol::Rest, Transport::Quic) => "rest-h3",
@@ -196,7 +209,8 @@ async fn start_reference(options: &Options, shutdown: &Shutdown) -> anyhow::Resu
         // A given port is the first one's; the other takes any.
         let port = if scheme == "http" { options.port } else { 0 };
         let address = SocketAddr::new(options.bind, port);
-        let listener = servers::accept::listen(address).with_context(|| format!("listening on {address}"))?;
+        let listener =
+            servers::accept::listen(address).with_context(|| format!("cannot listen on {address}"))?;
         print_address("reference", scheme, listener.local_addr()?, "");
         let shutdown = shutdown.clone();
         tasks.push(tokio::spawn(async move {
@@ -205,7 +219,7 @@ async fn start_reference(options: &Options, shutdown: &Shutdown) -> anyhow::Resu
                 _ => reference::tcp::serve(listener, behaviour, limits, shutdown).await,
             };
             if let Err(error) = served {
-                say(&format!("wirebench: the reference server over {scheme}: {error}"));
+                say(&format!("error: the reference server over {scheme} failed: {error}"));
             }
         }));
     }
@@ -246,15 +260,16 @@ impl Signals {
 fn parse_protocols(names: &[String], over: &[Over]) -> Result<Served, UsageError> {
     if names == ["reference"] {
         if over != [Over::Plain] {
-            return Err(UsageError("`reference` is served in plain text only".to_owned()));
+            return Err(UsageError("reference needs --over plain".to_owned()));
         }
         return Ok(Served::Reference);
     }
     let protocol = |name: &String| {
         let known = Protocol::ALL.into_iter().find(|protocol| protocol.name() == name);
         known.ok_or_else(|| {
-            let names = Protocol::ALL.map(Protocol::name).join(", ");
-            UsageError(format!("'{name}' is no protocol: there is {names}, and `reference` alone"))
+            let names: Vec<&str> =
+                Protocol::ALL.map(Protocol::name).into_iter().chain(["reference"]).collect();
+            UsageError(format!("there is no protocol '{name}'; {}", did_you_mean(name, &names)))
         })
     };
     let named = names.iter().map(protocol).collect::<Result<Vec<_>, _>>()?;
@@ -267,19 +282,19 @@ fn parse_protocols(names: &[String], over: &[Over]) -> Result<Served, UsageError
     if let Some(protocol) = named.iter().find(|protocol| carried(**protocol).next().is_none()) {
         let name = protocol.name();
         let first = protocol.transports().first().map_or("", |transport| transport.name());
-        return Err(UsageError(format!("{name} is not carried over that: add --over {first}")));
+        return Err(UsageError(format!("{name} needs --over {first}")));
     }
     let protocols = if named.is_empty() { Protocol::ALL.to_vec() } else { named };
     Ok(Served::Market(protocols.into_iter().flat_map(carried).collect()))
 }
 
 fn parse_freeze(text: &str) -> Result<Freeze, String> {
-    let (span, period) = text.split_once('/').ok_or("write SPAN/PERIOD, such as 500ms/5s")?;
+    let (span, period) = text.split_once('/').ok_or("write TIME/PERIOD, such as 500ms/5s")?;
     let parse = |text| humantime::parse_duration(text).map_err(|error| error.to_string());
     let freeze = Freeze { span: parse(span)?, period: parse(period)? };
     if freeze.span < freeze.period {
         Ok(freeze)
     } else {
-        Err("the span must be less than the period".to_owned())
+        Err("the time must be less than the period".to_owned())
     }
 }

@@ -82,7 +82,7 @@ fn a_change_of_the_handler_is_a_regression_and_a_repeat_is_none() {
     // 60 calls a round have no p99: what cannot be judged does not pass.
     let unjudged = compare(&[first, again, "--fail-on", "response.p99 > 10%"]);
     assert_eq!(unjudged.status.code(), Some(3));
-    assert!(said(&unjudged).contains("could be judged nowhere"), "{}", said(&unjudged));
+    assert!(said(&unjudged).contains("could not be judged in any cell"), "{}", said(&unjudged));
 
     let nowhere = compare(&[first, "no-such-baseline"]);
     assert_eq!(nowhere.status.code(), Some(1));

@@ -17,3 +17,4 @@ mod matrix;
 mod pages;
 mod reconnections;
 mod stock_clients;
+mod terminal;

@@ -30,8 +30,8 @@ fn pages(folder: &Path) -> PathBuf {
     let go_on = ["run", "polling-break-even", "overfetching", "--resume=results"];
     std::fs::remove_file(folder.join("results/overfetching/record.json")).unwrap();
     let said = wirebench(folder, &[&go_on[..], &briefly].concat());
-    assert!(said.contains("polling-break-even: measured before, and kept"), "{said}");
-    assert!(!said.contains("overfetching: measured before"), "{said}");
+    assert!(said.contains("polling-break-even: already measured by the same plan, and kept"), "{said}");
+    assert!(!said.contains("overfetching: already measured"), "{said}");
     wirebench(folder, &["run", "typing", "--out=results", "--allow-debug"]);
     let said = wirebench(folder, &["report", "--card", "results"]);
     assert_eq!(said.matches("report: ").count(), 3, "{said}");

@@ -21,13 +21,20 @@ pub enum EngineError {
     System(#[from] std::io::Error),
     /// A connection could not be opened, or a request not prepared.
     #[error("{}", .0.sample())]
-    Connect(#[from] CallError),
+    Connect(CallError),
     /// The schedule cannot be made.
     #[error("{0}")]
     Schedule(#[from] ScheduleError),
     /// A worker ended: it panicked.
     #[error("a worker ended unexpectedly")]
     WorkerLost,
+}
+
+// By hand: as the source it would be said a second time, and in full length.
+impl From<CallError> for EngineError {
+    fn from(error: CallError) -> EngineError {
+        EngineError::Connect(error)
+    }
 }
 
 /// Time that the connections have to say that they close.

@@ -9,6 +9,7 @@ use terms::escape::terminal_line;
 use terms::{Arrivals, Expression, Figure, Model, Outcome, Quantiles, share_within, text};
 
 use super::{Loaded, Options};
+use crate::verbs::expressions::absolute_threshold;
 
 /// The object that `--json` prints. Field names carry their unit.
 #[derive(Debug, Serialize)]
@@ -138,7 +139,7 @@ impl LoadReport {
     /// In words, where a threshold's expression is true of this.
     pub(super) fn failure(&self, threshold: &Expression) -> Option<String> {
         let Some(figure) = self.figure(threshold.figure) else {
-            return Some(format!("{} (there is nothing to hold to it: no call succeeded)", threshold.text));
+            return Some(format!("{} (cannot be judged: no call succeeded)", threshold.text));
         };
         let shown = || format!("{} (it is {})", threshold.text, threshold.figure.show(figure));
         threshold.is_true_of(figure).then(shown)
@@ -155,13 +156,13 @@ pub(super) fn nothing_came(outcome: &Outcome) -> Option<String> {
 
 /// Reads a threshold that a load can be held to.
 pub(super) fn parse_threshold(text: &str) -> Result<Expression, String> {
-    let threshold = Expression::parse_absolute(text)?;
+    let threshold = absolute_threshold(text)?;
     match threshold.figure {
         Figure::CpuPerCall | Figure::ServerCpuPerCall | Figure::BytesPerCall => Err(
-            "a server that wirebench did not start has no cost that it can see: there is client_cpu_per_call"
+            "wirebench cannot see the CPU and bytes of a server that it did not start: use client_cpu_per_call"
                 .to_owned(),
         ),
-        Figure::Jain | Figure::FlowShare(_) => Err("calls are no flows, which alone have this".to_owned()),
+        Figure::Jain | Figure::FlowShare(_) => Err("this is a figure of flows, not of calls".to_owned()),
         _ => Ok(threshold),
     }
 }

@@ -21,18 +21,20 @@ pub(super) fn tls(options: &Options, target: &Target) -> anyhow::Result<Option<T
             (options.insecure, "--insecure"),
         ];
         return match given.into_iter().find(|(given, _)| *given) {
-            Some((_, name)) => {
-                Err(UsageError(format!("{name} is for https://, wss://, tls://, grpcs:// and quic://"))
-                    .into())
-            }
+            Some((_, name)) => Err(UsageError(format!(
+                "{name} needs a target of https://, wss://, tls://, grpcs:// or quic://"
+            ))
+            .into()),
             None => Ok(None),
         };
     }
     if options.http3 && target.scheme != Scheme::Http {
-        return Err(UsageError("--http3 is for https://".to_owned()).into());
+        return Err(UsageError("--http3 needs a target of https://".to_owned()).into());
     }
     if options.tls == TlsName::Tls12 && (options.http3 || target.scheme == Scheme::Quic) {
-        return Err(UsageError("--tls 1.2: QUIC has TLS 1.3 within".to_owned()).into());
+        return Err(
+            UsageError("--tls 1.2 cannot be used with QUIC, which includes TLS 1.3".to_owned()).into()
+        );
     }
     let version = match options.tls {
         TlsName::Tls12 => TlsVersion::Tls12,
@@ -50,7 +52,7 @@ pub(super) fn tls(options: &Options, target: &Target) -> anyhow::Result<Option<T
             let roots: Vec<_> =
                 roots.collect::<Result<_, _>>().map_err(|error| unreadable(error.to_string()))?;
             if roots.is_empty() {
-                return Err(unreadable("there is no certificate in it".to_owned()).into());
+                return Err(unreadable("the file has no certificate".to_owned()).into());
             }
             Trust::Roots(roots)
         }

@@ -29,8 +29,8 @@ pub(super) struct Target {
 
 impl Target {
     pub(super) fn parse(text: &str, allow_public: bool) -> Result<Target, UsageError> {
-        let wrong = |what: String| UsageError(format!("target '{text}': {what}"));
-        let uri: Uri = text.parse().map_err(|error| wrong(format!("{error}")))?;
+        let wrong = |what: String| UsageError(format!("target '{text}' {what}"));
+        let uri: Uri = text.parse().map_err(|error| wrong(format!("is not a URL: {error}")))?;
         let (scheme, secure) = match uri.scheme_str() {
             Some("http") => (Scheme::Http, false),
             Some("https") => (Scheme::Http, true),
@@ -45,10 +45,10 @@ impl Target {
             _ => {
                 let known =
                     "http://, https://, ws://, wss://, tcp://, tls://, udp://, grpc://, grpcs:// or quic://";
-                return Err(wrong(format!("it begins with {known}")));
+                return Err(wrong(format!("must begin with {known}")));
             }
         };
-        let host = uri.host().ok_or_else(|| wrong("it names no host".to_owned()))?;
+        let host = uri.host().ok_or_else(|| wrong("has no host".to_owned()))?;
         let port = match (uri.port_u16(), scheme) {
             (Some(port), _) => port,
             (None, Scheme::Http | Scheme::WebSocket) => {
@@ -58,18 +58,18 @@ impl Target {
                     80
                 }
             }
-            (None, _) => return Err(wrong("it names no port".to_owned())),
+            (None, _) => return Err(wrong("has no port".to_owned())),
         };
         let host = host.trim_start_matches('[').trim_end_matches(']');
         let address = (host, port)
             .to_socket_addrs()
-            .map_err(|error| wrong(format!("{host} is not found: {error}")))?
+            .map_err(|error| wrong(format!("has a host that cannot be found: {error}")))?
             .next()
-            .ok_or_else(|| wrong(format!("{host} has no address")))?;
+            .ok_or_else(|| wrong(format!("has a host without an address")))?;
         if !allow_public && !is_ours(address.ip()) {
             return Err(wrong(format!(
-                "{} is neither a loopback nor a private address. A load on somebody else's server is an attack on it; \
-                 if it is yours, add --allow-public",
+                "has a public address ({}). Loading somebody else's server is an attack on it; if it is yours, add \
+                 --allow-public",
                 address.ip()
             )));
         }
@@ -117,8 +117,8 @@ mod tests {
     #[test]
     fn targets_that_make_no_sense_are_refused() {
         for (text, said) in [
-            ("ftp://127.0.0.1:1/", "begins with"),
-            ("127.0.0.1:80", "begins with"),
+            ("ftp://127.0.0.1:1/", "must begin with"),
+            ("127.0.0.1:80", "must begin with"),
             ("tcp://127.0.0.1", "no port"),
         ] {
             let error = Target::parse(text, false).unwrap_err().to_string();

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use run::journal::{Begun, Left, NAME};
 
-use crate::ending::say;
+use crate::ending::{causes, say};
 
 /// How deep journals are looked for below a folder of results: as records are.
 const DEPTH_MAX: usize = 3;
@@ -23,7 +23,7 @@ pub(super) fn recover(path: &Path) -> anyhow::Result<Vec<PathBuf>> {
     for journal in found {
         match record_of(&journal) {
             Ok(record) => made.extend(record),
-            Err(error) => say(&format!("no record is made of a journal: {error:#}")),
+            Err(error) => say(&format!("cannot make a record of a journal: {}", causes(&error))),
         }
     }
     Ok(made)
@@ -66,10 +66,10 @@ fn record_of(path: &Path) -> anyhow::Result<Option<PathBuf>> {
     }
     info.finished_at_us = left.written_at_us;
     let record = run::record_of(&scenario, &plan, info, &left.results);
-    fs::create_dir_all(&folder).with_context(|| format!("making {}", folder.display()))?;
+    fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
     record::write_atomically(&file, &serde_json::to_vec(&record)?)?;
     say(&format!(
-        "{}: made of the journal of a run that ended before its time: {measurements} of {} measurements, marked partial",
+        "{}: recovered from the journal of an interrupted run: {measurements} of {} measurements, marked partial",
         file.display(),
         plan.measurements()
     ));

@@ -14,7 +14,7 @@ use scenarios::{Plan, Scenario};
 use terms::{Layout, MARKET_SEED, Machine};
 
 use super::{Options, plan_options};
-use crate::ending::{Ending, command_line, print_data, say};
+use crate::ending::{Ending, causes, command_line, print_data, say};
 use crate::folder::{ResultsFolder, now_as_a_name, rescue};
 use crate::progress::LiveScreen;
 use crate::verbs::calibrate;
@@ -40,7 +40,7 @@ impl Session<'_> {
     ) -> anyhow::Result<(Record, anyhow::Result<()>)> {
         let Session { options, stop, folder, .. } = self;
         if let Some(record) = self.kept(scenario, plan)? {
-            say(&format!("{}: measured before, and kept", scenario.name));
+            say(&format!("{}: already measured by the same plan, and kept", scenario.name));
             return Ok((record, Ok(())));
         }
         let pcap = options.pcap.then(|| folder.pcap(&scenario.name)).transpose()?;
@@ -66,7 +66,7 @@ impl Session<'_> {
         }
         // What ended the run comes first: that its record has no place may come of it.
         match (ended, written) {
-            (Err(ended), Err(written)) => Err(ended.context(format!("{written:#}"))),
+            (Err(ended), Err(written)) => Err(ended.context(causes(&written))),
             (ended, Ok(())) => Ok((record, ended)),
             (Ok(()), Err(written)) => Err(written),
         }
@@ -76,11 +76,12 @@ impl Session<'_> {
     /// use. A record that cannot be written where it should be is kept elsewhere.
     fn write(&self, record: &Record, journal: Journal) -> anyhow::Result<()> {
         self.folder.add(record).map_err(|error| match rescue(record) {
-            Ok(file) => error.context(format!("what was measured is kept in {}", file.display())),
+            Ok(file) => error.context(format!("the measurements are saved in {}", file.display())),
             Err(nowhere) => {
                 let journal = self.folder.path().join(&record.scenario.name).join(journal::NAME);
                 error.context(format!(
-                    "what was measured has no place ({nowhere:#}), but for {} where that is still there",
+                    "the measurements could not be saved ({}); {} may still hold them",
+                    causes(&nowhere),
                     journal.display()
                 ))
             }
@@ -117,7 +118,7 @@ impl Session<'_> {
         begun.info.started_at_us = left.begun.info.started_at_us;
         let kept = left.kept();
         say(&format!(
-            "{}: {} of {} rounds were measured before, and are kept",
+            "{}: {} of {} rounds are already measured, and kept",
             scenario.name,
             kept.rounds_kept,
             plan.rounds.len()
@@ -139,13 +140,15 @@ impl Session<'_> {
         });
         match left {
             Ok(left) if is_resumed => return Ok(Some(left)),
-            Ok(_) => say(&format!("{} is of an earlier run: --resume would go on with it", path.display())),
-            Err(error) if is_resumed => say(&format!("measured anew: {error}")),
+            Ok(_) => {
+                say(&format!("{} belongs to an earlier run, which --resume would continue", path.display()))
+            }
+            Err(error) if is_resumed => say(&format!("measuring again from the start: {error}")),
             Err(_) => {}
         }
         let aside = path.with_file_name(format!("journal-{}.jsonl", now_as_a_name()));
-        std::fs::rename(&path, &aside).with_context(|| format!("moving {}", path.display()))?;
-        say(&format!("laid aside: {}; `wirebench report` makes a record of it", aside.display()));
+        std::fs::rename(&path, &aside).with_context(|| format!("cannot move {}", path.display()))?;
+        say(&format!("moved to {}; `wirebench report` makes a record of it", aside.display()));
         Ok(None)
     }
 
@@ -183,8 +186,9 @@ impl Session<'_> {
             self.stopped(done)?;
             return Err(error);
         }
-        say(&format!("{name}: not measured: {error:#}"));
-        done.refused.push((name.to_owned(), format!("{error:#}")));
+        let why = causes(&error);
+        say(&format!("{name}: not measured: {why}"));
+        done.refused.push((name.to_owned(), why));
         Ok(())
     }
 
@@ -199,10 +203,10 @@ impl Session<'_> {
 
     /// What there is when a run ends before its time.
     pub(super) fn stopped(&self, done: &Done) -> anyhow::Result<Ending> {
-        say("stopped: what was measured is kept, marked partial");
+        say("stopped: the measurements so far are saved, marked partial");
         let index = self.folder.finish(done)?;
         say(&format!("report: {}", index.display()));
-        say(&format!("to go on: the same command with --resume {}", self.folder.path().display()));
+        say(&format!("to continue, add --resume {}", self.folder.path().display()));
         Ok(Ending::Error)
     }
 }

@@ -29,7 +29,7 @@ fn mounted(mount: &str, folder: &Path) -> Command {
 
 /// The record of a run that could not write it where it should be, from where it says it is.
 fn rescued(said: &str) -> Record {
-    let kept = "what was measured is kept in ";
+    let kept = "the measurements are saved in ";
     let at = said.rfind(kept).unwrap_or_else(|| panic!("it is not said where: {said}"));
     let path = said[at + kept.len()..].split(": ").next().unwrap();
     record::read(&PathBuf::from(path)).unwrap()
@@ -50,17 +50,13 @@ fn a_disk_that_is_too_small_is_told_before_anything_is_measured() {
     // A limit of the shell, in blocks of 512 bytes or 1 KB: no file may be longer.
     let folder = tempfile::tempdir().unwrap();
     let limited = Run::start(&mut in_a_shell("ulimit -f 100;", folder.path(), "results"));
-    is_refused(
-        limited,
-        &["MB cannot be written in results: make room there", "--out DIR", "File too large"],
-        1,
-    );
+    is_refused(limited, &["MB in results: free some space there", "--out DIR", "File too large"], 1);
     if !is_root("mounting a small disk") {
         return;
     }
     let small = "mount -t tmpfs -o size=256k none disk;";
     let small = Run::start(&mut mounted(small, folder.path()));
-    is_refused(small, &["cannot be written in disk/results: make room there", "No space left on device"], 1);
+    is_refused(small, &["MB in disk/results: free some space there", "No space left on device"], 1);
 }
 
 #[test]
@@ -69,7 +65,7 @@ fn a_folder_that_takes_nothing_is_told_before_anything_is_measured() {
     fs::write(folder.path().join("file"), "mine").unwrap();
     for out in ["file", "file/results"] {
         let run = Run::start(&mut in_a_shell("", folder.path(), out));
-        is_refused(run, &["results cannot go to", "file is no folder", "--out DIR"], 2);
+        is_refused(run, &["cannot write results to", "file is not a folder", "--out DIR"], 2);
     }
     assert_eq!(fs::read_to_string(folder.path().join("file")).unwrap(), "mine");
     if !is_root("mounting a disk that is read-only") {
@@ -77,7 +73,7 @@ fn a_folder_that_takes_nothing_is_told_before_anything_is_measured() {
     }
     let read_only = "mkdir disk/results; mount --bind disk disk; mount -o remount,ro,bind disk;";
     let run = Run::start(&mut mounted(read_only, folder.path()));
-    is_refused(run, &["cannot be written in disk/results", "Read-only file system", "--out DIR"], 1);
+    is_refused(run, &["MB in disk/results", "Read-only file system", "--out DIR"], 1);
 }
 
 /// Somebody else fills the disk while the run goes on.
@@ -127,6 +123,6 @@ fn a_folder_that_goes_away_ends_the_run_and_what_was_measured_is_kept() {
     let record = rescued(&said);
     assert!(record.partial && !record.rounds.is_empty());
     // In the system's own folder for temporary files, since this run was told of no other.
-    let kept = said.rsplit("is kept in ").next().unwrap().split(": ").next().unwrap();
+    let kept = said.rsplit("are saved in ").next().unwrap().split(": ").next().unwrap();
     fs::remove_dir_all(Path::new(kept).parent().unwrap()).unwrap();
 }

@@ -77,7 +77,7 @@ fn a_run_that_was_killed_goes_on_where_it_was() {
     let (code, said) = Run::start(&mut command).end();
     assert_eq!(code, Some(0), "{said}");
     let record = record::read(&results.join("record.json")).unwrap();
-    assert!(said.contains(&format!("{kept} of 5 rounds were measured before, and are kept")), "{said}");
+    assert!(said.contains(&format!("{kept} of 5 rounds are already measured, and kept")), "{said}");
     assert!(!record.partial);
     assert_eq!(record.rounds.len(), 15);
     let warning = format!("rounds 1 to {kept} of 5 were measured by an earlier start");
@@ -100,7 +100,7 @@ fn a_journal_of_another_plan_is_laid_aside() {
     command.args(one).args(BOTH).arg("--resume").arg(folder.path());
     let (code, said) = Run::start(&mut command).end();
     assert_eq!(code, Some(0), "{said}");
-    assert!(said.contains("it was measured by another plan") && said.contains("laid aside: "), "{said}");
+    assert!(said.contains("it was measured by another plan") && said.contains("moved to "), "{said}");
     let aside: Vec<PathBuf> = fs::read_dir(&results)
         .unwrap()
         .map(|entry| entry.unwrap().path())

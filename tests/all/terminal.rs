@@ -1,0 +1,91 @@
+//! What a terminal shows: help that fits and whose examples are right, lists that fit, plans that
+//! say what they cannot judge, errors that say a cause once.
+
+use std::process::{Command, Output};
+
+use crate::documents::words;
+
+/// Columns of the smallest terminal that everything fits.
+const COLUMNS: usize = 80;
+
+fn wirebench(arguments: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_wirebench"));
+    command.args(arguments).env("COLUMNS", COLUMNS.to_string()).output().unwrap()
+}
+
+fn stdout(arguments: &[&str]) -> String {
+    let output = wirebench(arguments);
+    assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+fn assert_fits(text: &str, what: &str) {
+    for line in text.lines() {
+        let columns = line.chars().count();
+        assert!(columns <= COLUMNS, "{what}: {columns} columns: {line}");
+    }
+}
+
+/// The verbs, as the help of all lists them.
+fn verbs() -> Vec<String> {
+    let help = stdout(&["--help"]);
+    let listed = help.split("Commands:\n").nth(1).unwrap().split("\n\n").next().unwrap();
+    let first = |line: &str| line.strip_prefix("  ")?.split(' ').next().map(str::to_owned);
+    let verbs: Vec<String> =
+        listed.lines().filter_map(first).filter(|verb| !verb.is_empty() && verb != "help").collect();
+    assert_eq!(verbs.len(), 9, "{help}");
+    verbs
+}
+
+#[test]
+fn every_help_fits_and_its_examples_are_commands() {
+    let all = std::iter::once(vec!["--help".to_owned()]);
+    for arguments in all.chain(verbs().into_iter().map(|verb| vec!["help".to_owned(), verb])) {
+        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+        let help = stdout(&arguments);
+        assert_fits(&help, &format!("{arguments:?}"));
+        let examples = help.split("\nExamples:\n").nth(1).unwrap_or_else(|| panic!("no examples: {help}"));
+        let lines: Vec<&str> = examples.lines().take_while(|line| line.starts_with("  wirebench ")).collect();
+        assert!(lines.len() >= 2, "{arguments:?}: {examples}");
+        for line in lines {
+            let parsed = wirebench::cli::parse(words(line));
+            let is_help = line.trim_start().starts_with("wirebench help ");
+            assert!(is_help || parsed.is_ok(), "{line}\n{}", parsed.unwrap_err());
+        }
+    }
+}
+
+#[test]
+fn help_of_a_verb_is_the_same_by_both_ways() {
+    for verb in verbs() {
+        assert_eq!(stdout(&["help", &verb]), stdout(&[&verb, "--help"]), "{verb}");
+    }
+}
+
+/// Each option and argument says what it does, in words that begin with what is done.
+#[test]
+fn every_option_begins_with_a_verb() {
+    let not_verbs = ["A", "An", "The", "As", "Of", "Only", "Every", "Where", "What", "How", "With", "This"];
+    for verb in verbs() {
+        // A line that says something begins further to the right than the options do.
+        let help = stdout(&["help", &verb]);
+        let told = help.split("\nExamples:").next().unwrap();
+        for line in told.lines().filter(|line| line.trim_start().starts_with(['-', '<', '['])) {
+            let said = line.trim_start().split_once("  ").map_or("", |(_, said)| said.trim_start());
+            let first = said.split(' ').next().unwrap();
+            assert!(!not_verbs.contains(&first), "{verb}: {line}");
+        }
+    }
+}
+
+#[test]
+fn the_usual_options_have_short_names() {
+    for line in [
+        "wirebench load http://127.0.0.1:1/ -r 5 -c 2 -d 1s -j",
+        "wirebench run aa -o somewhere -j",
+        "wirebench list -j",
+        "wirebench doctor -j",
+    ] {
+        wirebench::cli::parse(words(line)).unwrap();
+    }
+}
