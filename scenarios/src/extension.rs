@@ -11,6 +11,9 @@ use crate::scenario::{BUILT_IN, FILE_BYTES_MAX};
 /// How often what is extended may extend something itself.
 const DEPTH_MAX: usize = 4;
 
+/// The tables that say how much is run.
+const PROFILES: [&str; 3] = ["quick", "standard", "full"];
+
 /// What a scenario says only for itself.
 const ITS_OWN: [&str; 6] = ["card", "bench", "claim", "break_even", "map", "baseline"];
 
@@ -21,11 +24,17 @@ pub(super) fn extended(file: &str, text: &str) -> Result<Option<String>, Scenari
     if !whole.contains_key("extend") {
         return Ok(None);
     }
+    if !whole.contains_key("name") {
+        return Err(at_key("extend", file, text, "a scenario that extends another needs a name of its own"));
+    }
     let mut from = file.to_owned();
     for _ in 0..DEPTH_MAX {
         let Some(base) = whole.remove("extend") else { break };
         let (base_file, base_text) = find(file, text, &from, &base)?;
         let base = read(&base_file, &base_text)?;
+        if base.get("name") == whole.get("name") {
+            return Err(at_key("name", file, text, "this is the name of what it extends: choose another"));
+        }
         whole = over(base, whole);
         from = base_file;
     }
@@ -64,9 +73,14 @@ fn find(file: &str, text: &str, from: &str, base: &Value) -> Result<(String, Str
 }
 
 fn at_extend(file: &str, text: &str, message: &str) -> ScenarioError {
+    at_key("extend", file, text, message)
+}
+
+/// An error at the first line that begins with a key.
+fn at_key(key: &str, file: &str, text: &str, message: &str) -> ScenarioError {
     let mut from = 0;
     for line in text.split_inclusive('\n') {
-        if line.trim_start().starts_with("extend") {
+        if line.trim_start().starts_with(key) {
             return ScenarioError::at(file, text, from..from + line.trim_end().len(), message, None);
         }
         from += line.len();
@@ -80,6 +94,9 @@ fn over(mut base: Table, upper: Table) -> Table {
     for key in ITS_OWN.into_iter().chain(terms::Act::KEYS) {
         base.remove(key);
     }
+    let own = names_of(&upper, "contender");
+    let lists: Vec<&str> =
+        PROFILES.into_iter().filter(|profile| !lists_contenders(&upper, profile)).collect();
     for (key, value) in upper {
         let merged = match (base.remove(&key), value) {
             (Some(Value::Table(base)), Value::Table(upper)) => {
@@ -94,7 +111,28 @@ fn over(mut base: Table, upper: Table) -> Table {
         };
         base.insert(key, merged);
     }
+    for profile in lists {
+        measure_too(&mut base, profile, &own);
+    }
     base
+}
+
+fn lists_contenders(whole: &Table, profile: &str) -> bool {
+    whole.get(profile).is_some_and(|table| table.get("contenders").is_some())
+}
+
+fn names_of(whole: &Table, list: &str) -> Vec<Value> {
+    let list = whole.get(list).and_then(Value::as_array);
+    list.into_iter().flatten().filter_map(|value| value.get("name")).cloned().collect()
+}
+
+/// Adds contenders to the list of a profile that has one: whoever adds a contender wants it
+/// measured.
+fn measure_too(whole: &mut Table, profile: &str, own: &[Value]) {
+    let Some(Value::Table(profile)) = whole.get_mut(profile) else { return };
+    let Some(Value::Array(listed)) = profile.get_mut("contenders") else { return };
+    let more: Vec<Value> = own.iter().filter(|name| !listed.contains(name)).cloned().collect();
+    listed.extend(more);
 }
 
 fn has_names(list: &[Value]) -> bool {
@@ -197,6 +235,32 @@ contenders = ["grpc", "rest-h1-tls"]
         assert_eq!(scenario.workload.time_out, base.workload.time_out);
         assert_eq!(scenario.profiles.quick.rounds, base.profiles.quick.rounds);
         assert_eq!(scenario.profiles.quick.contenders.len(), 4);
+    }
+
+    #[test]
+    fn its_own_contenders_are_measured_where_it_does_not_say_who_is() {
+        let quick = "\n[quick]\ncontenders = [\"grpc\", \"rest-h1-tls\"]\n";
+        assert!(EXTENDING.contains(quick));
+        let base = Scenario::find("rest-vs-grpc", &[]).unwrap();
+        let scenario = Scenario::parse("mine.toml", &EXTENDING.replace(quick, ""), &[]).unwrap();
+        for (own, inherited) in [
+            (&scenario.profiles.quick, &base.profiles.quick),
+            (&scenario.profiles.standard, &base.profiles.standard),
+        ] {
+            assert!(own.contenders.contains(&"rest-h1-tls".to_owned()), "{own:?}");
+            assert_eq!(own.contenders.len(), inherited.contenders.len() + 1);
+        }
+    }
+
+    #[test]
+    fn what_extends_has_a_name_of_its_own() {
+        for (text, line, says) in [
+            (EXTENDING.replace("name = \"mine\"\n", ""), 2, "needs a name of its own"),
+            (EXTENDING.replace("\"mine\"", "\"rest-vs-grpc\""), 2, "the name of what it extends"),
+        ] {
+            let error = Scenario::parse("mine.toml", &text, &[]).unwrap_err().to_string();
+            assert!(error.starts_with(&format!("mine.toml:{line}: ")) && error.contains(says), "{error}");
+        }
     }
 
     /// Whatever a scenario can ask for is inherited or its own; a key that is new must be in one of
