@@ -2,6 +2,7 @@
 //! by the rooms beside it.
 
 pub mod cli;
+mod columns;
 pub mod ending;
 pub mod folder;
 mod progress;

@@ -1,8 +1,8 @@
 //! `run`: scenarios from question to report.
 
+mod dry_run;
 mod session;
 
-use std::fmt::Write as _;
 use std::path::PathBuf;
 
 use anyhow::Context as _;
@@ -12,7 +12,7 @@ use report::{Done, Format};
 use scenarios::{Plan, PlanOptions, Scenario};
 use session::Session;
 use terms::escape::terminal_text;
-use terms::{Expression, Extent, Layout, Link, text};
+use terms::{Expression, Extent, Layout, Link};
 
 use crate::ending::{Ending, UsageError, print_data, refuse_debug, say};
 use crate::folder::ResultsFolder;
@@ -63,9 +63,12 @@ pub(crate) struct Options {
     /// Seed the order of measurements and the arrivals.
     #[arg(long, value_name = "N", default_value_t = 1, help_heading = AMOUNT)]
     seed: u64,
-    /// Print the plan and its time, and measure nothing.
+    /// Print the plan, what of it can be judged and its time, and measure nothing.
     #[arg(long, help_heading = PLAN)]
     dry_run: bool,
+    /// Print the order of the measurements too (with --dry-run).
+    #[arg(short, long, requires = "dry_run", help_heading = PLAN)]
+    verbose: bool,
     /// Write the results to this folder, instead of results/TIME.
     #[arg(short, long, value_name = "DIR", help_heading = OUTPUT)]
     out: Option<PathBuf>,
@@ -133,14 +136,8 @@ pub(crate) fn run(options: &Options, tool: &Tool) -> anyhow::Result<Ending> {
         .map(|scenario| Plan::make(scenario, &plan_options(options)).map_err(UsageError))
         .collect::<Result<Vec<_>, _>>()?;
     if options.dry_run {
-        let matrices = matrices.iter().map(matrix_in_words);
-        let several = scenarios.len() > 1;
-        let planned = scenarios.iter().zip(&plans);
-        let planned = planned.map(|(scenario, plan)| plan_in_words(scenario, plan, !several));
-        let time = text::about(plans.iter().map(Plan::time).sum());
-        let total = several.then(|| format!("{} measured scenarios in all: about {time}\n", scenarios.len()));
-        let words: String = matrices.chain(planned).chain(total).collect();
-        print_data(&terminal_text(&words))?;
+        let planned: Vec<(&Scenario, &Plan)> = scenarios.iter().zip(&plans).collect();
+        print_data(&terminal_text(&dry_run::in_words(&matrices, &planned, options.verbose)))?;
         return Ok(Ending::Fine);
     }
     // A matrix measures no time.
@@ -289,35 +286,4 @@ fn plan_options(options: &Options) -> PlanOptions {
         accept_noise: options.accept_noise,
         capacity: options.capacity,
     }
-}
-
-/// A scenario's plan; the order of each round too where it is the only one.
-fn plan_in_words(scenario: &Scenario, plan: &Plan, orders: bool) -> String {
-    let mut words = format!(
-        "{}: {}\n  {} rounds × ({:?} warm-up + {:?} measured), seed {}, {} measurements, about {}\n  plan {}\n",
-        scenario.name,
-        scenario.question,
-        plan.rounds.len(),
-        plan.warm_up,
-        plan.duration,
-        plan.seed,
-        plan.measurements(),
-        text::about(plan.time()),
-        plan.sha256(scenario)
-    );
-    for (index, cell) in plan.cells.iter().enumerate() {
-        let offered =
-            cell.not_offered.as_ref().map_or_else(String::new, |why| format!("  not measured: {why}"));
-        let _ =
-            writeln!(words, "  cell {index}: {} under {}{offered}", cell.contender.name, cell.condition.name);
-    }
-    for (round, order) in plan.rounds.iter().enumerate().filter(|_| orders) {
-        let _ = writeln!(words, "  round {}: {order:?}", round + 1);
-    }
-    words
-}
-
-fn matrix_in_words(matrix: &MatrixScenario) -> String {
-    let columns: Vec<String> = matrix.columns();
-    format!("{}: {}\n  a matrix, its columns: {}\n", matrix.name, matrix.question, columns.join(", "))
 }

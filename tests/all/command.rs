@@ -273,9 +273,13 @@ fn what_makes_no_sense_is_refused_with_what_would() {
 fn the_dry_run_prints_the_plan_with_its_time() {
     let planned = output(&["run", "rest-vs-grpc", "--full", "--dry-run"]);
     let text = String::from_utf8_lossy(&planned.stdout).into_owned();
-    for said in ["12 rounds", "about", "cell 0: rest-h1-json under 8x1", "not measured", "round 12:"] {
+    for said in ["12 rounds", "about", "8x1", "sse does not offer quote", "Claims:"] {
         assert!(text.contains(said), "{text}");
     }
+    assert!(!text.contains("round 12:"), "{text}");
+    let planned = output(&["run", "rest-vs-grpc", "--full", "--dry-run", "-v"]);
+    let text = String::from_utf8_lossy(&planned.stdout).into_owned();
+    assert!(text.contains("round 12:") && text.contains("0  rest-h1-json under 8x1"), "{text}");
 }
 
 #[test]
