@@ -9,13 +9,12 @@ use indicatif::{ProgressBar, ProgressStyle};
 use run::journal::Journal;
 use run::{Ended, Watcher};
 use scenarios::Plan;
-use terms::escape::terminal_line;
 use terms::role::Progress;
 use terms::text;
 
 use crate::ending::say;
 
-/// How often a live line is drawn anew, and how often a plain one is written in a long stretch.
+/// How often a live line is redrawn.
 const LIVE_EVERY: Duration = Duration::from_millis(120);
 
 /// Shows a run, and keeps its journal.
@@ -29,10 +28,12 @@ pub(crate) struct LiveScreen {
     began: Mono,
     /// What is being measured, in words.
     now: String,
+    /// Measurements that were void.
+    discarded: usize,
 }
 
 impl LiveScreen {
-    /// A screen for a plan: says at once what it is going to do and how long that takes.
+    /// A screen for a plan: says at once what will be done and how long that takes.
     pub(crate) fn open(name: &str, plan: &Plan, journal: Journal) -> LiveScreen {
         let measurements = plan.measurements() as u64;
         say(&format!(
@@ -43,7 +44,7 @@ impl LiveScreen {
         ));
         let clock = Clock::System;
         let bar = std::io::stderr().is_terminal().then(|| live_bar(measurements));
-        LiveScreen { journal, bar, kept: None, began: clock.now(), clock, now: String::new() }
+        LiveScreen { journal, bar, kept: None, began: clock.now(), clock, now: String::new(), discarded: 0 }
     }
 
     /// Takes the live line away, and gives the journal back.
@@ -55,19 +56,48 @@ impl LiveScreen {
     }
 
     fn time_left(&self, plan: &Plan, done: usize) -> Duration {
-        let kept = self.kept.unwrap_or_default();
-        let (all, done) = (plan.measurements().saturating_sub(kept), done.saturating_sub(kept));
-        if done == 0 {
-            return plan.time();
-        }
-        let elapsed = self.clock.now().since(self.began);
-        elapsed.mul_f64(all.saturating_sub(done) as f64 / done as f64)
+        let pace = Pace {
+            planned: plan.time_of_rounds().div_f64(plan.measurements().max(1) as f64),
+            done: done.saturating_sub(self.kept.unwrap_or_default()),
+            elapsed: self.clock.now().since(self.began),
+        };
+        pace.time_of(plan.measurements().saturating_sub(done)).saturating_add(plan.time_of_acts())
+    }
+
+    /// ` · 3 discarded`, where any was.
+    fn discarded(&self) -> String {
+        if self.discarded == 0 { String::new() } else { format!(" · {} discarded", self.discarded) }
+    }
+}
+
+/// Measurements after which what was planned and what was measured have the same weight: a few say
+/// little of those to come.
+const PACE_MEASUREMENTS: f64 = 10.0;
+
+/// How fast measurements go: as planned at first, and more and more as they went.
+#[derive(Debug, Clone, Copy)]
+struct Pace {
+    /// Time that one takes by the plan.
+    planned: Duration,
+    /// Measurements that were made since the start, and the time that they took.
+    done: usize,
+    elapsed: Duration,
+}
+
+impl Pace {
+    fn time_of(self, measurements: usize) -> Duration {
+        let done = self.done as f64;
+        let known = done / (done + PACE_MEASUREMENTS);
+        let measured = self.elapsed.div_f64(done.max(1.0)).mul_f64(known);
+        (measured + self.planned.mul_f64(1.0 - known)).mul_f64(measurements as f64)
     }
 }
 
 fn live_bar(length: u64) -> ProgressBar {
     let bar = ProgressBar::new(length);
-    if let Ok(style) = ProgressStyle::with_template("{spinner} {wide_bar:.cyan/dim} {pos}/{len}\n  {msg}") {
+    if let Ok(style) =
+        ProgressStyle::with_template("{spinner} {wide_bar:.cyan/dim} {pos}/{len}\n  {wide_msg}")
+    {
         bar.set_style(style.progress_chars("━━─"));
     }
     bar.enable_steady_tick(LIVE_EVERY);
@@ -89,11 +119,12 @@ impl Watcher for LiveScreen {
         let left = text::about(self.time_left(plan, done));
         let cell = &plan.cells[cell];
         self.now = format!(
-            "round {}/{} · {} · {} · {left} left",
+            "round {}/{} · {} · {} · {left} left{}",
             round + 1,
             plan.rounds.len(),
             cell.contender.name,
-            cell.condition.name
+            cell.condition.name,
+            self.discarded()
         );
         if let Some(bar) = &self.bar {
             bar.set_position(done as u64);
@@ -107,23 +138,23 @@ impl Watcher for LiveScreen {
         }
     }
 
-    fn void(&mut self, reason: &str) {
-        let line = format!("void, measured again: {reason}");
-        match &self.bar {
-            Some(bar) => bar.println(terminal_line(&line)),
-            None => say(&line),
-        }
-    }
+    /// Nothing: it is counted where it is kept. The record has each reason, and the report lists
+    /// them.
+    fn void(&mut self, _reason: &str) {}
 
     fn round_done(&mut self, plan: &Plan, round: usize) {
         if self.bar.is_none() {
             let done = plan.rounds[..=round].iter().map(Vec::len).sum();
             let left = text::about(self.time_left(plan, done));
-            say(&format!("round {}/{} done, {left} left", round + 1, plan.rounds.len()));
+            let (round, rounds) = (round + 1, plan.rounds.len());
+            say(&format!("round {round}/{rounds} done · {left} left{}", self.discarded()));
         }
     }
 
     fn keep(&mut self, ended: Ended<'_>) -> anyhow::Result<()> {
+        if let Ended::Measured(measurement) = &ended {
+            self.discarded += usize::from(measurement.void.is_some());
+        }
         Ok(self.journal.append(ended)?)
     }
 }
@@ -137,4 +168,27 @@ pub(crate) fn in_words(progress: &Progress) -> String {
     };
     let (p50, p99) = (quantile(progress.p50_us), quantile(progress.p99_us));
     format!("{} ok{failed} · p50 {p50} · p99 {p99}", text::count(progress.ok))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PLANNED: Duration = Duration::from_secs(1);
+
+    fn left(done: usize, seconds: u64, all: usize) -> f64 {
+        let pace = Pace { planned: PLANNED, done, elapsed: Duration::from_secs(seconds) };
+        pace.time_of(all - done).as_secs_f64()
+    }
+
+    #[test]
+    fn the_time_left_is_the_plans_at_first_and_the_measured_one_at_last() {
+        assert_eq!(left(0, 0, 60), 60.0);
+        // One that went quickly says little of the other 59.
+        assert!((50.0..60.0).contains(&left(1, 0, 60)), "{}", left(1, 0, 60));
+        // Twice as slow as planned: soon it is said.
+        assert!((85.0..100.0).contains(&left(10, 20, 70)), "{}", left(10, 20, 70));
+        assert!((185.0..200.0).contains(&left(100, 200, 200)), "{}", left(100, 200, 200));
+        assert_eq!(left(60, 90, 60), 0.0);
+    }
 }

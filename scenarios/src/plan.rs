@@ -223,13 +223,21 @@ impl Plan {
 
     /// How long it will take, about.
     pub fn time(&self) -> Duration {
+        let starting = OVERHEAD_PER_CONTENDER.saturating_mul(times(self.contenders().len()));
+        self.time_of_rounds().saturating_add(self.time_of_acts()).saturating_add(starting)
+    }
+
+    /// How long all its rounds will take, about.
+    pub fn time_of_rounds(&self) -> Duration {
         let measuring = least_time(self.measurements(), self.warm_up, self.duration);
         let waits = self.rounds.iter().flatten().filter(|cell| self.cells[**cell].waits_for_what_is_lost);
-        let waiting = self.time_out.saturating_mul(times(waits.count()));
+        measuring.saturating_add(self.time_out.saturating_mul(times(waits.count())))
+    }
+
+    /// How long what is done beside the rounds will take, about.
+    pub fn time_of_acts(&self) -> Duration {
         let acting = self.acts.iter().map(|act| acts::time(act, self));
-        let acting = acting.fold(Duration::ZERO, Duration::saturating_add);
-        let starting = OVERHEAD_PER_CONTENDER.saturating_mul(times(self.contenders().len()));
-        [waiting, acting, starting].into_iter().fold(measuring, Duration::saturating_add)
+        acting.fold(Duration::ZERO, Duration::saturating_add)
     }
 }
 
