@@ -33,7 +33,7 @@ was too noisy to tell.";
 
 #[derive(Debug, Subcommand)]
 enum Verb {
-    /// List the scenarios and the protocols.
+    /// List the scenarios and the protocols, or print a scenario's file.
     List(verbs::list::Options),
     /// Run scenarios by name or file, and write their reports.
     Run(verbs::run::Options),

@@ -116,6 +116,17 @@ impl Scenario {
             .collect()
     }
 
+    /// The file of a built-in scenario or matrix, as it is written.
+    ///
+    /// # Errors
+    /// Where none is called that, with the name that may be meant.
+    pub fn file_of(name: &str) -> Result<&'static str, ScenarioError> {
+        let all = || BUILT_IN.iter().chain(&MATRICES);
+        let found = all().find(|(known, _)| *known == name);
+        let unknown = || ScenarioError::unknown(name, all().map(|(name, _)| *name));
+        found.map(|(_, text)| *text).ok_or_else(unknown)
+    }
+
     /// Finds a scenario by its name or its file, and changes it by `KEY=VALUE` pairs.
     ///
     /// # Errors

@@ -89,3 +89,73 @@ fn the_usual_options_have_short_names() {
         wirebench::cli::parse(words(line)).unwrap();
     }
 }
+
+#[test]
+fn the_list_fits_and_says_how_long_each_scenario_takes() {
+    let list = stdout(&["list"]);
+    assert_fits(&list, "list");
+    let line = list.lines().find(|line| line.trim_start().starts_with("rest-vs-grpc ")).unwrap();
+    assert!(line.contains(" min") && line.contains(" s "), "{line}");
+    assert!(list.contains("quick") && list.contains("standard"), "{list}");
+}
+
+#[test]
+fn a_built_in_file_is_printed_whole() {
+    let file = |name: &str| {
+        let path = format!("{}/scenarios/{name}.toml", env!("CARGO_MANIFEST_DIR"));
+        std::fs::read_to_string(path).unwrap()
+    };
+    for name in ["rest-vs-grpc", "typing"] {
+        assert_eq!(stdout(&["list", name]), file(name));
+    }
+}
+
+#[test]
+fn a_dry_run_says_which_claims_cannot_be_judged() {
+    let quick = stdout(&["run", "rest-vs-grpc", "--quick", "--dry-run"]);
+    assert_fits(&quick, "--dry-run");
+    assert!(quick.contains("cannot be judged: no point of 'wait' is measured"), "{quick}");
+    let few = stdout(&["run", "rest-vs-grpc", "--quick", "--dry-run", "--rounds=2"]);
+    assert!(few.contains("cannot be judged: 2 rounds, and a verdict needs 10"), "{few}");
+}
+
+#[test]
+fn whoever_mistypes_is_told_what_was_meant() {
+    for (arguments, meant) in [
+        (&["dcotor"][..], "'doctor'"),
+        (&["run", "rest-vs-grcp"], "did you mean 'rest-vs-grpc'?"),
+        (&["list", "typng"], "did you mean 'typing'?"),
+        (&["run", "rest-vs-grpc", "--only", "gprc", "--dry-run"], "did you mean 'grpc'?"),
+        (&["run", "rest-vs-grpc", "--set", "wrkload.rate_per_s=5", "--dry-run"], "did you mean 'workload'?"),
+        (&["run", "rest-vs-grpc", "--set", "workload.rate=5", "--dry-run"], "did you mean 'rate_per_s'?"),
+        (&["lab", "ny-londn", "--", "true"], "did you mean 'ny-london'?"),
+        (&["serve", "gprc"], "did you mean 'grpc'?"),
+        (&["calibrate", "websockt"], "did you mean 'websocket'?"),
+        (&["compare", "a", "b", "--fail-on", "cpu > 5%"], "did you mean 'cpu_per_call'?"),
+    ] {
+        let output = wirebench(arguments);
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}: {said}");
+        assert!(said.contains(meant), "{arguments:?}: {said}");
+    }
+}
+
+#[test]
+fn a_figure_of_a_claim_is_suggested_at_its_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("mine.toml");
+    let text = stdout(&["list", "rest-vs-grpc"]);
+    std::fs::write(&file, text.replacen("metric = \"cpu_per_call\"", "metric = \"cpu\"", 1)).unwrap();
+    let output = wirebench(&["run", file.to_str().unwrap(), "--dry-run"]);
+    let said = String::from_utf8_lossy(&output.stderr);
+    for words in ["there is no figure 'cpu'", "no such figure", "did you mean 'cpu_per_call'?"] {
+        assert!(said.contains(words), "{words}: {said}");
+    }
+}
+
+#[test]
+fn a_refused_connection_says_its_address_and_its_cause_once() {
+    let output = wirebench(&["load", "http://127.0.0.1:1/", "-r", "1", "--allow-debug"]);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(said.trim(), "error: cannot connect to 127.0.0.1:1: connection refused");
+}
