@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
-use judge::compare::{Held, RunComparison, compare, differences, hold};
+use judge::compare::{Held, RunComparison, compare, differences, hold, summary};
 use record::{AnyRecord, Record};
 use terms::Expression;
 use terms::escape::terminal_line;
@@ -112,7 +112,8 @@ pub(crate) fn judge(
     }
     match format {
         CompareFormat::Text => {
-            let lines = comparisons.iter().flat_map(RunComparison::lines);
+            let tables = comparisons.iter().flat_map(|of| [String::new()].into_iter().chain(of.lines()));
+            let lines = summary(&comparisons).into_iter().chain(tables);
             print_data(&lines.map(|line| format!("{}\n", terminal_line(&line))).collect::<String>())?;
         }
         CompareFormat::Markdown => {

@@ -52,7 +52,7 @@ fn a_change_of_the_handler_is_a_regression_and_a_repeat_is_none() {
     let repeat = compare(&[first, again, "--fail-on", "response.p50 > 30%"]);
     assert_eq!(repeat.status.code(), Some(0), "{}", said(&repeat));
     let text = String::from_utf8_lossy(&repeat.stdout).into_owned();
-    assert!(text.contains("bytes_per_call") && text.contains("from run to run is not in them"), "{text}");
+    assert!(text.contains("bytes_per_call") && text.contains("The intervals are of rounds"), "{text}");
 
     let refused = compare(&[first, slower]);
     assert_eq!(refused.status.code(), Some(2));
@@ -75,7 +75,7 @@ fn a_change_of_the_handler_is_a_regression_and_a_repeat_is_none() {
     let repeated = compare(&[&repeats, slower, "--force", "--format", "markdown"]);
     let text = String::from_utf8_lossy(&repeated.stdout).into_owned();
     assert!(
-        text.contains("contain what differs from run to run") && text.contains("| tcp | 8x1 |"),
+        text.contains("include what differs from run to run") && text.contains("| tcp | 8x1 |"),
         "{text}"
     );
 

@@ -11,6 +11,7 @@ use crate::apply;
 use crate::statistics::{ROUNDS_FOR_A_VERDICT, mean, mean_with_interval, ratio_of_rounds, ratio_of_runs};
 
 pub use plans::differences;
+pub use text::summary;
 
 /// The figures that are compared in every cell, by their paths.
 const COMPARED: [&str; 4] = ["cpu_per_call", "response.p50", "response.p99", "bytes_per_call"];
