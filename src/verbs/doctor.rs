@@ -1,5 +1,7 @@
 //! `doctor`: what this machine can measure, what spoils it, and what to do about it.
 
+mod fitness;
+
 use std::time::Duration;
 
 use clock::{Clock, Precision};
@@ -10,7 +12,8 @@ use lab::wan::Wan;
 use record::Tool;
 use terms::{Layout, Machine, text};
 
-use crate::ending::Ending;
+use crate::columns::wrapped;
+use crate::ending::{Ending, print_data, say};
 
 /// What `doctor` takes.
 #[derive(Debug, clap::Args)]
@@ -29,10 +32,77 @@ Examples:
 /// One thing looked at.
 #[derive(Debug, serde::Serialize)]
 struct Finding {
-    what: &'static str,
+    what: What,
     found: String,
     /// What it spoils and what to do; absent where it is fine.
     advice: Option<String>,
+}
+
+/// What is looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum What {
+    Build,
+    Kernel,
+    Processor,
+    Cores,
+    VirtualMachine,
+    Governor,
+    ClockSource,
+    CongestionControl,
+    Hosts,
+    Links,
+    OpenFiles,
+    Load,
+    Timer,
+    Steal,
+    Stalls,
+}
+
+impl What {
+    #[cfg(test)]
+    const ALL: [What; 15] = [
+        What::Build,
+        What::Kernel,
+        What::Processor,
+        What::Cores,
+        What::VirtualMachine,
+        What::Governor,
+        What::ClockSource,
+        What::CongestionControl,
+        What::Hosts,
+        What::Links,
+        What::OpenFiles,
+        What::Load,
+        What::Timer,
+        What::Steal,
+        What::Stalls,
+    ];
+
+    fn name(self) -> &'static str {
+        match self {
+            What::Build => "build",
+            What::Kernel => "kernel",
+            What::Processor => "processor",
+            What::Cores => "cores",
+            What::VirtualMachine => "virtual machine",
+            What::Governor => "frequency governor",
+            What::ClockSource => "clock source",
+            What::CongestionControl => "congestion control",
+            What::Hosts => "hosts and cable",
+            What::Links => "links with distance",
+            What::OpenFiles => "open files",
+            What::Load => "load average",
+            What::Timer => "timer lateness",
+            What::Steal => "steal",
+            What::Stalls => "stalls",
+        }
+    }
+}
+
+impl serde::Serialize for What {
+    fn serialize<S: serde::Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(self.name())
+    }
 }
 
 /// How long the timer and the cores are watched.
@@ -44,26 +114,31 @@ const WAKES_PER_S: u32 = 2_000;
 ///
 /// # Errors
 /// Where the machine cannot be read at all.
-#[allow(clippy::print_stdout, reason = "the findings are data")]
 pub(crate) fn doctor(options: &Options, tool: &Tool) -> anyhow::Result<Ending> {
     if !options.json {
-        eprintln!("watching the timer and the cores for {} …", text::about(WATCHED * 2));
+        say(&format!("watching the timer and the cores for {} …", text::about(WATCHED * 2)));
     }
     // Before there is a second thread.
     lab::hosts::prepare();
     let findings = look(tool)?;
     if options.json {
-        println!("{}", serde_json::to_string_pretty(&findings)?);
+        print_data(&format!("{}\n", serde_json::to_string_pretty(&findings)?))?;
         return Ok(Ending::Fine);
     }
-    for finding in &findings {
-        let mark = if finding.advice.is_none() { "ok " } else { "!! " };
-        println!("{mark}{:<22} {}", finding.what, finding.found);
-        if let Some(advice) = &finding.advice {
-            println!("   {:<22} → {advice}", "");
+    print_data(&in_words(&findings))?;
+    Ok(Ending::Fine)
+}
+
+fn in_words(findings: &[Finding]) -> String {
+    let mut words = String::new();
+    for Finding { what, found, advice } in findings {
+        let mark = if advice.is_none() { "ok " } else { "!! " };
+        words += &wrapped(&format!("{mark}{:<20} ", what.name()), found);
+        if let Some(advice) = advice {
+            words += &wrapped("     → ", advice);
         }
     }
-    Ok(Ending::Fine)
+    format!("{words}\n{}", fitness::in_words(findings))
 }
 
 fn look(tool: &Tool) -> anyhow::Result<Vec<Finding>> {
@@ -83,65 +158,65 @@ fn machine_findings(machine: &Machine, layout: &Layout, tool: &Tool) -> Vec<Find
     let clock_source = machine.clock_source.clone();
     vec![
         Finding {
-            what: "build",
+            what: What::Build,
             found: tool.build.in_words().to_owned(),
             advice: tool.is_debug()
-                .then(|| "figures would be several times too high: build with --release".to_owned()),
+                .then(|| "figures are several times too high: build with --release".to_owned()),
         },
-        Finding { what: "kernel", found: machine.kernel.clone().unwrap_or_else(unknown), advice: None },
-        Finding { what: "processor", found: machine.cpu_model.clone().unwrap_or_else(unknown), advice: None },
+        Finding { what: What::Kernel, found: machine.kernel.clone().unwrap_or_else(unknown), advice: None },
+        Finding { what: What::Processor, found: machine.cpu_model.clone().unwrap_or_else(unknown), advice: None },
         Finding {
-            what: "cores",
+            what: What::Cores,
             found: format!("{cores} allowed: {:?}", machine.cores),
             advice: layout.shared.then(|| {
-                "client and server would share it and wait for each other: allow a second core (taskset, cgroup)"
+                "client and server share it and wait for each other: allow a second core (taskset, cgroup)"
                     .to_owned()
             }),
         },
         Finding {
-            what: "virtual machine",
+            what: What::VirtualMachine,
             found: if machine.virtual_machine { "yes" } else { "no" }.to_owned(),
             advice: machine.virtual_machine.then(|| {
-                "wake-ups are slower and others may take the cores: compare ratios within a run, and confirm on \
+                "wake-ups are slower and other guests may take the cores: compare ratios within a run, and confirm on \
                  hardware"
                     .to_owned()
             }),
         },
         Finding {
-            what: "frequency governor",
-            found: governor.clone().unwrap_or_else(|| "none to be seen".to_owned()),
+            what: What::Governor,
+            found: governor.clone().unwrap_or_else(|| "not visible".to_owned()),
             advice: governor.filter(|governor| governor != "performance").map(|governor| {
-                format!("'{governor}' changes the speed under way: cpupower frequency-set -g performance")
+                format!("'{governor}' changes the clock rate while measuring: cpupower frequency-set -g performance")
             }),
         },
         Finding {
-            what: "clock source",
+            what: What::ClockSource,
             found: clock_source.clone().unwrap_or_else(unknown),
             advice: clock_source
                 .filter(|source| !matches!(source.as_str(), "tsc" | "kvm-clock" | "arch_sys_counter"))
                 .map(|source| format!("reading '{source}' may take a system call: boot with clocksource=tsc")),
         },
         Finding {
-            what: "congestion control",
+            what: What::CongestionControl,
             found: machine.congestion_control.clone().unwrap_or_else(unknown),
             advice: machine.congestion_control.as_ref().filter(|found| *found != "cubic").map(|found| {
                 format!(
-                    "that is loopback's, and hosts of wirebench's own have cubic; for loopback too: sysctl \
-                     net.ipv4.tcp_congestion_control=cubic ('{found}' paces otherwise)"
+                    "loopback uses '{found}', wirebench's own hosts use cubic; for cubic everywhere: sysctl \
+                     net.ipv4.tcp_congestion_control=cubic"
                 )
             }),
         },
         hosts_finding(),
         links_finding(),
         Finding {
-            what: "open files",
+            what: What::OpenFiles,
             found: format!("{files} allowed"),
             advice: (files < 4_096).then(|| "too few for many connections: ulimit -n 65536".to_owned()),
         },
         Finding {
-            what: "load average",
+            what: What::Load,
             found: format!("{load:.2} in the last minute"),
-            advice: (load > 0.5).then(|| "something else runs here: stop it, or wait".to_owned()),
+            advice: (load > 0.5).then(|| "something else is running: stop it, or wait".to_owned()),
         },
     ]
 }
@@ -149,10 +224,10 @@ fn machine_findings(machine: &Machine, layout: &Layout, tool: &Tool) -> Vec<Find
 /// Whether hosts can be made, for the cable.
 fn hosts_finding() -> Finding {
     match Cable::lay() {
-        Ok(_) => Finding { what: "hosts and cable", found: "can be made".to_owned(), advice: None },
+        Ok(_) => Finding { what: What::Hosts, found: "can be made".to_owned(), advice: None },
         Err(error) => Finding {
-            what: "hosts and cable",
-            found: "loopback stands in for the cable".to_owned(),
+            what: What::Hosts,
+            found: "not possible: loopback is used instead of a cable".to_owned(),
             advice: Some(error.to_string()),
         },
     }
@@ -161,10 +236,10 @@ fn hosts_finding() -> Finding {
 /// Whether there can be links with delay and loss.
 fn links_finding() -> Finding {
     match Wan::build(1, &[], 1) {
-        Ok(_) => Finding { what: "links with distance", found: "can be made".to_owned(), advice: None },
+        Ok(_) => Finding { what: What::Links, found: "can be made".to_owned(), advice: None },
         Err(error) => Finding {
-            what: "links with distance",
-            found: "scenarios over a link are refused".to_owned(),
+            what: What::Links,
+            found: "not possible: scenarios over such a link are refused".to_owned(),
             advice: Some(error.to_string()),
         },
     }
@@ -182,7 +257,7 @@ fn watched_findings(machine: &Machine) -> anyhow::Result<Vec<Finding>> {
         after.iter().zip(&before).map(|(now, earlier)| now.shares_since(earlier).steal).fold(0.0, f64::max);
     Ok(vec![
         Finding {
-            what: "timer lateness",
+            what: What::Timer,
             found: format!(
                 "p50 {}, p99 {} (n = {})",
                 text::micros(p50),
@@ -190,27 +265,26 @@ fn watched_findings(machine: &Machine) -> anyhow::Result<Vec<Finding>> {
                 WATCHED.as_secs() * u64::from(WAKES_PER_S)
             ),
             advice: (p99 > 150.0).then(|| {
-                "arrivals would be that late, and it counts as lag: quieten the machine, or use constant load at a \
-                 higher rate"
+                "calls start that late, which counts as lag: stop other work, or use a constant load at a higher rate"
                     .to_owned()
             }),
         },
         Finding {
-            what: "steal",
-            found: format!("{:.1} % of a core at the most", steal * 100.0),
-            advice: (steal > 0.02).then(|| "the hypervisor gives these cores to others: measure later".to_owned()),
+            what: What::Steal,
+            found: format!("at most {:.1} % of a core", steal * 100.0),
+            advice: (steal > 0.02).then(|| "the hypervisor gives these cores to other guests: measure later".to_owned()),
         },
         Finding {
-            what: "stalls",
+            what: What::Stalls,
             found: format!(
-                "{:.2} % of the time in gaps over {}, the longest {}",
+                "{:.2} % of the time in gaps over {}; longest {}",
                 stalls.share * 100.0,
                 text::micros(STALL_MIN.as_secs_f64() * 1e6),
                 text::micros(stalls.longest.as_secs_f64() * 1e6)
             ),
             advice: (stalls.share > 0.001).then(|| {
-                "something takes the cores unseen (a kernel thread, the hypervisor): it is in every p99 here; compare \
-                 medians and ratios, or measure elsewhere"
+                "something invisible takes the cores (a kernel thread, the hypervisor) and is in every p99: compare medians \
+                 and ratios, or measure elsewhere"
                     .to_owned()
             }),
         },
