@@ -1,11 +1,14 @@
 //! The scenarios marked for it, quick, through the built command:
 //! `cargo bench --bench scenarios -- rest-vs-grpc`. Criterion's options are understood and ignored.
+//! It says first what it will do and how long that takes, and last the figures and the page's path.
 //! Under `cargo test` it only checks that the plans can be made.
 
-use std::process::{Command, ExitCode};
+use std::path::Path;
+use std::process::{Command, ExitCode, ExitStatus, Stdio};
 
+use record::Record;
 use scenarios::{Plan, PlanOptions, Scenario};
-use terms::Extent;
+use terms::{Extent, text};
 
 /// Options of criterion and of libtest that stand alone; any other takes a value.
 const FLAGS: [&str; 11] = [
@@ -25,6 +28,9 @@ const FLAGS: [&str; 11] = [
 /// How `run` ends where a run is void.
 const VOID: i32 = 4;
 
+/// Where `wirebench run` points to its last results.
+const PAGE: &str = "results/latest/index.html";
+
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let scenarios = match Scenario::built_in() {
@@ -40,18 +46,22 @@ fn main() -> ExitCode {
         .filter(|scenario| scenario.bench)
         .filter(|scenario| filters.is_empty() || filters.iter().any(|filter| scenario.name.contains(filter)))
         .collect();
+    let options = PlanOptions::of(Extent::Quick);
+    let mut planned = Vec::with_capacity(chosen.len());
+    for scenario in chosen {
+        match Plan::make(scenario, &options) {
+            Ok(plan) => planned.push((scenario, plan)),
+            Err(error) => {
+                eprintln!("{}: {error}", scenario.name);
+                return ExitCode::FAILURE;
+            }
+        }
+    }
     let given = |flag: &str| arguments.iter().any(|argument| argument == flag);
     if given("--bench") && !given("--test") && !given("--list") {
-        return run(&chosen);
+        return run(&planned);
     }
-    let options = PlanOptions::of(Extent::Quick);
-    for scenario in &chosen {
-        if let Err(error) = Plan::make(scenario, &options) {
-            eprintln!("{}: {error}", scenario.name);
-            return ExitCode::FAILURE;
-        }
-        eprintln!("{}: bench", scenario.name);
-    }
+    planned.iter().for_each(|(scenario, _)| eprintln!("{}: bench", scenario.name));
     ExitCode::SUCCESS
 }
 
@@ -69,25 +79,72 @@ fn filters(arguments: &[String]) -> Vec<&str> {
     filters
 }
 
-fn run(scenarios: &[&Scenario]) -> ExitCode {
-    if scenarios.is_empty() {
-        eprintln!("no scenario is called that");
+fn run(planned: &[(&Scenario, Plan)]) -> ExitCode {
+    if planned.is_empty() {
+        eprintln!("no scenario of `cargo bench` has that in its name");
         return ExitCode::SUCCESS;
     }
-    let names = scenarios.iter().map(|scenario| scenario.name.as_str());
-    let status = Command::new(env!("CARGO_BIN_EXE_wirebench")).arg("run").args(names).arg("--quick").status();
-    match status {
-        Ok(status) if status.success() => ExitCode::SUCCESS,
-        // The machine's noise is no failure of the benchmarks: the run has said what it could not
-        // judge.
-        Ok(status) if status.code() == Some(VOID) => ExitCode::SUCCESS,
-        Ok(status) => {
+    announce(planned);
+    match measure(planned) {
+        Ok((status, records)) => {
+            print_figures(&records);
+            // The machine's noise is no failure of the benchmarks: the run has said what it could
+            // not judge.
+            if status.success() || status.code() == Some(VOID) {
+                return ExitCode::SUCCESS;
+            }
             eprintln!("wirebench run: {status}");
             ExitCode::FAILURE
         }
         Err(error) => {
-            eprintln!("wirebench cannot be started: {error}");
+            eprintln!("cannot start wirebench: {error}");
             ExitCode::FAILURE
         }
+    }
+}
+
+/// What will be measured, and how long it takes.
+fn announce(planned: &[(&Scenario, Plan)]) {
+    let time = text::about(planned.iter().map(|(_, plan)| plan.time()).sum());
+    eprintln!("{} scenarios, quick, about {time}:", planned.len());
+    for (scenario, plan) in planned {
+        eprintln!("  {:<24} {:>7}  {}", scenario.name, text::about(plan.time()), scenario.question);
+    }
+}
+
+/// Runs them by the command, which tells how it goes; its records come as JSON.
+fn measure(planned: &[(&Scenario, Plan)]) -> std::io::Result<(ExitStatus, Vec<Record>)> {
+    let names = planned.iter().map(|(scenario, _)| scenario.name.as_str());
+    let mut command = Command::new(env!("CARGO_BIN_EXE_wirebench"));
+    command.arg("run").args(names).args(["--quick", "--json"]);
+    let output = command.stderr(Stdio::inherit()).output()?;
+    let lines = String::from_utf8_lossy(&output.stdout);
+    let records = lines.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+    Ok((output.status, records))
+}
+
+/// A line for each cell that was measured, and where the pages are.
+fn print_figures(records: &[Record]) {
+    for record in records {
+        eprintln!("\n{}", record.scenario.name);
+        eprintln!("  {:<24}{:<20}{:>10}{:>11}{:>11}", "contender", "condition", "CPU/call", "p50", "p99");
+        for cell in &record.cells {
+            let Some(merged) = &cell.merged else { continue };
+            let cpu = merged.client.cpu_us_per_call + merged.server.cpu_us_per_call;
+            let [p50, p99] = [0.5, 0.99].map(|share| merged.response_us.shown(share));
+            let [p50, p99] = [p50, p99].map(|time| time.map_or_else(|| "–".to_owned(), text::micros));
+            eprintln!(
+                "  {:<24}{:<20}{:>10}{p50:>11}{p99:>11}",
+                cell.contender,
+                cell.condition,
+                text::micros(cpu)
+            );
+        }
+        if let Some(void) = &record.void {
+            eprintln!("  void: {void}");
+        }
+    }
+    if Path::new(PAGE).exists() {
+        eprintln!("\npages: {PAGE}");
     }
 }
