@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use record::Tool;
 
-use crate::ending::{Ending, UsageError, say_error};
+use crate::ending::{Ending, UsageError, say_error, say_report};
 use crate::verbs;
 
 /// Compare protocols side by side: one service behind each, the same load, and a verdict with its
@@ -116,7 +116,7 @@ fn agent_ending(role: &str) -> ExitCode {
 fn say(error: anyhow::Error) -> Ending {
     match error.downcast::<scenarios::ScenarioError>() {
         Ok(broken) => {
-            eprintln!("{:?}", miette::Report::new(broken));
+            say_report(&miette::Report::new(broken));
             Ending::Usage
         }
         Err(error) => {

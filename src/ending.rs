@@ -68,6 +68,13 @@ pub(crate) fn say_error(error: &anyhow::Error) {
     let _ = writeln!(io::stderr().lock(), "error: {}", terminal_text(&causes(error)));
 }
 
+/// Says what is wrong in a file, with the place, to stderr. Its first line begins as that of every
+/// other error.
+pub(crate) fn say_report(report: &miette::Report) {
+    let text = format!("{report:?}").replacen('×', "error:", 1);
+    let _ = writeln!(io::stderr().lock(), "{}", text.trim());
+}
+
 /// An error and its causes, each once and without the system's number for it: some say their cause
 /// themselves, and have it as their source too.
 pub(crate) fn causes(error: &anyhow::Error) -> String {

@@ -134,7 +134,7 @@ fn whoever_mistypes_is_told_what_was_meant() {
         (&["compare", "a", "b", "--fail-on", "cpu > 5%"], "did you mean 'cpu_per_call'?"),
     ] {
         let output = wirebench(arguments);
-        let said = String::from_utf8_lossy(&output.stderr);
+        let said = String::from_utf8_lossy(&output.stderr).replace("\n  │ ", " ");
         assert_eq!(output.status.code(), Some(2), "{arguments:?}: {said}");
         assert!(said.contains(meant), "{arguments:?}: {said}");
     }
@@ -148,6 +148,7 @@ fn a_figure_of_a_claim_is_suggested_at_its_line() {
     std::fs::write(&file, text.replacen("metric = \"cpu_per_call\"", "metric = \"cpu\"", 1)).unwrap();
     let output = wirebench(&["run", file.to_str().unwrap(), "--dry-run"]);
     let said = String::from_utf8_lossy(&output.stderr);
+    assert!(said.starts_with("error: "), "{said}");
     for words in ["there is no figure 'cpu'", "no such figure", "did you mean 'cpu_per_call'?"] {
         assert!(said.contains(words), "{words}: {said}");
     }
