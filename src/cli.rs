@@ -1,5 +1,6 @@
 //! The command line: verbs and their options. Human output to stderr, data to stdout.
 
+use std::io::{self, IsTerminal as _, Write as _};
 use std::process::ExitCode;
 
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
@@ -71,7 +72,7 @@ enum Verb {
 pub fn main(tool: &Tool) -> ExitCode {
     let filter = tracing_subscriber::EnvFilter::from_env("WIREBENCH_LOG");
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
-    let matches = command(tool).get_matches();
+    let matches = command(tool).try_get_matches().unwrap_or_else(|error| say_usage(&error));
     let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     let ended = match cli.verb {
         Verb::List(options) => verbs::list::list(&options),
@@ -106,6 +107,27 @@ fn command(tool: &Tool) -> clap::Command {
     // Once a process: clap keeps what it is given.
     let version: &str = format!("{}{commit}", tool.version).leak();
     Cli::command().version(version)
+}
+
+/// Words of the standard library and of humantime, and what they mean to somebody who types.
+const IN_PLAIN_WORDS: [(&str, &str); 3] = [
+    ("invalid float literal", "write a number"),
+    ("invalid digit found in string", "write a whole number"),
+    ("time unit needed, for example 5sec or 5ms", "write a time with its unit, such as 5s or 200ms"),
+];
+
+/// Says what is wrong with what was typed, or prints the help that was asked for, and ends.
+fn say_usage(error: &clap::Error) -> ! {
+    if error.use_stderr() {
+        let rendered = error.render();
+        let text =
+            if io::stderr().is_terminal() { rendered.ansi().to_string() } else { rendered.to_string() };
+        let plain = IN_PLAIN_WORDS.iter().fold(text, |text, (theirs, ours)| text.replace(theirs, ours));
+        // What was typed is the user's own, and clap has escaped it.
+        let _ = write!(io::stderr().lock(), "{plain}");
+        std::process::exit(2);
+    }
+    error.exit()
 }
 
 /// A child says its error over its pipe; the command repeats it.

@@ -13,9 +13,28 @@ pub(crate) fn wrapped(first: &str, words: &str) -> String {
     textwrap::wrap(words, options).into_iter().map(|line| format!("{}\n", line.trim_end())).collect()
 }
 
+/// A line in as many as a terminal of some columns needs, broken between words; what follows the
+/// first hangs below it. Rows of a table stay as they are.
+pub(crate) fn broken(line: &str, columns: usize) -> Vec<String> {
+    let words = line.trim_start();
+    if words.contains("   ") {
+        return vec![line.to_owned()];
+    }
+    let indent = " ".repeat(line.len() - words.len() + 2);
+    let options = Options::new(columns).initial_indent(&indent[2..]).subsequent_indent(&indent);
+    textwrap::wrap(words, options).into_iter().map(std::borrow::Cow::into_owned).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_long_line_is_broken_between_words_and_a_row_is_not() {
+        assert_eq!(broken("  one two three", 10), ["  one two", "    three"]);
+        assert_eq!(broken("short", 10), ["short"]);
+        assert_eq!(broken("tcp      12    34    56", 10), ["tcp      12    34    56"]);
+    }
 
     #[test]
     fn lines_hang_below_what_stands_before_the_first() {

@@ -6,6 +6,8 @@ use std::process::ExitCode;
 use record::Tool;
 use terms::escape::{terminal_line, terminal_text};
 
+use crate::columns::broken;
+
 /// How a verb ended, as a process says it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ending {
@@ -63,6 +65,14 @@ pub(crate) fn say(line: &str) {
     let _ = writeln!(io::stderr().lock(), "{}", terminal_line(line));
 }
 
+/// Says a line, and breaks it between words where stderr is a terminal that is narrower.
+pub(crate) fn say_broken(line: &str) {
+    if !io::stderr().is_terminal() {
+        return say(line);
+    }
+    broken(line, textwrap::termwidth()).iter().for_each(|line| say(line));
+}
+
 /// Says why a verb ended, to stderr; an error may have several lines.
 pub(crate) fn say_error(error: &anyhow::Error) {
     let _ = writeln!(io::stderr().lock(), "error: {}", terminal_text(&causes(error)));
@@ -71,7 +81,7 @@ pub(crate) fn say_error(error: &anyhow::Error) {
 /// Says what is wrong in a file, with the place, to stderr. Its first line begins as that of every
 /// other error.
 pub(crate) fn say_report(report: &miette::Report) {
-    let text = format!("{report:?}").replacen('×', "error:", 1);
+    let text = without_numbers(&format!("{report:?}").replacen('×', "error:", 1));
     let _ = writeln!(io::stderr().lock(), "{}", text.trim());
 }
 

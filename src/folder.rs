@@ -46,7 +46,8 @@ impl ResultsFolder {
             None => files::make_new_folder(wanted, &now_as_a_name())
                 .map(|path| (path, Some(wanted.join("latest")))),
         };
-        let (path, latest) = made.with_context(|| format!("cannot make {}: {ANOTHER}", wanted.display()))?;
+        let (path, latest) =
+            made.with_context(|| format!("cannot make a folder for the results; {ANOTHER}"))?;
         Ok(ResultsFolder { path, latest, card })
     }
 

@@ -162,7 +162,9 @@ fn in_plain_words(error: &std::io::Error) -> String {
 pub(crate) async fn in_time<T>(opening: impl Future<Output = Result<T, CallError>>) -> Result<T, CallError> {
     clock::limit(CONNECT_TIME_MAX, opening).await.unwrap_or_else(|_| {
         let seconds = CONNECT_TIME_MAX.as_secs();
-        let silent = format!("no connection within {seconds} s: the server is silent, or ends no handshake");
+        let silent = format!(
+            "no connection within {seconds} s: the server is silent, or does not finish the handshake"
+        );
         Err(CallError::Refused(silent))
     })
 }

@@ -21,8 +21,9 @@ pub enum ScenarioError {
         help: String,
     },
     /// Its file cannot be read.
-    #[error("cannot read a scenario: {0}")]
-    Unreadable(#[from] files::FileError),
+    #[error("{0}")]
+    #[diagnostic(help("`wirebench list` shows the built-in scenarios, which need no file"))]
+    Unreadable(files::FileError),
     /// Its text is wrong somewhere.
     #[error("{file}:{line}: {message}")]
     Broken {
@@ -52,6 +53,13 @@ pub enum ScenarioError {
         /// What is wrong with it.
         message: String,
     },
+}
+
+// By hand: as the source it would be said a second time.
+impl From<files::FileError> for ScenarioError {
+    fn from(error: files::FileError) -> ScenarioError {
+        ScenarioError::Unreadable(error)
+    }
 }
 
 impl ScenarioError {

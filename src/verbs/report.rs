@@ -44,12 +44,12 @@ pub(crate) fn report(options: &Options) -> anyhow::Result<Ending> {
     let mut done = Done::default();
     let mut records = Vec::new();
     for path in &options.records {
-        let made = journals::recover(path).with_context(|| path.display().to_string())?;
+        let made = journals::recover(path).with_context(|| format!("cannot read {}", path.display()))?;
         let is_journal = path.extension().is_some_and(|extension| extension == "jsonl");
         let found = if is_journal {
             made
         } else {
-            record::files(path).with_context(|| path.display().to_string())?
+            record::files(path).with_context(|| format!("cannot read {}", path.display()))?
         };
         if found.is_empty() {
             return Err(UsageError(format!("no record in {}", path.display())).into());

@@ -71,7 +71,7 @@ fn what_is_no_file_is_refused_wherever_a_file_is_read() {
         &["run", "pipe.toml", "--dry-run"],
         &["run", "/dev/zero", "--dry-run"],
         &["run", "extends.toml", "--dry-run"],
-        &["load", "https://127.0.0.1:1/", "--root", "pipe", "--rate", "1", "--duration", "1s"],
+        &["load", "https://127.0.0.1:1/", "--root", "pipe", "--rate=1", "--allow-debug"],
     ] {
         let Came { status, said, .. } = wirebench(folder.path(), arguments);
         // A dry run reads no baseline.

@@ -160,3 +160,19 @@ fn a_refused_connection_says_its_address_and_its_cause_once() {
     let said = String::from_utf8_lossy(&output.stderr);
     assert_eq!(said.trim(), "error: cannot connect to 127.0.0.1:1: connection refused");
 }
+
+#[test]
+fn no_words_of_a_library_reach_somebody_who_types() {
+    let load = |option: &'static str| vec!["load", "http://127.0.0.1:1/", option];
+    for (arguments, said) in [
+        (load("--rate=x"), "write a number"),
+        (load("--connections=x"), "write a whole number"),
+        (load("--duration=5"), "write a time with its unit"),
+        (vec!["run", "missing.toml"], "error: missing.toml: No such file or directory\n"),
+    ] {
+        let output = wirebench(&arguments);
+        let told = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{told}");
+        assert!(told.contains(said) && !told.contains("os error"), "{told}");
+    }
+}

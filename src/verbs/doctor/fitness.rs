@@ -92,7 +92,7 @@ mod tests {
         assert!(judged(&What::ALL).lines().all(|line| line.chars().count() <= 80));
     }
 
-    /// What nothing is spoiled by is shown for its own sake: the kernel's and the processor's names.
+    /// Findings that spoil nothing are shown for their own sake: the names of kernel and processor.
     #[test]
     fn every_finding_with_advice_spoils_something() {
         for what in What::ALL {

@@ -1,5 +1,6 @@
 //! Whom a load trusts, and by which TLS.
 
+use anyhow::Context as _;
 use clients::{Tls, Trust};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
@@ -47,7 +48,7 @@ pub(super) fn tls(options: &Options, target: &Target) -> anyhow::Result<Option<T
         ),
         Some(file) => {
             let unreadable = |error: String| UsageError(format!("--root {}: {error}", file.display()));
-            let text = files::read(file, ROOTS_BYTES_MAX)?;
+            let text = files::read(file, ROOTS_BYTES_MAX).context("cannot read --root")?;
             let roots = CertificateDer::pem_slice_iter(&text).map(|root| root.map(|root| root.to_vec()));
             let roots: Vec<_> =
                 roots.collect::<Result<_, _>>().map_err(|error| unreadable(error.to_string()))?;

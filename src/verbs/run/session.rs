@@ -14,7 +14,7 @@ use scenarios::{Plan, Scenario};
 use terms::{Layout, MARKET_SEED, Machine};
 
 use super::{Options, plan_options};
-use crate::ending::{Ending, causes, command_line, print_data, say};
+use crate::ending::{Ending, causes, command_line, print_data, say, say_broken};
 use crate::folder::{ResultsFolder, now_as_a_name, rescue};
 use crate::progress::LiveScreen;
 use crate::verbs::calibrate;
@@ -160,7 +160,7 @@ impl Session<'_> {
             match matrices::run(scenario, self.tool.clone(), command_line(), &self.stop, tell) {
                 Ok(record) => {
                     self.folder.add_matrix(&record)?;
-                    report::matrix_summary_lines(&record).iter().for_each(|line| say(line));
+                    report::matrix_summary_lines(&record).iter().for_each(|line| say_broken(line));
                     if self.options.json {
                         print_json(&record)?;
                     }
@@ -213,7 +213,7 @@ impl Session<'_> {
 
 fn print_outcome(record: &Record) {
     for line in report::summary_lines(record) {
-        say(&line);
+        say_broken(&line);
     }
 }
 
