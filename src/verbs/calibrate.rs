@@ -13,6 +13,7 @@ use run::calibrate::{Told, calibrate};
 use scenarios::did_you_mean;
 use terms::{Layout, Link, Machine, text};
 
+use crate::columns::wrapped;
 use crate::ending::{Ending, refuse_debug};
 
 /// What `calibrate` takes.
@@ -93,7 +94,7 @@ pub(crate) fn calibrate_machine(options: &Options, tool: &Tool) -> anyhow::Resul
     }
     let mut tell = |told: Told<'_>| match told {
         Told::Begins(protocol) => eprintln!("measuring {protocol} …"),
-        Told::Row(row) if !options.json => println!("{}", line(row)),
+        Told::Row(row) if !options.json => print!("{}", lines(row)),
         Told::Row(_) => {}
     };
     let mut again =
@@ -152,21 +153,20 @@ fn ending(calibration: &Calibration) -> Ending {
     Ending::Fine
 }
 
-fn line(row: &CalibrationRow) -> String {
+/// What was measured and what came of it, and the figures below.
+fn lines(row: &CalibrationRow) -> String {
     let [truth, measured, tolerance] =
         [row.truth, row.measured, row.tolerance].map(|value| row.unit.show(value));
-    let uncertainty = row.uncertainty.map_or_else(String::new, |half| format!("(± {})", row.unit.show(half)));
+    let uncertainty = row.uncertainty.map_or_else(String::new, |half| format!(" ± {}", row.unit.show(half)));
     let outcome = match &row.outcome {
         Accuracy::Within => "ok".to_owned(),
         Accuracy::Off => "OFF".to_owned(),
         Accuracy::TooNoisy(why) => format!("too noisy: {why}"),
     };
-    format!(
-        "{:<10}{:<48} true {truth:>9}  measured {measured:>9} {uncertainty:<13} allowed ± {tolerance:<9} n = {:<6} {outcome}",
-        row.protocol,
-        row.what,
-        text::count(row.n)
-    )
+    let n = text::count(row.n);
+    let what = wrapped(&format!("{:<14}", row.protocol), &format!("{}: {outcome}", row.what));
+    let figures = format!("true {truth}, measured {measured}{uncertainty}, allowed ± {tolerance}, n = {n}");
+    what + &wrapped("              ", &figures)
 }
 
 fn parse_subject(name: &str) -> Result<Subject, String> {

@@ -165,18 +165,18 @@ fn say_counts(wan: &Wan) {
             format!("{name}: {} packets sent, {} arrived", text::count(offered), text::count(delivered));
         for (count, what) in [
             (lost, "lost"),
-            (duplicated, "doubled"),
-            (reordered, "held back"),
+            (duplicated, "duplicated"),
+            (reordered, "reordered"),
             (queue_full, "dropped by a full queue"),
-            (too_big, "too big"),
-            (down, "lost while it was cut"),
+            (too_big, "larger than the MTU"),
+            (down, "lost while the link was cut"),
         ] {
             if count > 0 {
                 said.push_str(&format!(", {} {what}", text::count(count)));
             }
         }
         if queued_us_max > 0 {
-            said.push_str(&format!("; queued for {} at most", text::micros(queued_us_max as f64)));
+            said.push_str(&format!("; queued for at most {}", text::micros(queued_us_max as f64)));
         }
         eprintln!("{said}");
     }
@@ -184,16 +184,16 @@ fn say_counts(wan: &Wan) {
         wan.take_router_count();
     if late_500_us > 0 {
         eprintln!(
-            "the router was more than 0.5 ms late with {} of {} packets, {} at most: this machine is busy",
+            "the router was more than 0.5 ms late for {} of {} packets (at most {}): this machine is busy",
             text::count(late_500_us),
             text::count(released),
             text::micros(latest_us as f64)
         );
     }
     for (count, what) in [
-        (no_link, "were for an address that the link does not lead to"),
+        (no_link, "were for an address outside the link"),
         (refused, "were refused by a host"),
-        (too_many, "were dropped by the router, more being on their way than it holds"),
+        (too_many, "were dropped, because the router held too many"),
     ] {
         if count > 0 {
             eprintln!("{} packets {what}", text::count(count));

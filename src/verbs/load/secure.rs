@@ -6,8 +6,8 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 use terms::{TlsOptions, TlsVersion};
 
+use super::options::{Options, TlsName};
 use super::target::{Scheme, Target};
-use super::{Options, TlsName};
 use crate::ending::UsageError;
 
 /// Bytes of a file of roots, at most: those of a whole system have 300 kB.

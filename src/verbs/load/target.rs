@@ -65,7 +65,7 @@ impl Target {
             .to_socket_addrs()
             .map_err(|error| wrong(format!("has a host that cannot be found: {error}")))?
             .next()
-            .ok_or_else(|| wrong(format!("has a host without an address")))?;
+            .ok_or_else(|| wrong("has a host without an address".to_owned()))?;
         if !allow_public && !is_ours(address.ip()) {
             return Err(wrong(format!(
                 "has a public address ({}). Loading somebody else's server is an attack on it; if it is yours, add \

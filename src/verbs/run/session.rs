@@ -141,7 +141,7 @@ impl Session<'_> {
         match left {
             Ok(left) if is_resumed => return Ok(Some(left)),
             Ok(_) => {
-                say(&format!("{} belongs to an earlier run, which --resume would continue", path.display()))
+                say(&format!("{} belongs to an earlier run, which --resume would continue", path.display()));
             }
             Err(error) if is_resumed => say(&format!("measuring again from the start: {error}")),
             Err(_) => {}

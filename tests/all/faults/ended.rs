@@ -36,16 +36,13 @@ fn a_command_that_is_killed_in_a_round_leaves_all_that_it_measured() {
     assert_gone(&all);
     let results = folder.path().join("rest-vs-grpc");
     let journal = results.join("journal.jsonl");
-    let done = said.lines().filter(|line| line.contains(" done, ")).count();
+    let done = said.lines().filter(|line| line.contains(" done · ")).count();
     // Two contenders and the baseline again.
     assert!(lines_of(&journal, "round") >= done && lines_of(&journal, "measured") >= 3 * done, "{said}");
     assert!(!results.join("record.json").exists());
 
     let said = report(folder.path());
-    assert!(
-        said.contains("of a run that ended before its time") && said.contains("marked partial"),
-        "{said}"
-    );
+    assert!(said.contains("of an interrupted run") && said.contains("marked partial"), "{said}");
     let record = record::read(&results.join("record.json")).unwrap();
     assert!(record.partial && record.finished_at_us >= record.started_at_us);
     assert_eq!(record.rounds.len(), lines_of(&journal, "measured"));
@@ -53,7 +50,7 @@ fn a_command_that_is_killed_in_a_round_leaves_all_that_it_measured() {
     let page = fs::read_to_string(results.join("report.html")).unwrap();
     assert!(page.contains("rest-h1-json"));
     // A second time there is nothing new to make.
-    assert!(!report(folder.path()).contains("ended before its time"));
+    assert!(!report(folder.path()).contains("an interrupted run"));
 }
 
 /// A run goes on behind its last whole round, by the same plan and no other.
