@@ -63,10 +63,10 @@ fn a_command_finds_the_addresses_and_its_code_is_passed_on() {
 #[test]
 fn a_link_that_is_none_is_the_users_to_mend() {
     for (link, at, says) in [
-        ("mars", None, "'mars': no link and no setting of one; links: same-zone"),
+        ("mars", None, "there is no link or setting 'mars': there are links: same-zone"),
         ("dsl loss=2", None, "'loss=2': a number and one of %"),
-        ("dsl", Some("soon cut"), "--at 'soon cut': write TIME CHANGES"),
-        ("dsl", Some("5s"), "--at '5s': a link is a name"),
+        ("dsl", Some("soon cut"), "--at: 'soon cut': write TIME CHANGES"),
+        ("dsl", Some("5s"), "--at: '5s': a link is a name"),
     ] {
         let mut arguments = vec![link];
         arguments.extend(at.iter().flat_map(|at| ["--at", at]));
