@@ -106,9 +106,10 @@ fn run(planned: &[(&Scenario, Plan)]) -> ExitCode {
 /// What will be measured, and how long it takes.
 fn announce(planned: &[(&Scenario, Plan)]) {
     let time = text::about(planned.iter().map(|(_, plan)| plan.time()).sum());
-    eprintln!("{} scenarios, quick, about {time}:", planned.len());
+    let scenarios = if planned.len() == 1 { "scenario" } else { "scenarios" };
+    eprintln!("measuring {} {scenarios}, quick, about {time}:", planned.len());
     for (scenario, plan) in planned {
-        eprintln!("  {:<24} {:>7}  {}", scenario.name, text::about(plan.time()), scenario.question);
+        eprintln!("  {}, {}: {}", scenario.name, text::about(plan.time()), scenario.question);
     }
 }
 
@@ -144,7 +145,8 @@ fn print_figures(records: &[Record]) {
             eprintln!("  void: {void}");
         }
     }
-    if Path::new(PAGE).exists() {
+    // Of a run that left nothing, what is there is an earlier one's.
+    if !records.is_empty() && Path::new(PAGE).exists() {
         eprintln!("\npages: {PAGE}");
     }
 }
