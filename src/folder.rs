@@ -122,7 +122,8 @@ impl ResultsFolder {
         let folder = self.of(&record.scenario.name)?;
         write_atomically(&folder.join("record.json"), &serde_json::to_vec(record)?)?;
         write_atomically(&folder.join("report.html"), report::scenario_page(record)?.as_bytes())?;
-        Ok(())
+        self.add_export(record, Format::Csv)?;
+        self.add_export(record, Format::Hlog)
     }
 
     /// Writes a matrix's record and page.

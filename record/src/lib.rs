@@ -227,6 +227,18 @@ pub struct Merged {
     pub course: Vec<SlicePart>,
 }
 
+impl Merged {
+    /// Whether no round's times count: those that stand here are void.
+    pub fn times_void(&self) -> bool {
+        self.rounds == 0
+    }
+
+    /// Whether no round's costs count, likewise.
+    pub fn costs_void(&self) -> bool {
+        self.rounds_of_costs == Some(0)
+    }
+}
+
 /// A phase of cold calls.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct PhasePart {

@@ -6,23 +6,7 @@ use std::fmt::Write as _;
 
 use terms::text;
 
-/// A contender's shape beside its colour, so that nobody needs to tell colours apart.
-const SHAPES: [&str; 8] = [
-    "M-4 0A4 4 0 1 1 4 0A4 4 0 1 1 -4 0Z",
-    "M-4 -4H4V4H-4Z",
-    "M0 -5L5 4H-5Z",
-    "M0 -5.5L5.5 0L0 5.5L-5.5 0Z",
-    "M0 5L5 -4H-5Z",
-    "M-1.6 -5H1.6V-1.6H5V1.6H1.6V5H-1.6V1.6H-5V-1.6H-1.6Z",
-    "M0 -5.5L1.6 -1.8L5.5 -1.7L2.5 0.8L3.4 4.6L0 2.4L-3.4 4.6L-2.5 0.8L-5.5 -1.7L-1.6 -1.8Z",
-    "M-5 -2L-2 -5L0 -3L2 -5L5 -2L3 0L5 2L2 5L0 3L-2 5L-5 2L-3 0Z",
-];
-
-/// The shape and the colour of a contender: another pair for each of the first 64.
-pub(super) fn look(nth: usize) -> (&'static str, usize) {
-    let shifted = nth + 3 * (nth / SHAPES.len());
-    (SHAPES[shifted % SHAPES.len()], nth % SHAPES.len())
-}
+use super::look::Look;
 
 /// How large a chart is, in its own units; text is 12 of them.
 #[derive(Debug, Clone, Copy)]
@@ -42,8 +26,7 @@ pub(super) const NARROW: Size = Size { width: 350.0, height: 300.0, names: 12.0 
 #[derive(Debug, Clone)]
 pub(super) struct Line {
     pub(super) name: String,
-    /// Its place among all contenders: gives colour and shape.
-    pub(super) nth: usize,
+    pub(super) look: Look,
     /// (share below, µs), rising.
     pub(super) points: Vec<(f64, f64)>,
 }
@@ -52,19 +35,11 @@ pub(super) struct Line {
 #[derive(Debug, Clone)]
 pub(super) struct Bar {
     pub(super) name: String,
-    pub(super) nth: usize,
+    pub(super) look: Look,
     /// µs of each part, in the order of the parts' names.
     pub(super) parts: [f64; 2],
     /// Half the 95 % interval of the sum, in µs.
     pub(super) half_interval: Option<f64>,
-}
-
-/// A contender's marker, for legends and tables.
-pub(super) fn marker(nth: usize) -> String {
-    let (shape, colour) = look(nth);
-    format!(
-        r#"<svg class="marker" viewBox="-7 -7 14 14" aria-hidden="true"><path d="{shape}" fill="var(--c{colour})"/></svg>"#
-    )
 }
 
 /// Shares of the percentile axis that carry a label and, where a line reaches them, a marker.
@@ -134,21 +109,21 @@ fn draw_line(svg: &mut String, line: &Line, across: &Axis, up: &Axis) {
             format!("{x:.1} {y:.1}")
         })
         .collect();
-    let (shape, colour) = look(line.nth);
-    let _ = write!(svg, r#"<path class="line" stroke="var(--c{colour})" d="M{}"/>"#, path.join("L"));
+    let name = escape(&line.name);
+    let _ = write!(
+        svg,
+        r#"<g data-s="{name}"><path class="line" {} d="M{}"/>"#,
+        line.look.stroke(),
+        path.join("L")
+    );
     for (share, label) in LABELLED {
         let Some(point) = line.points.iter().find(|(other, _)| (other - share).abs() < 1e-9) else {
             continue;
         };
-        let (x, y) = at(point);
-        let _ = write!(
-            svg,
-            r#"<path transform="translate({x:.1} {y:.1})" d="{}" fill="var(--c{colour})" class="mark"><title>{}: {label} {}</title></path>"#,
-            shape,
-            escape(&line.name),
-            text::micros(point.1)
-        );
+        let title = format!("{}: {label} {}", line.name, text::micros(point.1));
+        svg.push_str(&line.look.marker(at(point), 1.0, &title));
     }
+    svg.push_str("</g>");
 }
 
 /// Names at the ends of the lines, pushed apart where they would overlap.
@@ -166,10 +141,10 @@ fn name_the_ends(svg: &mut String, lines: &[Line], across: &Axis, up: &Axis, plo
     let count = ends.len();
     for (nth, (end, x, line)) in ends.into_iter().enumerate() {
         y = end.min(spare(count - nth - 1)).max(y);
-        let (_, colour) = look(line.nth);
         let _ = write!(
             svg,
-            r#"<path class="lead" stroke="var(--c{colour})" d="M{:.1} {end:.1}L{:.1} {y:.1}"/><text class="name" x="{:.1}" y="{:.1}">{}</text>"#,
+            r#"<g data-s="{5}"><path class="lead" stroke="{0}" d="M{1:.1} {end:.1}L{2:.1} {y:.1}"/><text class="name" x="{3:.1}" y="{4:.1}">{5}</text></g>"#,
+            line.look.colour(),
             x + 6.0,
             plot.right + 12.0,
             plot.right + 15.0,
@@ -207,7 +182,7 @@ pub(super) fn stacked_bars(bars: &[Bar], parts: [&str; 2], size: Size, title: &s
     let mut svg = open(size, title, &said.join("; "));
     for (nth, bar) in bars.iter().enumerate() {
         let y = 8.0 + row * nth as f64 + if narrow { 14.0 } else { 0.0 };
-        let (_, colour) = look(bar.nth);
+        let colour = bar.look.colour();
         let (name_x, name_y, anchor) =
             if narrow { (left, y - 4.0, "start") } else { (left - 10.0, y + 15.0, "end") };
         let _ = write!(
@@ -220,7 +195,7 @@ pub(super) fn stacked_bars(bars: &[Bar], parts: [&str; 2], size: Size, title: &s
             let (x, end) = (across.at(from), across.at(from + value));
             let _ = write!(
                 svg,
-                r#"<rect class="part{part}" x="{x:.1}" y="{y:.1}" width="{:.1}" height="20" fill="var(--c{colour})"><title>{}, {}: {}</title></rect>"#,
+                r#"<rect class="part{part}" x="{x:.1}" y="{y:.1}" width="{:.1}" height="20" fill="{colour}"><title>{}, {}: {}</title></rect>"#,
                 (end - x - if part == 0 { 1.5 } else { 0.0 }).max(0.5),
                 escape(&bar.name),
                 parts[part],
@@ -360,7 +335,7 @@ mod tests {
         let lines: Vec<Line> = (0..8)
             .map(|nth| Line {
                 name: format!("n{nth}"),
-                nth,
+                look: Look::PLAIN,
                 points: vec![(0.5, 100.0), (0.99, 200.0 + nth as f64)],
             })
             .collect();
@@ -377,7 +352,7 @@ mod tests {
 
     #[test]
     fn a_chart_says_in_words_what_it_shows() {
-        let line = Line { name: "a<b".into(), nth: 0, points: vec![(0.5, 100.0), (0.9, 150.0)] };
+        let line = Line { name: "a<b".into(), look: Look::PLAIN, points: vec![(0.5, 100.0), (0.9, 150.0)] };
         let svg = percentiles(&[line], NARROW, "response");
         assert!(svg.contains(r#"role="img" aria-label="response. a&lt;b: p50 100 µs, p90 150 µs""#));
     }

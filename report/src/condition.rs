@@ -1,17 +1,19 @@
 //! What a page says of one condition: charts, tables, sentences.
 
 use hdrhistogram::Histogram;
-use judge::statistics::mean_with_interval;
 use record::{AaPair, CellPart, Difference, Merged, Record};
 use scenarios::Scenario;
-use terms::{Activity, Counted, Figure, Quantiles, printable, text};
+use terms::{Activity, Counted, Figure, printable, text};
 
 use super::acts::{CapacityView, capacity};
 use super::chart::{self, Bar, Line, NARROW, WIDE};
+use super::claimed;
 use super::curve::{Along, Curve, ROUNDS, time_line};
 use super::findings::condition_anchor;
 use super::forest::{self, forest};
 use super::goodput::{FlowsView, flows_view};
+use super::look::Looks;
+use super::numbers::{Row, TicksRow, interval, row, ticks_row};
 use super::reconnections::{ReconnectionRow, reconnection_row};
 use super::tables::{CostRow, DistanceRow, cost_row, distance_row};
 
@@ -24,7 +26,12 @@ pub(super) struct ConditionView {
     /// Where it stands on the page.
     pub(super) anchor: String,
     pub(super) words: String,
-    pub(super) legend: Vec<(String, String)>,
+    /// A sign, a name and what sentences call it, a contender; the baseline's twin is left out.
+    pub(super) legend: Vec<(String, String, String)>,
+    /// Charts of the figures that claims judge here: a title, and the chart for each width.
+    pub(super) claimed: Vec<(String, [String; 2])>,
+    /// Whether something here stands in grey, being void.
+    pub(super) void: bool,
     pub(super) percentiles: [String; 2],
     /// The slowest response of each measurement, round by round.
     pub(super) time_line: [String; 2],
@@ -57,69 +64,23 @@ pub(super) struct ConditionView {
     pub(super) pushed: bool,
     /// Flows that share the link, contender by contender.
     pub(super) flows: Vec<FlowsView>,
-    /// What flows are marked with, in their order.
-    pub(super) flow_colours: Vec<String>,
     /// The ticks of sessions, a line a contender.
     pub(super) ticks: Vec<TicksRow>,
     /// How subscribers came through what stood between, a line a contender.
     pub(super) reconnections: Vec<ReconnectionRow>,
 }
 
-/// How ticks came that were pushed beside calls.
-pub(super) struct TicksRow {
-    pub(super) name: String,
-    pub(super) received: String,
-    pub(super) missed: String,
-    pub(super) response: [String; 2],
-    pub(super) service: [String; 2],
-}
-
-fn ticks_row(cell: &CellPart, merged: &Merged) -> Option<TicksRow> {
-    let ticks = merged.ticks.as_ref()?;
-    let at = |quantiles: &Quantiles| {
-        [0.5, 0.99].map(|share| quantiles.shown(share).map_or_else(|| "–".to_owned(), text::micros))
-    };
-    Some(TicksRow {
-        name: cell.contender.clone(),
-        received: text::count(ticks.counts.ok),
-        missed: text::count(ticks.counts.failures()),
-        response: at(&ticks.response_us),
-        service: at(&ticks.service_us),
-    })
-}
-
-/// A contender's line of the table.
-pub(super) struct Row {
-    pub(super) marker: String,
-    pub(super) name: String,
-    pub(super) carriage: String,
-    pub(super) ok_per_s: String,
-    pub(super) failed: String,
-    pub(super) cpu: String,
-    pub(super) cpu_interval: String,
-    pub(super) points: [Point; 3],
-    pub(super) lag: Point,
-    pub(super) wait: Point,
-    pub(super) service: Point,
-}
-
-/// A figure, and what stands under it: the interval of the rounds' own, or another figure.
-pub(super) struct Point {
-    pub(super) value: String,
-    pub(super) under: String,
-}
-
-pub(super) fn condition(record: &Record, name: &str, order: &[&str]) -> ConditionView {
-    let nth = |cell: &CellPart| order.iter().position(|other| *other == cell.contender).unwrap_or(0);
+pub(super) fn condition(record: &Record, name: &str, looks: &Looks<'_>) -> ConditionView {
+    let twin = Scenario::again(&record.plan.baseline);
     let cells: Vec<(usize, &CellPart)> =
         record.cells.iter().enumerate().filter(|(_, cell)| cell.condition == name).collect();
     let measured: Vec<(usize, &CellPart, &Merged)> =
         cells.iter().filter_map(|(index, cell)| Some((*index, *cell, cell.merged.as_ref()?))).collect();
     let lines: Vec<Line> = measured
         .iter()
-        .map(|(index, cell, _)| Line {
+        .map(|(index, cell, merged)| Line {
             name: cell.contender.clone(),
-            nth: nth(cell),
+            look: looks.get(&cell.contender).faint_if(merged.times_void()),
             points: percentile_points(&merged_response(record, *index)),
         })
         .collect();
@@ -127,7 +88,7 @@ pub(super) fn condition(record: &Record, name: &str, order: &[&str]) -> Conditio
         .iter()
         .map(|(index, cell, merged)| Bar {
             name: cell.contender.clone(),
-            nth: nth(cell),
+            look: looks.get(&cell.contender).faint_if(merged.costs_void()),
             parts: [merged.client.cpu_us_per_call, merged.server.cpu_us_per_call],
             half_interval: interval(record, *index, Figure::CpuPerCall).map(|(_, half)| half),
         })
@@ -138,7 +99,6 @@ pub(super) fn condition(record: &Record, name: &str, order: &[&str]) -> Conditio
     let draw_bars = |size| chart::stacked_bars(&bars, ["client", "server"], size, &bars_title);
     let n = measured.iter().map(|(_, _, merged)| merged.counts.arrivals).min().unwrap_or(0);
     let rounds = measured.iter().map(|(_, _, merged)| merged.rounds).min().unwrap_or(0);
-    let flows_max = measured.iter().map(|(_, _, merged)| merged.flows.len()).max().unwrap_or(0);
     ConditionView {
         name: name.to_owned(),
         anchor: condition_anchor(name),
@@ -148,15 +108,21 @@ pub(super) fn condition(record: &Record, name: &str, order: &[&str]) -> Conditio
             .unwrap_or_default(),
         legend: measured
             .iter()
-            .map(|(_, cell, _)| (chart::marker(nth(cell)), cell.contender.clone()))
+            .filter(|(_, cell, _)| cell.contender != twin)
+            .map(|(_, cell, _)| {
+                let label = cell.label.clone().unwrap_or_default();
+                (looks.get(&cell.contender).sign(), cell.contender.clone(), label)
+            })
             .collect(),
+        claimed: claimed::charts(record, name, looks),
+        void: measured.iter().any(|(_, _, merged)| merged.times_void() || merged.costs_void()),
         percentiles: [draw(WIDE), draw(NARROW)],
-        time_line: time_lines(record, &measured, &nth),
-        course: course(record.plan.duration_ms / 1e3, &measured, &nth),
+        time_line: time_lines(record, &measured, looks),
+        course: course(record.plan.duration_ms / 1e3, &measured, looks),
         bars: [draw_bars(WIDE), draw_bars(NARROW)],
-        forests: forests(record, name, order),
+        forests: forests(record, name, looks),
         aa: aa_lines(record, name),
-        capacity: capacity(record, name, order),
+        capacity: capacity(record, name, looks),
         costs: measured.iter().map(|(_, cell, merged)| cost_row(cell, merged)).collect(),
         distance: cells.iter().find_map(|(_, cell)| cell.distance.as_ref()).map(|distance| {
             let link =
@@ -168,7 +134,7 @@ pub(super) fn condition(record: &Record, name: &str, order: &[&str]) -> Conditio
         cold: measured.iter().any(|(_, _, merged)| !merged.phases.is_empty()),
         rows: measured
             .iter()
-            .map(|(index, cell, merged)| row(record, *index, cell, merged, chart::marker(nth(cell))))
+            .map(|(index, cell, merged)| row(record, *index, cell, merged, looks.get(&cell.contender).sign()))
             .collect(),
         not_offered: cells
             .iter()
@@ -183,7 +149,6 @@ pub(super) fn condition(record: &Record, name: &str, order: &[&str]) -> Conditio
             .collect(),
         a_noun: if noun == Counted::Event { format!("an {noun}") } else { format!("a {noun}") },
         pushed: noun != Counted::Call,
-        flow_colours: (0..flows_max).map(chart::marker).collect(),
         flows: measured
             .iter()
             .filter_map(|(_, cell, merged)| {
@@ -195,16 +160,12 @@ pub(super) fn condition(record: &Record, name: &str, order: &[&str]) -> Conditio
 }
 
 /// The slowest response of each measurement of these cells.
-fn time_lines(
-    record: &Record,
-    measured: &[(usize, &CellPart, &Merged)],
-    nth: &dyn Fn(&CellPart) -> usize,
-) -> [String; 2] {
+fn time_lines(record: &Record, measured: &[(usize, &CellPart, &Merged)], looks: &Looks<'_>) -> [String; 2] {
     let curve = |(index, cell, merged): &(usize, &CellPart, &Merged)| {
         let rounds = record.rounds.iter().filter(|round| round.cell == *index);
         Curve {
             name: cell.contender.clone(),
-            nth: nth(cell),
+            look: looks.get(&cell.contender),
             points: rounds
                 .map(|round| (round.round as f64 + 1.0, round.response_us.max, round.void.is_none()))
                 .collect(),
@@ -217,11 +178,7 @@ fn time_lines(
 
 /// Response times along the measured time, all rounds together, and what changed on the link;
 /// nothing where nothing did.
-fn course(
-    seconds: f64,
-    measured: &[(usize, &CellPart, &Merged)],
-    nth: &dyn Fn(&CellPart) -> usize,
-) -> [String; 2] {
+fn course(seconds: f64, measured: &[(usize, &CellPart, &Merged)], looks: &Looks<'_>) -> [String; 2] {
     let changes = measured.first().map(|(_, cell, _)| &cell.changes[..]).unwrap_or_default();
     // Of flows, goodput along the time says it.
     let are_flows = measured.iter().any(|(_, _, merged)| !merged.flows.is_empty());
@@ -235,7 +192,7 @@ fn course(
     let marks: Vec<_> = changes.iter().filter_map(mark).collect();
     let curve = |(_, cell, merged): &(usize, &CellPart, &Merged)| Curve {
         name: cell.contender.clone(),
-        nth: nth(cell),
+        look: looks.get(&cell.contender),
         points: merged.course.iter().map(|slice| (slice.from_s, slice.response_mean_us, true)).collect(),
         words: format!("mean {}", text::micros(merged.response_us.mean)),
     };
@@ -245,15 +202,14 @@ fn course(
 }
 
 /// Everybody against the baseline, the baseline's twin first, in processor time and in the tail.
-fn forests(record: &Record, condition: &str, order: &[&str]) -> Vec<(String, [String; 2])> {
-    let nth = |name: &str| order.iter().position(|other| *other == name).unwrap_or(0);
+fn forests(record: &Record, condition: &str, looks: &Looks<'_>) -> Vec<(String, [String; 2])> {
     let baseline = &record.plan.baseline;
     let mut charts = Vec::new();
     for metric in [Figure::CpuPerCall, Figure::COMPARED[2]] {
         let row = |name: &str, ratio, differs| {
             let pairs = record.paired_figures((name, condition), (baseline, condition), metric);
             let rounds = pairs.iter().map(|(left, right)| left / right).collect();
-            forest::Row { name: name.to_owned(), nth: nth(name), ratio, rounds, differs }
+            forest::Row { name: name.to_owned(), look: looks.get(name), ratio, rounds, differs }
         };
         let here = |other: &str, in_metric| other == condition && in_metric == metric;
         let twin = record.aa.iter().find(|pair| here(&pair.condition, pair.metric));
@@ -280,8 +236,7 @@ pub(super) fn aa_lines(record: &Record, condition: &str) -> Vec<String> {
     let pairs = record.aa.iter().filter(|pair| pair.condition == condition);
     let line = |pair: &AaPair| {
         format!(
-            "{} of {} measured twice: {} × (95 % interval {} to {}, n = {} rounds), {}; differences of less than \
-             {} % would be missed more than once in five",
+            "{} of {} measured twice: {} × ({}–{}, {} rounds), {}. Differences below {} % are too small to see here (80 % power)",
             pair.metric.in_words(record.counted()),
             record.plan.baseline,
             text::ratio(pair.ratio.ratio),
@@ -346,7 +301,9 @@ fn failures(cell: &CellPart, merged: &Merged) -> Vec<String> {
 }
 
 fn merged_response(record: &Record, cell: usize) -> Option<Histogram<u64>> {
-    let mut rounds = record.rounds.iter().filter(|round| round.cell == cell && round.void.is_none());
+    let of_cell = || record.rounds.iter().filter(|round| round.cell == cell);
+    let any_counts = of_cell().any(|round| round.void.is_none());
+    let mut rounds = of_cell().filter(|round| round.void.is_none() || !any_counts);
     let mut all = rounds.next()?.histograms_ns.response.clone();
     for round in rounds {
         // Equal bounds, so that it cannot fail.
@@ -366,41 +323,4 @@ fn percentile_points(histogram: &Option<Histogram<u64>>) -> Vec<(f64, f64)> {
     shares.dedup_by(|left, right| (*left - *right).abs() < 1e-9);
     shares.retain(|share| printable(histogram.len(), *share));
     shares.into_iter().map(|share| (share, histogram.value_at_quantile(share) as f64 / 1e3)).collect()
-}
-
-fn row(record: &Record, index: usize, cell: &CellPart, merged: &Merged, marker: String) -> Row {
-    let cpu = interval(record, index, Figure::CpuPerCall);
-    let failed = merged.counts.failures();
-    let p50_over_p99 = |quantiles: &Quantiles| {
-        let at = |share| quantiles.shown(share).map_or_else(|| "–".to_owned(), text::micros);
-        Point { value: at(0.5), under: at(0.99) }
-    };
-    let point = |share, metric: Option<Figure>| Point {
-        value: merged.response_us.shown(share).map_or_else(|| "–".to_owned(), text::micros),
-        under: metric
-            .and_then(|metric| interval(record, index, metric))
-            .map(|(_, half)| format!("± {}", text::micros(half)))
-            .unwrap_or_default(),
-    };
-    Row {
-        marker,
-        name: cell.contender.clone(),
-        carriage: cell.carriage.clone(),
-        ok_per_s: text::three_digits(merged.counts.ok_per_s),
-        failed: if failed == 0 { "0".to_owned() } else { text::count(failed) },
-        cpu: text::micros(merged.client.cpu_us_per_call + merged.server.cpu_us_per_call),
-        cpu_interval: cpu.map(|(_, half)| format!("± {}", text::micros(half))).unwrap_or_default(),
-        points: [
-            point(0.5, Some(Figure::COMPARED[1])),
-            point(0.99, Some(Figure::COMPARED[2])),
-            point(0.999, None),
-        ],
-        lag: p50_over_p99(&merged.lag_us),
-        wait: p50_over_p99(&merged.wait_us),
-        service: p50_over_p99(&merged.service_us),
-    }
-}
-
-fn interval(record: &Record, cell: usize, metric: Figure) -> Option<(f64, f64)> {
-    mean_with_interval(&record.figures(cell, metric).into_values().collect::<Vec<_>>())
 }

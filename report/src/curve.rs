@@ -4,7 +4,8 @@ use std::fmt::Write as _;
 
 use terms::text;
 
-use super::chart::{Axis, Size, escape, levels, log_ticks, look, open};
+use super::chart::{Axis, Size, escape, levels, log_ticks, open};
+use super::look::Look;
 
 /// (rate per second, µs, whether the objective was met); or (round, µs, whether it counts).
 pub(super) type Dot = (f64, f64, bool);
@@ -13,8 +14,7 @@ pub(super) type Dot = (f64, f64, bool);
 #[derive(Debug, Clone)]
 pub(super) struct Curve {
     pub(super) name: String,
-    /// Its place among all contenders: gives colour and shape.
-    pub(super) nth: usize,
+    pub(super) look: Look,
     /// Rising in rate, or round by round.
     pub(super) points: Vec<Dot>,
     /// What the search came to, in a sentence.
@@ -93,8 +93,9 @@ pub(super) const ROUNDS: Along<'static> = Along { words: "round", from: 1.0, to:
 /// that does not count.
 pub(super) fn time_line(curves: &[Curve], along: Along<'_>, size: Size, title: &str) -> String {
     let points = || curves.iter().flat_map(|curve| curve.points.iter());
-    let (low, high) =
-        points().fold((f64::MAX, 0.0_f64), |(low, high), point| (low.min(point.1), high.max(point.1)));
+    // Of nothing there is no logarithm: a measurement in which nothing came is no point.
+    let values = points().map(|point| point.1).filter(|value| *value > 0.0);
+    let (low, high) = values.fold((f64::MAX, 0.0_f64), |(low, high), of| (low.min(of), high.max(of)));
     let last = along.to.unwrap_or_else(|| points().fold(0.0_f64, |last, point| last.max(point.0)));
     if high <= 0.0 || last <= along.from {
         return String::new();
@@ -127,8 +128,10 @@ pub(super) fn time_line(curves: &[Curve], along: Along<'_>, size: Size, title: &
         );
     }
     for curve in curves {
-        let counted: Vec<Dot> = curve.points.iter().copied().filter(|point| point.2).collect();
-        draw(&mut svg, curve, &counted, &|point| (across.at(point.0), up.at(point.1.ln())));
+        let points: Vec<Dot> = curve.points.iter().copied().filter(|point| point.1 > 0.0).collect();
+        let counted: Vec<Dot> = points.iter().copied().filter(|point| point.2).collect();
+        let curve = Curve { points, ..curve.clone() };
+        draw(&mut svg, &curve, &counted, &|point| (across.at(point.0), up.at(point.1.ln())));
     }
     let _ = write!(
         svg,
@@ -142,20 +145,17 @@ pub(super) fn time_line(curves: &[Curve], along: Along<'_>, size: Size, title: &
 
 /// A line, and a marker at every point: filled, or hollow.
 fn draw(svg: &mut String, curve: &Curve, line: &[Dot], at: &dyn Fn(&Dot) -> (f64, f64)) {
-    let (shape, colour) = look(curve.nth);
     let path: Vec<String> = line.iter().map(at).map(|(x, y)| format!("{x:.1} {y:.1}")).collect();
-    let _ = write!(svg, r#"<path class="line" stroke="var(--c{colour})" d="M{}"/>"#, path.join("L"));
-    for point in &curve.points {
-        let (x, y) = at(point);
-        let fill = if point.2 { format!("var(--c{colour})") } else { "var(--paper)".to_owned() };
-        let _ = write!(
-            svg,
-            r#"<path transform="translate({x:.1} {y:.1}) scale(.8)" d="{shape}" fill="{fill}" stroke="var(--c{colour})"><title>{}: {:.1}: {}</title></path>"#,
-            escape(&curve.name),
-            point.0,
-            text::micros(point.1)
-        );
+    let _ = write!(svg, r#"<g data-s="{}">"#, escape(&curve.name));
+    if !path.is_empty() {
+        let _ = write!(svg, r#"<path class="line" {} d="M{}"/>"#, curve.look.stroke(), path.join("L"));
     }
+    for point in &curve.points {
+        let look = if point.2 { curve.look } else { curve.look.hollow() };
+        let title = format!("{}: {:.1}: {}", curve.name, point.0, text::micros(point.1));
+        svg.push_str(&look.marker(at(point), 0.8, &title));
+    }
+    svg.push_str("</g>");
 }
 
 /// The median of the trials at each rate: what the line goes through.
@@ -177,7 +177,7 @@ mod tests {
     #[test]
     fn a_curve_says_in_words_what_it_shows_and_is_cut_off_beyond_the_knee() {
         let points = vec![(1_000.0, 200.0, true), (2_000.0, 400.0, true), (4_000.0, 9e8, false)];
-        let curve = Curve { name: "a<b".into(), nth: 0, points, words: "2000/s".into() };
+        let curve = Curve { name: "a<b".into(), look: Look::PLAIN, points, words: "2000/s".into() };
         assert_eq!(
             medians(&[(1.0, 3.0, true), (1.0, 1.0, true), (1.0, 2.0, true), (2.0, 5.0, false)]).len(),
             2
@@ -191,7 +191,7 @@ mod tests {
     #[test]
     fn a_time_line_marks_what_happened() {
         let points = vec![(0.0, 200.0, true), (2.0, 400.0, true)];
-        let curve = Curve { name: "a".into(), nth: 0, points, words: "w".into() };
+        let curve = Curve { name: "a".into(), look: Look::PLAIN, points, words: "w".into() };
         let marks = [(1.0, "cut".to_owned())];
         let along = Along { words: "s", from: 0.0, to: Some(2.0), marks: &marks };
         let svg = time_line(&[curve], along, WIDE, "t");
@@ -201,7 +201,7 @@ mod tests {
     #[test]
     fn a_time_line_shows_void_measurements_hollow() {
         let points = vec![(1.0, 200.0, true), (1.0, 3e5, false), (2.0, 400.0, true)];
-        let curve = Curve { name: "a".into(), nth: 0, points, words: "slowest 400 µs".into() };
+        let curve = Curve { name: "a".into(), look: Look::PLAIN, points, words: "slowest 400 µs".into() };
         let svg = time_line(std::slice::from_ref(&curve), ROUNDS, WIDE, "slowest");
         assert_eq!(svg.matches("var(--paper)").count(), 1, "{svg}");
         assert!(

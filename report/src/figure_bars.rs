@@ -15,16 +15,17 @@ pub(super) struct FigureBar {
     pub(super) interval: Option<(f64, f64)>,
 }
 
-/// Draws bars from zero, and the bound as a dashed line.
+/// Draws bars from zero, and a bound, with what it is, as a dashed line.
 pub(super) fn figure_bars(
     bars: &[FigureBar],
-    bound: Option<f64>,
+    bound: Option<(f64, &str)>,
     show: &dyn Fn(f64) -> String,
     size: Size,
     title: &str,
 ) -> String {
     let ends = bars.iter().flat_map(|bar| [bar.value, bar.interval.map_or(0.0, |(_, high)| high)]);
-    let highest = ends.chain(bound).filter(|value| value.is_finite()).fold(0.0_f64, f64::max);
+    let highest =
+        ends.chain(bound.map(|(at, _)| at)).filter(|value| value.is_finite()).fold(0.0_f64, f64::max);
     if bars.is_empty() || highest <= 0.0 {
         return String::new();
     }
@@ -69,11 +70,11 @@ pub(super) fn figure_bars(
             show(bar.value)
         );
     }
-    if let Some(bound) = bound {
+    if let Some((bound, what)) = bound {
         let x = across.at(bound);
         let _ = write!(
             svg,
-            r#"<path class="one" stroke-dasharray="5 4" d="M{x:.1} 2V{bottom:.1}"/><text class="tick" x="{x:.1}" y="{:.1}" text-anchor="middle">claimed: {}</text>"#,
+            r#"<path class="one" stroke-dasharray="5 4" d="M{x:.1} 2V{bottom:.1}"/><text class="tick" x="{x:.1}" y="{:.1}" text-anchor="middle">{what}: {}</text>"#,
             bottom + 15.0,
             show(bound)
         );
@@ -97,7 +98,13 @@ mod tests {
         };
         let show = |value: f64| format!("{value} B");
         for size in [WIDE, NARROW] {
-            let svg = figure_bars(&[bar("a<b", 10.0), bar("c", 20.0)], Some(15.0), &show, size, "Bytes");
+            let svg = figure_bars(
+                &[bar("a<b", 10.0), bar("c", 20.0)],
+                Some((15.0, "claimed")),
+                &show,
+                size,
+                "Bytes",
+            );
             assert!(svg.contains(r#"aria-label="Bytes. a&lt;b: 10 B; c: 20 B""#), "{svg}");
             assert!(svg.contains("claimed: 15 B") && svg.matches("whisker").count() == 2, "{svg}");
         }

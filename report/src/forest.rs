@@ -5,14 +5,14 @@ use std::fmt::Write as _;
 use record::Ratio;
 use terms::text;
 
-use super::chart::{Axis, Size, escape, look, open, ratio_ticks, room_for_names};
+use super::chart::{Axis, Size, escape, open, ratio_ticks, room_for_names};
+use super::look::Look;
 
 /// One contender against the baseline.
 #[derive(Debug, Clone)]
 pub(super) struct Row {
     pub(super) name: String,
-    /// Its place among all contenders: gives colour and shape.
-    pub(super) nth: usize,
+    pub(super) look: Look,
     pub(super) ratio: Ratio,
     /// Round by round.
     pub(super) rounds: Vec<f64>,
@@ -81,11 +81,11 @@ fn draw_row(
     at: &dyn Fn(f64) -> f64,
     (left, right, narrow): (f64, f64, bool),
 ) {
-    let (shape, colour) = look(row.nth);
+    let colour = row.look.colour();
     for round in &row.rounds {
         let _ = write!(
             svg,
-            r#"<circle class="round" cx="{:.1}" cy="{y:.1}" r="2.4" fill="var(--c{colour})"/>"#,
+            r#"<circle class="round" cx="{:.1}" cy="{y:.1}" r="2.4" fill="{colour}"/>"#,
             at(*round)
         );
     }
@@ -93,9 +93,8 @@ fn draw_row(
     let words = in_words(&row.ratio);
     let _ = write!(
         svg,
-        r#"<path class="interval" stroke="var(--c{colour})" d="M{low:.1} {y:.1}H{high:.1}M{low:.1} {a:.1}v8M{high:.1} {a:.1}v8"/><path class="mark" transform="translate({middle:.1} {y:.1})" d="{}" fill="var(--c{colour})"><title>{}: {words}</title></path>"#,
-        shape,
-        escape(&row.name),
+        r#"<path class="interval" stroke="{colour}" d="M{low:.1} {y:.1}H{high:.1}M{low:.1} {a:.1}v8M{high:.1} {a:.1}v8"/>{}"#,
+        row.look.marker((middle, y), 1.0, &format!("{}: {words}", row.name)),
         a = y - 4.0,
     );
     let star = if row.differs { " *" } else { "" };
@@ -126,7 +125,7 @@ mod tests {
         let rounds = vec![1.2, 1.3, 1.25, 900.0];
         let pairs: Vec<(f64, f64)> = rounds[..3].iter().map(|ratio| (*ratio, 1.0)).collect();
         let ratio = paired_ratio(&pairs).unwrap();
-        let row = Row { name: "a<b".into(), nth: 1, ratio, rounds, differs: true };
+        let row = Row { name: "a<b".into(), look: Look::PLAIN, ratio, rounds, differs: true };
         for size in [WIDE, NARROW] {
             let svg = forest(std::slice::from_ref(&row), Some(1.1), size, "ratios");
             assert!(svg.contains(r#"role="img" aria-label="ratios. a&lt;b: 1.25 × ("#), "{svg}");

@@ -5,7 +5,9 @@ use std::fmt::Write as _;
 use record::{CellPart, FlowPart, Merged};
 use terms::text;
 
-use super::chart::{Axis, Size, escape, look, open};
+use super::chart::{Axis, Size, escape, open};
+use super::look::Look;
+use super::plot::step;
 
 /// What a contender's flows came to.
 pub(super) struct FlowsView {
@@ -19,6 +21,7 @@ pub(super) struct FlowsView {
 
 /// A flow's line of the table.
 pub(super) struct FlowRow {
+    pub(super) sign: String,
     pub(super) flow: String,
     pub(super) goodput: String,
     pub(super) share: String,
@@ -38,7 +41,8 @@ pub(super) fn flows_view(
     let flows = &merged.flows;
     let measured = seconds * merged.rounds as f64;
     let all: f64 = flows.iter().map(|flow| flow.goodput_bits_per_s).sum();
-    let row = |flow: &FlowPart| FlowRow {
+    let row = |(flow, look): (&FlowPart, Look)| FlowRow {
+        sign: look.sign(),
         flow: flow.flow.clone(),
         goodput: megabits(flow.goodput_bits_per_s),
         share: percent(flow.goodput_bits_per_s / all.max(1.0)),
@@ -57,7 +61,7 @@ pub(super) fn flows_view(
         } else {
             Default::default()
         },
-        rows: flows.iter().map(row).collect(),
+        rows: flows.iter().zip(looks(flows)).map(row).collect(),
         words: in_words(merged),
     })
 }
@@ -89,6 +93,13 @@ fn percent(share: f64) -> String {
     format!("{:.1} %", share * 100.0)
 }
 
+/// The looks of flows: one hue a carrier, later ones of it dashed.
+pub(super) fn looks(flows: &[FlowPart]) -> Vec<Look> {
+    let carrier = |flow: &FlowPart| flow.flow.split(' ').next().unwrap_or_default().to_owned();
+    let nth = |at: usize| flows[..at].iter().filter(|other| carrier(other) == carrier(&flows[at])).count();
+    (0..flows.len()).map(|at| Look::of_flow(&flows[at].flow, nth(at))).collect()
+}
+
 /// Goodput by when it came, mean of the rounds; a line a flow.
 fn goodput(flows: &[FlowPart], size: Size, title: &str) -> String {
     let slice_s = terms::FlowOutcome::SLICE.as_secs_f64();
@@ -106,9 +117,9 @@ fn goodput(flows: &[FlowPart], size: Size, title: &str) -> String {
     let said: Vec<String> =
         flows.iter().map(|flow| format!("{}: {}", flow.flow, megabits(flow.goodput_bits_per_s))).collect();
     let mut svg = open(size, title, &said.join("; "));
-    let step = step(highest / 1e6, 4.0);
+    let level = step(highest / 1e6, 4.0);
     for tick in
-        (0..TICKS_MAX).map(|nth| f64::from(nth) * step).take_while(|tick| tick * 1e6 <= highest * 1.05)
+        (0..TICKS_MAX).map(|nth| f64::from(nth) * level).take_while(|tick| tick * 1e6 <= highest * 1.05)
     {
         let y = up.at(tick * 1e6);
         let _ = write!(
@@ -118,7 +129,7 @@ fn goodput(flows: &[FlowPart], size: Size, title: &str) -> String {
             y + 4.0
         );
     }
-    let every = self::step(seconds, if size.width < 500.0 { 5.0 } else { 10.0 });
+    let every = step(seconds, if size.width < 500.0 { 5.0 } else { 10.0 });
     for tick in (0..TICKS_MAX).map(|nth| f64::from(nth) * every).take_while(|tick| *tick <= seconds) {
         let _ = write!(
             svg,
@@ -128,17 +139,15 @@ fn goodput(flows: &[FlowPart], size: Size, title: &str) -> String {
             (tick * 100.0).round() / 100.0
         );
     }
-    for (nth, flow) in flows.iter().enumerate() {
-        let colour = look(nth).1;
+    for (flow, look) in flows.iter().zip(looks(flows)) {
         let middle = |slice: usize| across.at((slice as f64 + 0.5) * slice_s);
         let points = flow.course_bits_per_s.iter().enumerate();
         let path: Vec<String> =
             points.map(|(slice, bits)| format!("{:.1} {:.1}", middle(slice), up.at(*bits))).collect();
-        // Flows of one kind lie over each other: the later ones are dashed.
-        let dash = if nth == 0 { "" } else { r#" stroke-dasharray="6 3""# };
         let _ = write!(
             svg,
-            r#"<path class="line" stroke="var(--c{colour})"{dash} d="M{}"><title>{}</title></path>"#,
+            r#"<path class="line" {} d="M{}"><title>{}</title></path>"#,
+            look.stroke(),
             path.join("L"),
             escape(&flow.flow)
         );
@@ -150,16 +159,6 @@ fn goodput(flows: &[FlowPart], size: Size, title: &str) -> String {
         size.height - 4.0
     );
     svg
-}
-
-/// 1, 2 or 5 of a power of ten, so that so many fit.
-fn step(range: f64, ticks: f64) -> f64 {
-    let power = 10_f64.powf((range / ticks).log10().floor());
-    [1.0, 2.0, 5.0]
-        .map(|factor| factor * power)
-        .into_iter()
-        .find(|step| range / step <= ticks)
-        .unwrap_or(power * 10.0)
 }
 
 #[cfg(test)]
@@ -182,6 +181,5 @@ mod tests {
         assert!(svg.contains(r#"aria-label="Goodput. tcp cubic: 12.00 Mbit/s; udp: 8.00 Mbit/s""#), "{svg}");
         assert_eq!(svg.matches("stroke-dasharray").count(), 1, "{svg}");
         assert!(goodput(&[flow("tcp", 0.0)], WIDE, "t").is_empty());
-        assert_eq!([step(19.6, 4.0), step(2.0, 10.0), step(0.5, 10.0)], [5.0, 0.2, 0.05]);
     }
 }

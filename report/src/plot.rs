@@ -206,7 +206,10 @@ mod tests {
     fn a_plot_says_in_words_what_it_shows_and_stays_inside() {
         for size in [WIDE, NARROW] {
             let svg = drawn(&[(1.0, 10.0), (10.0, 20.0), (1_000.0, 30.0)], size);
-            assert!(svg.contains(r#"aria-label="CPU. a&lt;b: 10 µs at 1, 20 µs at 10, 30 µs at 1000""#), "{svg}");
+            assert!(
+                svg.contains(r#"aria-label="CPU. a&lt;b: 10 µs at 1, 20 µs at 10, 30 µs at 1000""#),
+                "{svg}"
+            );
             assert!(!svg.contains("NaN") && svg.contains("class=\"band\""), "{svg}");
         }
     }

@@ -1,10 +1,12 @@
-//! What was found along an axis: a forest plot a break-even point, and the map as a table.
+//! What was found along an axis: the two curves of a break-even point, and the map as a table.
 
+use judge::statistics::mean_with_interval;
 use record::{BreakEvenPart, MapCell, MapPart, Record, SweepPoint};
-use terms::text;
+use terms::{Coordinate, text};
 
 use super::chart::{NARROW, WIDE};
-use super::forest::{Row, forest};
+use super::look::Looks;
+use super::plot::{Axes, Dot, Series, plot};
 
 /// A break-even point.
 pub(super) struct BreakEvenView {
@@ -14,29 +16,46 @@ pub(super) struct BreakEvenView {
     pub(super) cores: Vec<String>,
 }
 
-pub(super) fn break_even(record: &Record, part: &BreakEvenPart) -> BreakEvenView {
+pub(super) fn break_even(record: &Record, part: &BreakEvenPart, looks: &Looks<'_>) -> BreakEvenView {
     let sought = &part.break_even;
     let place = |point: &SweepPoint| sought.axis.show(point.at.value);
-    let rows: Vec<Row> = part
-        .points
-        .iter()
-        .filter_map(|point| {
-            let ratio = point.ratio?;
-            Some(Row { name: place(point), nth: 0, ratio, rounds: Vec::new(), differs: false })
-        })
-        .collect();
-    let metric = sought.sought.metric().in_words(record.counted());
-    let title =
-        format!("{metric} of {} against {}, by {}", sought.contender, sought.against, sought.axis.in_words());
+    let figure = sought.sought.metric();
+    let series = [&sought.contender, &sought.against].map(|name| Series {
+        name: name.clone(),
+        look: looks.get(name),
+        points: part.points.iter().filter_map(|point| dot(record, part, name, &point.at)).collect(),
+    });
+    let title = format!("{}, by {}", figure.in_words(record.counted()), sought.axis.in_words());
+    let axes = Axes {
+        across: sought.axis.in_words(),
+        place: &|place| sought.axis.show(place),
+        value: &|value| figure.show(value),
+        found: part.low.or(part.at).zip(part.high.or(part.at)),
+    };
     let cores = part.points.iter().filter_map(|point| {
         let (mean, half) = point.cores_saved?;
         Some(format!("{}: {mean:.3} ± {half:.3} cores", place(point)))
     });
     BreakEvenView {
-        charts: [WIDE, NARROW].map(|size| forest(&rows, None, size, &title)),
+        charts: [WIDE, NARROW].map(|size| plot(&series, &axes, size, &title)),
         cores: cores.collect(),
-        title,
+        title: text::capitalized(&title),
     }
+}
+
+/// A contender's figure at a point of the axis.
+fn dot(record: &Record, part: &BreakEvenPart, contender: &str, at: &Coordinate) -> Option<Dot> {
+    let sought = &part.break_even;
+    let is_there = |cell: &&record::CellPart| {
+        let on_axis = cell.axes.iter().any(|of| of.axis == at.axis && of.value == at.value);
+        let family = cell.condition.strip_prefix(&sought.condition).is_some_and(|of| of.starts_with(' '));
+        cell.contender == contender && on_axis && family
+    };
+    let cell = record.cells.iter().find(is_there)?;
+    let index = record.cell(contender, &cell.condition)?;
+    let values: Vec<f64> = record.figures(index, sought.sought.metric()).into_values().collect();
+    let (mean, half) = mean_with_interval(&values)?;
+    Some(Dot { at: at.value, value: mean, half })
 }
 
 /// Who is cheapest where.

@@ -10,6 +10,7 @@ use super::acts::{self, ActViews};
 use super::condition::{ConditionView, condition};
 use super::facts::{environment, facts};
 use super::findings::{self, Finding};
+use super::look::Looks;
 use super::sweep::{self, BreakEvenView, MapView};
 use super::tables::{CalibrationLine, calibration};
 
@@ -62,15 +63,19 @@ struct IndexRow<'a> {
 
 impl<'a> ScenarioPage<'a> {
     pub(super) fn of(record: &'a Record) -> ScenarioPage<'a> {
-        let order = contenders(record);
+        let looks = Looks::of(record);
         ScenarioPage {
             findings: findings::of_record(record),
             left_out: left_out(record),
             noise: findings::failed_pairs(record),
-            break_evens: record.break_evens.iter().map(|part| sweep::break_even(record, part)).collect(),
+            break_evens: record
+                .break_evens
+                .iter()
+                .map(|part| sweep::break_even(record, part, &looks))
+                .collect(),
             map: record.map.as_ref().map(|part| sweep::map(record, part)),
-            sections: record.conditions().into_iter().map(|name| condition(record, name, &order)).collect(),
-            acts: acts::views(record),
+            sections: record.conditions().into_iter().map(|name| condition(record, name, &looks)).collect(),
+            acts: acts::views(record, &looks),
             rest: humantime::format_duration(REST_BEFORE_RECONNECTION).to_string(),
             void: void_measurements(record),
             calibration: record.calibration.as_ref().map(calibration),
@@ -163,18 +168,6 @@ pub(crate) fn class(word: VerdictWord) -> &'static str {
         VerdictWord::Undecided => "open",
         VerdictWord::Depends => "depends",
     }
-}
-
-/// Every contender once, in the scenario's order: its place gives it one colour and one shape
-/// throughout.
-fn contenders(record: &Record) -> Vec<&str> {
-    let mut order: Vec<&str> = Vec::new();
-    for cell in &record.cells {
-        if !order.contains(&cell.contender.as_str()) {
-            order.push(&cell.contender);
-        }
-    }
-    order
 }
 
 fn void_measurements(record: &Record) -> Vec<String> {

@@ -4,6 +4,7 @@ use record::{ActPart, CapacityPart, Record};
 
 use crate::chart::{NARROW, WIDE};
 use crate::curve::{Curve, curves};
+use crate::look::Looks;
 
 /// A line a cell.
 pub(super) fn lines(record: &Record, parts: &[CapacityPart]) -> Vec<String> {
@@ -21,7 +22,7 @@ pub(crate) struct CapacityView {
     pub(crate) lines: Vec<(String, String)>,
 }
 
-pub(crate) fn capacity(record: &Record, condition: &str, order: &[&str]) -> Option<CapacityView> {
+pub(crate) fn capacity(record: &Record, condition: &str, looks: &Looks<'_>) -> Option<CapacityView> {
     let here =
         |part: &&CapacityPart| record.cells.get(part.cell).is_some_and(|cell| cell.condition == condition);
     let searched = record.acts.iter().flat_map(|act| match act {
@@ -36,8 +37,7 @@ pub(crate) fn capacity(record: &Record, condition: &str, order: &[&str]) -> Opti
         let mut points: Vec<(f64, f64, bool)> =
             trials.map(|trial| (trial.rate_per_s, trial.held_us, trial.met)).collect();
         points.sort_by(|left, right| left.0.total_cmp(&right.0));
-        let nth = order.iter().position(|other| *other == name).unwrap_or(0);
-        Curve { name, nth, points, words: part.capacity.in_words() }
+        Curve { look: looks.get(&name), name, points, words: part.capacity.in_words() }
     };
     let all: Vec<Curve> = parts.iter().map(curve).collect();
     let draw = |size| curves(&all, first.limit_us(), size, &format!("{} at each rate", first.objective));

@@ -1,22 +1,50 @@
 //! Memory of idle connections: a table, and the same in words.
 
-use record::MemoryPart;
+use record::{MemoryPart, MemoryPoint};
 use terms::{Hold, text};
+
+use crate::chart::{NARROW, Size, WIDE};
+use crate::look::Looks;
+use crate::plot::{Axes, Dot, Series, plot};
 
 /// The table.
 pub(crate) struct HoldView {
     pub(crate) rows: Vec<MemoryRow>,
     /// From how many to how many connections were held.
     pub(crate) held: String,
+    /// Memory against connections, for each width.
+    pub(crate) charts: [String; 2],
 }
 
-pub(super) fn view(parts: &[MemoryPart]) -> HoldView {
+pub(super) fn view(parts: &[MemoryPart], looks: &Looks<'_>) -> HoldView {
     let points = parts.iter().flat_map(|part| &part.points).map(|point| point.connections as u64);
     let (fewest, most) = (points.clone().min().unwrap_or(0), points.max().unwrap_or(0));
     HoldView {
         rows: parts.iter().map(memory_row).collect(),
         held: format!("{} to {}", text::count(fewest), text::count(most)),
+        charts: [WIDE, NARROW].map(|size| memory(parts, looks, size)),
     }
+}
+
+/// Memory of both ends and the kernel beyond what it is at rest, against connections held.
+fn memory(parts: &[MemoryPart], looks: &Looks<'_>, size: Size) -> String {
+    let series = |part: &MemoryPart| {
+        let at_rest = part.client_at_rest_bytes + part.server_at_rest_bytes;
+        let dot = |point: &MemoryPoint| {
+            let all = point.client_bytes + point.server_bytes + point.kernel_bytes;
+            Dot { at: point.connections as f64, value: all.saturating_sub(at_rest) as f64, half: 0.0 }
+        };
+        let points = part.points.iter().map(dot).collect();
+        Series { name: part.contender.clone(), look: looks.get(&part.contender), points }
+    };
+    let series: Vec<Series> = parts.iter().map(series).collect();
+    let axes = Axes {
+        across: "idle connections",
+        place: &|place| text::plain_number(place),
+        value: &|bytes| format!("{:.0} MiB", bytes / f64::from(1 << 20)),
+        found: None,
+    };
+    plot(&series, &axes, size, "Memory of idle connections")
 }
 
 /// What an idle connection takes, contender by contender, in a sentence.

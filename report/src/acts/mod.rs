@@ -8,6 +8,8 @@ mod scale_out;
 
 use record::{ActPart, Record};
 
+use crate::look::Looks;
+
 pub(crate) use capacity::{CapacityView, capacity};
 pub(crate) use hold::HoldView;
 pub(crate) use restart::RestartRow;
@@ -18,16 +20,20 @@ pub(crate) use scale_out::ScaleOutView;
 pub(crate) struct ActViews {
     pub(crate) hold: Option<HoldView>,
     pub(crate) restarts: Vec<RestartRow>,
+    /// How long all took to come back: a title a number of subscribers, and the chart for each
+    /// width.
+    pub(crate) restart_charts: Vec<(String, [String; 2])>,
     pub(crate) scale_out: Option<ScaleOutView>,
 }
 
-pub(crate) fn views(record: &Record) -> ActViews {
+pub(crate) fn views(record: &Record, looks: &Looks<'_>) -> ActViews {
     let mut views = ActViews::default();
     for act in &record.acts {
         match act {
-            ActPart::Hold { memory, .. } => views.hold = Some(hold::view(memory)),
+            ActPart::Hold { memory, .. } => views.hold = Some(hold::view(memory, looks)),
             ActPart::Restart { restarts, .. } => {
                 views.restarts = restarts.iter().map(restart::restart_row).collect();
+                views.restart_charts = restart::charts(restarts, looks);
             }
             ActPart::ScaleOut { asked, scale_outs } => {
                 views.scale_out = Some(scale_out::view(asked, scale_outs));

@@ -3,6 +3,10 @@
 use record::{MeanPart, RestartPart};
 use terms::text;
 
+use crate::chart::{NARROW, WIDE};
+use crate::figure_bars::{FigureBar, figure_bars};
+use crate::look::Looks;
+
 /// How long everybody took to come back, contender by contender, in sentences.
 pub(super) fn number(parts: &[RestartPart]) -> String {
     format!(
@@ -41,6 +45,28 @@ pub(super) fn restart_row(part: &RestartPart) -> RestartRow {
             .map(|part| with_half(part, "µs", 0)),
         dropped: text::count(part.dropped),
     }
+}
+
+/// How long all took, a chart a number of subscribers.
+pub(super) fn charts(parts: &[RestartPart], looks: &Looks<'_>) -> Vec<(String, [String; 2])> {
+    let bar = |part: &RestartPart| {
+        let MeanPart { mean, uncertainty, .. } = part.storm_ms;
+        FigureBar {
+            name: part.contender.clone(),
+            look: looks.get(&part.contender),
+            value: mean,
+            interval: uncertainty.map(|half| (mean - half, mean + half)),
+        }
+    };
+    let of_a_number = |parts: &[RestartPart]| {
+        let title = format!("Until all {} subscribers were back", text::count(parts[0].connections as u64));
+        let bars: Vec<FigureBar> = parts.iter().map(bar).collect();
+        let show = |ms: f64| format!("{:.2} s", ms / 1e3);
+        let charts = [WIDE, NARROW].map(|size| figure_bars(&bars, None, &show, size, &title));
+        (title, charts)
+    };
+    let numbers = parts.chunk_by(|one, other| one.connections == other.connections);
+    numbers.map(of_a_number).filter(|(_, charts)| !charts[0].is_empty()).collect()
 }
 
 /// When all were back, a sentence a number of subscribers:

@@ -3,6 +3,10 @@
 use record::{LoadPart, ScaleOutPart};
 use terms::{ScaleOut, text};
 
+use crate::chart::{NARROW, Size, WIDE};
+use crate::figure_bars::{FigureBar, figure_bars};
+use crate::look::Look;
+
 use super::restart::{seconds, with_half};
 
 /// The table.
@@ -10,10 +14,30 @@ pub(crate) struct ScaleOutView {
     /// Servers before and after.
     pub(crate) asked: ScaleOut,
     pub(crate) rows: Vec<ScaleOutRow>,
+    /// The load of the servers that joined, for each width.
+    pub(crate) charts: [String; 2],
 }
 
 pub(super) fn view(asked: &ScaleOut, parts: &[ScaleOutPart]) -> ScaleOutView {
-    ScaleOutView { asked: asked.clone(), rows: parts.iter().map(scale_out_row).collect() }
+    ScaleOutView {
+        asked: asked.clone(),
+        rows: parts.iter().map(scale_out_row).collect(),
+        charts: [WIDE, NARROW].map(|size| joined(asked, parts, size)),
+    }
+}
+
+/// How much of the load lies at the servers that joined, beside an even share.
+fn joined(asked: &ScaleOut, parts: &[ScaleOutPart], size: Size) -> String {
+    let even = (asked.to - asked.from) as f64 / asked.to as f64;
+    let bar = |part: &ScaleOutPart| FigureBar {
+        name: part.contender.clone(),
+        look: Look::PLAIN,
+        value: part.after.shares.iter().skip(asked.from).sum(),
+        interval: None,
+    };
+    let bars: Vec<FigureBar> = parts.iter().map(bar).collect();
+    let show = |share: f64| format!("{:.0} %", share * 100.0);
+    figure_bars(&bars, Some((even, "an even share")), &show, size, "Load at the servers that joined")
 }
 
 /// How load lay when servers joined others, contender by contender, in sentences.
