@@ -3,6 +3,7 @@
 use std::io::{self, IsTerminal as _, Write as _};
 use std::process::ExitCode;
 
+use anstyle::AnsiColor;
 use record::Tool;
 use terms::escape::{terminal_line, terminal_text};
 
@@ -67,10 +68,35 @@ pub(crate) fn say(line: &str) {
 
 /// Says a line, and breaks it between words where stderr is a terminal that is narrower.
 pub(crate) fn say_broken(line: &str) {
-    if !io::stderr().is_terminal() {
-        return say(line);
+    broken_for_stderr(line).iter().for_each(|line| say(line));
+}
+
+/// Says what was found: the badge in its colour, where stderr is a terminal and `NO_COLOR`
+/// (no-color.org) is not set.
+pub(crate) fn say_finding(class: &str, lines: &[String]) {
+    let colour = match class {
+        "holds" => AnsiColor::Green,
+        "fails" => AnsiColor::Red,
+        "depends" => AnsiColor::Magenta,
+        "found" => AnsiColor::Blue,
+        _ => AnsiColor::Yellow,
+    };
+    let coloured = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    for line in lines.iter().flat_map(|line| broken_for_stderr(line)) {
+        let line = terminal_line(&line).into_owned();
+        let _ = match line.split_once(": ").filter(|_| coloured && !line.starts_with(' ')) {
+            Some((badge, rest)) => {
+                let style = colour.on_default().bold();
+                writeln!(io::stderr().lock(), "{style}{badge}{style:#}: {rest}")
+            }
+            None => writeln!(io::stderr().lock(), "{line}"),
+        };
     }
-    broken(line, textwrap::termwidth()).iter().for_each(|line| say(line));
+}
+
+/// A line, broken between words where stderr is a terminal that is narrower.
+fn broken_for_stderr(line: &str) -> Vec<String> {
+    if io::stderr().is_terminal() { broken(line, textwrap::termwidth()) } else { vec![line.to_owned()] }
 }
 
 /// Says why a verb ended, to stderr; an error may have several lines.

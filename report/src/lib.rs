@@ -38,8 +38,8 @@ pub(crate) use view::{class, class_of};
 pub use card::{Group, Line, card_markdown, card_page, groups, known, scenarios as card_scenarios};
 pub use done::Done;
 pub use export::{Format, export};
-pub use matrix::{matrix_page, summary_lines as matrix_summary_lines};
-pub use terminal::summary_lines;
+pub use matrix::{finding_lines as matrix_finding_lines, matrix_page, summary_lines as matrix_summary_lines};
+pub use terminal::{finding_lines, summary_lines};
 pub use view::utc;
 
 /// The page of one scenario.

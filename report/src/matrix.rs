@@ -6,7 +6,7 @@ use record::matrix::{MatrixCell, MatrixOutcome, MatrixRecord, MatrixRow};
 use super::matrix_bars::{NARROW, WIDE, bars, class as tone_class};
 use crate::findings::{Finding, of_matrix_record};
 use crate::policy::with_policy;
-use crate::terminal::finding_lines;
+use crate::terminal::lines_of;
 use crate::{place, utc};
 
 /// Cells, up to which each says under its word what was seen; of more it stands in a list below.
@@ -100,8 +100,12 @@ pub fn summary_lines(record: &MatrixRecord) -> Vec<String> {
     for missing in &record.missing {
         lines.push(format!("missing: {}: {}", missing.what, missing.get));
     }
-    lines.extend(of_matrix_record(record).iter().flat_map(finding_lines));
     lines
+}
+
+/// What was found, as of a scenario that is measured.
+pub fn finding_lines(record: &MatrixRecord) -> Vec<(&'static str, Vec<String>)> {
+    of_matrix_record(record).iter().map(|found| (found.class, lines_of(found))).collect()
 }
 
 #[cfg(test)]

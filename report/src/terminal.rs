@@ -15,7 +15,7 @@ pub fn summary_lines(record: &Record) -> Vec<String> {
     let mut lines = Vec::new();
     for condition in record.conditions() {
         lines.push(format!(
-            "{condition:<20}{:>9}{:>9}{:>8}{:>12}{:>10}{:>10}{:>10}",
+            "{condition:<18}{:>8}{:>8}{:>7}{:>11}{:>9}{:>9}{:>9}",
             "n",
             "ok/s",
             "failed",
@@ -28,10 +28,10 @@ pub fn summary_lines(record: &Record) -> Vec<String> {
             lines.push(match &cell.merged {
                 Some(merged) => summary_line(cell, merged),
                 None if cell.not_offered.is_none() => {
-                    format!("{:<20} every measurement was void", cell.contender)
+                    format!("{:<18} nothing was measured", cell.contender)
                 }
                 None => format!(
-                    "{:<20} not measured: {}",
+                    "{:<18} not measured: {}",
                     cell.contender,
                     cell.not_offered.as_deref().unwrap_or("–")
                 ),
@@ -82,13 +82,17 @@ pub fn summary_lines(record: &Record) -> Vec<String> {
     }
     lines.extend(failed_pairs(record).into_iter().map(|pair| format!("warning: {pair}")));
     lines.extend(acts::capacity_lines(record));
-    lines.push(String::new());
-    lines.extend(findings::of_record(record).iter().flat_map(finding_lines));
     lines
 }
 
+/// What was found, for a terminal: a verdict's class, and its lines, the first of them with the
+/// badge.
+pub fn finding_lines(record: &Record) -> Vec<(&'static str, Vec<String>)> {
+    findings::of_record(record).iter().map(|found| (found.class, lines_of(found))).collect()
+}
+
 /// The badge and the finding, and what to do about it.
-pub(crate) fn finding_lines(found: &Finding) -> Vec<String> {
+pub(crate) fn lines_of(found: &Finding) -> Vec<String> {
     let under = [&found.turn, &found.because].into_iter().filter(|words| !words.is_empty());
     let under = under.map(|words| format!("   {words}"));
     let so = (!found.so.is_empty()).then(|| format!("   So: {}", found.so));
@@ -109,7 +113,7 @@ fn phases_in_words(merged: &Merged) -> String {
 fn summary_line(cell: &CellPart, merged: &Merged) -> String {
     let at = |share| merged.response_us.shown(share).map_or_else(|| "–".to_owned(), text::micros);
     format!(
-        "{:<20}{:>9}{:>9}{:>8}{:>12}{:>10}{:>10}{:>10}",
+        "{:<18}{:>8}{:>8}{:>7}{:>11}{:>9}{:>9}{:>9}",
         cell.contender,
         text::count(merged.counts.arrivals),
         text::three_digits(merged.counts.ok_per_s),

@@ -10,13 +10,17 @@ use std::path::{Path, PathBuf};
 
 use judge::judge_all;
 use report::{
-    Done, card_markdown, card_page, index_page, matrix_page, matrix_summary_lines, scenario_page,
-    summary_lines,
+    Done, card_markdown, card_page, finding_lines, index_page, matrix_finding_lines, matrix_page,
+    matrix_summary_lines, scenario_page, summary_lines,
 };
 use scenarios::Scenario;
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn lines_of(findings: &[(&str, Vec<String>)]) -> String {
+    findings.iter().flat_map(|(_, lines)| lines).cloned().collect::<Vec<_>>().join("\n")
 }
 
 /// Every published record, in the order of the card's folder.
@@ -78,11 +82,14 @@ fn published_records_say_what_they_said() {
     let done = published();
     for record in &done.records {
         let page = words(&scenario_page(record).unwrap());
-        hold(&record.scenario.name, &format!("{page}---\n{}\n", summary_lines(record).join("\n")));
+        let found = lines_of(&finding_lines(record));
+        hold(&record.scenario.name, &format!("{page}---\n{}\n{found}\n", summary_lines(record).join("\n")));
     }
     for record in &done.matrices {
         let page = words(&matrix_page(record).unwrap());
-        hold(&record.scenario.name, &format!("{page}---\n{}\n", matrix_summary_lines(record).join("\n")));
+        let found = lines_of(&matrix_finding_lines(record));
+        let lines = matrix_summary_lines(record).join("\n");
+        hold(&record.scenario.name, &format!("{page}---\n{lines}\n{found}\n"));
     }
     hold("card", &words(&card_page(&done).unwrap()));
     hold("card-markdown", &card_markdown(&done).unwrap());

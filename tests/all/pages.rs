@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use futures::{SinkExt as _, StreamExt as _};
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
@@ -77,6 +79,91 @@ fn the_card_leads_to_its_evidence_and_back_and_fits_a_phone() {
         let beyond: Vec<&String> = browser.requests.iter().filter(|url| !is_local(url)).collect();
         assert!(browser.requests.len() > 8 && beyond.is_empty(), "{beyond:?}");
     });
+}
+
+/// What no page may show, as scripts that count it; each is 0.
+const FLAWS: [(&str, &str); 8] = [
+    (
+        "a number that is none",
+        "(document.body.innerText.match(/\\bNaN\\b|\\binf\\b|undefined/g) ?? []).length",
+    ),
+    ("a difference beyond 1000 %", "(document.body.innerText.match(/> 1000/g) ?? []).length"),
+    ("an empty figure", "count('figure', of => !of.querySelector('svg, table'))"),
+    (
+        "a heading without content",
+        "count('h2, h3', of => { const next = of.nextElementSibling; return !next || \
+      (/^H[23]$/.test(next.tagName) && next.tagName <= of.tagName); })",
+    ),
+    ("a table without rows", "count('table', of => of.querySelectorAll('tbody tr').length === 0)"),
+    (
+        "a chart twice",
+        "(() => { const all = [...document.querySelectorAll('.wide svg.chart')].map(of => of.outerHTML); \
+      return all.length - new Set(all).size; })()",
+    ),
+    (
+        "a verdict that leads to no chart, or a chart that leads to no verdict",
+        "count('.verdict a[href^=\"#\"]', of => { const at = document.querySelector(of.getAttribute('href')); \
+      return !at || !at.querySelector('a[href=\"#findings\"]'); })",
+    ),
+    ("a line that cannot be seen", "count('path.line', of => contrast(getComputedStyle(of).stroke) < 3)"),
+];
+
+/// Functions for these.
+const TOOLS: &str = "\
+    globalThis.count = (what, is) => [...document.querySelectorAll(what)].filter(is).length; \
+    globalThis.light = colour => { const of = colour.match(/[\\d.]+/g).slice(0, 3).map(v => v / 255) \
+      .map(v => v <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4); \
+      return 0.2126 * of[0] + 0.7152 * of[1] + 0.0722 * of[2]; }; \
+    globalThis.contrast = colour => { const paper = light(getComputedStyle(document.body).backgroundColor); \
+      const [a, b] = [light(colour), paper].sort((a, b) => b - a); return (a + 0.05) / (b + 0.05); }; \
+    document.querySelectorAll('details').forEach(of => of.open = true)";
+
+/// Sheets that the card takes, at most.
+const CARD_SHEETS_MAX: usize = 4;
+
+#[test]
+fn every_page_is_whole_on_every_screen_and_on_paper() {
+    let folder = tempfile::tempdir().unwrap();
+    let fresh = pages(folder.path());
+    let published = Path::new(env!("CARGO_MANIFEST_DIR")).join("results/published");
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let Some(mut browser) = Browser::start(folder.path()).await else { return };
+        for page in [&fresh, &published].into_iter().flat_map(|of| pages_of(of)) {
+            for scheme in ["light", "dark"] {
+                browser.prefer(scheme).await;
+                browser.open(&page, 1280).await;
+                browser.evaluate(TOOLS).await;
+                for (flaw, script) in FLAWS {
+                    let found = browser.evaluate(script).await;
+                    assert_eq!(found, json!(0), "{} ({scheme}): {flaw}", page.display());
+                }
+            }
+            browser.prefer("light").await;
+            browser.fits(&page).await;
+            let (sheets, cut) = browser.print(&page).await;
+            assert_eq!(cut, 0, "{}: something is cut on paper", page.display());
+            let is_card = page.file_name().is_some_and(|name| name == "card.html");
+            assert!(!is_card || sheets <= CARD_SHEETS_MAX, "the card takes {sheets} sheets");
+        }
+        browser.open(&fresh.join("overfetching/report.html"), 1280).await;
+        let off = "(() => { document.querySelector('.legend [data-s=graphql]').click(); \
+                   return document.querySelectorAll('svg [data-s=graphql].off').length; })()";
+        assert!(browser.evaluate(off).await.as_i64().unwrap() > 0, "a legend switches nothing off");
+        let sorted = "(() => { const head = document.querySelectorAll('thead th'); const of = [...head] \
+                      .find(th => th.textContent.startsWith('p50')); of.click(); return of.ariaSort; })()";
+        assert_eq!(browser.evaluate(sorted).await, json!("ascending"));
+        let beyond: Vec<&String> = browser.requests.iter().filter(|url| !is_local(url)).collect();
+        assert!(beyond.is_empty(), "{beyond:?}");
+    });
+}
+
+/// Every page of a folder of results.
+fn pages_of(results: &Path) -> Vec<PathBuf> {
+    let folders = std::fs::read_dir(results).unwrap().map(|entry| entry.unwrap().path());
+    let reports = folders.map(|folder| folder.join("report.html"));
+    let all = ["card.html", "index.html"].map(|name| results.join(name)).into_iter().chain(reports);
+    all.filter(|page| page.exists()).collect()
 }
 
 fn is_local(url: &str) -> bool {
@@ -193,6 +280,28 @@ impl Browser {
         let url = format!("file://{}", page.canonicalize().unwrap().display());
         self.ask("Page.navigate", json!({ "url": url })).await;
         self.until(|message| message["method"] == json!("Page.loadEventFired")).await;
+    }
+
+    /// Light or dark, as a reader has it.
+    async fn prefer(&mut self, scheme: &str) {
+        let features = json!([{ "name": "prefers-color-scheme", "value": scheme }]);
+        self.ask("Emulation.setEmulatedMedia", json!({ "media": "", "features": features })).await;
+    }
+
+    /// How many sheets a page takes, and how much of it is wider than a sheet.
+    async fn print(&mut self, page: &Path) -> (usize, i64) {
+        // A sheet of A4 between margins of 1 cm, at 96 dots an inch.
+        self.open(page, 718).await;
+        self.ask("Emulation.setEmulatedMedia", json!({ "media": "print" })).await;
+        let wider = "dispatchEvent(new Event('beforeprint')), [...document.querySelectorAll('.table, .matrix, pre')] \
+                     .filter(of => of.scrollWidth > of.clientWidth + 1).length";
+        let cut = self.evaluate(wider).await.as_i64().unwrap();
+        let asked = json!({ "paperWidth": 8.27, "paperHeight": 11.69, "marginTop": 0.4, "marginBottom": 0.4, "marginLeft": 0.4, "marginRight": 0.4 });
+        let printed = self.ask("Page.printToPDF", asked).await;
+        let pdf = STANDARD.decode(printed["data"].as_str().unwrap()).unwrap();
+        let text = String::from_utf8_lossy(&pdf);
+        self.ask("Emulation.setEmulatedMedia", json!({ "media": "" })).await;
+        (text.matches("/Type /Page\n").count(), cut)
     }
 
     async fn evaluate(&mut self, script: &str) -> Value {

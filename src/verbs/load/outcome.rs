@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use hdrhistogram::Histogram;
 use serde::Serialize;
 use terms::escape::terminal_line;
-use terms::{Arrivals, Expression, Figure, Model, Outcome, Quantiles, share_within, text};
+use terms::{Arrivals, Distribution, Expression, Figure, Model, Outcome, Quantiles, share_within, text};
 
 use super::{Loaded, Options};
 use crate::verbs::expressions::absolute_threshold;
@@ -123,8 +123,12 @@ impl LoadReport {
             Figure::Time(distribution, point) => {
                 let quantiles =
                     distribution.of(&self.response_us, &self.lag_us, &self.wait_us, &self.service_us);
-                // Of nothing there is no percentile, and no threshold that it could keep.
-                (quantiles.n > 0).then(|| point.of(quantiles))
+                let failed_share = self.failed_total as f64 / self.arrivals.max(1) as f64;
+                let is_a_failure = distribution == Distribution::Response && point.is_a_failure(failed_share);
+                // Of nothing there is no percentile, and no threshold that it could keep; a call that
+                // failed is beyond every bound.
+                let value = if is_a_failure { f64::INFINITY } else { point.of(quantiles) };
+                (quantiles.n > 0).then_some(value)
             }
             Figure::ClientCpuPerCall => self.client_cpu_us_per_call,
             Figure::Failed => Some(self.failed_total as f64 / self.arrivals.max(1) as f64),
@@ -141,7 +145,11 @@ impl LoadReport {
         let Some(figure) = self.figure(threshold.figure) else {
             return Some(format!("{} (cannot be judged: no call succeeded)", threshold.text));
         };
-        let shown = || format!("{} (it is {})", threshold.text, threshold.figure.show(figure));
+        let value = || match figure.is_finite() {
+            true => threshold.figure.show(figure),
+            false => "a call that failed".to_owned(),
+        };
+        let shown = || format!("{} (it is {})", threshold.text, value());
         threshold.is_true_of(figure).then(shown)
     }
 }

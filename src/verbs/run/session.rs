@@ -14,7 +14,7 @@ use scenarios::{Plan, Scenario};
 use terms::{Layout, MARKET_SEED, Machine};
 
 use super::{Options, plan_options};
-use crate::ending::{Ending, causes, command_line, print_data, say, say_broken};
+use crate::ending::{Ending, causes, command_line, print_data, say, say_broken, say_finding};
 use crate::folder::{ResultsFolder, now_as_a_name, rescue};
 use crate::progress::LiveScreen;
 use crate::verbs::calibrate;
@@ -161,6 +161,7 @@ impl Session<'_> {
                 Ok(record) => {
                     self.folder.add_matrix(&record)?;
                     report::matrix_summary_lines(&record).iter().for_each(|line| say_broken(line));
+                    say_findings(&report::matrix_finding_lines(&record));
                     if self.options.json {
                         print_json(&record)?;
                     }
@@ -214,6 +215,13 @@ impl Session<'_> {
 fn print_outcome(record: &Record) {
     for line in report::summary_lines(record) {
         say_broken(&line);
+    }
+    say_findings(&report::finding_lines(record));
+}
+
+fn say_findings(findings: &[(&'static str, Vec<String>)]) {
+    for (class, lines) in findings {
+        say_finding(class, lines);
     }
 }
 
