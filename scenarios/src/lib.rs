@@ -7,6 +7,8 @@ mod check;
 mod diagnose;
 mod extension;
 mod plain;
+#[cfg(test)]
+mod keys;
 mod plan;
 mod profile;
 mod scenario;

@@ -8,24 +8,27 @@ use toml::Spanned;
 
 use crate::wire::Span;
 
-/// How much is run.
+/// How much a run measures: with `--quick`, with `--full`, and without either (`[standard]`).
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct WireProfile {
-    /// The conditions that are measured; all by default.
-    #[schemars(with = "Option<Vec<String>>")]
+    /// Conditions that are measured; the name of one with axes stands for all its points. Default:
+    /// all.
+    #[schemars(with = "Option<Vec<String>>", example = ["calls"])]
     pub(super) conditions: Option<Vec<Spanned<String>>>,
-    /// The contenders that are measured; all by default. The baseline is always among them.
-    #[schemars(with = "Option<Vec<String>>")]
+    /// Contenders that are measured. The baseline always is. Default: all.
+    #[schemars(with = "Option<Vec<String>>", example = ["json", "protobuf"])]
     pub(super) contenders: Option<Vec<Spanned<String>>>,
-    /// 1 to 1 000; verdicts need 10. By default 10 in quick runs, 12 in standard ones, 20 in full
-    /// ones.
-    #[schemars(with = "Option<u32>")]
+    /// Rounds, 1 to 1 000. A verdict needs 10. Default: `10` (quick), `12` (standard), `20` (full).
+    #[schemars(with = "Option<u32>", example = 15)]
     pub(super) rounds: Option<Spanned<u32>>,
-    /// Load before the measuring, in each round of each cell. By default 200ms, 500ms, 1s.
+    /// Load before the measured time, in each round. Default: `200ms` (quick), `500ms` (standard),
+    /// `1s` (full).
+    #[schemars(example = &"500ms")]
     pub(super) warm_up: Option<Span>,
-    /// Measured load, in each round of each cell. By default 600ms, 2s, 4s.
-    #[schemars(with = "Option<String>")]
+    /// Measured time of each contender, in each round. Default: `600ms` (quick), `2s` (standard),
+    /// `4s` (full).
+    #[schemars(with = "Option<String>", example = &"1s")]
     pub(super) duration: Option<Spanned<Span>>,
 }
 

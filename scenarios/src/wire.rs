@@ -18,76 +18,92 @@ use crate::profile::WireProfile;
 #[serde(deny_unknown_fields)]
 #[schemars(title = "wirebench scenario")]
 pub(super) struct WireScenario {
-    /// The scenario's name: that of its file without `.toml`; a-z, 0-9 and - only.
-    #[schemars(with = "String")]
+    /// Name of the scenario, and of its folder of results: a-z, 0-9 and -, at most 64 characters.
+    #[schemars(with = "String", example = &"json-or-protobuf")]
     pub(super) name: Spanned<String>,
-    /// Another scenario, by its name or its file: what this one does not say is said there. Tables
-    /// are taken key by key, conditions and contenders by their names; claims, break-even points
-    /// and the map are this one's own.
+    /// Another scenario, by its name or by the path of its file, which is looked for beside this
+    /// one. This file then says only what differs: tables are merged key by key, conditions and
+    /// contenders by their names. Claims, break-even points, the map, the acts, `card`, `bench` and
+    /// `baseline` are never inherited. Default: none.
     #[serde(default)]
     #[allow(dead_code, reason = "it is gone when this is read: see extension.rs")]
+    #[schemars(example = &"rest-vs-grpc")]
     pub(super) extend: Option<String>,
-    /// What it asks, in a sentence.
+    /// The question, in one sentence.
+    #[schemars(example = &"Does gRPC cost less CPU per call than REST?")]
     pub(super) question: String,
-    /// The lines of the card that it tests, such as `A2`.
+    /// Lines of the card that the scenario tests. Default: none.
     #[serde(default)]
+    #[schemars(example = ["A2"])]
     pub(super) card: Vec<String>,
-    /// Whether `cargo bench` runs it.
+    /// Whether `cargo bench` runs the scenario; of the built-in ones. Default: `false`.
     #[serde(default)]
+    #[schemars(example = true)]
     pub(super) bench: bool,
-    /// What surprised, what the numbers depend on, what they do not show; written after the first
-    /// run.
+    /// What the scenario varies, what the result depends on, and what it does not show. Blank lines
+    /// separate paragraphs. Default: none.
     #[serde(default)]
+    #[schemars(example = &"Cables hide what a saved byte is worth on a network.")]
     pub(super) analysis: String,
-    /// What the contenders talk over; `cable` by default, which becomes loopback (and says so)
-    /// where the machine allows no network namespaces. A link with delay and loss is refused there.
+    /// What lies between clients and servers: `loopback`, `cable` (two hosts on this machine), or a
+    /// link with a delay, a loss or a rate. Where the machine allows no network namespaces,
+    /// loopback stands in for the cable, and a link with a delay, a loss or a rate is refused.
+    /// Default: `cable`.
     #[serde(default = "cable")]
+    #[schemars(example = &"ny-london loss=1%")]
     pub(super) link: Link,
+    /// What the clients do. Needed.
     pub(super) workload: WireWorkload,
-    /// Options that every contender has, as far as its protocol has them and it does not say
-    /// otherwise.
+    /// Options for all contenders. A contender whose protocol has the option, and which does not
+    /// set it, takes it from here.
     #[serde(default)]
     pub(super) defaults: WireDefaults,
-    /// At least one.
+    /// A setting under which the contenders are measured. A scenario needs at least one.
     #[schemars(with = "Vec<WireCondition>")]
     pub(super) condition: Spanned<Vec<WireCondition>>,
-    /// At least one.
+    /// One of the things that are compared: a way to reach the market, or flows. A scenario needs
+    /// at least one.
     #[schemars(with = "Vec<WireContender>")]
     pub(super) contender: Spanned<Vec<WireContender>>,
-    /// The contender that the others are compared with and that is measured twice, under its own
-    /// name and as `NAME-again`: what differs between the two is noise. By default the first
-    /// claim's `against`, or the first contender.
+    /// The contender that the others are compared with. It is measured twice, under its own name
+    /// and as `NAME-again`: what differs between the two is noise. Default: the first `against` of
+    /// a claim, or else the first contender.
     #[serde(default)]
-    #[schemars(with = "Option<String>")]
+    #[schemars(with = "Option<String>", example = &"json")]
     pub(super) baseline: Option<Spanned<String>>,
-    /// The search for the highest rate that every contender can do; made by `--full` and by
-    /// `--capacity`.
+    /// A search for the highest rate of each contender that meets an objective. `--full` and
+    /// `--capacity` make it.
     #[serde(default)]
     pub(super) capacity: Option<WireCapacity>,
-    /// What is judged.
+    /// What is judged: a figure against a value (`holds`), or a comparison (`metric`, `against` or
+    /// `against_condition`, and one of `holds_below`, `holds_above` and `same_within`). Without a
+    /// claim a run measures and judges nothing.
     #[serde(default)]
     pub(super) claim: Vec<WireClaim>,
-    /// From where on one is better than the other.
+    /// A search along an axis for the point at which one contender's figure becomes the smaller
+    /// one.
     #[serde(default)]
     pub(super) break_even: Vec<WireBreakEven>,
-    /// Which contender is cheapest where.
+    /// A map of the contender with the least of a figure, along an axis and by how late it may
+    /// deliver.
     #[serde(default)]
     pub(super) map: Option<WireMap>,
-    /// Idle connections that are held after the rounds, to see what one takes in memory. Without it
-    /// standard and full runs hold some.
+    /// Idle connections that are held after the rounds, to measure the memory of one. Without this
+    /// table, standard and full runs over a link without delay hold 64, 256, 512 and 1 024.
     #[serde(default)]
     pub(super) hold: Option<WireHold>,
-    /// Subscribers whose server is killed and started again after the rounds, to see how they come
-    /// back.
+    /// A server that is killed and started again after the rounds, to measure how its subscribers
+    /// come back.
     #[serde(default)]
     pub(super) restart: Option<WireRestart>,
-    /// Servers that join others behind a balancer, to see how connections lie then.
+    /// Servers that join others behind a balancer after the rounds, to measure where connections
+    /// end up.
     #[serde(default)]
     pub(super) scale_out: Option<WireScaleOut>,
-    /// What `--quick` runs; all conditions by default, briefly.
+    /// What `--quick` runs.
     #[serde(default)]
     pub(super) quick: WireProfile,
-    /// What is run by default.
+    /// What a run without `--quick` and `--full` runs.
     #[serde(default)]
     pub(super) standard: WireProfile,
     /// What `--full` runs.
@@ -99,47 +115,54 @@ pub(super) struct WireScenario {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct WireWorkload {
-    #[schemars(with = "Call")]
+    /// What is done: calls (`quote`, `quotes`, `portfolio`, `history`, `place_order`), pushes
+    /// (`subscribe`), orders and pushes at once (`session`), or blocks over TCP and UDP themselves
+    /// (`flow`).
+    #[schemars(with = "Call", example = &"quote")]
     pub(super) operation: Spanned<Call>,
-    /// Symbols of a `quotes` call: 1 to 100.
+    /// Symbols of a `quotes` call, 1 to 100. Default: `10`.
     #[serde(default)]
-    #[schemars(with = "Option<usize>")]
+    #[schemars(with = "Option<usize>", example = 50)]
     pub(super) symbols: Option<Spanned<usize>>,
-    /// Candles of a `history` call: 1 to 10 000.
+    /// Candles of a `history` call, 1 to 10 000. Default: `100`.
     #[serde(default)]
-    #[schemars(with = "Option<u32>")]
+    #[schemars(with = "Option<u32>", example = 1_000)]
     pub(super) candles: Option<Spanned<u32>>,
-    /// Calls per second; without it each slot calls as soon as its last call is done (the closed
-    /// model). Of `subscribe`, ticks that the server emits per second; of `session`, orders.
+    /// Calls per second, ticks per second that the server emits (`subscribe`, which needs it), or
+    /// orders per second (`session`). Default: none: each slot calls again when its last call has
+    /// ended (the closed model).
     #[serde(default)]
-    #[schemars(with = "Option<f64>")]
+    #[schemars(with = "Option<f64>", example = 1_000.0)]
     pub(super) rate_per_s: Option<Spanned<f64>>,
-    /// Ticks that the server emits per second meanwhile, which every session hears; of `session`.
-    /// By default as many as each session places orders.
+    /// Ticks per second that every session receives beside its orders; of `session`. Default:
+    /// `rate_per_s`.
     #[serde(default)]
-    #[schemars(with = "Option<f64>")]
+    #[schemars(with = "Option<f64>", example = 100.0)]
     pub(super) ticks_per_s: Option<Spanned<f64>>,
-    /// How fast each receiver reads while its sender sends, such as `4Mbit/s`; as fast as it comes
-    /// by default. Of `flow`.
+    /// How fast each receiver reads while its sender sends; of `flow`. Default: none: as fast as
+    /// blocks arrive.
     #[serde(default)]
-    #[schemars(with = "Option<String>")]
+    #[schemars(with = "Option<String>", example = &"4Mbit/s")]
     pub(super) read_rate: Option<Spanned<String>>,
-    /// What each socket asks for as its buffer, such as `256KB`; what the system gives by default.
-    /// Of `flow`.
+    /// The buffer that each socket asks for; of `flow`. Default: what the system gives.
     #[serde(default)]
-    #[schemars(with = "Option<String>")]
+    #[schemars(with = "Option<String>", example = &"256KB")]
     pub(super) buffers: Option<Spanned<String>>,
-    /// How arrivals are spaced.
+    /// Gaps between arrivals: `poisson` (exponential) or `constant`. Default: `poisson`.
     #[serde(default = "poisson")]
+    #[schemars(example = &"constant")]
     pub(super) arrivals: Arrivals,
-    /// When a call counts as failed, after its schedule: `1s`.
-    #[schemars(with = "String")]
+    /// Time after which a call has failed, counted from when it was due. Of `flow`, the silence
+    /// after the senders' end at which blocks that have not arrived count as lost.
+    #[schemars(with = "String", example = &"1s")]
     pub(super) time_out: Spanned<Span>,
-    /// Time that the market's handler waits: `0ms`.
+    /// Time that the market's handler waits before it answers. Default: `0ms`.
     #[serde(default)]
+    #[schemars(example = &"1ms")]
     pub(super) handler_wait: Span,
-    /// Processor time that the market's handler burns: `0ms`.
+    /// CPU time that the market's handler burns before it answers. Default: `0ms`.
     #[serde(default)]
+    #[schemars(example = &"100us")]
     pub(super) handler_cpu: Span,
 }
 
@@ -171,97 +194,106 @@ pub(super) enum Call {
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct WireCondition {
-    #[schemars(with = "String")]
+    /// Name of the condition.
+    #[schemars(with = "String", example = &"calls")]
     pub(super) name: Spanned<String>,
-    /// How sentences say it, behind a verb: `on replies of 110 KB`. By default `under NAME`.
+    /// How sentences say it, behind a verb. Default: `under NAME`, and nothing where it is the only
+    /// condition.
     #[serde(default)]
+    #[schemars(example = &"on replies of 110 KB")]
     pub(super) label: Option<String>,
-    /// Connections in all; of `subscribe`, subscribers. Of `flow` there are as many as a contender
-    /// has flows.
+    /// Connections, 1 to 20 000; of `subscribe`, subscribers; of cold calls, callers. Default:
+    /// needed, but for `flow`, where each flow has its own.
     #[serde(default)]
-    #[schemars(with = "Option<usize>")]
+    #[schemars(with = "Option<usize>", example = 8)]
     pub(super) connections: Option<Spanned<usize>>,
-    /// Calls in flight on each connection; 1 by default.
+    /// Calls in flight on each connection, 1 to 10 000. HTTP/1.1 can have one. Default: `1`.
     #[serde(default)]
-    #[schemars(with = "Option<usize>")]
+    #[schemars(with = "Option<usize>", example = 16)]
     pub(super) in_flight: Option<Spanned<usize>>,
-    /// Calls per second in this condition, instead of the workload's.
+    /// Calls per second in this condition. Default: the workload's.
     #[serde(default)]
-    #[schemars(with = "Option<f64>")]
+    #[schemars(with = "Option<f64>", example = 8_000.0)]
     pub(super) rate_per_s: Option<Spanned<f64>>,
-    /// Symbols of a `quotes` call in this condition, instead of the workload's.
+    /// Symbols of a `quotes` call in this condition. Default: the workload's.
     #[serde(default)]
-    #[schemars(with = "Option<usize>")]
+    #[schemars(with = "Option<usize>", example = 50)]
     pub(super) symbols: Option<Spanned<usize>>,
-    /// Candles of a `history` call in this condition, instead of the workload's.
+    /// Candles of a `history` call in this condition. Default: the workload's.
     #[serde(default)]
-    #[schemars(with = "Option<u32>")]
+    #[schemars(with = "Option<u32>", example = 1_000)]
     pub(super) candles: Option<Spanned<u32>>,
-    /// Each call opens a connection of its own and closes it; `connections` are then as many
-    /// callers.
+    /// Whether each call opens a connection and closes it afterwards. Default: `false`.
     #[serde(default)]
-    #[schemars(with = "Option<bool>")]
+    #[schemars(with = "Option<bool>", example = true)]
     pub(super) cold: Option<Spanned<bool>>,
-    /// What changes on the link while it is measured, such as `["2s cut", "4s mended"]`: times are
-    /// from the start of the measured time, and each change is of the link as the one before it
-    /// left it.
+    /// Changes of the link while it is measured. Times count from the start of the measured time;
+    /// each change adds to the one before it. Default: none.
     #[serde(default)]
-    #[schemars(with = "Option<Vec<String>>")]
+    #[schemars(with = "Option<Vec<String>>", example = ["1s cut", "2s mended"])]
     pub(super) changes: Option<Spanned<Vec<String>>>,
-    /// What is changed of the scenario's link in this condition, such as `loss=1%`.
+    /// What this condition changes of the scenario's link, which needs a delay, a loss or a rate.
+    /// Default: none.
     #[serde(default)]
-    #[schemars(with = "Option<String>")]
+    #[schemars(with = "Option<String>", example = &"loss=1%")]
     pub(super) link: Option<Spanned<String>>,
-    /// What a relay between clients and servers does with TCP connections in this condition:
-    /// `closes=700ms`, `closes_idle=700ms`, `resets=700ms`, `silent=700ms` (ages of a connection),
-    /// `buffers=64KB` or `passes`. Where one condition has it, the relay stands between in all of
-    /// them, and passes everything on where nothing else is said; connections are opened anew for
-    /// each round. Of `subscribe`, over TCP.
+    /// What a relay of TCP connections between clients and servers does: `closes`, `closes_idle`,
+    /// `resets` or `silent` with an age, `buffers` with a size, or `passes`. Of `subscribe`, over
+    /// TCP. Where one condition has it, the relay stands in all conditions and passes everything on
+    /// in the others. Default: none.
     #[serde(default)]
-    #[schemars(with = "Option<String>")]
+    #[schemars(with = "Option<String>", example = &"closes=700ms")]
     pub(super) between: Option<Spanned<String>>,
-    /// Time that the market's handler waits in this condition, instead of the workload's.
+    /// Time that the market's handler waits in this condition. Default: the workload's.
     #[serde(default)]
+    #[schemars(example = &"10ms")]
     pub(super) handler_wait: Option<Span>,
-    /// Processor time that it burns, likewise.
+    /// CPU time that the market's handler burns in this condition. Default: the workload's.
     #[serde(default)]
+    #[schemars(example = &"1ms")]
     pub(super) handler_cpu: Option<Span>,
-    /// What varies: lists, of which each combination is a condition, named `NAME axis=value`.
+    /// Lists of values. Each combination of values is a condition of its own, named `NAME
+    /// axis=value`; at most 100. An axis with one value sets that value.
     #[serde(default)]
     #[schemars(with = "Option<WireAxes>")]
     pub(super) axes: Option<Spanned<WireAxes>>,
 }
 
-/// What varies within a condition. A list of one varies nothing, and is as good as the value
-/// itself.
+/// Lists of values within a condition. An axis with one value sets that value.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct WireAxes {
-    /// Calls, ticks or orders per second.
+    /// Calls, ticks or orders per second. Default: none.
     #[serde(default)]
-    #[schemars(with = "Option<Vec<f64>>")]
+    #[schemars(with = "Option<Vec<f64>>", example = [250.0, 1_000.0])]
     pub(super) rate_per_s: Option<Vec<Spanned<f64>>>,
+    /// Connections. Default: none.
     #[serde(default)]
-    #[schemars(with = "Option<Vec<usize>>")]
+    #[schemars(with = "Option<Vec<usize>>", example = [8, 64])]
     pub(super) connections: Option<Vec<Spanned<usize>>>,
+    /// Calls in flight on each connection. Default: none.
     #[serde(default)]
-    #[schemars(with = "Option<Vec<usize>>")]
+    #[schemars(with = "Option<Vec<usize>>", example = [1, 16])]
     pub(super) in_flight: Option<Vec<Spanned<usize>>>,
-    /// Symbols of a `quotes` call.
+    /// Symbols of a `quotes` call. Default: none.
     #[serde(default)]
-    #[schemars(with = "Option<Vec<usize>>")]
+    #[schemars(with = "Option<Vec<usize>>", example = [1, 10, 100])]
     pub(super) symbols: Option<Vec<Spanned<usize>>>,
-    /// Candles of a `history` call.
+    /// Candles of a `history` call. Default: none.
     #[serde(default)]
-    #[schemars(with = "Option<Vec<u32>>")]
+    #[schemars(with = "Option<Vec<u32>>", example = [1, 100, 10_000])]
     pub(super) candles: Option<Vec<Spanned<u32>>>,
+    /// Time that the market's handler waits. Default: none.
     #[serde(default)]
+    #[schemars(example = ["0ms", "10ms"])]
     pub(super) handler_wait: Option<Vec<Span>>,
+    /// CPU time that the market's handler burns. Default: none.
     #[serde(default)]
+    #[schemars(example = ["0ms", "1ms"])]
     pub(super) handler_cpu: Option<Vec<Span>>,
-    /// What is changed of the scenario's link.
+    /// What is changed of the scenario's link. Default: none.
     #[serde(default)]
-    #[schemars(with = "Option<Vec<String>>")]
+    #[schemars(with = "Option<Vec<String>>", example = ["loss=0.1%", "loss=1%"])]
     pub(super) link: Option<Vec<Spanned<String>>>,
 }
 
@@ -269,129 +301,147 @@ pub(super) struct WireAxes {
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct WireDefaults {
+    /// Version of HTTP, for `rest`, `graphql` and `sse`. Default: `1.1`.
     #[serde(default)]
-    #[schemars(with = "Option<HttpVersion>")]
+    #[schemars(with = "Option<HttpVersion>", example = &"2")]
     pub(super) http: Option<Spanned<HttpVersion>>,
+    /// Encoding, for `rest` and `websocket`. Default: `json`.
     #[serde(default)]
-    #[schemars(with = "Option<Encoding>")]
+    #[schemars(with = "Option<Encoding>", example = &"protobuf")]
     pub(super) encoding: Option<Spanned<Encoding>>,
+    /// Version of TLS, for every protocol but `udp`. Default: none: plain text.
     #[serde(default)]
-    #[schemars(with = "Option<TlsVersion>")]
+    #[schemars(with = "Option<TlsVersion>", example = &"1.3")]
     pub(super) tls: Option<Spanned<TlsVersion>>,
+    /// Congestion control of both ends, for every protocol but `udp`. Default: `cubic`.
     #[serde(default)]
-    #[schemars(with = "Option<Congestion>")]
+    #[schemars(with = "Option<Congestion>", example = &"bbr")]
     pub(super) congestion: Option<Spanned<Congestion>>,
 }
 
-/// What is compared: one way to reach the market, or some flows.
+/// What is compared: a way to reach the market, or flows.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct WireContender {
-    #[schemars(with = "String")]
+    /// Name of the contender.
+    #[schemars(with = "String", example = &"grpc")]
     pub(super) name: Spanned<String>,
-    /// What sentences call it: `REST with JSON`. Its name by default.
+    /// How sentences call it. Default: its name.
     #[serde(default)]
+    #[schemars(example = &"REST with JSON")]
     pub(super) label: Option<String>,
-    /// How it reaches the market; or, instead of it, `flows`.
+    /// How it reaches the market: `rest`, `graphql`, `grpc`, `sse`, `websocket`, `tcp`, `udp`,
+    /// `quic` or `quic_datagram`. Default: needed, but for `flow`.
     #[serde(default)]
-    #[schemars(with = "Option<Protocol>")]
+    #[schemars(with = "Option<Protocol>", example = &"rest")]
     pub(super) protocol: Option<Spanned<Protocol>>,
-    /// Flows that share the link, of `flow`: `tcp cubic`, `tcp bbr`, `tcp reno` or `udp`, with a
-    /// rate such as `30Mbit/s` behind it where the sender has one, and `reset=500ms` where the
-    /// receiver resets the connection so long after the start of the measured time.
+    /// Flows that share the link, of `flow`, 1 to 16: `tcp`, `tcp cubic`, `tcp bbr`, `tcp reno` or
+    /// `udp`; then the sender's rate, which `udp` needs; then `reset=TIME`, where the receiver
+    /// resets the connection that long after the start of the measured time. Default: needed of
+    /// `flow`.
     #[serde(default)]
-    #[schemars(with = "Option<Vec<String>>")]
+    #[schemars(with = "Option<Vec<String>>", example = ["tcp cubic", "udp 30Mbit/s"])]
     pub(super) flows: Option<Spanned<Vec<Spanned<String>>>>,
-    /// Ask for what is new so often instead of being told; for `rest`, of `subscribe`. Without it a
-    /// request waits at the server for the next tick (long polling).
+    /// How often a subscriber over `rest` asks for new ticks. Default: none: a request waits at the
+    /// server for the next tick (long polling).
     #[serde(default)]
-    #[schemars(with = "Option<String>")]
+    #[schemars(with = "Option<String>", example = &"250ms")]
     pub(super) poll_every: Option<Spanned<Span>>,
-    /// `1.1` or `2`; for `rest`, `graphql` and `sse`. Also `3` for `rest`.
+    /// Version of HTTP: `1.1` or `2`, for `rest`, `graphql` and `sse`; `3` for `rest`. Default:
+    /// that of `[defaults]`, or else `1.1`.
     #[serde(default)]
-    #[schemars(with = "Option<HttpVersion>")]
+    #[schemars(with = "Option<HttpVersion>", example = &"2")]
     pub(super) http: Option<Spanned<HttpVersion>>,
-    /// `json` or `protobuf`; for `rest` and `websocket`.
+    /// Encoding: `json` or `protobuf`, for `rest` and `websocket`. Default: that of `[defaults]`,
+    /// or else `json`.
     #[serde(default)]
-    #[schemars(with = "Option<Encoding>")]
+    #[schemars(with = "Option<Encoding>", example = &"protobuf")]
     pub(super) encoding: Option<Spanned<Encoding>>,
-    /// Ask by the hash of the query, reads by GET; for `graphql`.
+    /// Whether a query is asked by its hash, and reads by GET; for `graphql`. Default: `false`.
     #[serde(default)]
-    #[schemars(with = "Option<bool>")]
+    #[schemars(with = "Option<bool>", example = true)]
     pub(super) persisted: Option<Spanned<bool>>,
-    /// `per_call` or `one`: which calls share a stream; for `quic`.
+    /// Which calls share a stream: `per_call` (none) or `one` (all); for `quic`. Default:
+    /// `per_call`.
     #[serde(default)]
-    #[schemars(with = "Option<Streams>")]
+    #[schemars(with = "Option<Streams>", example = &"one")]
     pub(super) streams: Option<Spanned<Streams>>,
-    /// Who serves instead of wirebench: a program that it starts.
+    /// A program that wirebench starts in place of the market's server.
     #[serde(default)]
     #[schemars(with = "Option<WireServer>")]
     pub(super) server: Option<Spanned<WireServer>>,
-    /// Or a server that somebody else started, such as `http://127.0.0.1:9000`; over loopback. Its
-    /// processor time is not counted.
+    /// Address of a server on this machine that you started, over `link = "loopback"`. Its CPU is
+    /// not counted. Default: none.
     #[serde(default)]
-    #[schemars(with = "Option<String>")]
+    #[schemars(with = "Option<String>", example = &"http://127.0.0.1:9000")]
     pub(super) target: Option<Spanned<String>>,
-    /// The fields of a portfolio that are asked for, such as
-    /// `["positions.symbol", "positions.quote.last_cents"]`; all by default. Of `portfolio`.
+    /// Fields that a `portfolio` call asks for. Default: all.
     #[serde(default)]
-    #[schemars(with = "Option<Vec<String>>")]
+    #[schemars(with = "Option<Vec<String>>", example = ["positions.symbol", "positions.quote.last_cents"])]
     pub(super) fields: Option<Spanned<Vec<String>>>,
-    /// Ask for what an account holds first, and then for the quotes of that, as an API of plain
-    /// resources has it. Of `portfolio`.
+    /// Whether a `portfolio` is asked for in two steps, as an API of plain resources needs: first
+    /// the positions, then their quotes. Default: `false`.
     #[serde(default)]
-    #[schemars(with = "Option<bool>")]
+    #[schemars(with = "Option<bool>", example = true)]
     pub(super) in_steps: Option<Spanned<bool>>,
-    /// Over TLS: `1.2` or `1.3`. Over QUIC it is 1.3 without being asked for.
+    /// Version of TLS: `1.2` or `1.3`, for every protocol but `udp`. Default: that of `[defaults]`,
+    /// or else plain text; over QUIC `1.3`.
     #[serde(default)]
-    #[schemars(with = "Option<TlsVersion>")]
+    #[schemars(with = "Option<TlsVersion>", example = &"1.3")]
     pub(super) tls: Option<Spanned<TlsVersion>>,
-    /// Each call in flight has a connection of its own: as many connections as others have calls in
-    /// flight on one.
+    /// Whether each call in flight has its own connection: connections × in_flight connections.
+    /// Default: `false`.
     #[serde(default)]
+    #[schemars(example = true)]
     pub(super) connection_per_call: bool,
-    /// Resume the TLS session of an earlier connection.
+    /// Whether a connection resumes an earlier TLS session. Default: `false`.
     #[serde(default)]
-    #[schemars(with = "Option<bool>")]
+    #[schemars(with = "Option<bool>", example = true)]
     pub(super) resume: Option<Spanned<bool>>,
-    /// Send the first request with the first flight of a resumed handshake; of TLS 1.3.
+    /// Whether the first request travels with the first flight of a resumed handshake; of TLS 1.3,
+    /// with `resume`. Default: `false`.
     #[serde(default)]
-    #[schemars(with = "Option<bool>")]
+    #[schemars(with = "Option<bool>", example = true)]
     pub(super) early_data: Option<Spanned<bool>>,
-    /// Look the server's name up for each connection, at a name server beside it, and remember
-    /// nothing.
+    /// Whether each connection looks the server's name up, at a name server beside the server,
+    /// without a cache. Default: `false`.
     #[serde(default)]
+    #[schemars(example = true)]
     pub(super) dns: bool,
-    /// `cubic`, `bbr` or `reno`: the congestion control of both ends, over TCP or QUIC; cubic by
-    /// default.
+    /// Congestion control of both ends: `cubic`, `bbr` or `reno`; over TCP and QUIC. Default: that
+    /// of `[defaults]`, or else `cubic`.
     #[serde(default)]
-    #[schemars(with = "Option<Congestion>")]
+    #[schemars(with = "Option<Congestion>", example = &"bbr")]
     pub(super) congestion: Option<Spanned<Congestion>>,
-    /// A subscriber that lost its connection asks for what came after the last event that it heard;
-    /// for `sse`, where it is the default, and `websocket`, where it is not.
+    /// Whether a subscriber that lost its connection asks for what came after the last event it
+    /// received; for `sse` and `websocket`. Default: `true` for `sse`, `false` for `websocket`.
     #[serde(default)]
-    #[schemars(with = "Option<bool>")]
+    #[schemars(with = "Option<bool>", example = true)]
     pub(super) resumes: Option<Spanned<bool>>,
-    /// The silence after which a subscriber gives its connection up for another while events are
-    /// due, such as `500ms`; it waits for ever by default. Of `subscribe`.
+    /// Silence after which a subscriber opens another connection while events are due; of
+    /// `subscribe`. Default: none: it waits for ever.
     #[serde(default)]
-    #[schemars(with = "Option<String>")]
+    #[schemars(with = "Option<String>", example = &"500ms")]
     pub(super) notices: Option<Spanned<Span>>,
-    /// Round trips that a cold call takes by arithmetic, to stand beside what is measured.
+    /// Round trips that theory predicts for a cold call; shown beside the measured ones. Default:
+    /// none.
     #[serde(default)]
+    #[schemars(example = 2)]
     pub(super) cold_round_trips: Option<u32>,
 }
 
-/// A program that serves instead of wirebench. It answers what the workload asks as the market
-/// would: `{folder}/v1/quotes/SYMBOL` holds the reply to each quote as JSON.
+/// A program that serves in place of the market's server. It must answer as the market would:
+/// `{folder}/v1/quotes/SYMBOL` holds the reply to each quote as JSON.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct WireServer {
-    /// What starts it in the foreground, as one process: `{folder}` is a folder of its own,
-    /// `{address}` and `{port}` are where it is to listen.
+    /// Command that starts the program in the foreground, as one process. `{folder}` is a new
+    /// folder for it; `{address}` and `{port}` are where it must listen.
+    #[schemars(example = &"nginx -p {folder} -c {folder}/config")]
     pub(super) command: String,
-    /// What is written to `{folder}/config`, with the same filled in.
+    /// Text of `{folder}/config`, with the same placeholders. Default: none.
     #[serde(default)]
+    #[schemars(example = &"events {} http { server { listen {address}:{port}; root {folder}; } }")]
     pub(super) config: Option<String>,
 }
 
@@ -399,10 +449,11 @@ pub(super) struct WireServer {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct WireCapacity {
-    /// What must hold, such as `response.p99 < 5ms`.
-    #[schemars(with = "String")]
+    /// What must hold at a rate.
+    #[schemars(with = "String", example = &"response.p99 < 5ms")]
     pub(super) objective: Spanned<String>,
-    /// Measured time at each rate; longer where a rate gives fewer than 2 000 calls in it.
+    /// Measured time at each rate; longer where a rate makes fewer than 2 000 calls in it.
+    #[schemars(example = &"1s")]
     pub(super) trial: Span,
 }
 
@@ -452,7 +503,7 @@ pub fn json_schema() -> serde_json::Value {
 
 #[cfg(test)]
 mod tests {
-    /// `UPDATE_FILES=1 cargo test` writes it anew.
+    /// `UPDATE_FILES=1 cargo test` writes it again.
     #[test]
     fn the_checked_in_schema_is_current() {
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/schema.json");
