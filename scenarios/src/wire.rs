@@ -252,7 +252,7 @@ pub(super) struct WireCondition {
     #[serde(default)]
     #[schemars(example = &"1ms")]
     pub(super) handler_cpu: Option<Span>,
-    /// Lists of values. Each combination of values is a condition of its own, named `NAME
+    /// Lists of values. Each combination of values is a separate condition, named `NAME
     /// axis=value`; at most 100. An axis with one value sets that value.
     #[serde(default)]
     #[schemars(with = "Option<WireAxes>")]
