@@ -233,13 +233,14 @@ fn crossing_in_words(axis: Axis, below: &str, rounds: &[(f64, Vec<Pair>)], found
     let Along { place: Place { at, low, high }, falls, n, .. } = *found;
     let (from, to) = (rounds[0].0, rounds[rounds.len() - 1].0);
     let range = format!("from {} to {}", axis.place(from), axis.place(to));
-    let end = |value: f64, beyond: String| {
-        if value.is_finite() { show_place(axis, value) } else { beyond }
+    let end = |value: f64, beyond: &str, last: f64| match value.is_finite() {
+        true => show_end(axis, value),
+        false => format!("{beyond} {}", axis.show(last)),
     };
     let interval = format!(
         "95 % interval {} to {}, {n} rounds at each of {} points",
-        end(low, format!("below {}", axis.place(from))),
-        end(high, format!("above {}", axis.place(to))),
+        end(low, "below", from),
+        end(high, "above", to),
         rounds.len()
     );
     let (side, on, at_worst) =
@@ -263,6 +264,15 @@ fn crossing_in_words(axis: Axis, below: &str, rounds: &[(f64, Vec<Pair>)], found
             Found::Undecided,
             format!("These rounds do not show where {below}, if anywhere {range} ({interval})"),
         ),
+    }
+}
+
+/// An end of an interval of places.
+fn show_end(axis: Axis, value: f64) -> String {
+    match axis {
+        Axis::RatePerS => format!("{}/s", text::rounded(value)),
+        Axis::HandlerWait | Axis::HandlerCpu => axis.show(value),
+        _ => text::rounded(value),
     }
 }
 

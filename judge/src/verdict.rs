@@ -106,7 +106,10 @@ fn decide(claim: &Claim, measured: &Measured) -> (VerdictWord, String) {
     if failed > 0 {
         let because =
             format!("in {failed} of {rounds} rounds the call at {} is one that failed", claim.figure());
+        let compared = matches!(claim.test, Test::Compared { .. });
         let word = match (failed * 2 > rounds, above) {
+            // Which of the two failed, and by how much, no ratio says.
+            _ if compared => VerdictWord::Undecided,
             (false, _) => VerdictWord::Undecided,
             (true, true) => VerdictWord::Holds,
             (true, false) => VerdictWord::DoesNotHold,

@@ -25,6 +25,8 @@ pub(super) struct ConditionView {
     pub(super) name: String,
     /// Where it stands on the page.
     pub(super) anchor: String,
+    /// How sentences say it; empty where nothing was written.
+    pub(super) label: String,
     pub(super) words: String,
     /// A sign, a name and what sentences call it, a contender; the baseline's twin is left out.
     pub(super) legend: Vec<(String, String, String)>,
@@ -102,6 +104,7 @@ pub(super) fn condition(record: &Record, name: &str, looks: &Looks<'_>) -> Condi
     ConditionView {
         name: name.to_owned(),
         anchor: condition_anchor(name),
+        label: cells.first().and_then(|(_, cell)| cell.condition_label.clone()).unwrap_or_default(),
         words: cells
             .first()
             .map(|(_, cell)| condition_in_words(cell, &record.plan.operation))
@@ -263,7 +266,7 @@ pub(crate) fn condition_in_words(cell: &CellPart, operation: &str) -> String {
     }
     if operation == Activity::FLOW {
         let link = cell.distance.as_ref().map_or_else(|| "nothing but a cable between", |of| &of.link);
-        return format!("Flows: {link}");
+        return format!("flows over {link}");
     }
     let load = match cell.rate_per_s {
         Some(rate) => format!("{} arrivals per second ({})", text::plain_number(rate), cell.arrivals),

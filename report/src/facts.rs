@@ -38,7 +38,7 @@ pub(super) fn facts(record: &Record) -> Vec<(&'static str, String)> {
         (
             "time-out",
             format!(
-                "{} after the schedule; a failed call stays in the response at that or more",
+                "{} after the schedule; a failed call counts with that time or more",
                 text::micros(plan.time_out_us)
             ),
         ),
@@ -47,8 +47,7 @@ pub(super) fn facts(record: &Record) -> Vec<(&'static str, String)> {
             match record.counted() {
                 Counted::Block => "every block was checked: its number and its bytes".to_owned(),
                 noun => format!(
-                    "each contender passed {conformance} conformance cases or more before, every {} was decoded and \
-                     checked{compared}",
+                    "each contender passed at least {conformance} conformance cases before the run; every {} was decoded and checked{compared}",
                     if noun == Counted::Event { "event" } else { "reply" }
                 ),
             },

@@ -75,6 +75,9 @@ fn anchor(card: &str, claim: &str) -> String {
     words.filter(|word| !word.is_empty()).collect::<Vec<_>>().join("-").to_lowercase()
 }
 
+/// Where what was found along an axis stands on its scenario's page.
+const ALONG: &str = "along";
+
 /// Where a condition stands on its scenario's page.
 pub(crate) fn condition_anchor(condition: &str) -> String {
     let plain = |letter: char| if letter.is_ascii_alphanumeric() { letter } else { '-' };
@@ -239,7 +242,8 @@ pub(crate) fn of_break_even(record: &Record, part: &BreakEvenPart) -> Finding {
     Finding {
         word: part.in_words(),
         class: class_of(part),
-        sentence: text::capitalized(&part.because),
+        sentence: part.because.clone(),
+        at: if part.is_measured() { ALONG.to_owned() } else { String::new() },
         ..Finding::of(&record.scenario.name, &part.break_even.card, &part.break_even.sentence)
     }
 }
@@ -257,7 +261,7 @@ pub(crate) fn of_matrix(matrix: &MatrixRecord, verdict: &MatrixVerdict) -> Findi
 
 /// What an act says of a line of the card; `None` where nobody asked.
 pub(crate) fn of_act(record: &Record, act: &ActPart) -> Option<Finding> {
-    let price = acts::price(act)?;
+    let price = acts::price(record, act)?;
     let found = Finding::of(&record.scenario.name, price.card, price.sentence);
     Some(Finding { word: "a price", class: "found", sentence: price.number, ..found })
 }
@@ -284,6 +288,7 @@ pub(crate) fn of_map(record: &Record, part: &MapPart) -> Finding {
         word: "a map",
         class: "found",
         sentence,
+        at: ALONG.to_owned(),
         ..Finding::of(&record.scenario.name, &part.map.card, &part.map.sentence)
     }
 }

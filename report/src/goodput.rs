@@ -177,9 +177,11 @@ mod tests {
             held_bytes_max: 0,
             course_bits_per_s: vec![bits; 20],
         };
+        let two_alike = goodput(&[flow("tcp cubic", 12e6), flow("tcp bbr", 8e6)], WIDE, "Goodput");
+        assert_eq!(two_alike.matches("stroke-dasharray").count(), 1, "{two_alike}");
         let svg = goodput(&[flow("tcp cubic", 12e6), flow("udp", 8e6)], WIDE, "Goodput");
         assert!(svg.contains(r#"aria-label="Goodput. tcp cubic: 12.00 Mbit/s; udp: 8.00 Mbit/s""#), "{svg}");
-        assert_eq!(svg.matches("stroke-dasharray").count(), 1, "{svg}");
+        assert_eq!(svg.matches("stroke-dasharray").count(), 0, "{svg}");
         assert!(goodput(&[flow("tcp", 0.0)], WIDE, "t").is_empty());
     }
 }

@@ -91,8 +91,8 @@ pub(super) fn map(record: &Record, part: &MapPart) -> MapView {
             .map(|row| (part.map.axis.show(row.at.value), row.cells.iter().map(cell).collect()))
             .collect(),
         words: format!(
-            "Least {}, of those that brought nothing later than the head of the column in the whole run. As cheap is whoever's 95 % \
-             interval of the ratio to the cheapest reaches down to 1.",
+            "The contender with the least {} among those whose slowest event was no older than the head of the column. *As cheap* \
+             means that the 95 % interval of the ratio to the cheapest includes 1.",
             figure.in_words(record.counted())
         ),
     }

@@ -29,6 +29,8 @@ const FOREIGN_SHARE_MAX: f64 = 0.1;
 /// As many late packets are a few stalls, and not a late router: each holds up all that wait behind
 /// it.
 const ROUTER_LATE_STALLS: u64 = 20;
+/// The share of foreign time that a process must have used to be named.
+const NAMED_SHARE_MIN: f64 = 0.3;
 /// How late meters may be read: what they say is then of another time than what was counted.
 const READ_LATE_MAX: Duration = Duration::from_millis(100);
 /// The same in shares of the measured time, where that is more.
@@ -69,11 +71,16 @@ fn stolen(end: &str, used: &EndPart) -> Option<String> {
 }
 
 fn foreign(end: &str, used: &EndPart, busiest: Option<&Neighbour>) -> Option<String> {
-    let named =
-        busiest.map_or_else(String::new, |of| format!(", most of all {} (process {})", of.name, of.pid));
     (used.core_foreign_share > FOREIGN_SHARE_MAX).then(|| {
+        let foreign_us = used.core_foreign_share * used.window_us;
+        // Who used a tenth of it was not the one.
+        let is_it = |of: &&Neighbour| of.cpu.as_secs_f64() * 1e6 >= NAMED_SHARE_MIN * foreign_us;
+        let who = busiest.filter(is_it).map_or_else(
+            || "no process here accounts for it".to_owned(),
+            |of| format!("most of all {}, process {}", of.name, of.pid),
+        );
         format!(
-            "other processes used {} of the {end}'s core{named}: stop them, or give wirebench other cores (taskset)",
+            "other work used {} of the {end}'s core ({who}): stop it, or give wirebench other cores (taskset)",
             percent(used.core_foreign_share)
         )
     })
@@ -173,11 +180,13 @@ mod tests {
             let quiet = taken(Duration::ZERO, EndPart::default(), server);
             void_reason(&Taken { busiest: Some(neighbour), ..quiet }, false).unwrap()
         };
-        let (why, of) = with(EndPart { core_foreign_share: 0.3, ..EndPart::default() });
+        let (why, of) = with(EndPart { core_foreign_share: 0.3, window_us: 1e6, ..EndPart::default() });
         assert_eq!(of, VoidFor::Times);
-        assert!(
-            why.starts_with("other processes used 30 % of the server's core, most of all cargo (process 7)")
-        );
+        let says = "other work used 30 % of the server's core (most of all cargo, process 7): ";
+        assert!(why.starts_with(says), "{why}");
+        // One that used a second of nine is not named.
+        let (why, _) = with(EndPart { core_foreign_share: 0.9, window_us: 1e7, ..EndPart::default() });
+        assert!(why.contains("(no process here accounts for it)"), "{why}");
         let both = EndPart { core_foreign_share: 0.3, core_steal_share: 0.3, ..EndPart::default() };
         assert_eq!(with(both).1, VoidFor::Everything);
     }

@@ -141,7 +141,7 @@ pub fn execute(
     let (site, used) = site::Site::build(on.layout, &scenario.link, plan.seed)?;
     if results.link.as_ref().is_some_and(|link| *link != used || results.absent != absent) {
         anyhow::bail!(
-            "this machine has other contenders or another link than when the run was started: run it anew, without --resume"
+            "this machine has other contenders or another link than when the run was started: run it again, without --resume"
         );
     }
     (results.absent, results.link) = (absent, Some(used));

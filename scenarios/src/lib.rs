@@ -6,9 +6,9 @@ mod asked;
 mod check;
 mod diagnose;
 mod extension;
-mod plain;
 #[cfg(test)]
 mod keys;
+mod plain;
 mod plan;
 mod profile;
 mod scenario;

@@ -49,7 +49,9 @@ pub fn rounded(value: f64) -> String {
         return plain_number(value);
     }
     let unit = 10_f64.powf(value.log10().floor() - 1.0);
-    plain_number((value / unit).round() * unit)
+    let rounded = (value / unit).round() * unit;
+    // Two digits, and no third that is made up.
+    if (1.0..9.95).contains(&rounded) { format!("{rounded:.1}") } else { plain_number(rounded) }
 }
 
 /// A count, its thousands set apart by a thin space at which no line breaks.
@@ -101,7 +103,7 @@ mod tests {
         assert_eq!(count(12), "12");
         assert_eq!(unbroken("0.9 × it, 95 %, n = 10"), "0.9\u{a0}× it, 95\u{a0}%, n\u{a0}=\u{a0}10");
         assert_eq!((capitalized("share of"), capitalized("")), ("Share of".to_owned(), String::new()));
-        assert_eq!([12_345.0, 87.6, 0.123].map(rounded), ["12\u{202f}000", "88", "0.12"]);
+        assert_eq!([12_345.0, 87.6, 7.12, 0.123].map(rounded), ["12\u{202f}000", "88", "7.1", "0.12"]);
         assert_eq!([0.001, 1.026, 36.4, 2e5].map(ratio), ["< 0.01", "1.03", "36", "> 1000"]);
     }
 }

@@ -1,6 +1,6 @@
 //! Memory of idle connections: a table, and the same in words.
 
-use record::{MemoryPart, MemoryPoint};
+use record::{MemoryPart, MemoryPoint, Record};
 use terms::{Hold, text};
 
 use crate::chart::{NARROW, Size, WIDE};
@@ -47,15 +47,17 @@ fn memory(parts: &[MemoryPart], looks: &Looks<'_>, size: Size) -> String {
     plot(&series, &axes, size, "Memory of idle connections")
 }
 
-/// What an idle connection takes, contender by contender, in a sentence.
-pub(super) fn number(hold: &Hold, parts: &[MemoryPart]) -> String {
-    let prices = parts.iter().map(|part| format!("{} {}", part.contender, memory_in_words(part)));
+/// Memory per idle connection, contender by contender, the cheapest first, in a sentence.
+pub(super) fn number(record: &Record, hold: &Hold, parts: &[MemoryPart]) -> String {
+    let mut parts: Vec<&MemoryPart> = parts.iter().collect();
+    parts.sort_by(|left, right| left.bytes_per_connection.total_cmp(&right.bytes_per_connection));
+    let prices =
+        parts.iter().map(|part| format!("{} {}", record.label(&part.contender), memory_in_words(part)));
     format!(
-        "Both ends and the kernel together, the slope over {} numbers of idle connections up to {}, held once, ± half the 95 % interval of \
-         what they are off a line: {}",
+        "An idle connection costs {} (memory of both ends and the kernel; the slope over {} numbers of connections up to {})",
+        prices.collect::<Vec<_>>().join(", "),
         hold.connections.len(),
-        text::count(hold.connections.last().copied().unwrap_or(0) as u64),
-        prices.collect::<Vec<_>>().join(", ")
+        text::count(hold.connections.last().copied().unwrap_or(0) as u64)
     )
 }
 

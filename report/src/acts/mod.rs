@@ -55,19 +55,23 @@ pub(crate) struct Price<'a> {
 }
 
 /// The price that an act shows; `None` where nobody asked for one.
-pub(crate) fn price(act: &ActPart) -> Option<Price<'_>> {
+pub(crate) fn price<'a>(record: &Record, act: &'a ActPart) -> Option<Price<'a>> {
     Some(match act {
         ActPart::Hold { asked, memory } => {
             let asked = asked.as_ref()?;
-            Price { card: &asked.card, sentence: &asked.sentence, number: hold::number(asked, memory) }
+            Price {
+                card: &asked.card,
+                sentence: &asked.sentence,
+                number: hold::number(record, asked, memory),
+            }
         }
         ActPart::Restart { asked, restarts } => {
-            Price { card: &asked.card, sentence: &asked.sentence, number: restart::number(restarts) }
+            Price { card: &asked.card, sentence: &asked.sentence, number: restart::number(record, restarts) }
         }
         ActPart::ScaleOut { asked, scale_outs } => Price {
             card: &asked.card,
             sentence: &asked.sentence,
-            number: scale_out::number(asked, scale_outs),
+            number: scale_out::number(record, asked, scale_outs),
         },
         ActPart::Capacity { .. } => return None,
     })

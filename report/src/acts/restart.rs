@@ -1,18 +1,26 @@
 //! How subscribers came back to a server that was restarted: a table, and the same in words.
 
-use record::{MeanPart, RestartPart};
+use record::{MeanPart, Record, RestartPart};
 use terms::text;
 
 use crate::chart::{NARROW, WIDE};
 use crate::figure_bars::{FigureBar, figure_bars};
 use crate::look::Looks;
 
-/// How long everybody took to come back, contender by contender, in sentences.
-pub(super) fn number(parts: &[RestartPart]) -> String {
-    format!(
-        "From when the new server listened until the last subscription was there, ± half the 95 % interval. {}",
-        restarts_in_words(parts).join(". ")
-    )
+/// How long all took to come back, contender by contender, in sentences.
+pub(super) fn number(record: &Record, parts: &[RestartPart]) -> String {
+    let of_a_number = |parts: &[RestartPart]| {
+        let (connections, times) = (parts[0].connections as u64, parts[0].storm_ms.n);
+        let lengths =
+            parts.iter().map(|part| format!("{} {}", record.label(&part.contender), seconds(&part.storm_ms)));
+        format!(
+            "All {} subscribers are back after {} ({times} restarts each)",
+            text::count(connections),
+            lengths.collect::<Vec<_>>().join(", ")
+        )
+    };
+    let numbers = parts.chunk_by(|one, other| one.connections == other.connections);
+    numbers.map(of_a_number).collect::<Vec<_>>().join(". ")
 }
 
 /// A contender's line.
@@ -67,18 +75,6 @@ pub(super) fn charts(parts: &[RestartPart], looks: &Looks<'_>) -> Vec<(String, [
     };
     let numbers = parts.chunk_by(|one, other| one.connections == other.connections);
     numbers.map(of_a_number).filter(|(_, charts)| !charts[0].is_empty()).collect()
-}
-
-/// When all were back, a sentence a number of subscribers:
-/// `1 000 subscribers, n = 5 restarts each: sse 0.12 ± 0.01 s, …`.
-pub(super) fn restarts_in_words(parts: &[RestartPart]) -> Vec<String> {
-    let of_a_number = |parts: &[RestartPart]| {
-        let (connections, times) = (parts[0].connections as u64, parts[0].storm_ms.n);
-        let lengths = parts.iter().map(|part| format!("{} {}", part.contender, seconds(&part.storm_ms)));
-        let lengths = lengths.collect::<Vec<_>>().join(", ");
-        format!("{} subscribers, n = {times} restarts each: {lengths}", text::count(connections))
-    };
-    parts.chunk_by(|one, other| one.connections == other.connections).map(of_a_number).collect()
 }
 
 /// Of a mean in ms: `1.42 ± 0.31 s`.

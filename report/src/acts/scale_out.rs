@@ -1,6 +1,6 @@
 //! How load lay when servers joined others: a table, and the same in words.
 
-use record::{LoadPart, ScaleOutPart};
+use record::{LoadPart, Record, ScaleOutPart};
 use terms::{ScaleOut, text};
 
 use crate::chart::{NARROW, Size, WIDE};
@@ -40,12 +40,20 @@ fn joined(asked: &ScaleOut, parts: &[ScaleOutPart], size: Size) -> String {
     figure_bars(&bars, Some((even, "an even share")), &show, size, "Load at the servers that joined")
 }
 
-/// How load lay when servers joined others, contender by contender, in sentences.
-pub(super) fn number(asked: &ScaleOut, parts: &[ScaleOutPart]) -> String {
-    format!(
-        "Shares of the servers behind a balancer of connections, which gives each new one to the next; ± half the 95 % interval. {}",
-        scale_outs_in_words(parts, asked).join(". ")
-    )
+/// How much of the load the servers that joined get, contender by contender, in sentences.
+pub(super) fn number(record: &Record, asked: &ScaleOut, parts: &[ScaleOutPart]) -> String {
+    let joined = |load: &LoadPart| load.shares.iter().skip(asked.from).sum::<f64>() * 100.0;
+    let after =
+        parts.iter().map(|part| format!("{:.0} % of {}", joined(&part.after), record.label(&part.contender)));
+    let evened = parts.iter().filter_map(|part| {
+        let (load, back) = part.evened.as_ref().zip(part.back_ms.as_ref())?;
+        Some(format!("{} {:.0} % in {}", record.label(&part.contender), joined(load), seconds(back)))
+    });
+    let [after, evened] = [after.collect::<Vec<_>>(), evened.collect()].map(|parts| parts.join(", "));
+    let n = parts.first().map_or(0, |part| part.after.imbalance.n);
+    let servers = if asked.to - asked.from == 1 { "server that joins" } else { "servers that join" };
+    let evened = if evened.is_empty() { evened } else { format!(". After all reconnected: {evened}") };
+    format!("The {servers} {} gets, half a second later, {after}{evened} ({n} scale-outs each)", asked.from)
 }
 
 /// A contender's line.
@@ -68,22 +76,6 @@ fn scale_out_row(part: &ScaleOutPart) -> ScaleOutRow {
         stages: vec![Some(stage(&part.before)), Some(stage(&part.after)), part.evened.as_ref().map(stage)],
         back: part.back_ms.as_ref().map(seconds),
     }
-}
-
-/// How it lay after, and once all had been sent away:
-/// `Half a second after 2 servers became 3, n = 3 each: sse 50 · 50 · 0 %, …`.
-pub(super) fn scale_outs_in_words(parts: &[ScaleOutPart], asked: &ScaleOut) -> Vec<String> {
-    let n = parts.first().map_or(0, |part| part.after.imbalance.n);
-    let after = parts.iter().map(|part| format!("{} {}", part.contender, shares(&part.after)));
-    let evened = parts.iter().filter_map(|part| {
-        let (load, back) = part.evened.as_ref().zip(part.back_ms.as_ref())?;
-        Some(format!("{} {} after {}", part.contender, shares(load), seconds(back)))
-    });
-    let [after, evened] = [after.collect::<Vec<_>>(), evened.collect()].map(|parts| parts.join(", "));
-    vec![
-        format!("Half a second after {} servers became {}, n = {n} each: {after}", asked.from, asked.to),
-        format!("Once all {} had been sent away: {evened}", text::count(asked.connections as u64)),
-    ]
 }
 
 /// `50 · 50 · 0 %`.

@@ -34,6 +34,9 @@ pub struct Line {
     /// The line whose evidence is this one's too.
     #[serde(default, rename = "as")]
     pub like: Option<String>,
+    /// The line whose measurements, read the other way round, are its evidence.
+    #[serde(default)]
+    pub mirrors: Option<String>,
     /// What it says is computed or cited, and no verdict of ours: what is judged stands under it,
     /// and decides nothing about it.
     #[serde(default)]
@@ -89,6 +92,12 @@ impl Line {
     pub fn evidence_id(&self) -> &str {
         self.like.as_deref().unwrap_or(&self.id)
     }
+
+    /// Where its evidence stands already, in words and as that line; `None` where it has its own.
+    pub fn borrows(&self) -> Option<(&'static str, &str)> {
+        let like = self.like.as_deref().map(|line| ("same evidence as", line));
+        like.or_else(|| self.mirrors.as_deref().map(|line| ("turned round from", line)))
+    }
 }
 
 #[cfg(test)]
@@ -105,6 +114,7 @@ mod tests {
         assert_eq!(ids.len(), lines.len(), "an id twice");
         for line in &lines {
             assert!(ids.contains(line.evidence_id()), "{}", line.id);
+            assert!(line.borrows().is_none_or(|(_, other)| ids.contains(other)), "{}", line.id);
         }
         // The A/A scenario tests wirebench and no line of the card.
         for scenario in Scenario::built_in().unwrap().into_iter().filter(|scenario| scenario.name != "aa") {

@@ -53,7 +53,9 @@ pub fn card_page(done: &Done) -> anyhow::Result<String> {
     let first = first(done);
     let groups = views(done)?;
     let lines = || groups.iter().flat_map(|group| &group.lines);
-    let count = |class: &str| lines().filter(|line| line.class == class).count();
+    // Evidence that stands in two lines is counted once.
+    let counted = || lines().filter(|view| view.line.borrows().is_none());
+    let count = |class: &str| counted().filter(|line| line.class == class).count();
     let by_number = |class, one, many| (count(class), if count(class) == 1 { one } else { many }, class);
     let counts = [
         by_number("holds", "holds", "hold"),

@@ -41,7 +41,7 @@ fn what_is_wrong_is_refused_at_its_line_with_a_suggestion() {
         ("holds_below = 1.0", "holds_below = 1.0\nturns = \"large\"", "no claim with the id", ""),
         ("holds_below = 1.0", "holds_below = 1.0\nid = \"a\"\nturns = \"a\"", "turn at itself", ""),
         ("holds_below = 1.0", "holds_below = 1.0\nagainst_condition = \"8x\"", "no condition", "8x1"),
-        ("so.holds", "so.holsd", "unknown field `holsd`", ""),
+        ("so.holds", "so.holsd", "unknown key 'holsd'", "holds"),
         ("name = \"tcp\"", "name = \"rest-h1-json-again\"", "is reserved for", ""),
         ("bench = true", "bench = true\nbaseline = \"tpc\"", "no contender", "tcp"),
         ("operation = \"quote\"", "operation = \"quote\"\ncandles = 5", "operation = \"history\" only", ""),
