@@ -5,14 +5,22 @@ use h3::client::{RequestStream, SendRequest};
 use h3::error::StreamError;
 use http::{HeaderValue, Request, Response, StatusCode, header};
 use quinn::Connection;
+use streams::http3::{Bounded, BoundedOpener, Bounds, OverBound, bounded};
 
 use crate::connection::CallError;
 use crate::endpoint::Endpoint;
 use crate::http_client::{HttpRequest, in_full};
-use crate::http3_bounds::{Bounded, BoundedOpener, OverBound, bounded};
-use crate::limits::{HEAD_BYTES_MAX, INTERIM_HEADS_MAX};
+use crate::limits::{CONTROL_BYTES_MAX, CONTROL_TURN_BYTES, HEAD_BYTES_MAX, INTERIM_HEADS_MAX, TURN_BYTES};
 use crate::quic_client;
 use crate::reply_body::{CountedBody, WholeBody};
+
+/// What its streams may have.
+const BOUNDS: Bounds = Bounds {
+    frame_bytes_max: HEAD_BYTES_MAX as u64,
+    control_bytes_max: CONTROL_BYTES_MAX,
+    turn_bytes: TURN_BYTES,
+    control_turn_bytes: CONTROL_TURN_BYTES,
+};
 
 /// One HTTP/3 connection.
 pub(crate) struct Http3Connection {
@@ -41,7 +49,7 @@ impl Http3Connection {
         let built = h3::client::builder()
             .send_grease(false)
             .max_field_section_size(HEAD_BYTES_MAX.into())
-            .build(bounded(quic.clone()))
+            .build(bounded(quic.clone(), BOUNDS))
             .await;
         let (mut driver, sender) = built.map_err(|error| CallError::Protocol(in_full(&error)))?;
         tokio::task::spawn_local(async move { driver.wait_idle().await });

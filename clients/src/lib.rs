@@ -12,7 +12,6 @@ mod exchanger;
 pub mod foreign;
 mod framed;
 mod http2_heads;
-mod http3_bounds;
 mod http3_client;
 mod http_client;
 pub mod in_steps;

@@ -16,6 +16,9 @@ pub(crate) const CONNECT_TIME_MAX: Duration = Duration::from_secs(10);
 pub(crate) const END_GRACE: Duration = Duration::from_secs(2);
 /// Time that a connection nobody uses any more has to send what waits, and its goodbye.
 pub(crate) const LINGER_TIME_MAX: Duration = Duration::from_secs(1);
+/// Pause before an event source asks again, at least: a server that says 0 and ends at once is not
+/// asked without end.
+pub(crate) const RETRY_MIN: Duration = Duration::from_millis(1);
 /// The longest pause before a reconnection that an event stream may ask for.
 pub(crate) const RETRY_MAX: Duration = Duration::from_secs(30);
 

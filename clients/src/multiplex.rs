@@ -2,10 +2,12 @@
 //! generations gives each its correlation id, and one task a connection sends and receives. Each
 //! protocol of frames brings a [`Wire`].
 
+mod pump;
+mod shared;
+
 use std::cell::{Cell, RefCell};
-use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -16,20 +18,15 @@ use proto::frame::{Frame, Kind};
 use proto::v1::{FaultCode, SessionEvent, SessionRequest, SubscribeRequest, Tick};
 use proto::{Capability, Fault, Operation, Reply};
 use serde::de::DeserializeOwned;
-use slab::Slab;
 use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
 
 use crate::connection::{CallError, Connection, Unsupported};
-use crate::limits::{
-    EVENT_BYTES_MAX, EVENTS_WAITING_MAX, FRAMES_A_TURN, LINGER_TIME_MAX, SESSION_BYTES_WAITING_MAX,
-    UNSENT_BYTES_MAX, check_reply,
-};
+use crate::limits::{EVENTS_WAITING_MAX, SESSION_BYTES_WAITING_MAX, check_reply};
 use crate::market::{OpenSession, Session, Subscribe, TickStream};
-use crate::turns::give_way;
+use pump::Pump;
+use shared::{CallState, Handle, Shared, Slot, Waiting};
 
-/// Calls, subscriptions and sessions at once: what fits the slot's half of a correlation id.
-const SLOTS_MAX: usize = 1 << 16;
 /// Renewals in one lease, so that two in a row may be lost.
 pub(crate) const RENEWALS_A_LEASE: u32 = 5;
 
@@ -286,240 +283,4 @@ impl<W: Wire> Feed<W> {
             }
         }
     }
-}
-
-/// What the callers and the pump share.
-struct Shared<W> {
-    wire: RefCell<W>,
-    slots: RefCell<Slab<Entry>>,
-    /// Counts what was ever opened, to tell a slot's present user from its former ones.
-    opened: Cell<u16>,
-    /// Wakes the pump when there is something to send, or nobody left.
-    pump: RefCell<Option<Waker>>,
-    /// Why the connection is over, once it is.
-    ended: RefCell<Option<CallError>>,
-    abandoned: Cell<bool>,
-    late_replies: Cell<u64>,
-}
-
-struct Entry {
-    generation: u16,
-    waiting: Waiting,
-}
-
-enum Waiting {
-    Call(CallState),
-    Feed(mpsc::Sender<Frame>),
-}
-
-#[derive(Default)]
-struct CallState {
-    reply: Option<Frame>,
-    waker: Option<Waker>,
-}
-
-/// Closes the connection when the last user is gone.
-struct Handle<W: Wire>(Rc<Shared<W>>);
-
-impl<W: Wire> Drop for Handle<W> {
-    fn drop(&mut self) {
-        self.0.abandoned.set(true);
-        self.0.wake_pump();
-    }
-}
-
-/// A place in the slab, freed when dropped.
-struct Slot<W: Wire> {
-    handle: Rc<Handle<W>>,
-    index: usize,
-    generation: u16,
-}
-
-impl<W: Wire> Slot<W> {
-    fn open(handle: &Rc<Handle<W>>, waiting: Waiting) -> Result<Slot<W>, CallError> {
-        let shared = &handle.0;
-        if let Some(error) = shared.ended.borrow().as_ref() {
-            return Err(error.clone());
-        }
-        let mut slots = shared.slots.borrow_mut();
-        if slots.len() >= SLOTS_MAX {
-            return Err(CallError::Limit(format!("{SLOTS_MAX} calls in flight on one connection")));
-        }
-        // Never 0: id 0 is the connection's own.
-        let generation = shared.opened.get().checked_add(1).unwrap_or(1);
-        shared.opened.set(generation);
-        let index = slots.insert(Entry { generation, waiting });
-        drop(slots);
-        Ok(Slot { handle: Rc::clone(handle), index, generation })
-    }
-
-    fn id(&self) -> u32 {
-        u32::from(self.generation) << 16 | (self.index & 0xffff) as u32
-    }
-}
-
-impl<W: Wire> Drop for Slot<W> {
-    fn drop(&mut self) {
-        self.handle.0.slots.borrow_mut().try_remove(self.index);
-    }
-}
-
-impl<W: Wire> Shared<W> {
-    fn send(&self, id: u32, kind: Kind, payload: &[u8]) {
-        self.wire.borrow_mut().push(id, kind, payload);
-        self.wake_pump();
-    }
-
-    /// Ends a connection whose server takes nothing: each call would leave its frame behind.
-    fn give_up_if_nothing_is_taken(&self) {
-        let waiting = self.wire.borrow().waiting();
-        if waiting > UNSENT_BYTES_MAX {
-            self.end(CallError::Limit(format!("the server reads nothing: {waiting} bytes wait to be sent")));
-            self.wake_pump();
-        }
-    }
-
-    /// Whether nobody sends on it any more.
-    fn is_over(&self) -> bool {
-        self.abandoned.get() || self.ended.borrow().is_some()
-    }
-
-    fn wake_pump(&self) {
-        if let Some(waker) = self.pump.borrow_mut().take() {
-            waker.wake();
-        }
-    }
-
-    fn poll_call(&self, slot: &Slot<W>, context: &mut Context<'_>) -> Poll<Result<Frame, CallError>> {
-        let mut slots = self.slots.borrow_mut();
-        let Some(Entry { waiting: Waiting::Call(call), .. }) = slots.get_mut(slot.index) else {
-            return Poll::Ready(Err(CallError::Protocol("the call has no slot".to_owned())));
-        };
-        if let Some(frame) = call.reply.take() {
-            return Poll::Ready(Ok(frame));
-        }
-        if let Some(error) = self.ended.borrow().as_ref() {
-            return Poll::Ready(Err(error.clone()));
-        }
-        call.waker = Some(context.waker().clone());
-        Poll::Pending
-    }
-
-    /// Gives a frame to whoever waits for it.
-    fn deliver(&self, frame: Frame, encoding: Encoding) -> Result<(), CallError> {
-        match frame.kind {
-            Kind::Fault if frame.id == 0 => return Err(fault(encoding, &frame.payload)),
-            Kind::Renewed | Kind::Welcome => return Ok(()),
-            _ => {}
-        }
-        let mut slots = self.slots.borrow_mut();
-        let (index, generation) = ((frame.id & 0xffff) as usize, (frame.id >> 16) as u16);
-        match slots.get_mut(index) {
-            Some(entry) if entry.generation == generation => match &mut entry.waiting {
-                // The second of two; the first is not taken yet.
-                Waiting::Call(call) if call.reply.is_some() => {
-                    self.late_replies.set(self.late_replies.get() + 1);
-                }
-                Waiting::Call(call) => {
-                    call.reply = Some(frame);
-                    if let Some(waker) = call.waker.take() {
-                        waker.wake();
-                    }
-                }
-                Waiting::Feed(events) => {
-                    if frame.payload.len() > EVENT_BYTES_MAX {
-                        let bytes = frame.payload.len();
-                        let over = format!("an event of {bytes} bytes, of {EVENT_BYTES_MAX} at most");
-                        return Err(CallError::Limit(over));
-                    }
-                    if events.try_send(frame).is_err() {
-                        close(events);
-                    }
-                }
-            },
-            // To a call that was given up, or answered before: counted, and nobody's.
-            _ if is_reply(frame.kind) => self.late_replies.set(self.late_replies.get() + 1),
-            // What was under way when its subscription was cancelled.
-            _ => {}
-        }
-        Ok(())
-    }
-
-    fn end(&self, error: CallError) {
-        self.ended.borrow_mut().get_or_insert(error);
-        for (_, entry) in self.slots.borrow_mut().iter_mut() {
-            match &mut entry.waiting {
-                Waiting::Call(call) => {
-                    if let Some(waker) = call.waker.take() {
-                        waker.wake();
-                    }
-                }
-                Waiting::Feed(events) => close(events),
-            }
-        }
-    }
-}
-
-fn is_reply(kind: Kind) -> bool {
-    use Kind::{Fault, History, OrderReceipt, Portfolio, Quote, Quotes};
-    matches!(kind, Quote | Quotes | Portfolio | History | OrderReceipt | Fault)
-}
-
-/// Ends a feed: its sender is replaced by one that nobody listens to.
-fn close(events: &mut mpsc::Sender<Frame>) {
-    *events = mpsc::channel(1).0;
-}
-
-/// The task of a connection: sends what is queued, delivers what arrives.
-struct Pump<W> {
-    shared: Rc<Shared<W>>,
-    /// Until when it goes on sending although nobody uses it any more.
-    lingers: Option<Lingering>,
-}
-
-type Lingering = Pin<Box<dyn Future<Output = ()>>>;
-
-impl<W: Wire> Future for Pump<W> {
-    type Output = ();
-
-    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
-        let Pump { shared, lingers } = self.get_mut();
-        if shared.ended.borrow().is_some() {
-            return Poll::Ready(());
-        }
-        match advance(shared, context) {
-            Ok(()) if shared.abandoned.get() && is_done(shared, lingers, context) => Poll::Ready(()),
-            Ok(()) => {
-                *shared.pump.borrow_mut() = Some(context.waker().clone());
-                Poll::Pending
-            }
-            Err(error) => {
-                shared.end(error);
-                Poll::Ready(())
-            }
-        }
-    }
-}
-
-/// Whether all is sent that waited when the last user went, or that has taken too long: a server
-/// that does not read would keep the socket for ever.
-fn is_done<W: Wire>(shared: &Shared<W>, lingers: &mut Option<Lingering>, context: &mut Context<'_>) -> bool {
-    if shared.wire.borrow().waiting() == 0 {
-        return true;
-    }
-    let lingers = lingers.get_or_insert_with(|| Box::pin(clock::pause(LINGER_TIME_MAX)));
-    lingers.as_mut().poll(context).is_ready()
-}
-
-/// Sends, and takes what came: so many frames at most, and goes on when others had their turn.
-fn advance<W: Wire>(shared: &Shared<W>, context: &mut Context<'_>) -> Result<(), CallError> {
-    let mut wire = shared.wire.borrow_mut();
-    let encoding = wire.encoding();
-    wire.poll_send(context)?;
-    for _ in 0..FRAMES_A_TURN {
-        let Poll::Ready(frame) = wire.poll_receive(context) else { return Ok(()) };
-        shared.deliver(frame?, encoding)?;
-    }
-    give_way(context);
-    Ok(())
 }

@@ -127,6 +127,11 @@ impl Kind {
         }
     }
 
+    /// Whether only servers send it.
+    pub fn is_a_servers(self) -> bool {
+        self as u8 >= Kind::Quote as u8
+    }
+
     fn from_byte(byte: u8) -> Option<Kind> {
         Kind::ALL.into_iter().find(|kind| *kind as u8 == byte)
     }

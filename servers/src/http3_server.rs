@@ -1,5 +1,7 @@
 //! HTTP/3 on QUIC: the same router that HTTP/1.1 and HTTP/2 serve.
 
+use std::time::Duration;
+
 use axum::Router;
 use axum::body::{Body, HttpBody as _};
 use axum::http::{HeaderValue, Request, Response, header};
@@ -9,13 +11,19 @@ use h3::quic;
 use h3::server::{RequestResolver, RequestStream};
 use http_body_util::BodyExt as _;
 use quinn::{Connection, Endpoint};
+use streams::http3::{BoundedOpener, Bounds, bounded};
 use tokio_util::task::TaskTracker;
 
 use crate::front::Front;
 use crate::replies::Replies;
 use crate::{Limits, Shutdown, quic_server};
 
-type Resolver = RequestResolver<h3_quinn::Connection, Bytes>;
+type Resolver = RequestResolver<BoundedOpener<h3_quinn::Connection>, Bytes>;
+
+/// Bytes of each stream of a connection itself: settings, and what is said of it later.
+const CONTROL_BYTES_MAX: usize = 64 << 10;
+/// Bytes that are read of a stream before others have their turn.
+const TURN_BYTES: usize = 128 << 10;
 
 /// Serves a router until `shutdown`, then drains.
 pub(crate) async fn serve(endpoint: Endpoint, router: Router, limits: Limits, shutdown: Shutdown) {
@@ -40,7 +48,7 @@ async fn converse(
     let mut http = h3::server::builder()
         .max_field_section_size(limits.header_bytes_max as u64)
         .send_grease(false)
-        .build(h3_quinn::Connection::new(connection))
+        .build(bounded(connection, bounds(limits)))
         .await?;
     let (calls, replies) = (TaskTracker::new(), Replies::new(limits));
     // Where the connection is given up, so are its calls.
@@ -49,8 +57,10 @@ async fn converse(
     while let Some(accepted) = shutdown.run_until_cancelled(http.accept()).await {
         let Some(resolver) = accepted? else { break };
         let (front, replies, gone) = (front.clone(), replies.clone(), gone.clone());
+        let head_time_max = limits.header_time_max;
         calls.spawn(async move {
-            let answered = gone.run_until_cancelled(answer(resolver, front, &replies)).await;
+            let answered = answer(resolver, front, &replies, head_time_max);
+            let answered = gone.run_until_cancelled(answered).await;
             if let Some(Err(error)) = answered {
                 tracing::debug!("http/3 call ended: {error}");
             }
@@ -64,8 +74,27 @@ async fn converse(
     Ok(())
 }
 
-async fn answer(resolver: Resolver, front: Front, replies: &Replies) -> Result<(), h3::error::StreamError> {
-    let (request, stream) = resolver.resolve_request().await?;
+/// What the streams of a connection may have.
+fn bounds(limits: &Limits) -> Bounds {
+    Bounds {
+        frame_bytes_max: limits.header_bytes_max as u64,
+        control_bytes_max: CONTROL_BYTES_MAX,
+        turn_bytes: TURN_BYTES,
+        control_turn_bytes: TURN_BYTES,
+    }
+}
+
+async fn answer(
+    resolver: Resolver,
+    front: Front,
+    replies: &Replies,
+    head_time_max: Duration,
+) -> Result<(), h3::error::StreamError> {
+    // A head that never is whole ends its stream.
+    let Ok(resolved) = clock::limit(head_time_max, resolver.resolve_request()).await else {
+        return Ok(());
+    };
+    let (request, stream) = resolved?;
     let (mut sender, receiver) = stream.split();
     let request: Request<Body> = request.map(|()| body(receiver));
     let (mut head, mut body) = front.answer(request, replies).await.into_parts();

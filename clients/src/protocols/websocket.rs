@@ -17,8 +17,8 @@ use crate::connection::{CallError, Connector};
 use crate::endpoint::Endpoint;
 use crate::limits::{FRAMES_A_TURN, REPLY_BYTES_MAX};
 use crate::multiplex::{Multiplexed, Wire};
-use crate::turns::give_way;
 use crate::websocket_client::{WebSocket, closed, connect, failure};
+use streams::give_way;
 
 /// Opens WebSockets.
 #[derive(Debug, Clone)]

@@ -163,6 +163,10 @@ impl Server {
     fn take(&mut self, datagram: &[u8], address: SocketAddr) {
         let trusted = self.limits.trust_loopback && is_loopback(address.ip());
         let frame = Frame::from_datagram(datagram);
+        // Two servers would answer each other for ever, with one forged datagram to begin with.
+        if frame.as_ref().is_ok_and(|frame| frame.kind.is_a_servers()) {
+            return;
+        }
         if !trusted && !self.known.has(&address) {
             if let Ok(frame) = frame
                 && datagram.len() <= DATAGRAM_BYTES_MAX

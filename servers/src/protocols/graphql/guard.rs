@@ -60,7 +60,10 @@ struct Admitted {
 struct Keep {
     hash: Hash,
     document: ExecutableDocument,
+    /// Of its text.
     tokens: usize,
+    /// Bytes of its text.
+    text: usize,
 }
 
 impl Guard {
@@ -129,7 +132,8 @@ impl Guard {
             }
             hash => {
                 let (document, tokens) = self.read(&request.query)?;
-                let keep = hash.map(|hash| Keep { hash, document: document.clone(), tokens });
+                let text = request.query.len();
+                let keep = hash.map(|hash| Keep { hash, document: document.clone(), tokens, text });
                 (document, keep)
             }
         };
@@ -151,10 +155,10 @@ impl Guard {
     }
 
     fn keep(&self, keep: Option<Keep>, response: &Response) {
-        if let Some(Keep { hash, document, tokens }) = keep
+        if let Some(Keep { hash, document, tokens, text }) = keep
             && response.is_ok()
         {
-            self.persisted.keep(hash, document, tokens);
+            self.persisted.keep(hash, document, tokens, text);
         }
     }
 }

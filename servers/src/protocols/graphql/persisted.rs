@@ -81,9 +81,11 @@ impl Persisted {
         Some(document.as_ref().clone())
     }
 
-    /// Keeps a document of so many tokens.
-    pub(super) fn keep(&self, hash: Hash, document: ExecutableDocument, tokens: usize) {
-        let kept = Kept { document: Arc::new(document), bytes: tokens * BYTES_A_TOKEN };
+    /// Keeps a document of so many tokens, whose text has so many bytes: a name may have nearly all
+    /// of them.
+    pub(super) fn keep(&self, hash: Hash, document: ExecutableDocument, tokens: usize, text: usize) {
+        let bytes = tokens.saturating_mul(BYTES_A_TOKEN).saturating_add(text);
+        let kept = Kept { document: Arc::new(document), bytes };
         self.0.lock().unwrap_or_else(PoisonError::into_inner).keep(hash, kept);
     }
 }
@@ -118,16 +120,16 @@ mod tests {
     fn the_least_used_goes_first_and_what_is_too_large_is_not_kept() {
         let persisted = Persisted::new(3, 10 * BYTES_A_TOKEN);
         let document = || parse_query("{a}").unwrap();
-        (0..4).for_each(|nth| persisted.keep(hash(nth), document(), 1));
+        (0..4).for_each(|nth| persisted.keep(hash(nth), document(), 1, 0));
         assert!(persisted.find(&hash(0)).is_none(), "three are kept");
         assert!(persisted.find(&hash(1)).is_some());
-        persisted.keep(hash(4), document(), 8);
+        persisted.keep(hash(4), document(), 8, 0);
         assert!(persisted.find(&hash(2)).is_none(), "the least used goes");
         assert!(persisted.find(&hash(1)).is_some() && persisted.find(&hash(4)).is_some());
-        persisted.keep(hash(5), document(), 11);
+        persisted.keep(hash(5), document(), 11, 0);
         assert!(persisted.find(&hash(5)).is_none() && persisted.find(&hash(4)).is_some());
         // The same once more counts once.
-        (0..20).for_each(|_| persisted.keep(hash(4), document(), 8));
+        (0..20).for_each(|_| persisted.keep(hash(4), document(), 8, 0));
         assert!(persisted.find(&hash(1)).is_some());
     }
 }

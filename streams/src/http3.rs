@@ -1,5 +1,5 @@
 //! The streams of an HTTP/3 connection, with a bound on what the library keeps of them: a frame
-//! that is no DATA it keeps until it is whole, whatever length it says.
+//! that is no DATA it keeps until it is whole, whatever length it says (h3 0.0.8).
 
 use std::task::{Context, Poll};
 
@@ -7,23 +7,36 @@ use bytes::Bytes;
 use h3::error::Code;
 use h3::quic::{self, ConnectionErrorIncoming, OpenStreams, StreamErrorIncoming, StreamId, WriteBuf};
 
-use crate::limits::{CONTROL_BYTES_MAX, CONTROL_TURN_BYTES, HEAD_BYTES_MAX, TURN_BYTES};
-use crate::turns::Turn;
+use crate::Turn;
 
 /// The type of a frame whose payload is handed on as it comes (RFC 9114, section 7.2.1).
 const DATA: u64 = 0x0;
 
 type Opened<T> = Poll<Result<T, StreamErrorIncoming>>;
 
-/// What a server sent is over a bound.
+/// What the streams of a connection may have, and how much of them is read before others have
+/// their turn.
+#[derive(Debug, Clone, Copy)]
+pub struct Bounds {
+    /// Bytes of a frame that is no DATA, on a stream of a request.
+    pub frame_bytes_max: u64,
+    /// Bytes of each stream of the connection itself.
+    pub control_bytes_max: usize,
+    /// Bytes of a turn on a stream of a request.
+    pub turn_bytes: usize,
+    /// Bytes of a turn on a stream of the connection itself.
+    pub control_turn_bytes: usize,
+}
+
+/// What the other end sent is over a bound.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum OverBound {
+pub enum OverBound {
     /// A frame that is no DATA.
-    #[error("a frame of {0} bytes in the place of a head, of {HEAD_BYTES_MAX} that it may have")]
-    Frame(u64),
+    #[error("a frame of {0} bytes in the place of a head, of {1} that it may have")]
+    Frame(u64, u64),
     /// Streams of the connection itself.
-    #[error("more than {CONTROL_BYTES_MAX} bytes on a stream that carries no reply")]
-    Control,
+    #[error("more than {0} bytes on a stream that carries no request")]
+    Control(usize),
 }
 
 impl From<OverBound> for StreamErrorIncoming {
@@ -34,11 +47,14 @@ impl From<OverBound> for StreamErrorIncoming {
 
 /// What opens streams, each of which is bounded: a connection, or what it hands out for it.
 #[derive(Clone)]
-pub(crate) struct BoundedOpener<O>(O);
+pub struct BoundedOpener<O> {
+    opener: O,
+    bounds: Bounds,
+}
 
 /// A connection whose streams are bounded.
-pub(crate) fn bounded(connection: quinn::Connection) -> BoundedOpener<h3_quinn::Connection> {
-    BoundedOpener(h3_quinn::Connection::new(connection))
+pub fn bounded(connection: quinn::Connection, bounds: Bounds) -> BoundedOpener<h3_quinn::Connection> {
+    BoundedOpener { opener: h3_quinn::Connection::new(connection), bounds }
 }
 
 impl quic::Connection<Bytes> for BoundedOpener<h3_quinn::Connection> {
@@ -49,18 +65,22 @@ impl quic::Connection<Bytes> for BoundedOpener<h3_quinn::Connection> {
         &mut self,
         context: &mut Context<'_>,
     ) -> Poll<Result<Self::RecvStream, ConnectionErrorIncoming>> {
-        quic::Connection::<Bytes>::poll_accept_recv(&mut self.0, context).map_ok(Bounded::control)
+        let bounds = self.bounds;
+        let accepted = quic::Connection::<Bytes>::poll_accept_recv(&mut self.opener, context);
+        accepted.map_ok(|stream| Bounded::control(stream, bounds))
     }
 
     fn poll_accept_bidi(
         &mut self,
         context: &mut Context<'_>,
     ) -> Poll<Result<Self::BidiStream, ConnectionErrorIncoming>> {
-        quic::Connection::<Bytes>::poll_accept_bidi(&mut self.0, context).map_ok(Bounded::reply)
+        let bounds = self.bounds;
+        let accepted = quic::Connection::<Bytes>::poll_accept_bidi(&mut self.opener, context);
+        accepted.map_ok(|stream| Bounded::request(stream, bounds))
     }
 
     fn opener(&self) -> Self::OpenStreams {
-        BoundedOpener(quic::Connection::<Bytes>::opener(&self.0))
+        BoundedOpener { opener: quic::Connection::<Bytes>::opener(&self.opener), bounds: self.bounds }
     }
 }
 
@@ -72,39 +92,43 @@ where
     type SendStream = O::SendStream;
 
     fn poll_open_bidi(&mut self, context: &mut Context<'_>) -> Opened<Self::BidiStream> {
-        self.0.poll_open_bidi(context).map_ok(Bounded::reply)
+        let bounds = self.bounds;
+        self.opener.poll_open_bidi(context).map_ok(|stream| Bounded::request(stream, bounds))
     }
 
     fn poll_open_send(&mut self, context: &mut Context<'_>) -> Opened<O::SendStream> {
-        self.0.poll_open_send(context)
+        self.opener.poll_open_send(context)
     }
 
     fn close(&mut self, code: Code, reason: &[u8]) {
-        self.0.close(code, reason);
+        self.opener.close(code, reason);
     }
 }
 
 /// A stream that is read in turns and to a bound.
-pub(crate) struct Bounded<S> {
+pub struct Bounded<S> {
     stream: S,
     turn: Turn,
     bound: Bound,
 }
 
 enum Bound {
-    /// Of a reply: each frame that is no DATA.
+    /// Of a request and its reply: each frame that is no DATA.
     Frames(Frames),
-    /// Of the connection itself, its settings and what the server says of it later: all bytes.
-    Bytes(usize),
+    /// Of the connection itself, its settings and what is said of it later: all bytes; so many are
+    /// left of so many.
+    Bytes(usize, usize),
 }
 
 impl<S> Bounded<S> {
-    fn reply(stream: S) -> Bounded<S> {
-        Bounded { stream, turn: Turn::of(TURN_BYTES), bound: Bound::Frames(Frames::default()) }
+    fn request(stream: S, bounds: Bounds) -> Bounded<S> {
+        let bound = Bound::Frames(Frames::up_to(bounds.frame_bytes_max));
+        Bounded { stream, turn: Turn::of(bounds.turn_bytes), bound }
     }
 
-    fn control(stream: S) -> Bounded<S> {
-        Bounded { stream, turn: Turn::of(CONTROL_TURN_BYTES), bound: Bound::Bytes(CONTROL_BYTES_MAX) }
+    fn control(stream: S, bounds: Bounds) -> Bounded<S> {
+        let Bounds { control_bytes_max: max, control_turn_bytes, .. } = bounds;
+        Bounded { stream, turn: Turn::of(control_turn_bytes), bound: Bound::Bytes(max, max) }
     }
 }
 
@@ -112,8 +136,8 @@ impl Bound {
     fn follow(&mut self, bytes: &[u8]) -> Result<(), OverBound> {
         match self {
             Bound::Frames(frames) => frames.follow(bytes),
-            Bound::Bytes(left) => {
-                *left = left.checked_sub(bytes.len()).ok_or(OverBound::Control)?;
+            Bound::Bytes(left, of) => {
+                *left = left.checked_sub(bytes.len()).ok_or(OverBound::Control(*of))?;
                 Ok(())
             }
         }
@@ -168,9 +192,26 @@ impl<S: quic::SendStream<Bytes>> quic::SendStream<Bytes> for Bounded<S> {
     }
 }
 
+impl<S> quic::BidiStream<Bytes> for Bounded<S>
+where
+    S: quic::BidiStream<Bytes> + quic::RecvStream<Buf = Bytes>,
+    S::RecvStream: quic::RecvStream<Buf = Bytes>,
+{
+    type SendStream = S::SendStream;
+    type RecvStream = Bounded<S::RecvStream>;
+
+    fn split(self) -> (Self::SendStream, Self::RecvStream) {
+        let Bounded { stream, turn, bound } = self;
+        let (sender, receiver) = stream.split();
+        (sender, Bounded { stream: receiver, turn, bound })
+    }
+}
+
 /// Where a reader stands between frames: a type, a length, and a payload of that length.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Frames {
+    /// Bytes of one that is no DATA, at most.
+    max: u64,
     number: Number,
     kind: Option<u64>,
     /// Bytes of a payload that are still to come.
@@ -178,6 +219,10 @@ struct Frames {
 }
 
 impl Frames {
+    fn up_to(max: u64) -> Frames {
+        Frames { max, number: Number::default(), kind: None, payload: 0 }
+    }
+
     fn follow(&mut self, mut bytes: &[u8]) -> Result<(), OverBound> {
         while let Some((first, rest)) = bytes.split_first() {
             if self.payload > 0 {
@@ -190,8 +235,8 @@ impl Frames {
             let Some(number) = self.number.add(*first) else { continue };
             match self.kind.take() {
                 None => self.kind = Some(number),
-                Some(kind) if kind != DATA && number > u64::from(HEAD_BYTES_MAX) => {
-                    return Err(OverBound::Frame(number));
+                Some(kind) if kind != DATA && number > self.max => {
+                    return Err(OverBound::Frame(number, self.max));
                 }
                 Some(_) => self.payload = number,
             }
@@ -234,16 +279,16 @@ mod tests {
         stream.push(0x1);
         stream.extend([0xff; 8]);
         for cut in [1, 2, 5, 7, 100, stream.len()] {
-            let mut frames = Frames::default();
+            let mut frames = Frames::up_to(16 << 10);
             assert_eq!(stream[..fair].chunks(cut).try_for_each(|chunk| frames.follow(chunk)), Ok(()));
             let over = stream[fair..].chunks(cut).try_for_each(|chunk| frames.follow(chunk));
-            assert_eq!(over, Err(OverBound::Frame((1 << 62) - 1)), "in pieces of {cut}");
+            assert_eq!(over, Err(OverBound::Frame((1 << 62) - 1, 16 << 10)), "in pieces of {cut}");
         }
     }
 
     #[test]
     fn data_may_be_long() {
-        let mut frames = Frames::default();
+        let mut frames = Frames::up_to(16 << 10);
         let header = [0x0, 0xbf, 0xff, 0xff, 0xff];
         assert_eq!(frames.follow(&header), Ok(()));
         assert_eq!(frames.payload, (1 << 30) - 1);
