@@ -10,15 +10,15 @@ pub fn finding(record: &Record, claim: &Claim, ratio: &Ratio) -> String {
         Test::Compared { metric, .. } => compared(record, claim, *metric, ratio),
         Test::Absolute { holds } => absolute(record, claim, holds, ratio),
     };
-    sentence_case(record, claim, &found) + &failures(record, claim)
+    found + &failures(record, claim)
 }
 
-/// With a capital letter in front, where the subject is a word of ours and not a name: `polling
-/// every 1 s`, and never `gRPC`.
-fn sentence_case(record: &Record, claim: &Claim, found: &str) -> String {
-    let is_named = record.label(&claim.contender) == claim.contender;
-    let is_a_word = found.split_whitespace().next().is_some_and(|word| word.chars().all(char::is_lowercase));
-    if is_a_word && !is_named { text::capitalized(found) } else { found.to_owned() }
+/// A contender as a sentence begins with it: with a capital letter, where it is a word of ours and
+/// not a name (`Polling every 1 s`, and never `GRPC`).
+pub(crate) fn subject(record: &Record, contender: &str) -> String {
+    let label = record.label(contender);
+    let is_a_word = label.split_whitespace().next().is_some_and(|word| word.chars().all(char::is_lowercase));
+    if is_a_word && label != contender { text::capitalized(label) } else { label.to_owned() }
 }
 
 /// `gRPC costs 29 % more CPU per call than REST with JSON on small replies (20–40 %, 10 rounds,
@@ -27,9 +27,9 @@ fn compared(record: &Record, claim: &Claim, metric: Figure, ratio: &Ratio) -> St
     let (against, against_condition) = claim.against().unwrap_or((&claim.contender, &claim.condition));
     let noun = record.counted();
     let (here, there) = (&claim.condition[..], against_condition);
-    let subject = record.label(&claim.contender);
+    let subject = subject(record, &claim.contender);
     let (subject, object, condition) = if here == there {
-        (subject.to_owned(), record.label(against).to_owned(), condition(record, here))
+        (subject, record.label(against).to_owned(), condition(record, here))
     } else {
         let [here, there] = told_apart(record, &claim.contender, [here, there]);
         let object =
@@ -46,7 +46,7 @@ fn compared(record: &Record, claim: &Claim, metric: Figure, ratio: &Ratio) -> St
 fn absolute(record: &Record, claim: &Claim, holds: &Expression, ratio: &Ratio) -> String {
     let figure = holds.figure;
     let show = |ratio: f64| figure.show(ratio * holds.limit());
-    let subject = record.label(&claim.contender);
+    let subject = subject(record, &claim.contender);
     let noun = record.counted();
     let (what, interval) = match (figure, counted_share(record, claim)) {
         // Nothing, or everything: a count says more than 0.000 %.
@@ -67,7 +67,8 @@ fn absolute(record: &Record, claim: &Claim, holds: &Expression, ratio: &Ratio) -
 /// `; 3.2 % of the calls of REST failed`, where that is more than one in a hundred and not what is
 /// judged.
 fn failures(record: &Record, claim: &Claim) -> String {
-    if claim.figure() == Figure::Failed {
+    // A share of all has them in it.
+    if claim.figure().is_share() {
         return String::new();
     }
     let told = claim.cells().filter_map(|(contender, condition)| {
@@ -170,7 +171,7 @@ impl Phrase {
                 ("takes", format!("time per {noun} {}", at(point)), false)
             }
             Figure::Time(distribution, point) => {
-                ("has", format!("{} {}", distribution.name(), at(point)), false)
+                ("has", format!("{} {}", span_of(distribution), at(point)), false)
             }
         };
         Phrase { verb: verb.to_owned(), quantity, counted }
@@ -269,6 +270,8 @@ fn span(low: &str, high: &str) -> String {
 /// A share as per cent: two digits or so, which is what these intervals are worth.
 pub fn percent(share: f64) -> String {
     match share.abs() * 100.0 {
+        // 99.6 % less is not 100 % less.
+        percent if (99.5..100.0).contains(&percent) => format!("{:.1} %", share * 100.0),
         percent if percent >= 9.95 => format!("{:.0} %", share * 100.0),
         percent if percent >= 0.095 || percent == 0.0 => format!("{:.1} %", share * 100.0),
         _ => format!("{:.2} %", share * 100.0),
@@ -291,7 +294,7 @@ fn states(figure: Figure, noun: Counted, value: &str) -> String {
         Figure::Within(us) => {
             format!("{} {value} of its {noun}s within {}", delivers(noun), text::micros(us))
         }
-        Figure::RatePerS => format!("completes {value}"),
+        Figure::RatePerS => format!("completes {}", value.replace("/s", &format!(" {noun}s/s"))),
         Figure::Jain => format!("shares the link with a Jain's index of {value}"),
         Figure::FlowShare(nth) => format!("gives flow {nth} {value} of the link"),
         Figure::Time(Distribution::Response, point) => {
@@ -320,6 +323,16 @@ fn at(point: Point) -> String {
         Point::Percentile(share) => format!("at p{}", text::plain_number(share * 100.0)),
         Point::Max => "at the slowest".to_owned(),
         Point::Mean => "on average".to_owned(),
+    }
+}
+
+/// A distribution as a sentence says it.
+fn span_of(distribution: Distribution) -> &'static str {
+    match distribution {
+        Distribution::Response => "response time",
+        Distribution::Lag => "lag",
+        Distribution::Wait => "wait for a connection",
+        Distribution::Service => "service time",
     }
 }
 

@@ -55,15 +55,18 @@ fn because(
         let column = record.columns.iter().find(|column| column.name == name);
         column.map_or_else(|| name.to_owned(), |column| column.words.clone())
     };
-    let others: Vec<String> =
-        others.iter().map(|(name, count)| format!("{} in {count}", words(name))).collect();
+    let others: Vec<String> = others.iter().map(|(name, count)| format!("{} {count}", words(name))).collect();
     let others = if others.is_empty() { String::new() } else { format!("; {}", others.join(", ")) };
     let left_out = match left_out {
         0 => String::new(),
         1 => "; 1 row that one of them cannot have is left out".to_owned(),
         rows => format!("; {rows} rows that one of them cannot have are left out"),
     };
-    format!("{} has {what} in {own} of {n} rows{wire}{others}{left_out}", words(&claim.contender))
+    let says = match &claim.says {
+        Some(says) => says.replace("{n}", &own.to_string()).replace("{of}", &n.to_string()),
+        None => format!("has {what} in {own} of {n} rows{wire}"),
+    };
+    format!("{} {says}{others}{left_out}", words(&claim.contender))
 }
 
 /// What could not be tried on this machine, where something could not.
@@ -117,6 +120,7 @@ mod tests {
         MatrixClaim {
             card: "A5".into(),
             sentence: "a catches more".into(),
+            says: None,
             contender: "a".into(),
             counts: vec!["stack".into()],
             seen: Seen::First,
@@ -135,7 +139,7 @@ mod tests {
         assert_eq!([word(MatrixRule::More), word(MatrixRule::Fewer)], [Holds, DoesNotHold]);
         assert_eq!([word(MatrixRule::All), word(MatrixRule::OnlyAll)], [DoesNotHold; 2]);
         let (_, because) = judge(&record, &claim(MatrixRule::More));
-        assert_eq!(because, "the a has ‘stack’ in 2 of 3 rows; the b in 1");
+        assert_eq!(because, "the a has ‘stack’ in 2 of 3 rows; the b 1");
         let tie = small(&[("a", ["stack"; 3]), ("b", ["stack"; 3])]);
         assert_eq!(judge(&tie, &claim(MatrixRule::More)).0, DoesNotHold, "a tie is not more");
         assert_eq!(judge(&tie, &claim(MatrixRule::All)).0, Holds);

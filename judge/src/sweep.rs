@@ -4,7 +4,7 @@ use record::{BreakEvenPart, Found, Ratio, Record, SweepPoint};
 use scenarios::Scenario;
 use terms::{Axis, BreakEven, Condition, Coordinate, Counted, Sought, text};
 
-use crate::finding::Phrase;
+use crate::finding::{Phrase, subject};
 use crate::statistics::{
     Pair, Place, ROUNDS_FOR_A_VERDICT, crossing, falls, mean_with_interval, means, paired_ratio, place,
 };
@@ -57,8 +57,18 @@ pub(super) fn break_even(record: &Record, scenario: &Scenario, sought: &BreakEve
                 (point.at.value, point.ratio.as_ref().and_then(|ratio| side(sought, ratio)))
             };
             let found = Along { place, falls, sides: points.iter().map(side).collect(), n };
-            let [contender, against] = names.map(|name| record.label(name));
-            in_words(sought, &rounds, &found, &Names { contender, against, noun: record.counted() })
+            let contender = subject(record, &sought.contender);
+            let against = record.label(&sought.against);
+            in_words(
+                sought,
+                &rounds,
+                &found,
+                &Names {
+                    contender: [&contender, record.label(&sought.contender)],
+                    against,
+                    noun: record.counted(),
+                },
+            )
         }
     };
     let finite = |value: f64| value.is_finite().then_some(value);
@@ -178,7 +188,8 @@ impl Along {
 
 /// The contenders of a search as sentences say them.
 struct Names<'a> {
-    contender: &'a str,
+    /// As a sentence begins with it, and within one.
+    contender: [&'a str; 2],
     against: &'a str,
     noun: Counted,
 }
@@ -193,7 +204,7 @@ fn in_words(
         Sought::CoresSaved(cores) => cores_in_words(cores, rounds, found, names),
         Sought::Crossing { metric, ratio } => {
             let is_less = Phrase::of(metric, names.noun).is_less(ratio, names.against);
-            crossing_in_words(sought.axis, &format!("{} {is_less}", names.contender), rounds, found)
+            crossing_in_words(sought.axis, names.contender, &is_less, rounds, found)
         }
     }
 }
@@ -206,7 +217,7 @@ fn cores_in_words(
     names: &Names<'_>,
 ) -> (Found, String) {
     let Along { place: Place { at, low, high }, n, .. } = *found;
-    let Names { contender, against, noun } = names;
+    let Names { contender: [contender, _], against, noun } = names;
     let highest = text::plain_number(rounds[rounds.len() - 1].0);
     let rate = |value: f64| format!("{} {noun}s/s", text::rounded(value));
     let from = format!("extrapolated from {highest} {noun}s/s, the highest rate measured; {n} rounds");
@@ -227,12 +238,19 @@ fn cores_in_words(
     }
 }
 
-/// Where one contender's figure becomes the smaller one. `below` says that it is:
-/// `gRPC costs less CPU per call than REST`.
-fn crossing_in_words(axis: Axis, below: &str, rounds: &[(f64, Vec<Pair>)], found: &Along) -> (Found, String) {
+/// Where one contender's figure becomes the smaller one: whose, and that it is, as in `gRPC`,
+/// `costs less CPU per call than REST`.
+fn crossing_in_words(
+    axis: Axis,
+    [contender, within]: [&str; 2],
+    is_less: &str,
+    rounds: &[(f64, Vec<Pair>)],
+    found: &Along,
+) -> (Found, String) {
     let Along { place: Place { at, low, high }, falls, n, .. } = *found;
     let (from, to) = (rounds[0].0, rounds[rounds.len() - 1].0);
     let range = format!("from {} to {}", axis.place(from), axis.place(to));
+    let below = format!("{contender} {is_less}");
     let end = |value: f64, beyond: &str, last: f64| match value.is_finite() {
         true => show_end(axis, value),
         false => format!("{beyond} {}", axis.show(last)),
@@ -255,14 +273,14 @@ fn crossing_in_words(axis: Axis, below: &str, rounds: &[(f64, Vec<Pair>)], found
         }
         // It crosses in no resample, and no point alone says otherwise.
         (false, true) if found.all_lie(false) => {
-            (Found::Throughout, format!("{below} everywhere {range} ({n} rounds a point)"))
+            (Found::Throughout, format!("{contender} always {is_less}, {range} ({n} rounds a point)"))
         }
         (false, true) if found.all_lie(true) => {
-            (Found::Nowhere, format!("{below} nowhere {range} ({n} rounds a point)"))
+            (Found::Nowhere, format!("{contender} never {is_less}, {range} ({n} rounds a point)"))
         }
         _ => (
             Found::Undecided,
-            format!("These rounds do not show where {below}, if anywhere {range} ({interval})"),
+            format!("These rounds do not show where {within} {is_less}, if anywhere {range} ({interval})"),
         ),
     }
 }
@@ -276,7 +294,7 @@ fn show_end(axis: Axis, value: f64) -> String {
     }
 }
 
-/// A place that was interpolated is worth two digits.
+/// A place that was interpolated: a number is worth two digits.
 fn show_place(axis: Axis, value: f64) -> String {
     match axis {
         Axis::HandlerWait | Axis::HandlerCpu => axis.place(value),
@@ -322,7 +340,7 @@ mod tests {
         let (place, falls) = search(&of, rounds).unwrap();
         let side = |(at, pairs): &(f64, Vec<Pair>)| (*at, side(&of, &paired_ratio(pairs).unwrap()));
         let sides = rounds.iter().map(side).collect();
-        let names = Names { contender: "new", against: "old", noun: Counted::Call };
+        let names = Names { contender: ["new"; 2], against: "old", noun: Counted::Call };
         in_words(&of, rounds, &Along { place, falls, sides, n: 10 }, &names)
     }
 

@@ -56,7 +56,7 @@ impl Neighbour {
     }
 }
 
-/// Whether a process is another's, or was started by it or by one that it started.
+/// Whether a process is that one, or was started by it or by one that it started.
 fn is_descendant(pid: i32, of: u32, parents: &HashMap<i32, i32>) -> bool {
     let chain = std::iter::successors(Some(pid), |pid| parents.get(pid).copied());
     chain.take(PROCESSES_MAX).any(|ancestor| u32::try_from(ancestor) == Ok(of))

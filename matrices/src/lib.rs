@@ -175,6 +175,8 @@ mod tests {
         for (matrix, (name, _)) in MatrixScenario::built_in().unwrap().iter().zip(MATRICES) {
             assert_eq!(matrix.name, name);
             assert!(!matrix.claims.is_empty(), "{name} judges nothing");
+            let advises = |of: &MatrixClaim| of.so.holds.is_some() && of.so.does_not_hold.is_some();
+            assert!(matrix.claims.iter().all(advises), "{name}: a claim lacks a `so`");
             assert_eq!(MatrixScenario::find(name).unwrap().as_ref(), Some(matrix));
         }
         assert_eq!(MatrixScenario::find("push").unwrap(), None);

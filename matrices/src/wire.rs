@@ -31,6 +31,9 @@ struct WireMatrix {
 struct WireClaim {
     card: String,
     sentence: String,
+    /// What the count says of a contender, with `{n}` and `{of}` in it.
+    #[serde(default)]
+    says: Option<String>,
     contender: Spanned<String>,
     counts: Spanned<Vec<Spanned<String>>>,
     #[serde(default)]
@@ -88,6 +91,7 @@ impl Check<'_> {
         Ok(MatrixClaim {
             card: wire.card,
             sentence: wire.sentence,
+            says: wire.says,
             contender: known("contender", &columns, wire.contender)?,
             counts: wire
                 .counts

@@ -28,6 +28,8 @@ pub(crate) fn record(record: &Record) -> Result<(), String> {
     for cell in &record.cells {
         label("a contender's name", &cell.contender)?;
         label("a condition's name", &cell.condition)?;
+        let mut said = [&cell.label, &cell.condition_label].into_iter().flatten();
+        said.try_for_each(|of| label("what sentences say", of))?;
     }
     let cells = record.cells.len();
     let is_there = |cell: usize| cell < cells;

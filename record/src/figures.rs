@@ -85,7 +85,11 @@ impl Record {
     /// The measurement of each round of a cell in which a figure counts: the last, where one was
     /// taken again.
     pub fn counted_rounds(&self, cell: usize, figure: Figure) -> BTreeMap<usize, &RoundPart> {
-        let rounds = self.rounds.iter().filter(|round| round.cell == cell && round.counts_for(figure));
+        // In a closed loop other work takes calls away, and with them what they cost in a second.
+        let is_closed = self.cells.get(cell).is_some_and(|cell| cell.rate_per_s.is_none());
+        let timed = figure == Figure::CpuPerS && is_closed;
+        let counts = |round: &&RoundPart| round.counts_for(figure) && (!timed || round.void.is_none());
+        let rounds = self.rounds.iter().filter(|round| round.cell == cell).filter(counts);
         rounds.map(|round| (round.round, round)).collect()
     }
 
@@ -99,17 +103,17 @@ impl Record {
     /// is no share of what is counted.
     pub fn shares(&self, cell: usize, figure: Figure) -> Option<Vec<(u64, u64)>> {
         let rounds = self.counted_rounds(cell, figure).into_values();
-        match figure {
-            Figure::Failed => {
-                Some(rounds.map(|round| (round.counts.failures(), round.counts.arrivals)).collect())
+        let of = |round: &RoundPart| match figure {
+            Figure::Failed => Some((round.counts.failures(), round.counts.arrivals)),
+            Figure::Within(us) => {
+                let response = &round.histograms_ns.response;
+                Some((count_within(response, us), response.len()))
             }
-            Figure::Within(us) => Some(
-                rounds
-                    .map(|round| (count_within(&round.histograms_ns.response, us), round.response_us.n))
-                    .collect(),
-            ),
             _ => None,
-        }
+        };
+        let shares: Option<Vec<(u64, u64)>> = rounds.map(of).collect();
+        // Of nothing there is no share.
+        shares.map(|shares| shares.into_iter().filter(|(_, all)| *all > 0).collect())
     }
 
     /// A figure of two cells, contender and condition of each, in every round that has both.

@@ -29,7 +29,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use terms::bounds::{CELLS_MAX, RECORDED_MAX};
-use terms::{Coordinate, Histograms, Layout, LinkUsed, Machine, Quantiles};
+use terms::{Amount, Coordinate, Histograms, Layout, LinkUsed, Machine, Quantiles};
 
 pub use acts::ActPart;
 pub use calibration::Calibration;
@@ -127,6 +127,9 @@ pub struct CellPart {
     pub connections: usize,
     /// Calls in flight on each.
     pub in_flight: usize,
+    /// Symbols and candles that a call asks for here; absent from records that say it once for all.
+    #[serde(default)]
+    pub amount: Option<Amount>,
     /// Scheduled arrivals per second; absent in the closed model.
     pub rate_per_s: Option<f64>,
     /// `constant`, `poisson` or `closed`.
@@ -180,7 +183,7 @@ pub struct Distance {
 pub struct Merged {
     /// Rounds whose times count. Where none does, those of all rounds stand here, and are void.
     pub rounds: usize,
-    /// Rounds whose costs count: processor time, bytes, switches. Where none does, those of all
+    /// Rounds whose costs count: processor time and bytes. Where none does, those of all
     /// rounds stand here, and are void. Absent from records in which a void measurement was void
     /// for everything.
     #[serde(default)]

@@ -222,6 +222,9 @@ pub struct MatrixClaim {
     pub card: String,
     /// The claim in our words.
     pub sentence: String,
+    /// What the count says of a contender, with `{n}` and `{of}` in it; absent from older records.
+    #[serde(default)]
+    pub says: Option<String>,
     /// Whose cells are counted.
     pub contender: String,
     /// The outcomes that count.

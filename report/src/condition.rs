@@ -144,7 +144,13 @@ pub(super) fn condition(record: &Record, name: &str, looks: &Looks<'_>) -> Condi
             .filter_map(|(_, cell)| Some((cell.contender.clone(), cell.not_offered.clone()?)))
             .collect(),
         failures: measured.iter().flat_map(|(_, cell, merged)| failures(cell, merged)).collect(),
-        n: format!("n ≥ {} {noun}s a contender, in {rounds} rounds", text::count(n)),
+        n: match rounds {
+            0 => format!(
+                "n ≥ {} {noun}s per contender, of which every round was disturbed for one",
+                text::count(n)
+            ),
+            rounds => format!("n ≥ {} {noun}s per contender, in {rounds} rounds", text::count(n)),
+        },
         ticks: measured.iter().filter_map(|(_, cell, merged)| ticks_row(cell, merged)).collect(),
         reconnections: measured
             .iter()
@@ -223,6 +229,8 @@ fn forests(record: &Record, condition: &str, looks: &Looks<'_>) -> Vec<(String, 
             .iter()
             .map(|pair| row(&Scenario::again(baseline), pair.ratio, false))
             .chain(others)
+            // An interval of a hundredfold is no picture: there were too few rounds.
+            .filter(|row: &forest::Row| row.ratio.high < row.ratio.low * 100.0)
             .collect();
         let title = format!("{} against {baseline}", metric.in_words(record.counted()));
         let detectable = twin.map(|pair| pair.detectable_ratio);
@@ -239,18 +247,27 @@ pub(super) fn aa_lines(record: &Record, condition: &str) -> Vec<String> {
     let pairs = record.aa.iter().filter(|pair| pair.condition == condition);
     let line = |pair: &AaPair| {
         format!(
-            "{} of {} measured twice: {} × ({}–{}, {} rounds), {}. Differences below {} % are too small to see here (80 % power)",
+            "{} of {} measured twice: {} × ({}–{}, {} rounds), {}. Differences below {} are too small to see here (80 % power)",
             pair.metric.in_words(record.counted()),
-            record.plan.baseline,
+            record.label(&record.plan.baseline),
             text::ratio(pair.ratio.ratio),
             text::ratio(pair.ratio.low),
             text::ratio(pair.ratio.high),
             pair.ratio.n,
             pair.word.in_words(),
-            text::ratio((pair.detectable_ratio - 1.0) * 100.0)
+            detectable(pair.detectable_ratio)
         )
     };
     pairs.map(line).collect()
+}
+
+/// The smallest difference that could have been seen: `16 %`, or `a factor of 3`.
+fn detectable(ratio: f64) -> String {
+    match ratio {
+        ratio if ratio < 2.0 => judge::percent(ratio - 1.0),
+        ratio if ratio < 100.0 => format!("a factor of {ratio:.1}"),
+        _ => "any factor".to_owned(),
+    }
 }
 
 /// Connections, calls in flight, arrivals, and what the handler does.

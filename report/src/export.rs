@@ -5,7 +5,7 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use hdrhistogram::serialization::V2DeflateSerializer;
 use hdrhistogram::serialization::interval_log::{IntervalLogWriterBuilder, Tag};
-use record::{Record, RoundPart};
+use record::{Record, RoundPart, VoidFor};
 use serde_json::json;
 use terms::Quantiles;
 use terms::escape::terminal_line;
@@ -65,7 +65,7 @@ pub fn export(record: &Record, format: Format) -> Result<String, String> {
     }
 }
 
-const COLUMNS: &str = "scenario,contender,condition,round,void,arrivals,ok,failed,ok_per_s,client_cpu_us,server_cpu_us,wire_bytes,\
+const COLUMNS: &str = "scenario,contender,condition,round,void,void_for,arrivals,ok,failed,ok_per_s,client_cpu_us,server_cpu_us,wire_bytes,\
                        wire_packets,response_p50_us,response_p90_us,response_p99_us,response_p999_us,response_max_us,lag_p99_us,\
                        wait_p99_us,service_p50_us,service_p99_us";
 
@@ -83,6 +83,7 @@ fn csv(record: &Record) -> String {
             condition.to_owned(),
             (round.round + 1).to_string(),
             round.void.is_some().to_string(),
+            void_for(round).to_owned(),
             round.counts.arrivals.to_string(),
             round.counts.ok.to_string(),
             round.counts.failures().to_string(),
@@ -104,6 +105,15 @@ fn csv(record: &Record) -> String {
         let _ = writeln!(out, "{}", cells.map(|cell| quoted(&cell)).join(","));
     }
     out
+}
+
+/// Which figures of a measurement are void.
+fn void_for(round: &RoundPart) -> &'static str {
+    match (&round.void, round.void_for) {
+        (None, _) => "",
+        (Some(_), VoidFor::Everything) => "everything",
+        (Some(_), VoidFor::Times) => "times",
+    }
 }
 
 /// What a spreadsheet takes for the beginning of a formula, in the two widths that some have.

@@ -1,13 +1,11 @@
 //! What was found, one after the other, as pages, the card and the terminal tell it.
 
 use record::matrix::{MatrixRecord, MatrixVerdict};
-use record::{
-    AaPair, ActPart, BreakEvenPart, CellPart, MapCell, MapPart, Ratio, Record, Verdict, VerdictWord,
-};
-use terms::{Activity, Claim, Extent, Rule, Test, text};
+use record::{AaPair, ActPart, BreakEvenPart, MapCell, MapPart, Ratio, Record, Verdict, VerdictWord};
+use terms::{Claim, Extent, FAILED_SHARE_MAX, Rule, Test, text};
 
 use crate::interval::{Scale, interval};
-use crate::{acts, class, class_of, condition_in_words};
+use crate::{acts, class, class_of};
 
 /// One finding, as short as it can be said.
 #[derive(Debug, Clone, PartialEq)]
@@ -34,8 +32,6 @@ pub(crate) struct Finding {
     pub(crate) claim: String,
     /// Why that is the verdict.
     pub(crate) because: String,
-    /// Under what it was measured; empty where the sentence says it.
-    pub(crate) conditions: String,
     /// What theory had said, and whether it was wrong.
     pub(crate) prediction: Option<String>,
     /// What the baseline against itself says of the noise in the same figure; empty where it was
@@ -59,7 +55,6 @@ impl Finding {
             at: String::new(),
             claim: claim.to_owned(),
             because: String::new(),
-            conditions: String::new(),
             prediction: None,
             noise: String::new(),
             chart: String::new(),
@@ -67,11 +62,11 @@ impl Finding {
     }
 }
 
-/// `a2-grpc-takes-less-processor-time`: a place on a page that stays where it is.
+/// `a2-grpc-costs-less-cpu-per-call-than-rest`: a place on a page that stays where it is.
 fn anchor(card: &str, claim: &str) -> String {
-    const WORDS: usize = 6;
+    const WORDS_MAX: usize = 60;
     let letters = |word: &str| word.chars().filter(char::is_ascii_alphanumeric).collect::<String>();
-    let words = std::iter::once(card).chain(claim.split_whitespace().take(WORDS)).map(letters);
+    let words = std::iter::once(card).chain(claim.split_whitespace().take(WORDS_MAX)).map(letters);
     words.filter(|word| !word.is_empty()).collect::<Vec<_>>().join("-").to_lowercase()
 }
 
@@ -134,6 +129,7 @@ pub(crate) fn of_verdict(record: &Record, verdict: &Verdict) -> Finding {
         Some(ratio) => judge::finding(record, claim, ratio),
         None => text::capitalized(&verdict.because),
     };
+    let because = if verdict.ratio.is_some() { verdict.because.clone() } else { String::new() };
     Finding {
         word: verdict.verdict.in_words(),
         class: class(verdict.verdict),
@@ -141,8 +137,7 @@ pub(crate) fn of_verdict(record: &Record, verdict: &Verdict) -> Finding {
         turn: turn(record, verdict),
         so: so(record, verdict),
         at: condition_anchor(&claim.condition),
-        because: verdict.because.clone(),
-        conditions: conditions(record, claim),
+        because,
         prediction: predicted(claim, verdict.ratio.as_ref()),
         noise: noise(record, claim),
         chart: verdict.ratio.as_ref().map(|ratio| drawn(claim, ratio)).unwrap_or_default(),
@@ -159,7 +154,9 @@ fn turn(record: &Record, verdict: &Verdict) -> String {
     };
     match (verdict.verdict, other.verdict) {
         (VerdictWord::Depends, _) => format!("It turns round: {found}"),
-        (_, VerdictWord::Undecided) => format!("Whether it turns round is undecided: {found}"),
+        (VerdictWord::Undecided, _) | (_, VerdictWord::Undecided) => {
+            format!("Whether it turns round is undecided: {found}")
+        }
         _ => format!("It does not turn round: {found}"),
     }
 }
@@ -169,16 +166,27 @@ fn so(record: &Record, verdict: &Verdict) -> String {
     let further = || {
         let name = &record.scenario.name;
         let longer = match record.plan.extent {
-            Extent::Quick => format!("wirebench run {name}"),
-            Extent::Standard | Extent::Full => format!("wirebench run {name} --full"),
+            Extent::Quick => format!(": wirebench run {name}"),
+            Extent::Standard => format!(": wirebench run {name} --full"),
+            Extent::Full => " on a quieter machine".to_owned(),
         };
-        format!("This run cannot tell; to measure longer: {longer}")
+        format!("This run cannot tell; measure longer{longer}")
     };
+    // What failed fails again.
+    let fails = claim_fails(record, &verdict.claim);
     match (verdict.so(), verdict.verdict) {
         (Some(so), _) => so.to_owned(),
-        (None, VerdictWord::Undecided) => further(),
+        (None, VerdictWord::Undecided) if !fails => further(),
         (None, _) => String::new(),
     }
+}
+
+/// Whether a contender of a claim fails too many calls to be judged.
+fn claim_fails(record: &Record, claim: &Claim) -> bool {
+    claim.cells().any(|(contender, condition)| {
+        let cell = record.cell(contender, condition).and_then(|cell| record.cells[cell].merged.as_ref());
+        cell.is_some_and(|merged| merged.counts.failed_share() > FAILED_SHARE_MAX)
+    })
 }
 
 /// `REST against itself: 0.98 × (0.94–1.03)`.
@@ -194,17 +202,6 @@ fn noise(record: &Record, claim: &Claim) -> String {
     record.aa.iter().find(here).map(words).unwrap_or_default()
 }
 
-fn conditions(record: &Record, claim: &Claim) -> String {
-    let cell = record.cell(&claim.contender, &claim.condition).map(|index| &record.cells[index]);
-    let words = |cell: &CellPart| {
-        let words = condition_in_words(cell, &record.plan.operation);
-        let distance = cell.distance.as_ref().filter(|_| record.plan.operation != Activity::FLOW);
-        let link = distance.map_or_else(String::new, |distance| format!(", over ‘{}’", distance.link));
-        format!("{words}{link}")
-    };
-    cell.map(words).unwrap_or_default()
-}
-
 /// How far off a prediction may lie, beside the interval: a tenth is what arithmetic that leaves
 /// the small things out is good for.
 const PREDICTION_TOLERANCE: f64 = 1.1;
@@ -216,7 +213,7 @@ fn predicted(claim: &Claim, ratio: Option<&Ratio>) -> Option<String> {
         predicted.ratio > ratio.high * PREDICTION_TOLERANCE
             || predicted.ratio < ratio.low / PREDICTION_TOLERANCE
     });
-    let missed = if is_missed { "; missed, see the report" } else { "" };
+    let missed = if is_missed { "; missed" } else { "" };
     claim.predicted().map(|words| words + missed)
 }
 
@@ -263,7 +260,8 @@ pub(crate) fn of_matrix(matrix: &MatrixRecord, verdict: &MatrixVerdict) -> Findi
 pub(crate) fn of_act(record: &Record, act: &ActPart) -> Option<Finding> {
     let price = acts::price(record, act)?;
     let found = Finding::of(&record.scenario.name, price.card, price.sentence);
-    Some(Finding { word: "a price", class: "found", sentence: price.number, ..found })
+    let at = price.at.to_owned();
+    Some(Finding { word: "a price", class: "found", sentence: price.number, at, ..found })
 }
 
 /// Row by row in words, a cell that is as the next one left out: the map itself is in the report.
@@ -312,7 +310,7 @@ mod tests {
         };
         assert!(said(0.15, 0.25).starts_with("0.20 ×, because "), "{}", said(0.15, 0.25));
         let is_missed = [(0.15, 0.25), (0.21, 0.3), (0.23, 0.3), (0.1, 0.19), (0.1, 0.17)]
-            .map(|(low, high)| said(low, high).ends_with("; missed, see the report"));
+            .map(|(low, high)| said(low, high).ends_with("; missed"));
         assert_eq!(is_missed, [false, false, true, false, true]);
         assert_eq!(predicted(claim, None), claim.predicted());
     }

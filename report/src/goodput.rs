@@ -46,7 +46,7 @@ pub(super) fn flows_view(
         flow: flow.flow.clone(),
         goodput: megabits(flow.goodput_bits_per_s),
         share: percent(flow.goodput_bits_per_s / all.max(1.0)),
-        sent: megabits(flow.sent_bits_per_s(measured)),
+        sent: if measured > 0.0 { megabits(flow.sent_bits_per_s(measured)) } else { "–".to_owned() },
         lost: percent(flow.lost_share()),
         blocked: percent(flow.blocked_share),
         held: format!("{:.0} KB", flow.held_bytes_max as f64 / 1e3),

@@ -31,7 +31,6 @@ use askama::Template as _;
 use record::Record;
 
 pub(crate) use chart::escape;
-pub(crate) use condition::condition_in_words;
 pub(crate) use facts::place;
 pub(crate) use view::{class, class_of};
 

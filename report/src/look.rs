@@ -50,7 +50,7 @@ impl Look {
     }
 
     /// Of something that is no contender, in the hue of nobody.
-    pub(crate) const PLAIN: Look = Look { hue: 5, nth: 0, hollow: false, faint: false };
+    pub(crate) const PLAIN: Look = Look { hue: HUES.len(), nth: 0, hollow: false, faint: false };
 
     /// The same where it does not count.
     pub(crate) fn faint_if(self, faint: bool) -> Look {
@@ -58,7 +58,11 @@ impl Look {
     }
 
     pub(crate) fn colour(self) -> String {
-        if self.faint { "var(--void)".to_owned() } else { format!("var(--c{})", self.hue) }
+        match self.hue {
+            _ if self.faint => "var(--void)".to_owned(),
+            hue if hue < HUES.len() => format!("var(--c{hue})"),
+            _ => "var(--quiet)".to_owned(),
+        }
     }
 
     /// Attributes of a line.

@@ -30,7 +30,11 @@ pub(super) fn break_even(record: &Record, part: &BreakEvenPart, looks: &Looks<'_
         across: sought.axis.in_words(),
         place: &|place| sought.axis.show(place),
         value: &|value| figure.show(value),
-        found: part.low.or(part.at).zip(part.high.or(part.at)),
+        found: part
+            .at
+            .or(part.low)
+            .or(part.high)
+            .map(|_| (part.low.unwrap_or(f64::MIN), part.high.unwrap_or(f64::MAX))),
     };
     let cores = part.points.iter().filter_map(|point| {
         let (mean, half) = point.cores_saved?;
@@ -91,7 +95,7 @@ pub(super) fn map(record: &Record, part: &MapPart) -> MapView {
             .map(|row| (part.map.axis.show(row.at.value), row.cells.iter().map(cell).collect()))
             .collect(),
         words: format!(
-            "The contender with the least {} among those whose slowest event was no older than the head of the column. *As cheap* \
+            "The contender with the least {} among those whose slowest event was no older than the head of the column. ‘As cheap’ \
              means that the 95 % interval of the ratio to the cheapest includes 1.",
             figure.in_words(record.counted())
         ),

@@ -97,6 +97,7 @@ pub(crate) fn lines_of(found: &Finding) -> Vec<String> {
     let under = under.map(|words| format!("   {words}"));
     let so = (!found.so.is_empty()).then(|| format!("   So: {}", found.so));
     let head = format!("{} {}: {}", found.card, found.word.to_uppercase(), found.sentence);
+    let head = head.trim_start().to_owned();
     std::iter::once(head).chain(under).chain(so).collect()
 }
 
@@ -111,14 +112,22 @@ fn phases_in_words(merged: &Merged) -> String {
 }
 
 fn summary_line(cell: &CellPart, merged: &Merged) -> String {
-    let at = |share| merged.response_us.shown(share).map_or_else(|| "–".to_owned(), text::micros);
+    // What is void stands in brackets.
+    let void = |is: bool, words: String| if is { format!("[{words}]") } else { words };
+    let at = |share| {
+        let shown = merged.response_us.shown(share);
+        shown.map_or_else(|| "–".to_owned(), |us| void(merged.times_void(), text::micros(us)))
+    };
     format!(
         "{:<18}{:>8}{:>8}{:>7}{:>11}{:>9}{:>9}{:>9}",
         cell.contender,
         text::count(merged.counts.arrivals),
         text::three_digits(merged.counts.ok_per_s),
         text::count(merged.counts.failures()),
-        text::micros(merged.client.cpu_us_per_call + merged.server.cpu_us_per_call),
+        void(
+            merged.costs_void(),
+            text::micros(merged.client.cpu_us_per_call + merged.server.cpu_us_per_call)
+        ),
         at(0.5),
         at(0.99),
         at(0.999)

@@ -130,8 +130,8 @@ fn took(from_us: u64, to_us: u64) -> String {
     text::about(std::time::Duration::from_micros(to_us.saturating_sub(from_us)))
 }
 
-/// What a run left out of its scenario, and how to measure that: `Quick run: it measured 2 of the 7
-/// contenders that claims name; …`.
+/// How many of its scenario's questions a run answers, and how to answer the others: `A quick run:
+/// it answers 2 of 3 questions. …`.
 fn left_out(record: &Record) -> String {
     let missing = record.verdicts.iter().filter(|verdict| record.left_out(&verdict.claim).is_some()).count()
         + record.break_evens.iter().filter(|part| !part.is_measured()).count();

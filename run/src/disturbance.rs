@@ -40,7 +40,7 @@ const READ_LATE_SHARE_MAX: f64 = 0.1;
 /// Where ticks are pushed, lag is the server's.
 ///
 /// A core that the hypervisor takes computes slower, in everybody's account, and a process that is
-/// stopped is in no state to be measured: both touch every figure. Other work on a core, a late
+/// stopped is in no state to be measured: both touch every figure, as does a router that drops. Other work on a core, a late
 /// engine and a late router make calls late, and touch figures that depend on timing.
 pub(crate) fn void_reason(taken: &Taken, pushes: bool) -> Option<(String, VoidFor)> {
     let ends = [("server", &taken.server), ("client", &taken.client)];
@@ -77,7 +77,7 @@ fn foreign(end: &str, used: &EndPart, busiest: Option<&Neighbour>) -> Option<Str
         let is_it = |of: &&Neighbour| of.cpu.as_secs_f64() * 1e6 >= NAMED_SHARE_MIN * foreign_us;
         let who = busiest.filter(is_it).map_or_else(
             || "no process here accounts for it".to_owned(),
-            |of| format!("most of all {}, process {}", of.name, of.pid),
+            |of| format!("busiest on the machine: {}, process {}", of.name, of.pid),
         );
         format!(
             "other work used {} of the {end}'s core ({who}): stop it, or give wirebench other cores (taskset)",
@@ -182,7 +182,7 @@ mod tests {
         };
         let (why, of) = with(EndPart { core_foreign_share: 0.3, window_us: 1e6, ..EndPart::default() });
         assert_eq!(of, VoidFor::Times);
-        let says = "other work used 30 % of the server's core (most of all cargo, process 7): ";
+        let says = "other work used 30 % of the server's core (busiest on the machine: cargo, process 7): ";
         assert!(why.starts_with(says), "{why}");
         // One that used a second of nine is not named.
         let (why, _) = with(EndPart { core_foreign_share: 0.9, window_us: 1e7, ..EndPart::default() });

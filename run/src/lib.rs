@@ -54,7 +54,7 @@ pub struct Measurement {
 }
 
 impl Measurement {
-    /// Whether its processor time, bytes and switches count, whatever its times do.
+    /// Whether its processor time and bytes count, whatever its times do.
     pub fn costs_count(&self) -> bool {
         self.void.is_none() || self.void_for == VoidFor::Times
     }

@@ -145,6 +145,7 @@ fn cell_part(index: usize, cell: &Cell, pushed: bool, plan: &Plan, results: &Res
         carriage: cell.contender.in_words(),
         connections: cell.condition.shape.connections,
         in_flight: cell.condition.shape.in_flight,
+        amount: Some(cell.condition.amount),
         rate_per_s,
         arrivals: arrivals.to_owned(),
         axes: cell.condition.family.as_ref().map(|(_, axes)| axes.clone()).unwrap_or_default(),
@@ -228,16 +229,18 @@ fn merge(cell: &Cell, measured: &[&Measurement], plan: &Plan, loopback: bool) ->
         all.merge(&measurement.outcome);
     }
     let span = timed.iter().map(|m| m.outcome.elapsed.max(plan.duration)).sum();
-    let mean_per_call = |figure: &dyn Fn(&Measurement) -> f64| {
+    let mean_of = |rounds: &[&Measurement], figure: &dyn Fn(&Measurement) -> f64| {
         // A round without a success has no cost per call.
-        let with_calls = costed.iter().filter(|m| m.outcome.ok > 0);
+        let with_calls = rounds.iter().filter(|m| m.outcome.ok > 0);
         let figures: Vec<f64> = with_calls.map(|m| figure(m) / m.outcome.ok as f64).collect();
         if figures.is_empty() { 0.0 } else { mean(&figures) }
     };
+    let mean_per_call = |figure: &dyn Fn(&Measurement) -> f64| mean_of(&costed, figure);
     let end = |of: fn(&Measurement) -> &EndPart| EndPerCall {
         cpu_us_per_call: mean_per_call(&|m| of(m).cpu_us),
-        core_busy_us_per_call: mean_per_call(&|m| of(m).core_busy_share * of(m).window_us),
-        context_switches_per_call: mean_per_call(&|m| {
+        // Other work is in these two, unlike in the process's own time.
+        core_busy_us_per_call: mean_of(&timed, &|m| of(m).core_busy_share * of(m).window_us),
+        context_switches_per_call: mean_of(&timed, &|m| {
             (of(m).voluntary_switches + of(m).involuntary_switches) as f64
         }),
         allocations_per_call: lab::allocations::count()

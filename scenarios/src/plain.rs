@@ -87,10 +87,31 @@ fn unknown(what: &str, rest: &str, quoted: &[&str]) -> Told {
     let Some((word, known)) = quoted.split_first() else {
         return Told { message: format!("unknown {what} {rest}"), help: None };
     };
+    if let Some(table) = (what == "key").then(|| table_of(word)).flatten() {
+        let help = Some(format!("'{word}' is a key of {table}"));
+        return Told { message: format!("unknown key '{word}'"), help };
+    }
     // A table has dozens of keys: of all of them none is a help.
     let list = || (what == "value" && !known.is_empty()).then(|| format!("there is: {}", known.join(", ")));
     let help = nearest(word, known).map(|near| format!("did you mean '{near}'?")).or_else(list);
     Told { message: format!("unknown {what} '{word}'"), help }
+}
+
+/// The tables of a scenario by their names in the schema, and as a file writes them.
+const TABLES: [(&str, &str); 6] = [
+    ("WireWorkload", "[workload]"),
+    ("WireCondition", "a [[condition]]"),
+    ("WireContender", "a [[contender]]"),
+    ("WireClaim", "a [[claim]]"),
+    ("WireBreakEven", "a [[break_even]]"),
+    ("WireProfile", "[quick], [standard] and [full]"),
+];
+
+/// The table that has a key, which stands in another: the first that has it.
+fn table_of(key: &str) -> Option<&'static str> {
+    let schema = crate::wire::json_schema();
+    let has = |(name, _): &&(&str, &str)| schema["$defs"][*name]["properties"].get(key).is_some();
+    TABLES.iter().find(has).map(|(_, written)| *written)
 }
 
 fn expected_in_words(expected: &str) -> String {
@@ -124,6 +145,11 @@ mod tests {
                 "unknown field `timeout`, expected one of `time_out`, `rate_per_s`",
                 "unknown key 'timeout'",
                 Some("did you mean 'time_out'?"),
+            ),
+            (
+                "unknown field `connections`, expected one of `name`, `congestion`",
+                "unknown key 'connections'",
+                Some("'connections' is a key of a [[condition]]"),
             ),
             (
                 "unknown variant `gopher`, expected one of `rest`, `grpc`",

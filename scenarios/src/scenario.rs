@@ -203,6 +203,24 @@ impl Scenario {
 mod tests {
     use super::*;
 
+    /// Written before any data, so that it cannot follow them.
+    #[test]
+    fn every_claim_says_what_to_do_whatever_comes_of_it() {
+        for scenario in Scenario::built_in().unwrap() {
+            for claim in &scenario.claims {
+                let so = &claim.so;
+                let whole = so.holds.is_some()
+                    && so.does_not_hold.is_some()
+                    && so.depends.is_some() == claim.turns.is_some();
+                assert!(whole, "{}: ‘{}’ lacks a `so`", scenario.name, claim.sentence);
+                let said = [&so.holds, &so.does_not_hold, &so.depends].into_iter().flatten();
+                for words in said {
+                    assert!(words.ends_with('.') && words.len() < 160, "{}: ‘{words}’", scenario.name);
+                }
+            }
+        }
+    }
+
     #[test]
     fn every_built_in_scenario_is_whole_and_named_after_its_file() {
         let scenarios = Scenario::built_in().unwrap();

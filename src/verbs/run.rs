@@ -47,10 +47,10 @@ pub(crate) struct Options {
     /// Change a value of the scenario, such as workload.rate_per_s=500; can be repeated.
     #[arg(long, value_name = "KEY=VALUE", help_heading = WHAT)]
     set: Vec<String>,
-    /// Run only the primary condition, with short rounds.
+    /// Run the scenario's `[quick]` profile: short rounds, and often fewer conditions and contenders.
     #[arg(long, conflicts_with = "full", help_heading = AMOUNT)]
     quick: bool,
-    /// Run every condition, with long rounds.
+    /// Run the `[full]` profile: every condition, with long rounds.
     #[arg(long, help_heading = AMOUNT)]
     full: bool,
     /// Set the number of rounds. A verdict needs 10.

@@ -91,7 +91,7 @@ impl Axis {
         }
     }
 
-    /// The same of a number that is written already.
+    /// A place whose number is written already.
     pub fn place_of(self, number: &str) -> String {
         let plural = if number == "1" { "" } else { "s" };
         match self {

@@ -281,6 +281,16 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_percentile_is_a_failure_where_more_calls_failed_than_lie_beyond_it() {
+        let p99 = Point::Percentile(0.99);
+        assert!([0.02, 1.0].iter().all(|share| p99.is_a_failure(*share)));
+        assert!([0.0, 0.005].iter().all(|share| !p99.is_a_failure(*share)));
+        assert!(!Point::Percentile(0.5).is_a_failure(0.4) && Point::Percentile(0.5).is_a_failure(0.6));
+        assert!(Point::Max.is_a_failure(1e-9) && !Point::Max.is_a_failure(0.0));
+        assert!(Point::Mean.is_a_failure(0.02) && !Point::Mean.is_a_failure(0.01));
+    }
+
+    #[test]
     fn a_figure_travels_as_its_path_and_its_former_names_are_read() {
         for path in
             ["response.p99", "service.mean", "cpu_per_call", "within.1s500ms", "share.2", "jain", "failed"]

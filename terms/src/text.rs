@@ -31,7 +31,7 @@ pub fn ratio(value: f64) -> String {
 /// A share of all as per cent: more digits near none and all, where they tell.
 pub fn percent_of_all(share: f64) -> String {
     let percent = share * 100.0;
-    if (1.0..=99.0).contains(&percent) { format!("{percent:.1} %") } else { format!("{percent:.3} %") }
+    if (0.5..=99.5).contains(&percent) { format!("{percent:.1} %") } else { format!("{percent:.3} %") }
 }
 
 /// A number as people write it: no more digits than it has.

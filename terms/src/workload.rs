@@ -21,7 +21,7 @@ pub struct Handler {
 }
 
 /// How much a call asks for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
 pub struct Amount {
     /// Symbols of a `quotes` call.
     pub symbols: usize,

@@ -51,6 +51,12 @@ pub fn differences(old: &Record, new: &Record) -> Vec<String> {
                 cell.carriage, cell.connections, cell.in_flight, cell.arrivals
             )
         };
+        if let Some((was, is)) = cell.amount.zip(other.amount).filter(|(was, is)| was != is) {
+            found.push(format!(
+                "{name} asks for {} symbols and {} candles in the old, {} and {} in the new",
+                was.symbols, was.candles, is.symbols, is.candles
+            ));
+        }
         if words(cell) != words(other) {
             found.push(format!("{name}: {} in the old, {} in the new", words(cell), words(other)));
         }

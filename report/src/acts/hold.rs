@@ -1,6 +1,7 @@
 //! Memory of idle connections: a table, and the same in words.
 
 use record::{MemoryPart, MemoryPoint, Record};
+use scenarios::Scenario;
 use terms::{Hold, text};
 
 use crate::chart::{NARROW, Size, WIDE};
@@ -26,13 +27,20 @@ pub(super) fn view(parts: &[MemoryPart], looks: &Looks<'_>) -> HoldView {
     }
 }
 
-/// Memory of both ends and the kernel beyond what it is at rest, against connections held.
+/// Memory of both ends and the kernel beyond what the line through it has at no connection, against
+/// connections held.
 fn memory(parts: &[MemoryPart], looks: &Looks<'_>, size: Size) -> String {
     let series = |part: &MemoryPart| {
-        let at_rest = part.client_at_rest_bytes + part.server_at_rest_bytes;
-        let dot = |point: &MemoryPoint| {
-            let all = point.client_bytes + point.server_bytes + point.kernel_bytes;
-            Dot { at: point.connections as f64, value: all.saturating_sub(at_rest) as f64, half: 0.0 }
+        let all = |point: &MemoryPoint| {
+            point.client_bytes as f64 + point.server_bytes as f64 + point.kernel_bytes as f64
+        };
+        let beyond = |point: &MemoryPoint| all(point) - part.bytes_per_connection * point.connections as f64;
+        let n = part.points.len().max(1) as f64;
+        let at_none = part.points.iter().map(beyond).sum::<f64>() / n;
+        let dot = |point: &MemoryPoint| Dot {
+            at: point.connections as f64,
+            value: (all(point) - at_none).max(0.0),
+            half: 0.0,
         };
         let points = part.points.iter().map(dot).collect();
         Series { name: part.contender.clone(), look: looks.get(&part.contender), points }
@@ -49,10 +57,11 @@ fn memory(parts: &[MemoryPart], looks: &Looks<'_>, size: Size) -> String {
 
 /// Memory per idle connection, contender by contender, the cheapest first, in a sentence.
 pub(super) fn number(record: &Record, hold: &Hold, parts: &[MemoryPart]) -> String {
-    let mut parts: Vec<&MemoryPart> = parts.iter().collect();
+    let twin = Scenario::again(&record.plan.baseline);
+    let mut parts: Vec<&MemoryPart> = parts.iter().filter(|part| part.contender != twin).collect();
     parts.sort_by(|left, right| left.bytes_per_connection.total_cmp(&right.bytes_per_connection));
     let prices =
-        parts.iter().map(|part| format!("{} {}", record.label(&part.contender), memory_in_words(part)));
+        parts.iter().map(|part| format!("{} over {}", memory_in_words(part), record.label(&part.contender)));
     format!(
         "An idle connection costs {} (memory of both ends and the kernel; the slope over {} numbers of connections up to {})",
         prices.collect::<Vec<_>>().join(", "),

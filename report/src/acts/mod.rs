@@ -36,7 +36,7 @@ pub(crate) fn views(record: &Record, looks: &Looks<'_>) -> ActViews {
                 views.restart_charts = restart::charts(restarts, looks);
             }
             ActPart::ScaleOut { asked, scale_outs } => {
-                views.scale_out = Some(scale_out::view(asked, scale_outs));
+                views.scale_out = Some(scale_out::view(asked, scale_outs, looks));
             }
             ActPart::Capacity { .. } => {}
         }
@@ -50,6 +50,8 @@ pub(crate) struct Price<'a> {
     pub(crate) card: &'a str,
     /// What was asked.
     pub(crate) sentence: &'a str,
+    /// Where its charts stand on the page.
+    pub(crate) at: &'static str,
     /// The answer, in sentences with its numbers.
     pub(crate) number: String,
 }
@@ -62,15 +64,20 @@ pub(crate) fn price<'a>(record: &Record, act: &'a ActPart) -> Option<Price<'a>> 
             Price {
                 card: &asked.card,
                 sentence: &asked.sentence,
+                at: "memory",
                 number: hold::number(record, asked, memory),
             }
         }
-        ActPart::Restart { asked, restarts } => {
-            Price { card: &asked.card, sentence: &asked.sentence, number: restart::number(record, restarts) }
-        }
+        ActPart::Restart { asked, restarts } => Price {
+            card: &asked.card,
+            sentence: &asked.sentence,
+            at: "restart",
+            number: restart::number(record, restarts),
+        },
         ActPart::ScaleOut { asked, scale_outs } => Price {
             card: &asked.card,
             sentence: &asked.sentence,
+            at: "scale-out",
             number: scale_out::number(record, asked, scale_outs),
         },
         ActPart::Capacity { .. } => return None,

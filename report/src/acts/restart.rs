@@ -11,8 +11,9 @@ use crate::look::Looks;
 pub(super) fn number(record: &Record, parts: &[RestartPart]) -> String {
     let of_a_number = |parts: &[RestartPart]| {
         let (connections, times) = (parts[0].connections as u64, parts[0].storm_ms.n);
-        let lengths =
-            parts.iter().map(|part| format!("{} {}", record.label(&part.contender), seconds(&part.storm_ms)));
+        let lengths = parts
+            .iter()
+            .map(|part| format!("{} over {}", seconds(&part.storm_ms), record.label(&part.contender)));
         format!(
             "All {} subscribers are back after {} ({times} restarts each)",
             text::count(connections),

@@ -5,7 +5,7 @@ use terms::{ScaleOut, text};
 
 use crate::chart::{NARROW, Size, WIDE};
 use crate::figure_bars::{FigureBar, figure_bars};
-use crate::look::Look;
+use crate::look::Looks;
 
 use super::restart::{seconds, with_half};
 
@@ -18,20 +18,20 @@ pub(crate) struct ScaleOutView {
     pub(crate) charts: [String; 2],
 }
 
-pub(super) fn view(asked: &ScaleOut, parts: &[ScaleOutPart]) -> ScaleOutView {
+pub(super) fn view(asked: &ScaleOut, parts: &[ScaleOutPart], looks: &Looks<'_>) -> ScaleOutView {
     ScaleOutView {
         asked: asked.clone(),
         rows: parts.iter().map(scale_out_row).collect(),
-        charts: [WIDE, NARROW].map(|size| joined(asked, parts, size)),
+        charts: [WIDE, NARROW].map(|size| joined(asked, parts, looks, size)),
     }
 }
 
 /// How much of the load lies at the servers that joined, beside an even share.
-fn joined(asked: &ScaleOut, parts: &[ScaleOutPart], size: Size) -> String {
-    let even = (asked.to - asked.from) as f64 / asked.to as f64;
+fn joined(asked: &ScaleOut, parts: &[ScaleOutPart], looks: &Looks<'_>, size: Size) -> String {
+    let even = asked.to.saturating_sub(asked.from) as f64 / asked.to.max(1) as f64;
     let bar = |part: &ScaleOutPart| FigureBar {
         name: part.contender.clone(),
-        look: Look::PLAIN,
+        look: looks.get(&part.contender),
         value: part.after.shares.iter().skip(asked.from).sum(),
         interval: None,
     };
@@ -47,13 +47,17 @@ pub(super) fn number(record: &Record, asked: &ScaleOut, parts: &[ScaleOutPart]) 
         parts.iter().map(|part| format!("{:.0} % of {}", joined(&part.after), record.label(&part.contender)));
     let evened = parts.iter().filter_map(|part| {
         let (load, back) = part.evened.as_ref().zip(part.back_ms.as_ref())?;
-        Some(format!("{} {:.0} % in {}", record.label(&part.contender), joined(load), seconds(back)))
+        Some(format!("{:.0} % of {} in {}", joined(load), record.label(&part.contender), seconds(back)))
     });
     let [after, evened] = [after.collect::<Vec<_>>(), evened.collect()].map(|parts| parts.join(", "));
     let n = parts.first().map_or(0, |part| part.after.imbalance.n);
-    let servers = if asked.to - asked.from == 1 { "server that joins" } else { "servers that join" };
+    let one = asked.to.saturating_sub(asked.from) == 1;
+    let (servers, get) = if one { ("server that joins", "gets") } else { ("servers that join", "get") };
     let evened = if evened.is_empty() { evened } else { format!(". After all reconnected: {evened}") };
-    format!("The {servers} {} gets, half a second later, {after}{evened} ({n} scale-outs each)", asked.from)
+    format!(
+        "The {servers} {} others {get} {after} within half a second{evened} ({n} scale-outs each)",
+        asked.from
+    )
 }
 
 /// A contender's line.

@@ -1,6 +1,6 @@
 //! What a record says of a line of the card.
 
-use record::Record;
+use record::{Record, Verdict};
 
 use super::Line;
 use crate::Done;
@@ -50,19 +50,27 @@ pub(super) fn state(line: &Line, done: &Done, known: &[String]) -> State {
 /// What a record found about a line: claims first, in the scenario's order; what only says where
 /// another turns is told there.
 fn of_line(record: &Record, id: &str) -> Vec<Finding> {
+    let measured = |verdict: &&Verdict| record.left_out(&verdict.claim).is_none();
     let turns = |id: &Option<String>| {
-        id.is_some() && record.verdicts.iter().any(|verdict| verdict.claim.turns == *id)
+        id.is_some() && record.verdicts.iter().filter(measured).any(|verdict| verdict.claim.turns == *id)
     };
     let verdicts = record.verdicts.iter().filter(|verdict| verdict.claim.card == id);
     let verdicts = verdicts.filter(|verdict| !turns(&verdict.claim.id));
-    let measured = verdicts.filter(|verdict| record.left_out(&verdict.claim).is_none());
+    let verdicts = verdicts.filter(measured);
     let sought = record.break_evens.iter().filter(|part| part.break_even.card == id && part.is_measured());
     let acts = record.acts.iter().filter_map(|act| of_act(record, act)).filter(|found| found.card == id);
     let map = record.map.iter().filter(|part| part.map.card == id);
-    measured
+    let found = verdicts
         .map(|verdict| of_verdict(record, verdict))
         .chain(sought.map(|part| of_break_even(record, part)))
         .chain(acts)
-        .chain(map.map(|part| of_map(record, part)))
-        .collect()
+        .chain(map.map(|part| of_map(record, part)));
+    let mut told: Vec<Finding> = Vec::new();
+    for found in found {
+        // Two bounds of one figure have one finding.
+        if told.iter().all(|before| before.sentence != found.sentence || before.word != found.word) {
+            told.push(found);
+        }
+    }
+    told
 }

@@ -63,6 +63,7 @@ pub fn card_page(done: &Done) -> anyhow::Result<String> {
         by_number("depends", "depends", "depend"),
         (count("open"), "undecided", "open"),
         (count("found"), "answered by a number or a map", "found"),
+        (count("cited"), "computed", "cited"),
         (count("absent"), "not measured", "absent"),
     ];
     let page = CardPage {
@@ -130,7 +131,7 @@ fn views(done: &Done) -> anyhow::Result<Vec<GroupView>> {
     let line_view = |line: Line| {
         let state = evidence::state(&line, done, &known);
         let (word, class, judged, absent) = match state {
-            State::Judged(judged) if line.cited => ("computed, cited", "found", judged, String::new()),
+            State::Judged(judged) if line.cited => ("computed", "cited", judged, String::new()),
             State::Judged(judged) => {
                 let first = judged.first();
                 let word = first.map_or("", |first| first.word);

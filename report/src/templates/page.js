@@ -21,8 +21,10 @@ for (const item of document.querySelectorAll(".legend [data-s]")) {
   });
 }
 const units = { ns: 1e-3, "µs": 1, ms: 1e3, s: 1e6, B: 1, KiB: 1024, MiB: 1048576 };
+const words = (cell) => [...(cell?.childNodes ?? [])].filter((node) => !node.classList?.contains("under"))
+  .map((node) => node.textContent).join("").trim();
 const value = (cell) => {
-  const found = (cell?.textContent ?? "").trim().replaceAll("\u202f", "").match(/^(-?[\d.]+)\s*(\S*)/);
+  const found = words(cell).replaceAll("\u202f", "").match(/^(-?[\d.]+)\s*([^\s\d±]*)/);
   return found ? Number(found[1]) * (units[found[2]] ?? 1) : NaN;
 };
 for (const head of document.querySelectorAll("table:not(.index):not(.map) thead th")) {
@@ -36,8 +38,9 @@ for (const head of document.querySelectorAll("table:not(.index):not(.map) thead 
     const nth = head.cellIndex;
     const rows = [...body.rows].map((row) => [value(row.cells[nth]), row.cells[nth]?.textContent ?? "", row]);
     rows.sort(([a, left], [b, right]) => {
-      if (Number.isNaN(a) || Number.isNaN(b)) return left.localeCompare(right);
-      return a - b;
+      // What has no number comes last, by its words.
+      if (Number.isNaN(a) !== Number.isNaN(b)) return Number.isNaN(a) ? 1 : -1;
+      return Number.isNaN(a) ? left.localeCompare(right) : a - b;
     });
     if (down) rows.reverse();
     for (const [, , row] of rows) body.append(row);

@@ -24,6 +24,7 @@ pub(super) fn search(
         // Of a contender that cannot run here there is none.
         let Ok(place) = run.cast_of(&cell.contender.name) else { continue };
         run.casts[place].handle(cell.condition.handler)?;
+        run.casts[place].ask_for(cell.condition.amount);
         run.lay_link(&cell.condition);
         let capacity = capacity::search(&wanted.objective, rate_per_s, |rate_per_s| {
             if run.is_stopped() {

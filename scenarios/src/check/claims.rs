@@ -55,6 +55,12 @@ impl Check<'_> {
             let other = claims.iter().find(of);
             let itself = claim.id.as_ref().map(Spanned::get_ref) == Some(turns.get_ref());
             self.require(turns, !itself, "a claim does not turn at itself: name another")?;
+            let turns_back = other.is_some_and(|other| other.turns.is_some());
+            self.require(
+                turns,
+                !turns_back,
+                "a claim that turns is not where another turns: name one without `turns`",
+            )?;
             let same = other.is_some_and(|other| other.card == claim.card);
             self.require(turns, same, "a claim turns at one of the same line of the card")?;
         }
@@ -80,6 +86,11 @@ impl Check<'_> {
         )?;
         let at = |message: String| ScenarioError::at(self.file, self.text, holds.span(), &message, None);
         let expression = Expression::parse_absolute(holds.get_ref()).map_err(at)?;
+        self.require(
+            holds,
+            expression.limit() > 0.0,
+            "the value must be greater than 0, such as `failed < 0.1%`",
+        )?;
         if let Figure::Within(us) = expression.figure {
             let right = us * WITHIN_OF_TIME_OUT < time_out.as_nanos() as f64 / 1e3;
             self.require(

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use judge::ROUNDS_FOR_A_VERDICT;
 use matrices::MatrixScenario;
 use scenarios::{Cell, Plan, Scenario};
-use terms::{Claim, text};
+use terms::{Claim, Test, text};
 
 use crate::columns::{COLUMNS, wrapped};
 
@@ -113,19 +113,42 @@ fn claims(scenario: &Scenario, plan: &Plan) -> String {
     let sought =
         scenario.break_evens.iter().map(|sought| (&sought.card, &sought.sentence, &sought.condition));
     let sought = sought.chain(scenario.map.iter().map(|map| (&map.card, &map.sentence, &map.condition)));
-    let judged = scenario.claims.iter().map(|claim| (&claim.card, &claim.sentence, unjudged(plan, claim)));
-    let all = judged.chain(sought.map(|(card, sentence, family)| (card, sentence, unsought(plan, family))));
-    let mut words = String::new();
-    for (card, sentence, why) in all {
-        if words.is_empty() {
-            words.push_str("\n  Claims:\n");
-        }
-        words += &wrapped(&format!("  {card:<4}"), sentence);
-        if let Some(why) = why {
-            words += &wrapped("      ✗ ", &format!("cannot be judged: {why}"));
-        }
+    let judged = scenario
+        .claims
+        .iter()
+        .map(|claim| (&claim.card, &claim.sentence, in_figures(claim), unjudged(plan, claim)));
+    let sought = sought
+        .map(|(card, sentence, family)| (card, sentence, format!("along {family}"), unsought(plan, family)));
+    let all: Vec<_> = judged.chain(sought).collect();
+    if all.is_empty() {
+        return "\n  No claims: this run measures, but judges nothing.\n".to_owned();
+    }
+    let width = all.iter().map(|(card, ..)| card.chars().count()).max().unwrap_or(0);
+    let mut words = "\n  Claims:\n".to_owned();
+    for (card, sentence, figures, why) in all {
+        words += &wrapped(&format!("  {card:<width$}  "), sentence);
+        let indent = " ".repeat(width + 4);
+        words += &match why {
+            Some(why) => wrapped(&format!("{indent}✗ "), &format!("cannot be judged: {why}")),
+            None => wrapped(&format!("{indent}✓ "), &format!("can be judged: {figures}")),
+        };
     }
     words
+}
+
+/// What is compared: `cpu_per_call of rest under many, against rest under few; holds below 1.00 ×`.
+fn in_figures(claim: &Claim) -> String {
+    let Claim { contender, condition, .. } = claim;
+    match &claim.test {
+        Test::Absolute { holds } => format!("{} of {contender} under {condition}", holds.text),
+        Test::Compared { metric, rule, .. } => {
+            let (against, other) = claim.against().unwrap_or((contender, condition));
+            format!(
+                "{metric} of {contender} under {condition}, against {against} under {other}; holds {}",
+                rule.in_words()
+            )
+        }
+    }
 }
 
 /// Why a plan cannot judge a claim, if it cannot.
