@@ -187,6 +187,27 @@ fn datagrams_that_are_no_frames_get_a_fault() {
     });
 }
 
+/// Heads, and frames that nobody knows, that say they have a terabyte: h3 keeps all of one until it
+/// is whole.
+#[test]
+fn a_frame_without_end_is_refused_over_http_3() {
+    const TERABYTE: [u8; 8] = [0xc0, 0, 1, 0, 0, 0, 0, 0];
+    const FAR_TOO_MUCH: usize = 16 << 20;
+    let (server, identity) = secure(Protocol::Rest, Transport::Quic, limits());
+    run(async {
+        for kind in [0x01, 0x21] {
+            let quic = dial(&server, &identity, b"h3").await;
+            let (mut sender, _receiver) = quic.open_bi().await.unwrap();
+            sender.write_all(&[&[kind][..], &TERABYTE].concat()).await.unwrap();
+            let mut sent = 0;
+            while sent < FAR_TOO_MUCH && sender.write_all(&[0; 16 << 10]).await.is_ok() {
+                sent += 16 << 10;
+            }
+            assert!(sent < FAR_TOO_MUCH, "the server took {sent} bytes of a frame {kind:#x}");
+        }
+    });
+}
+
 #[test]
 fn a_body_over_the_limit_is_refused_over_http_3() {
     let (server, identity) = secure(Protocol::Rest, Transport::Quic, limits());

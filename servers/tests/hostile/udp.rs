@@ -240,3 +240,22 @@ fn datagram_of(id: u32, kind: Kind, payload: &[u8]) -> Vec<u8> {
     frame::put_encoded(&mut bytes, id, kind, payload);
     bytes.to_vec()
 }
+
+/// Else one forged datagram would have two servers answer each other for ever.
+#[test]
+fn what_only_servers_send_is_answered_by_none() {
+    for trust_loopback in [true, false] {
+        let server = Server::start(Protocol::Udp, Limits { trust_loopback, ..Limits::default() });
+        let socket = peer(&server);
+        for kind in [Kind::Challenge, Kind::Fault, Kind::Welcome, Kind::Tick, Kind::Quote] {
+            let mut bytes = bytes::BytesMut::new();
+            frame::put_encoded(&mut bytes, 7, kind, &[0; 8]);
+            socket.send(&bytes).unwrap();
+        }
+        let answers = receive_all(&socket, SHORT);
+        assert!(answers.is_empty(), "trusted: {trust_loopback}: {answers:?}");
+        if trust_loopback {
+            quote_over_udp(&server);
+        }
+    }
+}
