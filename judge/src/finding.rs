@@ -255,7 +255,8 @@ fn side(ratio: f64) -> String {
     }
 }
 
-/// `20–40 %` of `20 %` and `40 %`: the unit once where both have the same, one where they are equal.
+/// `20–40 %` of `20 %` and `40 %`: the unit once where both have the same, one where they are
+/// equal.
 fn span(low: &str, high: &str) -> String {
     if low == high {
         return low.to_owned();

@@ -239,10 +239,16 @@ pub(crate) fn of_break_even(record: &Record, part: &BreakEvenPart) -> Finding {
     Finding {
         word: part.in_words(),
         class: class_of(part),
-        sentence: part.because.clone(),
+        sentence: begun(&part.because),
         at: if part.is_measured() { ALONG.to_owned() } else { String::new() },
         ..Finding::of(&record.scenario.name, &part.break_even.card, &part.break_even.sentence)
     }
+}
+
+/// A sentence with a capital letter in front, unless it begins with a name: `gRPC`.
+fn begun(sentence: &str) -> String {
+    let is_a_word = sentence.split_whitespace().next().is_some_and(|of| of.chars().all(char::is_lowercase));
+    if is_a_word { text::capitalized(sentence) } else { sentence.to_owned() }
 }
 
 /// Counted, not measured: no interval.

@@ -94,7 +94,7 @@ fn a_run_leaves_a_record_and_its_report() {
         assert!(drawn.contains(said), "the report does not say {said}");
     }
     assert_eq!(drawn.contains("debug build"), debug);
-    let fetches = ["src=\"http", "href=\"http", "url(http", "@import", "<script"];
+    let fetches = ["src=\"http", "href=\"http", "url(http", "@import", "<script src"];
     assert!(fetches.iter().all(|fetch| !drawn.contains(fetch)), "the report fetches something");
 
     std::fs::remove_file(&page).unwrap();
@@ -170,10 +170,10 @@ fn no_order_is_rejected_when_sessions_are_opened_anew() {
     let printed = stderr(&ran);
     let page = std::fs::read_to_string(folder.path().join("bidirectional/report.html")).unwrap();
     assert!(
-        printed.matches("R3 not measured: ").count() == 3 && !printed.contains("R3 undecided"),
+        printed.matches("R3 NOT MEASURED: ").count() == 3 && !printed.contains("R3 UNDECIDED"),
         "{printed}"
     );
-    assert!(page.contains("<div class=\"word\">not measured</div>"), "the report judges whom it left out");
+    assert!(page.contains("<span class=\"word\">not measured</span>"), "the report judges whom it left out");
 }
 
 /// Every server is killed twice under three hundred subscribers, each of whom comes back, over
@@ -227,12 +227,13 @@ fn all_subscribers_come_back_to_a_server_that_was_killed() {
         }
     }
     let said = stderr(&ran);
-    assert!(said.contains("300 subscribers, n = 2 restarts each: long-poll"), "{said}");
+    for words in ["All 300 subscribers are back after ", " s over long polling, ", "(2 restarts each)"] {
+        assert!(said.contains(words), "{said}");
+    }
     // How the calls lie between the two servers that were there is chance; that the third gets none
     // is not.
     let kept = scale_outs.iter().find(|part| part.contender.ends_with("on kept connections")).unwrap();
-    let [first, second] = [0, 1].map(|nth| kept.after.shares[nth] * 100.0);
-    let lies = format!("{} {first:.0} · {second:.0} · 0 %", kept.contender);
+    let lies = format!("0 % of {}", kept.contender);
     assert!(kept.after.shares[2] == 0.0 && said.contains(&lies), "{kept:?}\n{said}");
 }
 
