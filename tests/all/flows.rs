@@ -19,7 +19,7 @@ fn run(scenario: &str, options: &[&str]) -> Option<Record> {
     assert!(ran.status.success(), "{said}");
     let results = folder.path().join(scenario);
     let report = std::fs::read_to_string(results.join("report.html")).unwrap();
-    assert!(report.contains("who had how much") && !report.contains("conformance cases"));
+    assert!(report.contains("shares of the link") && !report.contains("conformance cases"));
     Some(read(&results))
 }
 

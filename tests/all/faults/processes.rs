@@ -205,6 +205,8 @@ fn what_is_measured_while_a_process_is_stopped_for_a_moment_is_void() {
     run.until("round 1/");
     let (server, command) = (run.role("market"), run.pid());
     for (pid, pause_ms) in [(server, 200), (command, 1_500)] {
+        // Within the next measurement, and not while it is prepared.
+        clock::pause_thread(Duration::from_millis(350));
         signal(pid, Signal::SIGSTOP);
         clock::pause_thread(Duration::from_millis(pause_ms));
         signal(pid, Signal::SIGCONT);
