@@ -13,7 +13,7 @@ pub mod mask;
 mod operation;
 mod protocol;
 
-pub use operation::{Capability, Fault, MarketResult, Operation, Reply, WrongReply};
+pub use operation::{Capability, Fault, MarketResult, Operation, Reply, WrongReply, shortened};
 pub use protocol::{MARKET_NAME, Protocol, SERVER_NAME, Transport};
 
 /// The messages generated from `market.proto` (package `wirebench.market.v1`).

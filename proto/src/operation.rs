@@ -96,10 +96,22 @@ impl Capability {
     }
 }
 
+/// Bytes of a fault's detail. A caller's own words stand in it, and one request may cause hundreds.
+const DETAIL_BYTES_MAX: usize = 256;
+
+/// A text, cut where it is longer than so many bytes.
+pub fn shortened(mut text: String, bytes_max: usize) -> String {
+    if text.len() > bytes_max {
+        text.truncate(text.floor_char_boundary(bytes_max));
+        text.push('…');
+    }
+    text
+}
+
 impl Fault {
     /// A refusal of this kind.
     pub fn new(code: FaultCode, detail: impl Into<String>) -> Fault {
-        Fault { code, detail: detail.into() }
+        Fault { code, detail: shortened(detail.into(), DETAIL_BYTES_MAX) }
     }
 
     /// The fault as a message of the contract.

@@ -21,6 +21,8 @@ use crate::{Limits, Market, Shutdown};
 
 /// Bytes read at a time.
 const READ_BYTES: usize = 16 << 10;
+/// Bytes that a stream keeps for its next replies.
+const KEPT_BYTES: usize = 64 << 10;
 
 /// A byte stream of frames, and what is said on it.
 pub(crate) struct Framed {
@@ -77,7 +79,10 @@ impl Framed {
                     conversation.put(ready, out);
                 }
                 // After all that is ready, so that it goes out together; before more is read.
-                written = writer.write_buf(out), if !out.is_empty() => { written?; }
+                written = writer.write_buf(out), if !out.is_empty() => {
+                    written?;
+                    give_back(out);
+                }
                 read = read_some(&mut reader, &mut inbound), if !ended && room => {
                     turn = Turn::default();
                     ended = read? == 0;
@@ -101,6 +106,13 @@ impl Framed {
             taken += 1;
         }
         taken
+    }
+}
+
+/// Gives back what a large reply took, once it is sent: an idle connection would keep it.
+fn give_back(out: &mut BytesMut) {
+    if out.is_empty() && out.capacity() > KEPT_BYTES {
+        *out = BytesMut::new();
     }
 }
 

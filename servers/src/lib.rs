@@ -22,6 +22,7 @@ mod quic_server;
 pub mod reference;
 mod replies;
 pub mod role;
+mod socket;
 pub mod tls;
 mod turn;
 mod upgrades;

@@ -67,6 +67,19 @@ pub struct Limits {
     /// GraphQL: tokens of a query's text (names, numbers, strings, punctuation). Default 2 000; the
     /// introspection of GraphiQL has about 250.
     pub graphql_tokens_max: usize,
+    /// GraphQL: bytes of a name or a number in a query: an alias stands in the answer as often as its
+    /// field. Default 64.
+    pub graphql_name_bytes_max: usize,
+    /// GraphQL: values in a request's variables, the keys of objects included. A query can use each
+    /// in hundreds of places. Default 1 000.
+    pub graphql_variables_max: usize,
+    /// GraphQL: bytes of a string in a request's variables. Default 1 KiB.
+    pub graphql_variable_bytes_max: usize,
+    /// GraphQL: `__typename` in one selection, once every fragment stands where it is spread; the
+    /// library's complexity does not count it. Default 32.
+    pub graphql_typenames_max: usize,
+    /// GraphQL: errors of an answer, each of 256 bytes at most. Default 100.
+    pub graphql_errors_max: usize,
     /// GraphQL: fields and spreads of a query once every fragment stands where it is spread.
     /// Default 2 000.
     pub graphql_selections_max: usize,
@@ -111,6 +124,11 @@ impl Default for Limits {
             graphql_batch_max: 10,
             graphql_nesting_max: 32,
             graphql_tokens_max: 2_000,
+            graphql_name_bytes_max: 64,
+            graphql_variables_max: 1_000,
+            graphql_variable_bytes_max: 1 << 10,
+            graphql_typenames_max: 32,
+            graphql_errors_max: 100,
             graphql_selections_max: 2_000,
             graphql_introspection_lists_max: 3,
             graphql_persisted_max: 1_000,

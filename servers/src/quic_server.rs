@@ -54,6 +54,9 @@ fn transport(limits: &Limits, congestion: Option<Congestion>) -> TransportConfig
         // What is written and not acknowledged: the library's 10 MB would be held for each peer who
         // is silent.
         .send_window(limits.h2_stream_window_bytes.into())
+        // Datagrams that wait: past it the oldest are lost.
+        .datagram_receive_buffer_size(Some(limits.outbound_bytes_max))
+        .datagram_send_buffer_size(limits.outbound_bytes_max)
         .max_idle_timeout(IdleTimeout::try_from(limits.idle_time_max).ok());
     transport
 }

@@ -176,10 +176,16 @@ impl Ears {
         }
     }
 
-    pub(super) fn count_reconnection(&self) {
-        let now = self.clock.now();
+    /// When a silence of this length began that is noticed now.
+    pub(super) fn silent_since(&self, silence: Duration) -> Mono {
+        self.clock.now() - silence
+    }
+
+    /// Counts a connection that replaces one lost in the measured time. One that is lost later, while
+    /// the round waits for missing ticks, is in no figure.
+    pub(super) fn count_reconnection(&self, lost_at: Mono) {
         if let Some(heard) = self.round.borrow_mut().as_mut()
-            && (heard.measured_from..=heard.measured_until()).contains(&now)
+            && (heard.measured_from..=heard.measured_until()).contains(&lost_at)
         {
             heard.outcome.reconnections += 1;
         }
@@ -354,7 +360,10 @@ mod tests {
                 _ => hear(1, place),
             }
         }
-        ears.count_reconnection();
+        ears.count_reconnection(fake.now());
+        // Lost before the measured time, and after it.
+        ears.count_reconnection(fake.now() - EVERY * 20);
+        ears.count_reconnection(fake.now() + EVERY * 20);
         let outcome = outcome(&ears);
         assert_eq!((outcome.arrivals, outcome.ok), (16, 15));
         assert_eq!(outcome.failed.get(&Failure::Missed), Some(&1));

@@ -52,13 +52,10 @@ where
                     // A library that has a thousand of them at once does not let others go first.
                     consume_budget().await;
                 }
-                Some(Err(error)) => {
-                    self.ears.note(&error);
-                    self.reconnect().await;
-                }
+                Some(Err(error)) => self.reconnect(&error).await,
                 None => {
-                    self.ears.note(&CallError::Reset("the server ended the subscription".to_owned()));
-                    self.reconnect().await;
+                    let ended = CallError::Reset("the server ended the subscription".to_owned());
+                    self.reconnect(&ended).await;
                 }
             }
         }
@@ -89,7 +86,11 @@ where
         }
     }
 
-    async fn reconnect(&mut self) {
+    async fn reconnect(&mut self, why: &CallError) {
+        self.ears.note(why);
+        // A silence began with the last tick, and was noticed when patience ended.
+        let silence = self.manners.notices.filter(|_| matches!(why, CallError::TimedOut));
+        let lost_at = self.ears.silent_since(silence.unwrap_or_default());
         // Closed first, whatever it is: kept until there is another, it would keep its port from
         // it.
         self.current = None;
@@ -97,7 +98,7 @@ where
             clock::pause(REST_BEFORE_RECONNECTION).await;
             match self.again().await {
                 Ok(current) => {
-                    self.ears.count_reconnection();
+                    self.ears.count_reconnection(lost_at);
                     self.current = Some(current);
                     return;
                 }

@@ -4,18 +4,20 @@
 
 mod document;
 mod guard;
+mod long;
 mod persisted;
 mod schema;
+mod socket;
 mod text;
+mod variables;
 
 use std::sync::Arc;
 
-use async_graphql::http::{WebSocketProtocols, parse_query_string};
-use async_graphql::{BatchRequest, BatchResponse, Data, ServerError};
-use async_graphql_axum::{GraphQLProtocol, GraphQLWebSocket};
+use async_graphql::http::parse_query_string;
+use async_graphql::{BatchRequest, BatchResponse, ServerError};
 use axum::body::Body;
-use axum::extract::{FromRequestParts as _, RawQuery, State};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Request, StatusCode, header};
+use axum::extract::{RawQuery, State};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{Html, IntoResponse as _, Response};
 use axum::routing::get;
 use axum::{Extension, Router};
@@ -26,7 +28,7 @@ use crate::accept::Listener;
 use crate::http_server::{self, Versions};
 use crate::upgrades::{Upgrade, Upgrades};
 use crate::{Limits, Market, Shutdown};
-use guard::{Allowed, Guard, SocketOperations};
+use guard::{Allowed, Guard};
 
 /// Where the WebSocket of subscriptions is: beside the queries.
 const SOCKET_PATH: &str = "/graphql/ws";
@@ -77,7 +79,8 @@ async fn query(
 ) -> Response {
     match parse_query_string(&query.unwrap_or_default()) {
         Ok(request) => {
-            respond(&api.guard.answer(request.data(upgrades.replies()), Allowed::Reads).await.into(), true)
+            let answered = api.guard.answer(request.into(), Allowed::Reads, &upgrades.replies()).await;
+            respond(&answered.response, true)
         }
         Err(error) => refuse(StatusCode::BAD_REQUEST, format!("the query string: {error}")),
     }
@@ -108,7 +111,7 @@ async fn execute(
     if batch.iter().count() > max {
         return refuse(StatusCode::BAD_REQUEST, format!("a batch has at most {max} queries"));
     }
-    respond(&api.guard.answer_batch(batch.data(upgrades.replies())).await, false)
+    respond(&api.guard.answer(batch, Allowed::Writes, &upgrades.replies()).await.response, false)
 }
 
 fn respond(response: &BatchResponse, cacheable: bool) -> Response {
@@ -138,46 +141,13 @@ async fn subscribe(
     Extension(upgrades): Extension<Upgrades>,
     Upgrade(upgrade): Upgrade,
 ) -> Response {
-    let name = WebSocketProtocols::GraphQLWS.sec_websocket_protocol();
+    let name = socket::subprotocol();
     let upgrade = upgrade
         .protocols([name])
         .max_message_size(api.limits.message_bytes_max)
         .max_frame_size(api.limits.message_bytes_max);
-    let (Ok(protocol), true) = (spoken(name).await, upgrade.selected_protocol().is_some()) else {
+    if upgrade.selected_protocol().is_none() {
         return refuse(StatusCode::BAD_REQUEST, format!("the subprotocol is {name}"));
-    };
-    upgrades.accept(upgrade, async move |socket, shutdown| {
-        let mut data = Data::default();
-        data.insert(SocketOperations::new(api.limits.subscriptions_max));
-        let (greeted, greeting_max) = (Shutdown::new(), api.limits.header_time_max);
-        let is_greeted = greeted.clone();
-        let serving = GraphQLWebSocket::new(socket, api.guard, protocol)
-            .with_data(data)
-            .on_connection_init(move |_| {
-                greeted.cancel();
-                std::future::ready(Ok(Data::default()))
-            })
-            .serve();
-        tokio::select! {
-            () = shutdown.cancelled() => {}
-            () = never_greeted(is_greeted, greeting_max) => {}
-            () = serving => {}
-        }
-    })
-}
-
-/// Returns where the protocol's own handshake (`connection_init`) has not come in time.
-async fn never_greeted(greeted: Shutdown, within: std::time::Duration) {
-    if clock::limit(within, greeted.cancelled()).await.is_ok() {
-        std::future::pending::<()>().await;
     }
-}
-
-/// A subprotocol as the library wants to be told it. Its own look at a client's list takes the
-/// first name that it knows, which may be that of the older protocol, and would then speak another
-/// one than was agreed on.
-async fn spoken(name: &'static str) -> Result<GraphQLProtocol, StatusCode> {
-    let mut request = Request::new(());
-    request.headers_mut().insert(header::SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(name));
-    GraphQLProtocol::from_request_parts(&mut request.into_parts().0, &()).await
+    upgrades.accept(upgrade, move |socket, shutdown| socket::serve(socket, api.guard, api.limits, shutdown))
 }

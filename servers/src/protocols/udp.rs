@@ -4,7 +4,7 @@
 //! no more bytes than came from it: that is enough for the answer to a call that changes nothing,
 //! in a datagram that was filled up; for all else it has to send back a cookie first.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::hash::{BuildHasher as _, RandomState};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -64,7 +64,7 @@ pub async fn serve(socket: UdpSocket, market: Arc<Market>, limits: Limits, shutd
         limits,
         known: Known::default(),
         calls: FuturesUnordered::new(),
-        leases: HashMap::new(),
+        leases: BTreeMap::new(),
         events,
         events_in,
         out: BytesMut::new(),
@@ -89,7 +89,8 @@ struct Server {
     known: Known,
     /// Calls whose handler still waits.
     calls: FuturesUnordered<BoxFuture<'static, (Asked, MarketResult<Reply>)>>,
-    leases: HashMap<Caller, Lease>,
+    /// In order, so that those of one address are found together.
+    leases: BTreeMap<Caller, Lease>,
     events: mpsc::Receiver<Event<Caller>>,
     events_in: mpsc::Sender<Event<Caller>>,
     /// The datagram being made.
@@ -307,7 +308,7 @@ impl Server {
         if self.leases.len() >= self.limits.datagram_peers_max {
             return Err(Fault::new(FaultCode::Limit, "too many subscriptions of all callers together"));
         }
-        let held = self.leases.keys().filter(|(address, _)| *address == caller.0).count();
+        let held = self.leases.range((caller.0, 0)..=(caller.0, u32::MAX)).count();
         admit_feed(self.leases.contains_key(&caller), held, self.limits.subscriptions_max)
     }
 

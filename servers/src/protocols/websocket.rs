@@ -2,17 +2,14 @@
 //! `wirebench.json.v1`) or binary with protobuf (`wirebench.proto.v1`); any number of calls,
 //! subscriptions and sessions on a connection. permessage-deflate is not offered.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
 
 use axum::extract::State;
 use axum::extract::ws::{CloseFrame, Message as WsMessage, Utf8Bytes, WebSocket, close_code};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
 use axum::{Extension, Router};
-use bytes::Bytes;
-use futures::{Sink, SinkExt as _, StreamExt as _};
+use futures::{SinkExt as _, StreamExt as _};
 use prost::Message;
 use proto::encoding::Encoding;
 use proto::frame::{self, Frame, Kind};
@@ -25,6 +22,7 @@ use crate::accept::Listener;
 use crate::conversation::{Conversation, Outbound};
 use crate::http_server::{self, Versions};
 use crate::replies::Replies;
+use crate::socket::{KeepAlive, Outbox};
 use crate::turn::{self, Turn};
 use crate::upgrades::{Upgrade, Upgrades};
 use crate::{Limits, Market, Shutdown};
@@ -67,7 +65,7 @@ async fn upgrade(
         }
     };
     let conversation = Conversation::new(market, limits, encoding, Replies::new(&limits));
-    let out = Messages { encoding, queue: VecDeque::new(), queued: 0, unflushed: 0 };
+    let out = Messages { encoding, outbox: Outbox::default() };
     upgrades.accept(upgrade, move |socket, shutdown| Talk { conversation, limits, out }.run(socket, shutdown))
 }
 
@@ -76,14 +74,10 @@ const WRITE_BUFFER_BYTES: usize = 128 << 10;
 /// The largest message that is ever sent, which must fit the buffer beside the others.
 const BODY_BYTES_MAX: usize = 16 << 20;
 
-/// Messages on their way out.
+/// Frames on their way out, as messages.
 struct Messages {
     encoding: Encoding,
-    queue: VecDeque<WsMessage>,
-    /// Bytes in the queue.
-    queued: usize,
-    /// Bytes that were given to the socket since it was last flushed, each message's and one more.
-    unflushed: usize,
+    outbox: Outbox,
 }
 
 impl Outbound for Messages {
@@ -92,61 +86,18 @@ impl Outbound for Messages {
     }
 
     fn put_encoded(&mut self, id: u32, kind: Kind, payload: &[u8]) {
-        let message = match self.encoding {
+        self.outbox.push(match self.encoding {
             Encoding::Json => {
                 // Made of JSON, which is UTF-8: what is lost here is an empty message.
                 let text = Utf8Bytes::try_from(frame::text(id, kind, payload)).unwrap_or_default();
                 WsMessage::Text(text)
             }
             Encoding::Protobuf => WsMessage::Binary(frame::message(id, kind, payload)),
-        };
-        self.push(message);
+        });
     }
 
     fn waiting(&self) -> usize {
-        self.queued + self.unflushed
-    }
-}
-
-impl Messages {
-    fn push(&mut self, message: WsMessage) {
-        self.queued += size(&message);
-        self.queue.push_back(message);
-    }
-
-    fn is_empty(&self) -> bool {
-        self.queue.is_empty() && self.unflushed == 0
-    }
-
-    /// Gives what is queued to the socket, and has it written. Cancelling loses nothing.
-    async fn send<S: Sink<WsMessage> + Unpin>(&mut self, socket: &mut S) -> Result<(), S::Error> {
-        std::future::poll_fn(|context| self.poll_send(socket, context)).await
-    }
-
-    fn poll_send<S: Sink<WsMessage> + Unpin>(
-        &mut self,
-        socket: &mut S,
-        context: &mut Context<'_>,
-    ) -> Poll<Result<(), S::Error>> {
-        while !self.queue.is_empty() {
-            ready!(socket.poll_ready_unpin(context))?;
-            if let Some(message) = self.queue.pop_front() {
-                self.queued -= size(&message);
-                self.unflushed += size(&message) + 1;
-                socket.start_send_unpin(message)?;
-            }
-        }
-        ready!(socket.poll_flush_unpin(context))?;
-        self.unflushed = 0;
-        Poll::Ready(Ok(()))
-    }
-}
-
-fn size(message: &WsMessage) -> usize {
-    match message {
-        WsMessage::Text(text) => text.len(),
-        WsMessage::Binary(bytes) | WsMessage::Ping(bytes) | WsMessage::Pong(bytes) => bytes.len(),
-        WsMessage::Close(_) => 0,
+        self.outbox.waiting()
     }
 }
 
@@ -168,15 +119,13 @@ impl Talk {
     async fn run(mut self, socket: WebSocket, shutdown: Shutdown) {
         let (mut writer, mut reader) = socket.split();
         let mut ending: Option<Ending> = None;
-        // What the peer sent since the last look at it, for the keep-alive.
-        let (mut heard, mut pinged, mut turn) = (true, false, Turn::default());
-        let mut keep_alive = Box::pin(clock::pause(self.limits.keep_alive_every));
+        let (mut keep_alive, mut turn) = (KeepAlive::new(self.limits.keep_alive_every), Turn::default());
         let mut waiting = 0;
         loop {
-            let Talk { conversation, limits, out } = &mut self;
+            let Talk { conversation, out, .. } = &mut self;
             turn::after_making(out.waiting().saturating_sub(waiting)).await;
             waiting = out.waiting();
-            if ending.is_some() && !conversation.in_flight() && out.is_empty() {
+            if ending.is_some() && !conversation.in_flight() && out.outbox.is_empty() {
                 break;
             }
             let (open, room) = (ending.is_none(), conversation.has_room(out));
@@ -186,30 +135,23 @@ impl Talk {
                     conversation.end_feeds(out);
                     ending = Some(self::ending(close_code::AWAY, "the server stops"));
                 }
-                () = &mut keep_alive => {
-                    match (heard, pinged) {
-                        (true, _) => (heard, pinged) = (false, false),
-                        (false, false) => {
-                            pinged = true;
-                            out.push(WsMessage::Ping(Bytes::new()));
-                        }
-                        // Also a peer that dribbles one message for ever, or reads nothing: both
-                        // are let go at once.
-                        (false, true) => return,
+                () = keep_alive.due() => {
+                    if keep_alive.look(&mut out.outbox).is_err() {
+                        return;
                     }
-                    keep_alive.set(clock::pause(limits.keep_alive_every));
                 }
                 ready = conversation.ready(room && open && turn.has_room()) => {
                     turn.take();
                     conversation.put(ready, out);
                 }
-                sent = out.send(&mut writer), if !out.is_empty() => {
+                sent = out.outbox.send(&mut writer), if !out.outbox.is_empty() => {
                     if sent.is_err() {
                         return;
                     }
                 }
                 message = reader.next(), if open && room => {
-                    (heard, turn) = (true, Turn::default());
+                    keep_alive.heard().note();
+                    turn = Turn::default();
                     match message {
                         Some(Ok(message)) => ending = self.take(message),
                         Some(Err(error)) => {

@@ -4,7 +4,7 @@
 use proto::Protocol;
 use servers::Limits;
 
-use crate::raw_websocket::{RawWebSocket, TEXT};
+use crate::raw_websocket::{PING, RawWebSocket, TEXT, masked};
 use crate::{Server, limits, text};
 
 fn post(server: &Server, content_type: &str, body: &str) -> String {
@@ -122,7 +122,7 @@ fn a_get_reads_and_never_writes() {
     quote_over_graphql(&server);
 }
 
-fn open(server: &Server) -> RawWebSocket {
+pub(crate) fn open(server: &Server) -> RawWebSocket {
     let mut socket = RawWebSocket::open(server.connect(), "/graphql/ws", "graphql-transport-ws");
     socket.send_text(r#"{"type":"connection_init"}"#);
     assert!(socket.next_text().contains("connection_ack"));
@@ -171,6 +171,75 @@ fn a_graphql_websocket_closes_on_hostile_messages_and_the_server_serves_on() {
     let too_deep = serde_json::json!({ "id": "1", "type": "subscribe", "payload": { "query": deep(14) } });
     socket.send_text(&too_deep.to_string());
     assert!(socket.next_text().contains("too deep"));
+    quote_over_graphql(&server);
+}
+
+/// The library reads all that has come before it answers anything: whoever asks faster than he is
+/// refused is read no further.
+#[test]
+fn refused_operations_of_a_graphql_websocket_do_not_pile_up() {
+    use std::io::Write as _;
+    let server = Server::start(Protocol::GraphQl, Limits { subscriptions_max: 1, ..limits() });
+    let mut socket = open(&server);
+    socket.send_text(&subscribe(0));
+    assert!(socket.next_text().contains("sequence"));
+    let before = crate::resident_bytes();
+    let mut writer = socket.stream.try_clone().unwrap();
+    writer.set_write_timeout(Some(std::time::Duration::from_secs(1))).unwrap();
+    let asks: Vec<u8> = (1..=200_000).flat_map(|id| masked(TEXT, subscribe(id).as_bytes())).collect();
+    let asking = std::thread::spawn(move || writer.write_all(&asks));
+    let refused = std::iter::repeat_with(|| socket.next_text()).filter(|text| text.contains("errors"));
+    assert_eq!(refused.take(2_000).count(), 2_000);
+    let growth = crate::resident_bytes().saturating_sub(before);
+    drop(socket);
+    let _ = asking.join();
+    assert!(growth < 48 << 20, "{} MiB", growth >> 20);
+    quote_over_graphql(&server);
+}
+
+#[test]
+fn a_graphql_websocket_that_is_silent_is_asked_for_a_sign_and_let_go() {
+    let every = std::time::Duration::from_millis(100);
+    let server = Server::start(Protocol::GraphQl, Limits { keep_alive_every: every, ..limits() });
+    let mut socket = open(&server);
+    let mut pings = 0;
+    while let Some((kind, _)) = socket.next() {
+        pings += usize::from(kind == PING);
+    }
+    assert_eq!(pings, 1, "it answers none, and is let go");
+}
+
+/// What stands once in a question may stand in thousands of places of its answer.
+#[test]
+fn a_graphql_answer_is_no_hundred_times_its_question() {
+    let server = Server::start(Protocol::GraphQl, limits());
+    let long = "A".repeat(40_000);
+    let with = |query: String, variables: serde_json::Value| {
+        let body = serde_json::json!({ "query": query, "variables": variables }).to_string();
+        (body.len(), post(&server, "application/json", &body))
+    };
+    let histories = format!("query($n:Int!){{{}}}", r#"history(symbol:"AAAA",n:$n){symbol} "#.repeat(130));
+    let quotes = format!("query($s:[String!]!){{{}}}", "quotes(symbols:$s){symbol} ".repeat(195));
+    let sides = r#"place_order(order:{account:"A",symbol:"A",side:$s,quantity:1}){order_id} "#.repeat(60);
+    let many: Vec<String> = (0..100).map(|nth| format!("{nth:0>1000}")).collect();
+    for (query, variables) in [
+        (histories.clone(), serde_json::json!({ "n": long })),
+        (histories, serde_json::json!({ "n": "A".repeat(1_000) })),
+        (quotes.clone(), serde_json::json!({ "s": [long] })),
+        (quotes.clone(), serde_json::json!({ "s": many[..50] })),
+        (format!("mutation($s:Side!){{{sides}}}"), serde_json::json!({ "s": many[0] })),
+        (
+            format!(r#"{{history(symbol:"AAAA",n:10000){{candles{{{long}:volume}}}}}}"#),
+            serde_json::Value::Null,
+        ),
+    ] {
+        let (asked, answer) = with(query, variables);
+        assert!(answer.contains("errors") && answer.len() < 2 * asked + 30_000, "{asked}: {}", answer.len());
+    }
+    // The name of a type costs no complexity, and as much time as a field.
+    let typenames =
+        format!(r#"{{history(symbol:"AAAA",n:10000){{candles{{{}}}}}}}"#, "__typename ".repeat(33));
+    assert!(query(&server, &typenames).contains("at most 32 __typename"));
     quote_over_graphql(&server);
 }
 
@@ -292,8 +361,8 @@ fn what_was_refused_is_not_persisted() {
     for nth in 0..100 {
         let refused = format!("#{nth}{}\n{{gopher}}", "x".repeat(60_000));
         assert!(persisted(&refused, true).contains("errors"));
-        let kept = format!("#{nth}\n{{{}}}", "__typename ".repeat(1_900));
-        assert!(persisted(&kept, true).contains("Query"));
+        let kept = format!("#{nth}\n{{{}}}", r#"quote(symbol:"AAAA"){symbol} "#.repeat(195));
+        assert!(persisted(&kept, true).contains("AAAA"));
     }
     let grown = crate::resident_bytes().saturating_sub(before);
     assert!(grown < 48 << 20, "{} MiB", grown >> 20);

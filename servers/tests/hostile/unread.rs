@@ -113,6 +113,54 @@ fn over_tcp() {
     small(growth(ask), "TCP");
 }
 
+const ALL_OF_A_CANDLE: &str = "opened_at_us open_cents high_cents low_cents close_cents volume";
+
+/// Answers are held as values before they are text: of those too, so many at once and no more.
+#[test]
+fn over_graphql() {
+    let server = Server::start(Protocol::GraphQl, Limits::default());
+    let of = |alias, n| format!("{alias}:history(symbol:\\\"AAAA\\\",n:{n}){{candles{{{ALL_OF_A_CANDLE}}}}}");
+    let body = format!("{{\"query\":\"{{{} {}}}\"}}", of("a", 5_000), of("b", 5_000));
+    let request = format!(
+        "POST /graphql HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n\
+         content-length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    let ask = || {
+        let mut streams: Vec<_> = (0..32).map(|_| server.connect()).collect();
+        streams.iter_mut().for_each(|stream| stream.write_all(request.as_bytes()).unwrap());
+        streams
+    };
+    // Two answers as values, and 32 as text.
+    let growth = growth(ask);
+    assert!(growth < 100 << 20, "{} MiB for 32 answers", growth >> 20);
+    crate::graphql::quote_over_graphql(&server);
+}
+
+#[test]
+fn over_a_graphql_websocket() {
+    let in_all = 32 << 20;
+    let limits = Limits { outbound_bytes_in_all_max: in_all, ..Limits::default() };
+    let server = Server::start(Protocol::GraphQl, limits);
+    let query = format!("{{history(symbol:\\\"AAAA\\\",n:10000){{candles{{{ALL_OF_A_CANDLE}}}}}}}");
+    let ask = || {
+        let open = |_| {
+            let mut socket = crate::graphql::open(&server);
+            for id in 0..8 {
+                let payload = format!("{{\"query\":\"{query}\"}}");
+                socket
+                    .send_text(&format!("{{\"id\":\"{id}\",\"type\":\"subscribe\",\"payload\":{payload}}}"));
+            }
+            socket
+        };
+        (0..24).map(open).collect::<Vec<_>>()
+    };
+    let growth = growth(ask);
+    // Two answers as values, and one as text for each socket.
+    assert!(growth < in_all as u64 + (64 << 20), "{} MiB for 24 sockets", growth >> 20);
+    crate::graphql::quote_over_graphql(&server);
+}
+
 /// Windows so small that nearly nothing can be sent.
 fn narrow() -> quinn::TransportConfig {
     let mut transport = quinn::TransportConfig::default();

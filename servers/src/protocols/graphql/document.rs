@@ -4,7 +4,11 @@
 
 use std::collections::HashMap;
 
-use async_graphql::parser::types::{ExecutableDocument, OperationType, Selection, SelectionSet};
+use async_graphql::parser::types::{
+    ExecutableDocument, OperationDefinition, OperationType, Selection, SelectionSet, VariableDefinition,
+};
+use async_graphql::{Name, Positioned, Value, Variables};
+use proto::bounds::CANDLES_MAX;
 
 /// What a document may have.
 #[derive(Debug, Clone, Copy)]
@@ -15,10 +19,15 @@ pub(super) struct DocumentBounds {
     pub(super) selections_max: usize,
     /// Lists of the introspection below each other.
     pub(super) introspection_lists_max: usize,
+    /// `__typename` in one selection.
+    pub(super) typenames_max: usize,
 }
 
 /// Fields of the introspection that give lists: below each other they multiply.
 const INTROSPECTION_LISTS: [&str; 4] = ["fields", "interfaces", "possibleTypes", "inputFields"];
+
+/// The field that every type has.
+const TYPENAME: &str = "__typename";
 
 /// Looks at every operation and every fragment.
 ///
@@ -40,7 +49,7 @@ pub(super) fn check(document: &ExecutableDocument, bounds: &DocumentBounds) -> R
     for name in document.fragments.keys() {
         sizes.of_fragment(name)?;
     }
-    sizes.check(Size { selections, lists: 0 }).map(|_| ())
+    sizes.check(Size { selections, ..Size::default() }).map(|_| ())
 }
 
 /// Whether nothing but queries is in it.
@@ -56,6 +65,62 @@ pub(super) fn subscribes(document: &ExecutableDocument, name: Option<&str>) -> b
         None => operations.next(),
     };
     asked.is_some_and(|(_, operation)| operation.node.ty == OperationType::Subscription)
+}
+
+/// Candles that a document asks for, at most.
+pub(super) fn candles(document: &ExecutableDocument, variables: &Variables) -> usize {
+    let of = |(_, operation): (_, &Positioned<OperationDefinition>)| {
+        let asked = Asked { document, variables, defaults: &operation.node.variable_definitions };
+        asked.candles(&operation.node.selection_set.node)
+    };
+    document.operations.iter().map(of).fold(0, usize::saturating_add)
+}
+
+/// What an operation asks for, with its variables.
+struct Asked<'a> {
+    document: &'a ExecutableDocument,
+    variables: &'a Variables,
+    defaults: &'a [Positioned<VariableDefinition>],
+}
+
+impl Asked<'_> {
+    /// A history is a field of the query itself, so that nothing below its fields is looked at. A
+    /// fragment that spreads itself was refused before.
+    fn candles(&self, selection: &SelectionSet) -> usize {
+        let of = |item: &Selection| match item {
+            Selection::Field(field) if field.node.name.node == "history" => {
+                let n = field.node.get_argument("n").map(|n| n.node.clone());
+                n.map_or(0, |n| number(n.into_const_with(|name| self.variable(&name))))
+            }
+            Selection::Field(_) => 0,
+            Selection::InlineFragment(fragment) => self.candles(&fragment.node.selection_set.node),
+            Selection::FragmentSpread(spread) => {
+                let fragment = self.document.fragments.get(&spread.node.fragment_name.node);
+                fragment.map_or(0, |fragment| self.candles(&fragment.node.selection_set.node))
+            }
+        };
+        selection.items.iter().map(|item| of(&item.node)).fold(0, usize::saturating_add)
+    }
+
+    fn variable(&self, name: &Name) -> Result<Value, Unknown> {
+        let default = || {
+            let defined = self.defaults.iter().find(|defined| defined.node.name.node == *name)?;
+            defined.node.default_value()
+        };
+        self.variables.get(name).or_else(default).cloned().ok_or(Unknown)
+    }
+}
+
+/// A variable that has no value.
+struct Unknown;
+
+/// How many candles a value asks for; all that there are where it is no number of them.
+fn number(value: Result<Value, Unknown>) -> usize {
+    let number = match value {
+        Ok(Value::Number(number)) => number.as_u64().and_then(|number| u32::try_from(number).ok()),
+        _ => None,
+    };
+    number.unwrap_or(CANDLES_MAX).min(CANDLES_MAX) as usize
 }
 
 /// Aliases in a selection; the text's bound on brackets bounds how deep it is.
@@ -75,6 +140,8 @@ fn aliases(selection: &SelectionSet) -> usize {
 struct Size {
     selections: usize,
     lists: usize,
+    /// Of the selection itself, not of those below it.
+    typenames: usize,
 }
 
 /// Sizes, each fragment's found once.
@@ -92,14 +159,19 @@ impl<'a> Sizes<'a> {
             let of_item = match &item.node {
                 Selection::Field(field) => {
                     let below = self.of(&field.node.selection_set.node)?;
-                    let is_list = INTROSPECTION_LISTS.contains(&field.node.name.node.as_str());
-                    Size { lists: below.lists + usize::from(is_list), ..below }
+                    let name = field.node.name.node.as_str();
+                    Size {
+                        lists: below.lists + usize::from(INTROSPECTION_LISTS.contains(&name)),
+                        typenames: usize::from(name == TYPENAME),
+                        ..below
+                    }
                 }
                 Selection::InlineFragment(fragment) => self.of(&fragment.node.selection_set.node)?,
                 Selection::FragmentSpread(spread) => self.of_fragment(&spread.node.fragment_name.node)?,
             };
             size.selections = size.selections.saturating_add(of_item.selections).saturating_add(1);
             size.lists = size.lists.max(of_item.lists);
+            size.typenames = size.typenames.saturating_add(of_item.typenames);
         }
         self.check(size)
     }
@@ -121,12 +193,15 @@ impl<'a> Sizes<'a> {
     }
 
     fn check(&self, size: Size) -> Result<Size, String> {
-        let DocumentBounds { selections_max, introspection_lists_max, .. } = *self.bounds;
+        let DocumentBounds { selections_max, introspection_lists_max, typenames_max, .. } = *self.bounds;
         if size.selections > selections_max {
             return Err(format!("too large: at most {selections_max} selections, spread fragments included"));
         }
         if size.lists > introspection_lists_max {
             return Err(format!("at most {introspection_lists_max} lists of the introspection may nest"));
+        }
+        if size.typenames > typenames_max {
+            return Err(format!("at most {typenames_max} {TYPENAME} may stand in one selection"));
         }
         Ok(size)
     }
@@ -139,7 +214,7 @@ mod tests {
     use super::*;
 
     const BOUNDS: DocumentBounds =
-        DocumentBounds { aliases_max: 3, selections_max: 100, introspection_lists_max: 3 };
+        DocumentBounds { aliases_max: 3, selections_max: 100, introspection_lists_max: 3, typenames_max: 50 };
 
     fn checked(query: &str) -> Result<(), String> {
         check(&parse_query(query).unwrap(), &BOUNDS)
@@ -187,6 +262,39 @@ mod tests {
         let hidden = "{__schema{types{...A}}} fragment A on T{fields{type{fields{type{...B}}}}} \
                       fragment B on T{fields{type{interfaces{name}}}}";
         assert!(checked(hidden).is_err_and(|said| said.contains("at most 3 lists")));
+    }
+
+    #[test]
+    fn typenames_count_in_one_selection_through_fragments() {
+        let two = DocumentBounds { typenames_max: 2, ..BOUNDS };
+        for (query, is_right) in [
+            ("{__typename quote{__typename __typename} __typename}", true),
+            ("{quote{__typename __typename __typename}}", false),
+            ("{quote{__typename ...A ...A}} fragment A on Quote{a:__typename}", false),
+            ("{quote{__typename ...on Quote{...on Quote{__typename __typename}}}}", false),
+        ] {
+            assert_eq!(check(&parse_query(query).unwrap(), &two).is_ok(), is_right, "{query}");
+        }
+    }
+
+    #[test]
+    fn candles_are_those_that_an_operation_asks_for() {
+        let candles = |query: &str, variables: serde_json::Value| {
+            candles(&parse_query(query).unwrap(), &Variables::from_json(variables))
+        };
+        let none = serde_json::Value::Null;
+        assert_eq!(candles("{quote(symbol:\"AAAA\"){symbol}}", none.clone()), 0);
+        assert_eq!(candles("{a:history(n:7){symbol} history(n:5){symbol}}", none.clone()), 12);
+        let hidden = "{...A ...on Query{history(n:1){symbol}}} fragment A on Query{history(n:2){symbol}}";
+        assert_eq!(candles(hidden, none.clone()), 3);
+        let by_variable = "query($n:Int=9){history(n:$n){symbol}}";
+        assert_eq!(candles(by_variable, serde_json::json!({ "n": 4 })), 4);
+        assert_eq!(candles(by_variable, none.clone()), 9);
+        // What is out of range is refused later, and weighs as much as what is allowed at most.
+        for all in ["{history(n:4000000000){symbol}}", "{history(n:-1){symbol}}", "{history(n:$m){symbol}}"] {
+            assert_eq!(candles(all, none.clone()), 10_000, "{all}");
+        }
+        assert_eq!(candles("{history{symbol}}", none), 0);
     }
 
     #[test]

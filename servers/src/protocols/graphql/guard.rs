@@ -1,8 +1,8 @@
 //! What stands before the schema: every query, whatever brings it, is looked at before it is
 //! checked against the schema and executed. The library bounds depth and complexity; here are the
-//! bounds that must hold before it starts, and those of a batch and of a WebSocket.
+//! bounds that must hold before it starts, and those of a batch and of an answer.
 
-use std::any::TypeId;
+use std::slice;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -14,16 +14,17 @@ use async_graphql::{
     BatchRequest, BatchResponse, Data, ErrorExtensionValues, Executor, Request, Response, ServerError,
     ValidationResult,
 };
+use futures::StreamExt as _;
 use futures::future::join_all;
-use futures::stream::{self, StreamExt as _};
 use proto::v1::FaultCode;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio_util::task::AbortOnDropHandle;
 
 use super::document::{self, DocumentBounds};
+use super::long::{self, LongAnswers};
 use super::persisted::{Hash, Persisted};
 use super::schema::{self, MarketSchema};
 use super::text::{self, TextBounds};
+use super::variables::VariableBounds;
+use crate::replies::Replies;
 use crate::{Limits, Market};
 
 /// Where a request says that its query is or shall be persisted.
@@ -46,13 +47,26 @@ pub(super) struct Guard {
     batched: MarketSchema,
     persisted: Persisted,
     text: TextBounds,
+    variables: VariableBounds,
     document: DocumentBounds,
     complexity_max: usize,
+    errors: ErrorBounds,
+    long: LongAnswers,
+}
+
+/// An answer, and whose turn it is until it is written.
+pub(super) struct Answered {
+    pub(super) response: BatchResponse,
+    _turn: long::Turn,
 }
 
 /// A query that may be executed.
-struct Admitted {
+pub(super) struct Admitted {
     request: Request,
+    /// Candles that it asks for, at most.
+    pub(super) candles: usize,
+    /// Whether it is a subscription.
+    pub(super) subscribes: bool,
     /// To be kept once it was answered without an error.
     keep: Option<Keep>,
 }
@@ -75,50 +89,81 @@ impl Guard {
             text: TextBounds {
                 nesting_max: limits.graphql_nesting_max,
                 tokens_max: limits.graphql_tokens_max,
+                name_bytes_max: limits.graphql_name_bytes_max,
+            },
+            variables: VariableBounds {
+                values_max: limits.graphql_variables_max,
+                bytes_max: limits.graphql_variable_bytes_max,
             },
             document: DocumentBounds {
                 aliases_max: limits.graphql_aliases_max,
                 selections_max: limits.graphql_selections_max,
                 introspection_lists_max: limits.graphql_introspection_lists_max,
+                typenames_max: limits.graphql_typenames_max,
             },
             complexity_max: limits.graphql_complexity_max,
+            errors: ErrorBounds { max: limits.graphql_errors_max },
+            long: LongAnswers::default(),
         }
     }
 
-    /// Answers one request.
-    pub(super) async fn answer(&self, request: Request, allowed: Allowed) -> Response {
-        self.answer_by(&self.schema, request, allowed).await
-    }
-
-    /// Answers a request, or several that have one budget of complexity together.
-    pub(super) async fn answer_batch(&self, batch: BatchRequest) -> BatchResponse {
+    /// Answers a request, or several that have one budget of complexity together, once there is
+    /// room for the answer on the connection.
+    pub(super) async fn answer(&self, batch: BatchRequest, allowed: Allowed, replies: &Replies) -> Answered {
         match batch {
             BatchRequest::Single(request) => {
-                BatchResponse::Single(self.answer(request, Allowed::Writes).await)
+                let admitted = self.admit(request, allowed);
+                let turn = self.turn(slice::from_ref(&admitted), replies).await;
+                let response = self.execute(&self.schema, admitted).await;
+                Answered { response: BatchResponse::Single(response), _turn: turn }
             }
             BatchRequest::Batch(requests) => {
                 let budget = Budget(Arc::new(AtomicUsize::new(self.complexity_max)));
-                let answers = requests.into_iter().map(|request| {
-                    self.answer_by(&self.batched, request.data(budget.clone()), Allowed::Writes)
-                });
-                BatchResponse::Batch(join_all(answers).await)
+                let requests = requests.into_iter().map(|request| request.data(budget.clone()));
+                let admitted: Vec<_> = requests.map(|request| self.admit(request, allowed)).collect();
+                let turn = self.turn(&admitted, replies).await;
+                let answers = admitted.into_iter().map(|admitted| self.execute(&self.batched, admitted));
+                Answered { response: BatchResponse::Batch(join_all(answers).await), _turn: turn }
             }
         }
     }
 
-    async fn answer_by(&self, schema: &MarketSchema, request: Request, allowed: Allowed) -> Response {
-        match self.admit(request, allowed) {
-            Ok(Admitted { request, keep }) => {
+    /// Answers a request of a socket.
+    pub(super) async fn answer_admitted(&self, admitted: Admitted, replies: &Replies) -> Response {
+        let _turn = self.long.turn(admitted.candles, replies).await;
+        self.execute(&self.schema, Ok(admitted)).await
+    }
+
+    /// Responses to a subscription.
+    pub(super) fn subscribe(
+        &self,
+        admitted: Admitted,
+        session: Option<Arc<Data>>,
+    ) -> BoxStream<'static, Response> {
+        let errors = self.errors;
+        let responses = Executor::execute_stream(&self.schema, admitted.request, session);
+        responses.map(move |response| errors.shortened(response)).boxed()
+    }
+
+    async fn turn(&self, admitted: &[Result<Admitted, ServerError>], replies: &Replies) -> long::Turn {
+        self.long.turn(admitted.iter().flatten().map(|admitted| admitted.candles).sum(), replies).await
+    }
+
+    async fn execute(&self, schema: &MarketSchema, admitted: Result<Admitted, ServerError>) -> Response {
+        let response = match admitted {
+            Ok(Admitted { request, keep, .. }) => {
                 let response = schema.execute(request).await;
                 self.keep(keep, &response);
                 response
             }
             Err(refusal) => Response::from_errors(vec![refusal]),
-        }
+        };
+        self.errors.shortened(response)
     }
 
     /// Finds or reads the document, within bounds.
-    fn admit(&self, mut request: Request, allowed: Allowed) -> Result<Admitted, ServerError> {
+    pub(super) fn admit(&self, mut request: Request, allowed: Allowed) -> Result<Admitted, ServerError> {
+        self.variables.check(&request.variables).map_err(|detail| error(FaultCode::Limit, detail))?;
         let hash = request.extensions.remove(PERSISTED_QUERY).map(|value| Hash::read(&value)).transpose();
         let hash = hash.map_err(|detail| error(FaultCode::InvalidArgument, detail))?;
         let (document, keep) = match hash {
@@ -141,8 +186,10 @@ impl Guard {
             let detail = "only queries go by GET: POST this".to_owned();
             return Err(error(FaultCode::InvalidArgument, detail));
         }
+        let candles = document::candles(&document, &request.variables);
+        let subscribes = document::subscribes(&document, request.operation_name.as_deref());
         request.set_parsed_query(document);
-        Ok(Admitted { request, keep })
+        Ok(Admitted { request, candles, subscribes, keep })
     }
 
     /// Parses a query that is within bounds; says how many tokens it has.
@@ -197,100 +244,31 @@ impl Extension for SharesBudget {
     }
 }
 
+/// Bytes of an error's message.
+const ERROR_BYTES_MAX: usize = 256;
+
+/// How many errors an answer has, at most.
+#[derive(Debug, Clone, Copy)]
+struct ErrorBounds {
+    max: usize,
+}
+
+impl ErrorBounds {
+    /// A caller's own words stand in errors, and one query may cause hundreds of them.
+    fn shortened(self, mut response: Response) -> Response {
+        response.errors.truncate(self.max);
+        for error in &mut response.errors {
+            error.message = proto::shortened(std::mem::take(&mut error.message), ERROR_BYTES_MAX);
+        }
+        response
+    }
+}
+
 /// An error that carries the market's code.
-fn error(code: FaultCode, detail: String) -> ServerError {
+pub(super) fn error(code: FaultCode, detail: String) -> ServerError {
     let mut error = ServerError::new(detail, None);
     let mut extensions = ErrorExtensionValues::default();
     extensions.set("code", code.as_str_name());
     error.extensions = Some(extensions);
     error
-}
-
-/// Operations that one WebSocket may have at once.
-#[derive(Debug)]
-pub(super) struct SocketOperations {
-    places: Arc<Semaphore>,
-    max: usize,
-    /// Queries and mutations are answered one after the other: an answer is held until the socket
-    /// takes it.
-    calls: Arc<Semaphore>,
-}
-
-impl SocketOperations {
-    pub(super) fn new(max: usize) -> SocketOperations {
-        let (places, calls) = (Arc::new(Semaphore::new(max)), Arc::new(Semaphore::new(1)));
-        SocketOperations { places, max, calls }
-    }
-
-    fn place(&self) -> Result<OwnedSemaphorePermit, ServerError> {
-        Arc::clone(&self.places).try_acquire_owned().map_err(|_| {
-            let detail = format!("{} operations at once are the limit of a connection", self.max);
-            error(FaultCode::Limit, detail)
-        })
-    }
-}
-
-/// As a WebSocket is served.
-impl Executor for Guard {
-    async fn execute(&self, request: Request) -> Response {
-        self.answer(request, Allowed::Writes).await
-    }
-
-    fn execute_stream(&self, request: Request, session: Option<Arc<Data>>) -> BoxStream<'static, Response> {
-        let refused =
-            |refusal| stream::once(std::future::ready(Response::from_errors(vec![refusal]))).boxed();
-        let of_the_socket = session.as_ref().and_then(|data| data.get(&TypeId::of::<SocketOperations>()));
-        let Some(operations) = of_the_socket.and_then(|any| any.downcast_ref::<SocketOperations>()) else {
-            return refused(error(FaultCode::Unspecified, "the socket has no bounds".to_owned()));
-        };
-        let admitted = operations.place().and_then(|place| {
-            let name = request.operation_name.clone();
-            let admitted = self.admit(request, Allowed::Writes)?;
-            Ok((place, name, admitted))
-        });
-        let (place, name, admitted) = match admitted {
-            Ok(admitted) => admitted,
-            Err(refusal) => return refused(refusal),
-        };
-        let Admitted { mut request, keep } = admitted;
-        let subscribes =
-            request.parsed_query().is_ok_and(|query| document::subscribes(query, name.as_deref()));
-        if subscribes {
-            let responses = Executor::execute_stream(&self.schema, request, session);
-            let held_until_the_stream_ends = move |response| {
-                let _ = &place;
-                response
-            };
-            return responses.map(held_until_the_stream_ends).boxed();
-        }
-        let call = self.clone().call(request, keep, Arc::clone(&operations.calls));
-        let responses = stream::once(call).chain(stream::once(std::future::ready(None)));
-        responses
-            .scan(None, move |turn, answered| {
-                let _ = &place;
-                // The answer before was taken by now.
-                let (response, next) = answered.unzip();
-                *turn = next;
-                std::future::ready(response)
-            })
-            .boxed()
-    }
-}
-
-impl Guard {
-    /// Answers in a task of its own: a socket looks after none of its operations while it waits to
-    /// write, and others may wait for this one's turn.
-    async fn call(
-        self,
-        request: Request,
-        keep: Option<Keep>,
-        calls: Arc<Semaphore>,
-    ) -> Option<(Response, OwnedSemaphorePermit)> {
-        let turn = calls.acquire_owned().await.ok()?;
-        let schema = self.schema.clone();
-        let answered = tokio::spawn(async move { schema.execute(request).await });
-        let response = AbortOnDropHandle::new(answered).await.ok()?;
-        self.keep(keep, &response);
-        Some((response, turn))
-    }
 }

@@ -14,10 +14,10 @@ use proto::v1::{
     SubscribeRequest,
 };
 use proto::{Fault, mask};
-use tokio::sync::{OnceCell, OwnedSemaphorePermit, Semaphore};
+use tokio::sync::OnceCell;
 use tokio::task::coop::consume_budget;
 
-use crate::replies::Replies;
+use super::long::SHORT_CANDLES;
 use crate::{Limits, Market};
 
 pub(super) type MarketSchema = Schema<Query, Mutation, Ticks>;
@@ -30,7 +30,6 @@ const PORTFOLIO_WITHOUT_QUOTES: &str = "account,owner,currency,cash_cents,positi
 pub(super) fn builder(market: Arc<Market>, limits: &Limits) -> SchemaBuilder<Query, Mutation, Ticks> {
     Schema::build(Query, Mutation, Ticks)
         .data(market)
-        .data(LongReads::default())
         .limit_depth(limits.graphql_depth_max)
         .limit_complexity(limits.graphql_complexity_max)
 }
@@ -116,12 +115,7 @@ impl Query {
     /// The last candles of a symbol: 1 to 10 000.
     #[graphql(complexity = "1 + n as usize * child_complexity / 100")]
     async fn history(&self, context: &Context<'_>, symbol: String, n: u32) -> async_graphql::Result<History> {
-        let turn = match n > LONG_CANDLES {
-            true => Some(context.data::<LongReads>()?.turn(context.data_opt::<Replies>()).await?),
-            false => None,
-        };
-        let history = market(context)?.history(HistoryRequest { symbol, n }).await.map_err(refusal)?;
-        Ok(History { history, _turn: turn })
+        market(context)?.history(HistoryRequest { symbol, n }).await.map(History).map_err(refusal)
     }
 }
 
@@ -254,80 +248,54 @@ impl News<'_> {
     }
 }
 
-/// Candles from which a history is long: the library's values of ten thousand, with all their
-/// fields, take 13 MB.
-const LONG_CANDLES: u32 = 2_000;
-
-/// Long histories are made one after the other, since what they take in memory until they are
-/// written is ten times what is sent.
-#[derive(Debug, Clone)]
-struct LongReads(Arc<Semaphore>);
-
-impl Default for LongReads {
-    fn default() -> LongReads {
-        LongReads(Arc::new(Semaphore::new(1)))
-    }
-}
-
-impl LongReads {
-    /// Waits for a turn, and for a connection that has room for the reply: nobody waits for room
-    /// while it is his turn.
-    async fn turn(&self, replies: Option<&Replies>) -> async_graphql::Result<OwnedSemaphorePermit> {
-        loop {
-            if let Some(replies) = replies {
-                replies.room().await;
-            }
-            let turn = Arc::clone(&self.0).acquire_owned().await?;
-            if replies.is_none_or(Replies::has_room) {
-                return Ok(turn);
-            }
-        }
-    }
-}
-
-struct History {
-    history: v1::History,
-    _turn: Option<OwnedSemaphorePermit>,
-}
+struct History(v1::History);
 
 #[Object(rename_fields = "snake_case")]
 impl History {
     async fn symbol(&self) -> &str {
-        &self.history.symbol
+        &self.0.symbol
     }
     async fn candles(&self) -> Vec<CandleView<'_>> {
-        self.history.candles.iter().map(CandleView).collect()
+        let is_long = self.0.candles.len() > SHORT_CANDLES;
+        self.0.candles.iter().map(|candle| CandleView { candle, is_long }).collect()
     }
 }
 
-struct CandleView<'a>(&'a Candle);
+struct CandleView<'a> {
+    candle: &'a Candle,
+    is_long: bool,
+}
 
-// Ten thousand of them take long: others have their turn in between.
+impl CandleView<'_> {
+    /// Ten thousand of them take long: others have their turn in between. A few are made in one go,
+    /// so that they are not held while others are made.
+    async fn read<T>(&self, read: impl FnOnce(&Candle) -> T) -> T {
+        if self.is_long {
+            consume_budget().await;
+        }
+        read(self.candle)
+    }
+}
+
 #[Object(name = "Candle", rename_fields = "snake_case")]
 impl CandleView<'_> {
     async fn opened_at_us(&self) -> Long {
-        consume_budget().await;
-        self.0.opened_at_us.into()
+        self.read(|candle| candle.opened_at_us.into()).await
     }
     async fn open_cents(&self) -> Long {
-        consume_budget().await;
-        self.0.open_cents.into()
+        self.read(|candle| candle.open_cents.into()).await
     }
     async fn high_cents(&self) -> Long {
-        consume_budget().await;
-        self.0.high_cents.into()
+        self.read(|candle| candle.high_cents.into()).await
     }
     async fn low_cents(&self) -> Long {
-        consume_budget().await;
-        self.0.low_cents.into()
+        self.read(|candle| candle.low_cents.into()).await
     }
     async fn close_cents(&self) -> Long {
-        consume_budget().await;
-        self.0.close_cents.into()
+        self.read(|candle| candle.close_cents.into()).await
     }
     async fn volume(&self) -> u32 {
-        consume_budget().await;
-        self.0.volume
+        self.read(|candle| candle.volume).await
     }
 }
 

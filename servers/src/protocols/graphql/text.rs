@@ -1,5 +1,6 @@
-//! A query's text, looked at before anything parses it: how deep its brackets nest and how many
-//! tokens it has. Parsers recurse into brackets, and a stack that overflows ends the process.
+//! A query's text, looked at before anything parses it: how deep its brackets nest, how many tokens
+//! it has and how long its names are. Parsers recurse into brackets, and a stack that overflows ends
+//! the process; an alias stands in the answer as often as its field.
 
 /// What a text may have.
 #[derive(Debug, Clone, Copy)]
@@ -8,6 +9,8 @@ pub(super) struct TextBounds {
     pub(super) nesting_max: usize,
     /// Names, numbers, strings and punctuation marks.
     pub(super) tokens_max: usize,
+    /// Bytes of a name or a number.
+    pub(super) name_bytes_max: usize,
 }
 
 /// Counts the tokens of a text.
@@ -15,7 +18,7 @@ pub(super) struct TextBounds {
 /// # Errors
 /// What the text has too much of.
 pub(super) fn tokens(text: &str, bounds: TextBounds) -> Result<usize, String> {
-    let TextBounds { nesting_max, tokens_max } = bounds;
+    let TextBounds { nesting_max, tokens_max, name_bytes_max } = bounds;
     let (mut rest, mut tokens, mut open) = (text.as_bytes(), 0_usize, 0_usize);
     while let Some((&byte, behind)) = rest.split_first() {
         rest = match byte {
@@ -36,7 +39,13 @@ pub(super) fn tokens(text: &str, bounds: TextBounds) -> Result<usize, String> {
                 behind
             }
             b'"' => after_string(rest),
-            _ if is_of_word(byte) => &rest[rest.iter().take_while(|byte| is_of_word(**byte)).count()..],
+            _ if is_of_word(byte) => {
+                let bytes = rest.iter().take_while(|byte| is_of_word(**byte)).count();
+                if bytes > name_bytes_max {
+                    return Err(format!("a name or a number has at most {name_bytes_max} bytes"));
+                }
+                &rest[bytes..]
+            }
             _ => behind,
         };
         tokens += 1;
@@ -97,12 +106,12 @@ fn block_end(block: &[u8]) -> Option<usize> {
 mod tests {
     use super::*;
 
-    const BOUNDS: TextBounds = TextBounds { nesting_max: 4, tokens_max: 20 };
+    const BOUNDS: TextBounds = TextBounds { nesting_max: 4, tokens_max: 20, name_bytes_max: 8 };
 
     #[test]
     fn brackets_count_outside_strings_and_comments_only() {
         for (text, expected) in [
-            ("{quote(symbol:\"AAAA\"){last_cents}}", Ok(11)),
+            ("{quote(symbol:\"AAAA\"){last}}", Ok(11)),
             ("[[[[", Ok(4)),
             ("[[[[[", Err(())),
             ("{({[(", Err(())),
@@ -126,6 +135,8 @@ mod tests {
             assert_eq!(tokens(text, BOUNDS).map_err(|_| ()), expected, "{text}");
         }
         assert_eq!(tokens(&"a ".repeat(20), BOUNDS), Ok(20));
+        assert_eq!(tokens("12345678:_a345678", BOUNDS), Ok(3));
+        assert!(tokens("{a123456789}", BOUNDS).is_err_and(|said| said.contains("at most 8 bytes")));
         assert!(tokens(&"a ".repeat(21), BOUNDS).is_err_and(|said| said.contains("at most 20 tokens")));
     }
 }
