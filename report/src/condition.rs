@@ -127,11 +127,7 @@ pub(super) fn condition(record: &Record, name: &str, looks: &Looks<'_>) -> Condi
         aa: aa_lines(record, name),
         capacity: capacity(record, name, looks),
         costs: measured.iter().map(|(_, cell, merged)| cost_row(cell, merged)).collect(),
-        distance: cells.iter().find_map(|(_, cell)| cell.distance.as_ref()).map(|distance| {
-            let link =
-                format!("'{}', {} there and back", distance.link, text::micros(distance.round_trip_us));
-            (link, cells.iter().filter_map(|(_, cell)| distance_row(cell)).collect())
-        }),
+        distance: distance(&cells),
         folded: cells.iter().any(|(_, cell)| !cell.axes.is_empty())
             && record.conditions().len() > CONDITIONS_OPEN,
         cold: measured.iter().any(|(_, _, merged)| !merged.phases.is_empty()),
@@ -166,6 +162,14 @@ pub(super) fn condition(record: &Record, name: &str, looks: &Looks<'_>) -> Condi
             .collect(),
         noun,
     }
+}
+
+/// The link, and the round trips over it; `None` where nothing counts them, as of flows.
+fn distance(cells: &[(usize, &CellPart)]) -> Option<(String, Vec<DistanceRow>)> {
+    let distance = cells.iter().find_map(|(_, cell)| cell.distance.as_ref())?;
+    let link = format!("'{}', {} there and back", distance.link, text::micros(distance.round_trip_us));
+    let rows: Vec<DistanceRow> = cells.iter().filter_map(|(_, cell)| distance_row(cell)).collect();
+    (!rows.is_empty()).then_some((link, rows))
 }
 
 /// The slowest response of each measurement of these cells.
