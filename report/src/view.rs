@@ -68,11 +68,7 @@ impl<'a> ScenarioPage<'a> {
             findings: findings::of_record(record),
             left_out: left_out(record),
             noise: findings::failed_pairs(record),
-            break_evens: record
-                .break_evens
-                .iter()
-                .map(|part| sweep::break_even(record, part, &looks))
-                .collect(),
+            break_evens: sweep::break_evens(record, &looks),
             map: record.map.as_ref().map(|part| sweep::map(record, part)),
             sections: record.conditions().into_iter().map(|name| condition(record, name, &looks)).collect(),
             acts: acts::views(record, &looks),
