@@ -106,7 +106,7 @@ impl<'a> IndexRow<'a> {
         IndexRow {
             name: &record.scenario.name,
             question: &record.scenario.question,
-            findings: findings::of_record(record),
+            findings: each_once(findings::of_record(record)),
             took: took(record.started_at_us, record.finished_at_us),
             partial: record.partial,
         }
