@@ -236,7 +236,7 @@ fn forests(record: &Record, condition: &str, looks: &Looks<'_>) -> Vec<(String, 
             // An interval of a hundredfold is no picture: there were too few rounds.
             .filter(|row: &forest::Row| row.ratio.high < row.ratio.low * 100.0)
             .collect();
-        let title = format!("{} against {baseline}", metric.in_words(record.counted()));
+        let title = text::capitalized(&format!("{} against {baseline}", metric.in_words(record.counted())));
         let detectable = twin.map(|pair| pair.detectable_ratio);
         let draw = |size| forest(&rows, detectable, size, &title);
         if !rows.is_empty() {
@@ -252,7 +252,7 @@ pub(super) fn aa_lines(record: &Record, condition: &str) -> Vec<String> {
     let line = |pair: &AaPair| {
         format!(
             "{} of {} measured twice: {} × ({}–{}, {} rounds), {}. Differences below {} are too small to see here (80 % power)",
-            pair.metric.in_words(record.counted()),
+            text::capitalized(&pair.metric.in_words(record.counted())),
             record.label(&record.plan.baseline),
             text::ratio(pair.ratio.ratio),
             text::ratio(pair.ratio.low),
