@@ -73,7 +73,7 @@ impl<'a> ScenarioPage<'a> {
             map: record.map.as_ref().map(|part| sweep::map(record, part)),
             sections: record.conditions().into_iter().map(|name| condition(record, name, &looks)).collect(),
             acts: acts::views(record, &looks),
-            rest: humantime::format_duration(REST_BEFORE_RECONNECTION).to_string(),
+            rest: format!("{}\u{a0}ms", REST_BEFORE_RECONNECTION.as_millis()),
             void: void_measurements(record),
             calibration: record.calibration.as_ref().map(calibration),
             facts: facts(record),
