@@ -107,8 +107,8 @@ const FLAWS: [(&str, &str); 9] = [
     ("a line that cannot be seen", "count('path.line', of => contrast(getComputedStyle(of).stroke) < 3)"),
 ];
 
-/// Functions for these. `own` is a page's own text, without what it quotes: a matrix of wrong messages
-/// quotes a NaN that it sent, and only such a page quotes.
+/// Functions for these. `own` is a page's own text, without what it quotes: a matrix of wrong
+/// messages quotes a NaN that it sent, and only a matrix quotes.
 const TOOLS: &str = "\
     globalThis.own = () => { const quoted = [...document.querySelectorAll('.quoted')]; \
       quoted.forEach(of => of.style.display = 'none'); const charts = document.querySelectorAll('svg'); \
