@@ -297,7 +297,7 @@ fn states(figure: Figure, noun: Counted, value: &str) -> String {
         }
         Figure::RatePerS => format!("completes {}", value.replace("/s", &format!(" {noun}s/s"))),
         Figure::Jain => format!("shares the link with a Jain's index of {value}"),
-        Figure::FlowShare(nth) => format!("gives flow {nth} {value} of the link"),
+        Figure::FlowShare(nth) => format!("gives {value} of the link to flow {nth}"),
         Figure::Time(Distribution::Response, point) => {
             let delivers = delivers(noun);
             match point {
@@ -399,7 +399,7 @@ mod tests {
             ("failed", Counted::Event, "loses X of its events"),
             ("within.60ms", Counted::Event, "delivers X of its events within 60.0 ms"),
             ("jain", Counted::Block, "shares the link with a Jain's index of X"),
-            ("share.2", Counted::Block, "gives flow 2 X of the link"),
+            ("share.2", Counted::Block, "gives X of the link to flow 2"),
         ] {
             assert_eq!(states(figure(path), noun, "X"), says);
         }

@@ -46,8 +46,8 @@ pub struct AaPair {
 }
 
 impl AaPair {
-    /// Whether the baseline differs from itself: its 95 % interval excludes 1. One in twenty does by
-    /// chance.
+    /// Whether the baseline differs from itself: its 95 % interval excludes 1. One in twenty does
+    /// by chance.
     pub fn failed(&self) -> bool {
         self.ratio.low > 1.0 || self.ratio.high < 1.0
     }

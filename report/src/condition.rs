@@ -127,11 +127,7 @@ pub(super) fn condition(record: &Record, name: &str, looks: &Looks<'_>) -> Condi
         aa: aa_lines(record, name),
         capacity: capacity(record, name, looks),
         costs: measured.iter().map(|(_, cell, merged)| cost_row(cell, merged)).collect(),
-        distance: cells.iter().find_map(|(_, cell)| cell.distance.as_ref()).map(|distance| {
-            let link =
-                format!("'{}', {} there and back", distance.link, text::micros(distance.round_trip_us));
-            (link, cells.iter().filter_map(|(_, cell)| distance_row(cell)).collect())
-        }),
+        distance: distance(&cells),
         folded: cells.iter().any(|(_, cell)| !cell.axes.is_empty())
             && record.conditions().len() > CONDITIONS_OPEN,
         cold: measured.iter().any(|(_, _, merged)| !merged.phases.is_empty()),
@@ -166,6 +162,14 @@ pub(super) fn condition(record: &Record, name: &str, looks: &Looks<'_>) -> Condi
             .collect(),
         noun,
     }
+}
+
+/// The link, and the round trips over it; `None` where nothing counts them, as of flows.
+fn distance(cells: &[(usize, &CellPart)]) -> Option<(String, Vec<DistanceRow>)> {
+    let distance = cells.iter().find_map(|(_, cell)| cell.distance.as_ref())?;
+    let link = format!("'{}', {} there and back", distance.link, text::micros(distance.round_trip_us));
+    let rows: Vec<DistanceRow> = cells.iter().filter_map(|(_, cell)| distance_row(cell)).collect();
+    (!rows.is_empty()).then_some((link, rows))
 }
 
 /// The slowest response of each measurement of these cells.
@@ -232,7 +236,7 @@ fn forests(record: &Record, condition: &str, looks: &Looks<'_>) -> Vec<(String, 
             // An interval of a hundredfold is no picture: there were too few rounds.
             .filter(|row: &forest::Row| row.ratio.high < row.ratio.low * 100.0)
             .collect();
-        let title = format!("{} against {baseline}", metric.in_words(record.counted()));
+        let title = text::capitalized(&format!("{} against {baseline}", metric.in_words(record.counted())));
         let detectable = twin.map(|pair| pair.detectable_ratio);
         let draw = |size| forest(&rows, detectable, size, &title);
         if !rows.is_empty() {
@@ -248,7 +252,7 @@ pub(super) fn aa_lines(record: &Record, condition: &str) -> Vec<String> {
     let line = |pair: &AaPair| {
         format!(
             "{} of {} measured twice: {} × ({}–{}, {} rounds), {}. Differences below {} are too small to see here (80 % power)",
-            pair.metric.in_words(record.counted()),
+            text::capitalized(&pair.metric.in_words(record.counted())),
             record.label(&record.plan.baseline),
             text::ratio(pair.ratio.ratio),
             text::ratio(pair.ratio.low),

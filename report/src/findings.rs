@@ -121,7 +121,8 @@ pub(crate) fn of_verdict(record: &Record, verdict: &Verdict) -> Finding {
     let claim = &verdict.claim;
     let found = Finding::of(&record.scenario.name, &claim.card, &claim.sentence);
     if let Some((contender, condition)) = record.left_out(claim) {
-        let sentence = format!("This run did not measure {} under {condition}", record.label(contender));
+        let sentence =
+            format!("This run did not measure {} under condition {condition}", record.label(contender));
         return Finding { word: "not measured", class: "absent", sentence, ..found };
     }
     let sentence = match &verdict.ratio {

@@ -52,7 +52,10 @@ pub(super) fn row(record: &Record, index: usize, cell: &CellPart, merged: &Merge
         times_void: merged.times_void(),
         costs_void: merged.costs_void(),
         carriage: cell.carriage.clone(),
-        ok_per_s: text::three_digits(merged.counts.ok_per_s),
+        ok_per_s: match merged.counts.ok_per_s {
+            many if many >= 100.0 => text::plain_number(many.round()),
+            few => text::three_digits(few),
+        },
         failed: if failed == 0 { "0".to_owned() } else { text::count(failed) },
         cpu: text::micros(merged.client.cpu_us_per_call + merged.server.cpu_us_per_call),
         cpu_interval: cpu.map(|(_, half)| format!("± {}", text::micros(half))).unwrap_or_default(),

@@ -75,7 +75,7 @@ pub(super) fn plot(series: &[Series], axes: &Axes<'_>, size: Size, title: &str) 
             r#"<path class="grid" d="M{left:.1} {y:.1}H{right:.1}"/><text class="tick" x="{:.1}" y="{:.1}" text-anchor="end">{}</text>"#,
             left - 6.0,
             y + 4.0,
-            (axes.value)(level)
+            if level > 0.0 { (axes.value)(level) } else { "0".to_owned() }
         );
     }
     for place in &places {

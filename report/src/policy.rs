@@ -1,6 +1,6 @@
-//! What a page may do: nothing but be read. Its Content-Security-Policy allows its own style and its
-//! own script by the hashes of them, and its empty icon; no other script, no request, no frame and
-//! no form, wherever it is opened and whatever a record puts into it.
+//! What a page may do: nothing but be read. Its Content-Security-Policy allows its own style and
+//! its own script by the hashes of them, and its empty icon; no other script, no request, no frame
+//! and no form, wherever it is opened and whatever a record puts into it.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;

@@ -12,11 +12,26 @@ use super::plot::{Axes, Dot, Series, plot};
 pub(super) struct BreakEvenView {
     pub(super) title: String,
     pub(super) charts: [String; 2],
+    /// Whether the chart marks a place that was found.
+    pub(super) found: bool,
     /// Cores saved at each point, where that is what was sought.
     pub(super) cores: Vec<String>,
 }
 
-pub(super) fn break_even(record: &Record, part: &BreakEvenPart, looks: &Looks<'_>) -> BreakEvenView {
+/// Every break-even point that has a chart; two of the same chart are one view.
+pub(super) fn break_evens(record: &Record, looks: &Looks<'_>) -> Vec<BreakEvenView> {
+    let mut views: Vec<BreakEvenView> = Vec::new();
+    for view in record.break_evens.iter().map(|part| break_even(record, part, looks)) {
+        match views.iter_mut().find(|other| other.charts == view.charts) {
+            Some(other) => other.cores.extend(view.cores),
+            None if view.charts[0].is_empty() => {}
+            None => views.push(view),
+        }
+    }
+    views
+}
+
+fn break_even(record: &Record, part: &BreakEvenPart, looks: &Looks<'_>) -> BreakEvenView {
     let sought = &part.break_even;
     let place = |point: &SweepPoint| sought.axis.show(point.at.value);
     let figure = sought.sought.metric();
@@ -38,10 +53,12 @@ pub(super) fn break_even(record: &Record, part: &BreakEvenPart, looks: &Looks<'_
     };
     let cores = part.points.iter().filter_map(|point| {
         let (mean, half) = point.cores_saved?;
-        Some(format!("{}: {mean:.3} ± {half:.3} cores", place(point)))
+        let sign = if mean < 0.0 { "−" } else { "" };
+        Some(format!("at {} {sign}{:.3} ± {half:.3} cores", place(point), mean.abs()))
     });
     BreakEvenView {
         charts: [WIDE, NARROW].map(|size| plot(&series, &axes, size, &title)),
+        found: axes.found.is_some(),
         cores: cores.collect(),
         title: text::capitalized(&title),
     }

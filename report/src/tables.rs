@@ -89,7 +89,9 @@ pub(super) fn cost_row(cell: &CellPart, merged: &Merged) -> CostRow {
         packets: text::three_digits(wire.packets_per_call),
         retransmitted: match wire.retransmitted_segments_per_call {
             0.0 => "0".to_owned(),
-            share => format!("{share:.1e}"),
+            share if share < 1e-5 => "< 0.00001".to_owned(),
+            // Two digits that are worth something.
+            share => format!("{share:.*}", (1.0 - share.log10().floor()).max(2.0) as usize),
         },
     }
 }

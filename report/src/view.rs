@@ -7,6 +7,7 @@ use terms::{Extent, REST_BEFORE_RECONNECTION, text};
 
 use super::Done;
 use super::acts::{self, ActViews};
+use super::chart::escape;
 use super::condition::{ConditionView, condition};
 use super::facts::{environment, facts};
 use super::findings::{self, Finding};
@@ -68,15 +69,11 @@ impl<'a> ScenarioPage<'a> {
             findings: findings::of_record(record),
             left_out: left_out(record),
             noise: findings::failed_pairs(record),
-            break_evens: record
-                .break_evens
-                .iter()
-                .map(|part| sweep::break_even(record, part, &looks))
-                .collect(),
+            break_evens: sweep::break_evens(record, &looks),
             map: record.map.as_ref().map(|part| sweep::map(record, part)),
             sections: record.conditions().into_iter().map(|name| condition(record, name, &looks)).collect(),
             acts: acts::views(record, &looks),
-            rest: humantime::format_duration(REST_BEFORE_RECONNECTION).to_string(),
+            rest: format!("{}\u{a0}ms", REST_BEFORE_RECONNECTION.as_millis()),
             void: void_measurements(record),
             calibration: record.calibration.as_ref().map(calibration),
             facts: facts(record),
@@ -109,7 +106,7 @@ impl<'a> IndexRow<'a> {
         IndexRow {
             name: &record.scenario.name,
             question: &record.scenario.question,
-            findings: findings::of_record(record),
+            findings: each_once(findings::of_record(record)),
             took: took(record.started_at_us, record.finished_at_us),
             partial: record.partial,
         }
@@ -124,6 +121,27 @@ impl<'a> IndexRow<'a> {
             partial: matrix.partial,
         }
     }
+}
+
+/// Without what was found already, for another line of the card.
+fn each_once(mut findings: Vec<Finding>) -> Vec<Finding> {
+    let mut told: Vec<(&'static str, String)> = Vec::new();
+    findings.retain(|found| {
+        let tells = (found.word, found.sentence.clone());
+        let is_new = !told.contains(&tells);
+        told.extend(is_new.then_some(tells));
+        is_new
+    });
+    findings
+}
+
+/// A paragraph as HTML, with what stands between backticks as code.
+pub(crate) fn with_code(paragraph: &str) -> String {
+    let part = |(nth, part): (usize, &str)| match nth % 2 {
+        0 => escape(part),
+        _ => format!("<code>{}</code>", escape(part)),
+    };
+    paragraph.split('`').enumerate().map(part).collect()
 }
 
 fn took(from_us: u64, to_us: u64) -> String {
@@ -184,5 +202,16 @@ pub fn utc(wall_us: u64) -> String {
     match jiff::Timestamp::from_microsecond(micros) {
         Ok(time) => time.strftime("%Y-%m-%d %H:%M:%S").to_string(),
         Err(_) => "an unknown time".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_stands_between_backticks_is_code_and_nothing_is_markup() {
+        assert_eq!(with_code("set `retry<b>` or <i>"), "set <code>retry&lt;b&gt;</code> or &lt;i&gt;");
+        assert_eq!(with_code("plain"), "plain");
     }
 }

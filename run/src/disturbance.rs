@@ -40,8 +40,9 @@ const READ_LATE_SHARE_MAX: f64 = 0.1;
 /// Where ticks are pushed, lag is the server's.
 ///
 /// A core that the hypervisor takes computes slower, in everybody's account, and a process that is
-/// stopped is in no state to be measured: both touch every figure, as does a router that drops. Other work on a core, a late
-/// engine and a late router make calls late, and touch figures that depend on timing.
+/// stopped is in no state to be measured: both touch every figure, as does a router that drops.
+/// Other work on a core, a late engine and a late router make calls late, and touch figures that
+/// depend on timing.
 pub(crate) fn void_reason(taken: &Taken, pushes: bool) -> Option<(String, VoidFor)> {
     let ends = [("server", &taken.server), ("client", &taken.client)];
     let everything = halted(taken)

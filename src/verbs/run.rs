@@ -47,7 +47,8 @@ pub(crate) struct Options {
     /// Change a value of the scenario, such as workload.rate_per_s=500; can be repeated.
     #[arg(long, value_name = "KEY=VALUE", help_heading = WHAT)]
     set: Vec<String>,
-    /// Run the scenario's `[quick]` profile: short rounds, and often fewer conditions and contenders.
+    /// Run the scenario's `[quick]` profile: short rounds, and often fewer conditions and
+    /// contenders.
     #[arg(long, conflicts_with = "full", help_heading = AMOUNT)]
     quick: bool,
     /// Run the `[full]` profile: every condition, with long rounds.

@@ -83,10 +83,23 @@ pub fn capitalized(words: &str) -> String {
 
 /// The same, and no line of a page ends within `95 %`, `0.89 ×`, `92.5 ± 1.0` or `n = 10`.
 pub fn unbroken(words: &str) -> String {
-    [(" %", "\u{a0}%"), (" ×", "\u{a0}×"), (" ± ", "\u{a0}±\u{a0}"), ("n = ", "n\u{a0}=\u{a0}")]
-        .into_iter()
-        .fold(words.to_owned(), |words, (broken, whole)| words.replace(broken, whole))
+    let signs = [(" %", "\u{a0}%"), (" ×", "\u{a0}×"), (" ± ", "\u{a0}±\u{a0}"), ("n = ", "n\u{a0}=\u{a0}")];
+    let whole = signs.into_iter().fold(words.to_owned(), |words, (of, whole)| words.replace(of, whole));
+    let mut words = whole.split(' ');
+    let mut out = words.next().unwrap_or_default().to_owned();
+    for word in words {
+        let unit = word.trim_end_matches([',', '.', ';', ':', ')', '?']);
+        let thousands = unit.len() == 3 && unit.bytes().all(|of| of.is_ascii_digit());
+        let is_of_number =
+            out.ends_with(|of: char| of.is_ascii_digit()) && (thousands || UNITS.contains(&unit));
+        out.push(if is_of_number { '\u{a0}' } else { ' ' });
+        out.push_str(word);
+    }
+    out
 }
+
+/// Units that do not leave their number.
+const UNITS: [&str; 10] = ["ns", "µs", "ms", "s", "B", "KB", "KiB", "MiB", "MB", "Mbit/s"];
 
 #[cfg(test)]
 mod tests {
@@ -102,6 +115,7 @@ mod tests {
         assert_eq!(count(1_234_567), "1\u{202f}234\u{202f}567");
         assert_eq!(count(12), "12");
         assert_eq!(unbroken("0.9 × it, 95 %, n = 10"), "0.9\u{a0}× it, 95\u{a0}%, n\u{a0}=\u{a0}10");
+        assert_eq!(unbroken("in 20 ms, 1 000 times"), "in 20\u{a0}ms, 1\u{a0}000 times");
         assert_eq!((capitalized("share of"), capitalized("")), ("Share of".to_owned(), String::new()));
         assert_eq!([12_345.0, 87.6, 7.12, 0.123].map(rounded), ["12\u{202f}000", "88", "7.1", "0.12"]);
         assert_eq!([0.001, 1.026, 36.4, 2e5].map(ratio), ["< 0.01", "1.03", "36", "> 1000"]);

@@ -39,7 +39,7 @@ fn memory(parts: &[MemoryPart], looks: &Looks<'_>, size: Size) -> String {
         let at_none = part.points.iter().map(beyond).sum::<f64>() / n;
         let dot = |point: &MemoryPoint| Dot {
             at: point.connections as f64,
-            value: (all(point) - at_none).max(0.0),
+            value: (all(point) - at_none).max(0.0) / f64::from(1 << 20),
             half: 0.0,
         };
         let points = part.points.iter().map(dot).collect();
@@ -49,7 +49,7 @@ fn memory(parts: &[MemoryPart], looks: &Looks<'_>, size: Size) -> String {
     let axes = Axes {
         across: "idle connections",
         place: &|place| text::plain_number(place),
-        value: &|bytes| format!("{:.0} MiB", bytes / f64::from(1 << 20)),
+        value: &|mebibytes| format!("{mebibytes:.0} MiB"),
         found: None,
     };
     plot(&series, &axes, size, "Memory of idle connections")

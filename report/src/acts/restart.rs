@@ -86,6 +86,10 @@ pub(super) fn seconds(part: &MeanPart) -> String {
 
 /// `142 ± 31 µs`.
 pub(super) fn with_half(part: &MeanPart, unit: &str, digits: usize) -> String {
-    let half = part.uncertainty.map(|half| format!(" ± {half:.digits$}")).unwrap_or_default();
-    format!("{:.digits$}{half} {unit}", part.mean).trim_end().to_owned()
+    let show = |value: f64| match digits {
+        0 => text::plain_number(value.round()),
+        _ => format!("{value:.digits$}"),
+    };
+    let half = part.uncertainty.map(|half| format!(" ± {}", show(half))).unwrap_or_default();
+    format!("{}{half} {unit}", show(part.mean)).trim_end().to_owned()
 }

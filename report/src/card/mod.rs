@@ -10,6 +10,9 @@ use serde::Deserialize;
 
 pub use page::{card_markdown, card_page};
 
+/// Findings beside the deciding one, up to which a line of the card stays on one sheet of paper.
+const OTHERS_WHOLE_MAX: usize = 4;
+
 /// Claims that belong together.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -125,8 +125,8 @@ impl LoadReport {
                     distribution.of(&self.response_us, &self.lag_us, &self.wait_us, &self.service_us);
                 let failed_share = self.failed_total as f64 / self.arrivals.max(1) as f64;
                 let is_a_failure = distribution == Distribution::Response && point.is_a_failure(failed_share);
-                // Of nothing there is no percentile, and no threshold that it could keep; a call that
-                // failed is beyond every bound.
+                // Of nothing there is no percentile, and no threshold that it could keep; a call
+                // that failed is beyond every bound.
                 let value = if is_a_failure { f64::INFINITY } else { point.of(quantiles) };
                 (quantiles.n > 0).then_some(value)
             }
