@@ -43,7 +43,7 @@ pub use map::{MapCell, MapPart, MapRow};
 pub use ratio::{Method, Ratio};
 pub use restart::{MeanPart, RestartPart, RestartTrial};
 pub use scale_out::{Evened, LoadKind, LoadPart, ScaleOutPart, ScaleOutTrial};
-pub use store::{AnyRecord, StoreError, files, read, read_any, write_atomically};
+pub use store::{AnyRecord, Head, StoreError, files, read, read_any, read_head, write_atomically};
 pub use sweep::{BreakEvenPart, Found, SweepPoint};
 pub use verdict::{Verdict, VerdictWord};
 

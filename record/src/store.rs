@@ -117,6 +117,15 @@ fn acts_of_version_2(record: &mut Value) {
     record.insert("schema".to_owned(), json!(SCHEMA));
 }
 
+/// Which run a record is of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Head {
+    /// The scenario's name.
+    pub scenario: String,
+    /// When it began, in µs since 1970.
+    pub started_at_us: u64,
+}
+
 /// Reads a record, of this version or the one before it.
 ///
 /// # Errors
@@ -155,6 +164,33 @@ pub fn read_any(path: &Path) -> Result<AnyRecord, StoreError> {
         other => return Err(of_another_schema(path, other.unwrap_or("none"), SCHEMA)),
     };
     checked.map(|()| record).map_err(|what| not_a_record(path, what))
+}
+
+/// Which run a record is of; `None` for a matrix.
+///
+/// # Errors
+/// As [`read`], but for what only the whole record shows.
+pub fn read_head(path: &Path) -> Result<Option<Head>, StoreError> {
+    #[derive(Deserialize)]
+    struct Outer {
+        #[serde(default)]
+        schema: Value,
+        scenario: Named,
+        #[serde(default)]
+        started_at_us: u64,
+    }
+    #[derive(Deserialize)]
+    struct Named {
+        name: String,
+    }
+    let outer: Outer = read_json(path)?;
+    match outer.schema.as_str() {
+        Some(MATRIX_SCHEMA) => Ok(None),
+        Some(SCHEMA | SCHEMA_2) => {
+            Ok(Some(Head { scenario: outer.scenario.name, started_at_us: outer.started_at_us }))
+        }
+        other => Err(of_another_schema(path, other.unwrap_or("none"), SCHEMA)),
+    }
 }
 
 /// Reads JSON that this program wrote and anybody may have changed, within the bounds of a record.

@@ -1,7 +1,7 @@
 //! What a page says of one condition: charts, tables, sentences.
 
 use hdrhistogram::Histogram;
-use record::{AaPair, CellPart, Difference, Merged, Record};
+use record::{AaPair, CellPart, Difference, Merged, Record, SlicePart};
 use scenarios::Scenario;
 use terms::{Activity, Counted, Figure, printable, text};
 
@@ -14,6 +14,7 @@ use super::forest::{self, forest};
 use super::goodput::{FlowsView, flows_view};
 use super::look::Looks;
 use super::numbers::{Row, TicksRow, interval, row, ticks_row};
+use super::received::{Received, received};
 use super::reconnections::{ReconnectionRow, reconnection_row};
 use super::tables::{CostRow, DistanceRow, cost_row, distance_row};
 
@@ -39,6 +40,10 @@ pub(super) struct ConditionView {
     pub(super) time_line: [String; 2],
     /// Response times while the link changed.
     pub(super) course: [String; 2],
+    /// What changed on the link in the course of it.
+    pub(super) changes: bool,
+    /// What subscribers received of what was due.
+    pub(super) received: [String; 2],
     pub(super) bars: [String; 2],
     /// Ratios to the baseline: a metric, and its chart for each width.
     pub(super) forests: Vec<(String, [String; 2])>,
@@ -122,6 +127,8 @@ pub(super) fn condition(record: &Record, name: &str, looks: &Looks<'_>) -> Condi
         percentiles: [draw(WIDE), draw(NARROW)],
         time_line: time_lines(record, &measured, looks),
         course: course(record.plan.duration_ms / 1e3, &measured, looks),
+        changes: measured.iter().any(|(_, cell, _)| !cell.changes.is_empty()),
+        received: received_of(record, &measured, looks),
         bars: [draw_bars(WIDE), draw_bars(NARROW)],
         forests: forests(record, name, looks),
         aa: aa_lines(record, name),
@@ -189,13 +196,43 @@ fn time_lines(record: &Record, measured: &[(usize, &CellPart, &Merged)], looks: 
     [WIDE, NARROW].map(|size| time_line(&lines, ROUNDS, size, "Slowest response, round by round"))
 }
 
+/// What subscribers received along the measured time, where they missed something.
+fn received_of(record: &Record, measured: &[(usize, &CellPart, &Merged)], looks: &Looks<'_>) -> [String; 2] {
+    if record.counted() != Counted::Event {
+        return Default::default();
+    }
+    let row = |(_, cell, merged): &(usize, &CellPart, &Merged)| {
+        let (name, look) = (cell.contender.clone(), looks.get(&cell.contender));
+        Received { name, look, slices: merged.course.clone() }
+    };
+    let twin = Scenario::again(&record.plan.baseline);
+    let rows: Vec<Received> =
+        measured.iter().filter(|(_, cell, _)| cell.contender != twin).map(row).collect();
+    let seconds = record.plan.duration_ms / 1e3;
+    [WIDE, NARROW].map(|size| received(&rows, seconds, size, "Events received, by when they were due"))
+}
+
+/// Points of a line along the measured time: fewer are no line, more are no easier to read.
+const POINTS: std::ops::RangeInclusive<usize> = 5..=20;
+
+/// Mean responses by when calls were due, slice by slice, or of several slices together.
+fn along_time(slices: &[SlicePart]) -> Vec<(f64, f64, bool)> {
+    let together = slices.len().div_ceil(*POINTS.end()).max(1);
+    let mean = |of: &[SlicePart]| {
+        let arrivals: u64 = of.iter().map(|slice| slice.arrivals).sum();
+        let sum: f64 = of.iter().map(|slice| slice.response_mean_us * slice.arrivals as f64).sum();
+        Some((of.first()?.from_s, sum / arrivals.max(1) as f64, true))
+    };
+    slices.chunks(together).filter_map(mean).collect()
+}
+
 /// Response times along the measured time, all rounds together, and what changed on the link;
-/// nothing where nothing did.
+/// nothing for flows, whose goodput along the time says it.
 fn course(seconds: f64, measured: &[(usize, &CellPart, &Merged)], looks: &Looks<'_>) -> [String; 2] {
     let changes = measured.first().map(|(_, cell, _)| &cell.changes[..]).unwrap_or_default();
-    // Of flows, goodput along the time says it.
     let are_flows = measured.iter().any(|(_, _, merged)| !merged.flows.is_empty());
-    if changes.is_empty() || are_flows {
+    let are_long = measured.iter().any(|(_, _, merged)| merged.course.len() >= *POINTS.start());
+    if are_flows || !are_long {
         return Default::default();
     }
     let mark = |change: &String| {
@@ -206,7 +243,7 @@ fn course(seconds: f64, measured: &[(usize, &CellPart, &Merged)], looks: &Looks<
     let curve = |(_, cell, merged): &(usize, &CellPart, &Merged)| Curve {
         name: cell.contender.clone(),
         look: looks.get(&cell.contender),
-        points: merged.course.iter().map(|slice| (slice.from_s, slice.response_mean_us, true)).collect(),
+        points: along_time(&merged.course),
         words: format!("mean {}", text::micros(merged.response_us.mean)),
     };
     let curves: Vec<Curve> = measured.iter().map(curve).collect();

@@ -6,6 +6,7 @@ use terms::text;
 
 use super::chart::{Axis, Size, escape, levels, log_ticks, open};
 use super::look::Look;
+use super::plot::step;
 
 /// (rate per second, µs, whether the objective was met); or (round, µs, whether it counts).
 pub(super) type Dot = (f64, f64, bool);
@@ -108,13 +109,13 @@ pub(super) fn time_line(curves: &[Curve], along: Along<'_>, size: Size, title: &
     let said = curves.iter().map(|curve| format!("{}: {}", curve.name, curve.words));
     let mut svg = open(size, title, &said.chain(marks).collect::<Vec<_>>().join("; "));
     levels(&mut svg, &up, (low * 0.9, high * 1.1), (left, right));
-    let every = ((last - along.from) / 10.0).ceil().max(1.0) as usize;
-    for tick in (along.from as usize..=last as usize).step_by(every) {
+    for tick in ticks_along(&along, last) {
         let _ = write!(
             svg,
-            r#"<text class="tick" x="{:.1}" y="{:.1}" text-anchor="middle">{tick}</text>"#,
-            across.at(tick as f64),
-            bottom + 18.0
+            r#"<text class="tick" x="{:.1}" y="{:.1}" text-anchor="middle">{}</text>"#,
+            across.at(tick),
+            bottom + 18.0,
+            text::plain_number(tick)
         );
     }
     for (nth, (at, what)) in along.marks.iter().enumerate() {
@@ -141,6 +142,17 @@ pub(super) fn time_line(curves: &[Curve], along: Along<'_>, size: Size, title: &
         along.words
     );
     svg
+}
+
+/// Whole numbers, ten at most; fractions on an axis of time that has few of them.
+fn ticks_along(along: &Along<'_>, last: f64) -> Vec<f64> {
+    let span = last - along.from;
+    let step = match along.to {
+        Some(_) if span < 3.0 => step(span, 5.0),
+        _ => (span / 10.0).ceil().max(1.0),
+    };
+    let count = (span / step + 1e-9).floor() as u32;
+    (0..=count).map(|nth| ((along.from + f64::from(nth) * step) * 1e3).round() / 1e3).collect()
 }
 
 /// A line, and a marker at every point: filled, or hollow.

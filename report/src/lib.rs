@@ -21,6 +21,7 @@ mod matrix_bars;
 mod numbers;
 mod plot;
 mod policy;
+mod received;
 mod reconnections;
 mod sweep;
 mod tables;

@@ -1,11 +1,11 @@
 //! `compare`: two records, or repeats of each; exit 3 where a threshold failed, for CI.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use judge::compare::{Held, RunComparison, compare, differences, hold, summary};
-use record::{AnyRecord, Record};
+use record::{Head, Record};
 use terms::Expression;
 use terms::escape::terminal_line;
 
@@ -54,8 +54,8 @@ pub(crate) const BASELINES: &str = "results/baselines";
 /// Repeats of a scenario in a baseline, at most.
 const REPEATS_MAX: usize = 10_000;
 
-/// Records by the scenario that they are of.
-pub(crate) type Side = BTreeMap<String, Vec<Record>>;
+/// Files of records by the scenario that they are of.
+pub(crate) type Side = BTreeMap<String, Vec<PathBuf>>;
 
 /// Compares.
 ///
@@ -63,29 +63,41 @@ pub(crate) type Side = BTreeMap<String, Vec<Record>>;
 /// Where there are no records, none in common, or the plans differ.
 pub(crate) fn compare_records(options: &Options) -> anyhow::Result<Ending> {
     let (old, new) = (side(&options.old)?, side(&options.new)?);
-    judge(&old, &new, &options.fail_on, options.format, options.force)
+    let mut comparing = Comparing::new(&options.fail_on, options.force);
+    // One scenario after the other: all records of a card would take gigabytes.
+    for (scenario, new) in &new {
+        if let Some(old) = old.get(scenario) {
+            comparing.add(scenario, &load(old)?, &load(new)?)?;
+        }
+    }
+    let names = |side: &Side| side.keys().cloned().collect::<Vec<_>>().join(", ");
+    comparing.finish(options.format, (&names(&old), &names(&new)))
 }
 
-/// Compares two sides, prints it, and says whether a threshold failed.
-///
-/// # Errors
-/// Where no scenario is in both, or the plans differ.
-pub(crate) fn judge(
-    old: &Side,
-    new: &Side,
-    thresholds: &[Expression],
-    format: CompareFormat,
+/// A comparison, scenario by scenario.
+pub(crate) struct Comparing<'a> {
+    thresholds: &'a [Expression],
     force: bool,
-) -> anyhow::Result<Ending> {
-    let mut comparisons: Vec<RunComparison> = Vec::new();
-    let mut held: Vec<Held> = thresholds.iter().map(|_| Held::default()).collect();
-    for (scenario, new) in new {
-        let Some(old) = old.get(scenario) else { continue };
+    comparisons: Vec<RunComparison>,
+    held: Vec<Held>,
+}
+
+impl Comparing<'_> {
+    pub(crate) fn new(thresholds: &[Expression], force: bool) -> Comparing<'_> {
+        let held = thresholds.iter().map(|_| Held::default()).collect();
+        Comparing { thresholds, force, comparisons: Vec::new(), held }
+    }
+
+    /// Compares the repeats of a scenario.
+    ///
+    /// # Errors
+    /// Where their plans differ.
+    pub(crate) fn add(&mut self, scenario: &str, old: &[Record], new: &[Record]) -> anyhow::Result<()> {
         let all = old.iter().chain(new).skip(1);
         let mut found: Vec<String> = all.flat_map(|record| differences(&old[0], record)).collect();
         found.sort_unstable();
         found.dedup();
-        if !found.is_empty() && !force {
+        if !found.is_empty() && !self.force {
             let found = found.join("\n  ");
             return Err(UsageError(format!(
                 "the plans of {scenario} differ, so the figures answer different questions (--force compares them anyway):\n  \
@@ -93,57 +105,65 @@ pub(crate) fn judge(
             ))
             .into());
         }
-        for (threshold, held) in thresholds.iter().zip(&mut held) {
+        for (threshold, held) in self.thresholds.iter().zip(&mut self.held) {
             let here = hold(old, new, threshold);
             held.failed.extend(here.failed);
             held.unjudged.extend(here.unjudged);
             held.judged += here.judged;
         }
-        comparisons.push(compare(old, new, found));
+        self.comparisons.push(compare(old, new, found));
+        Ok(())
     }
-    if comparisons.is_empty() {
-        let names = |side: &Side| side.keys().cloned().collect::<Vec<_>>().join(", ");
-        let message = format!(
-            "the two sides have no scenario in common: the old has {}, the new {}",
-            names(old),
-            names(new)
-        );
-        return Err(UsageError(message).into());
-    }
-    match format {
-        CompareFormat::Text => {
-            let tables = comparisons.iter().flat_map(|of| [String::new()].into_iter().chain(of.lines()));
-            let lines = summary(&comparisons).into_iter().chain(tables);
-            print_data(&lines.map(|line| format!("{}\n", terminal_line(&line))).collect::<String>())?;
+
+    /// Prints the comparison, and says whether a threshold failed; `names` are the scenarios of the
+    /// two sides.
+    ///
+    /// # Errors
+    /// Where no scenario is in both.
+    pub(crate) fn finish(self, format: CompareFormat, names: (&str, &str)) -> anyhow::Result<Ending> {
+        let Comparing { thresholds, comparisons, held, .. } = self;
+        if comparisons.is_empty() {
+            let (old, new) = names;
+            let message =
+                format!("the two sides have no scenario in common: the old has {old}, the new {new}");
+            return Err(UsageError(message).into());
         }
-        CompareFormat::Markdown => {
-            let tables = comparisons.iter().map(|comparison| format!("{}\n\n", comparison.markdown()));
-            print_data(&tables.collect::<String>())?;
+        match format {
+            CompareFormat::Text => {
+                let tables = comparisons.iter().flat_map(|of| [String::new()].into_iter().chain(of.lines()));
+                let lines = summary(&comparisons).into_iter().chain(tables);
+                print_data(&lines.map(|line| format!("{}\n", terminal_line(&line))).collect::<String>())?;
+            }
+            CompareFormat::Markdown => {
+                let tables = comparisons.iter().map(|comparison| format!("{}\n\n", comparison.markdown()));
+                print_data(&tables.collect::<String>())?;
+            }
+            CompareFormat::Json => print_data(&format!("{}\n", serde_json::to_string_pretty(&comparisons)?))?,
         }
-        CompareFormat::Json => print_data(&format!("{}\n", serde_json::to_string_pretty(&comparisons)?))?,
-    }
-    let mut failed = false;
-    for (threshold, held) in thresholds.iter().zip(&held) {
-        held.unjudged.iter().for_each(|unjudged| say(&format!("not judged: {unjudged}")));
-        held.failed.iter().for_each(|failure| say(&format!("failed: {failure}")));
-        if held.judged == 0 && held.failed.is_empty() {
-            say(&format!("failed: {} could not be judged in any cell", threshold.text));
+        let mut failed = false;
+        for (threshold, held) in thresholds.iter().zip(&held) {
+            held.unjudged.iter().for_each(|unjudged| say(&format!("not judged: {unjudged}")));
+            held.failed.iter().for_each(|failure| say(&format!("failed: {failure}")));
+            if held.judged == 0 && held.failed.is_empty() {
+                say(&format!("failed: {} could not be judged in any cell", threshold.text));
+            }
+            failed |= held.judged == 0 || !held.failed.is_empty();
         }
-        failed |= held.judged == 0 || !held.failed.is_empty();
+        Ok(match comparisons.iter().find_map(|comparison| comparison.void.as_ref()) {
+            Some(_) => Ending::Void,
+            None if failed => Ending::Threshold,
+            None => Ending::Fine,
+        })
     }
-    Ok(match comparisons.iter().find_map(|comparison| comparison.void.as_ref()) {
-        Some(_) => Ending::Void,
-        None if failed => Ending::Threshold,
-        None => Ending::Fine,
-    })
 }
 
-/// Reads the records of one side.
+/// Finds the records of one side.
 ///
 /// # Errors
-/// Where there is none, or one cannot be read.
+/// Where there is none, or one is no record.
 pub(crate) fn side(names: &str) -> anyhow::Result<Side> {
     let mut side = Side::new();
+    let mut seen = HashSet::new();
     for name in names.split(',').map(str::trim) {
         let named = Path::new(BASELINES).join(name);
         let path = if Path::new(name).exists() { Path::new(name) } else { named.as_path() };
@@ -154,18 +174,30 @@ pub(crate) fn side(names: &str) -> anyhow::Result<Side> {
             return Err(UsageError(format!("no record in {}", path.display())).into());
         }
         for file in files {
-            let AnyRecord::Measured(record) = record::read_any(&file)? else {
+            let Some(Head { scenario, started_at_us }) = record::read_head(&file)? else {
                 say(&format!("not compared: {} is a matrix, without measurements", file.display()));
                 continue;
             };
-            let repeats = side.entry(record.scenario.name.clone()).or_default();
             // The same run under two names is one run.
-            if repeats.iter().all(|other| other.started_at_us != record.started_at_us) {
-                repeats.push(*record);
+            if seen.insert((scenario.clone(), started_at_us)) {
+                side.entry(scenario).or_default().push(file);
             }
         }
     }
     Ok(side)
+}
+
+/// Reads records, without the distributions that no figure is made from.
+///
+/// # Errors
+/// Where one cannot be read.
+pub(crate) fn load(files: &[PathBuf]) -> anyhow::Result<Vec<Record>> {
+    let read = |file: &PathBuf| {
+        let mut record = record::read(file)?;
+        record.rounds.iter_mut().for_each(|round| round.histograms_ns.keep_responses_only());
+        Ok(record)
+    };
+    files.iter().map(read).collect()
 }
 
 /// Keeps a record under a baseline's name, as one more repeat of its scenario.

@@ -3,11 +3,12 @@
 mod dry_run;
 mod session;
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use anyhow::Context as _;
 use matrices::MatrixScenario;
-use record::Tool;
+use record::{Record, Tool};
 use report::{Done, Format};
 use scenarios::{Plan, PlanOptions, Scenario};
 use session::Session;
@@ -17,7 +18,7 @@ use terms::{Expression, Extent, Layout, Link};
 use crate::ending::{Ending, UsageError, print_data, refuse_debug, say};
 use crate::folder::ResultsFolder;
 use crate::signals::stop_on_signals;
-use crate::verbs::compare;
+use crate::verbs::compare::{self, CompareFormat, Comparing};
 use crate::verbs::expressions::threshold;
 use crate::verbs::formats::formats;
 
@@ -154,7 +155,7 @@ pub(crate) fn run(options: &Options, tool: &Tool) -> anyhow::Result<Ending> {
         return Err(UsageError(format!("--resume {}: no such folder", folder.display())).into());
     }
     // Read before hours of measuring.
-    let baseline = options.baseline.as_deref().map(compare::side).transpose()?;
+    let baseline = options.baseline.as_deref().map(read_baseline).transpose()?;
     let session = Session {
         options,
         stop: stop_on_signals()?,
@@ -206,8 +207,15 @@ pub(crate) fn run(options: &Options, tool: &Tool) -> anyhow::Result<Ending> {
         }
     }
     if let Some(old) = baseline {
-        let new = records.into_iter().map(|record| (record.scenario.name.clone(), vec![record])).collect();
-        let judged = compare::judge(&old, &new, &options.fail_on, compare::CompareFormat::Text, false)?;
+        let mut comparing = Comparing::new(&options.fail_on, false);
+        for record in &records {
+            if let Some(old) = old.get(&record.scenario.name) {
+                comparing.add(&record.scenario.name, old, std::slice::from_ref(record))?;
+            }
+        }
+        let old: Vec<&str> = old.keys().map(String::as_str).collect();
+        let new: Vec<&str> = records.iter().map(|record| &record.scenario.name[..]).collect();
+        let judged = comparing.finish(CompareFormat::Text, (&old.join(", "), &new.join(", ")))?;
         return Ok(if void { Ending::Void } else { judged });
     }
     Ok(match (void, done.refused.is_empty()) {
@@ -215,6 +223,12 @@ pub(crate) fn run(options: &Options, tool: &Tool) -> anyhow::Result<Ending> {
         (true, true) => Ending::Void,
         (false, true) => Ending::Fine,
     })
+}
+
+/// The records of a baseline by their scenario: as they are now, whatever the run writes over them.
+fn read_baseline(names: &str) -> anyhow::Result<BTreeMap<String, Vec<Record>>> {
+    let side = compare::side(names)?;
+    side.into_iter().map(|(scenario, files)| Ok((scenario, compare::load(&files)?))).collect()
 }
 
 fn parse_name(name: &str) -> Result<String, String> {

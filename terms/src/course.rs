@@ -4,9 +4,9 @@
 use std::time::Duration;
 
 /// The shortest slice.
-const SLICE: Duration = Duration::from_millis(100);
+const SLICE: Duration = Duration::from_millis(10);
 /// Slices of a round, at most: longer rounds have longer ones.
-const SLICES_MAX: u32 = 120;
+const SLICES_MAX: u32 = 100;
 
 /// Arrivals of the measured time, slice by slice.
 #[derive(Debug, Clone, Default, PartialEq, serde::Serialize, serde::Deserialize)]
@@ -76,13 +76,13 @@ mod tests {
         let from = 7_000_000_000;
         let after_ms = |ms: u64| from + ms * 1_000_000;
         let mut course = Course::over(from, Duration::from_secs(1));
-        assert_eq!((course.slice, course.slices.len()), (SLICE, 10));
+        assert_eq!((course.slice, course.slices.len()), (SLICE, 100));
         course.record(from, 5, false);
-        course.record(after_ms(99), 9, true);
+        course.record(after_ms(9), 9, true);
         course.record(after_ms(950), 3, false);
         course.record(after_ms(2_000), 3, false);
         assert_eq!(course.slices[0], Slice { arrivals: 2, failed: 1, response_ns: 14, longest_ns: 9 });
-        assert_eq!(course.slices[9].arrivals, 1);
+        assert_eq!(course.slices[95].arrivals, 1);
         let mut both = Course::default();
         both.record(from, 1, false);
         both.merge(&course);
