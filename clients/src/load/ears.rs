@@ -181,8 +181,8 @@ impl Ears {
         self.clock.now() - silence
     }
 
-    /// Counts a connection that replaces one lost in the measured time. One that is lost later, while
-    /// the round waits for missing ticks, is in no figure.
+    /// Counts a connection that replaces one lost in the measured time. One that is lost later,
+    /// while the round waits for missing ticks, is in no figure.
     pub(super) fn count_reconnection(&self, lost_at: Mono) {
         if let Some(heard) = self.round.borrow_mut().as_mut()
             && (heard.measured_from..=heard.measured_until()).contains(&lost_at)
