@@ -1,7 +1,6 @@
 //! Where results go: `results/<time>/{index.html, <scenario>/{record.json, report.html}}`, and
 //! `results/latest`.
 
-use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
@@ -56,10 +55,7 @@ impl ResultsFolder {
     /// # Errors
     /// Where it cannot, with what to do.
     pub fn try_out(&self, bytes: u64) -> anyhow::Result<()> {
-        let file = self.path.join(format!(".trial-{}", std::process::id()));
-        let tried = write_zeros(&file, bytes);
-        let removed = fs::remove_file(&file);
-        tried.and(removed).with_context(|| {
+        write_zeros(&self.path, bytes).with_context(|| {
             let (path, megabytes) = (self.path.display(), bytes.div_ceil(1_000_000));
             format!("cannot write about {megabytes} MB in {path}: free some space there, or {ANOTHER}")
         })
@@ -170,9 +166,10 @@ impl ResultsFolder {
     }
 }
 
-fn write_zeros(path: &Path, bytes: u64) -> io::Result<()> {
+/// Into a file without a name: nothing of it is left, however this process ends.
+fn write_zeros(folder: &Path, bytes: u64) -> io::Result<()> {
     let piece = vec![0; 1 << 16];
-    let mut file = File::create_new(path)?;
+    let mut file = tempfile::tempfile_in(folder)?;
     for _ in 0..bytes.div_ceil(piece.len() as u64) {
         file.write_all(&piece)?;
     }

@@ -12,6 +12,6 @@ mod write;
 
 pub use error::FileError;
 pub use folder::{make_folder, make_new_folder};
-pub use read::{read, read_text};
+pub use read::{open, read, read_text};
 pub use temporary::TemporaryFolder;
 pub use write::{create, point, write_atomically, write_new};

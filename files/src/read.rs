@@ -15,6 +15,21 @@ use crate::FileError;
 /// # Errors
 /// Where it is no regular file, has more bytes, or the system refuses.
 pub fn read(path: &Path, bytes_max: u64) -> Result<Vec<u8>, FileError> {
+    let (file, metadata) = open(path, bytes_max)?;
+    let mut bytes = Vec::with_capacity(usize::try_from(metadata.len()).unwrap_or_default());
+    let read = file.take(bytes_max.saturating_add(1)).read_to_end(&mut bytes);
+    match u64::try_from(read.map_err(|reason| FileError::System { path: path.to_owned(), reason })?) {
+        Ok(read) if read <= bytes_max => Ok(bytes),
+        _ => Err(FileError::TooLong { path: path.to_owned(), bytes_max }),
+    }
+}
+
+/// Opens a file of at most `bytes_max` bytes, to be read bit by bit; gives what the system says of
+/// it too.
+///
+/// # Errors
+/// As [`read`].
+pub fn open(path: &Path, bytes_max: u64) -> Result<(File, Metadata), FileError> {
     let failed = |reason: io::Error| FileError::System { path: path.to_owned(), reason };
     // Opening a device can do something by itself: it is looked at first, and again once it is
     // open, since it may be another by then.
@@ -22,13 +37,10 @@ pub fn read(path: &Path, bytes_max: u64) -> Result<Vec<u8>, FileError> {
     let file = File::options().read(true).custom_flags(O_NONBLOCK | O_NOCTTY).open(path).map_err(failed)?;
     let metadata = file.metadata().map_err(failed)?;
     require_file(path, &metadata)?;
-    let too_long = || FileError::TooLong { path: path.to_owned(), bytes_max };
     if metadata.len() > bytes_max {
-        return Err(too_long());
+        return Err(FileError::TooLong { path: path.to_owned(), bytes_max });
     }
-    let mut bytes = Vec::with_capacity(usize::try_from(metadata.len()).unwrap_or_default());
-    let read = file.take(bytes_max.saturating_add(1)).read_to_end(&mut bytes).map_err(failed)?;
-    if u64::try_from(read).is_ok_and(|read| read <= bytes_max) { Ok(bytes) } else { Err(too_long()) }
+    Ok((file, metadata))
 }
 
 /// The same, of a text.

@@ -39,12 +39,12 @@ pub fn write_new(path: &Path, contents: &[u8]) -> Result<bool, FileError> {
     }
 }
 
-/// Makes an empty file in the place of whatever has the name, for what is written bit by bit.
+/// The same, for what goes on to be written bit by bit: gives the file, open behind its contents.
 ///
 /// # Errors
 /// As [`write_atomically`].
-pub fn create(path: &Path) -> Result<File, FileError> {
-    let file = unfinished(path, b"")?;
+pub fn create(path: &Path, contents: &[u8]) -> Result<File, FileError> {
+    let file = unfinished(path, contents)?;
     file.persist(path).map_err(|error| refused(path, error.error))
 }
 
@@ -142,7 +142,7 @@ mod tests {
         assert_eq!(fs::metadata(&page).unwrap().mode() & 0o700, 0o600);
         fs::remove_file(&page).unwrap();
         symlink(&victim, &page).unwrap();
-        create(&page).unwrap().write_all(b"bit by bit").unwrap();
+        create(&page, b"bit ").unwrap().write_all(b"by bit").unwrap();
         assert_eq!(fs::read(&victim).unwrap(), b"as it was");
         assert_eq!(fs::read(&page).unwrap(), b"bit by bit");
     }

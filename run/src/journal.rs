@@ -5,8 +5,8 @@
 //! Lines are appended between measurements and never during one. What cannot be appended ends the
 //! run: hours of measuring that nobody can keep are of no use.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, BufReader, Read as _, Write as _};
+use std::fs::{self, File};
+use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
@@ -30,6 +30,9 @@ const MEASUREMENTS_FOR_EACH_MAX: usize = 2;
 /// Why a journal cannot be written or used.
 #[derive(Debug, thiserror::Error)]
 pub enum JournalError {
+    /// Its file is not to be had.
+    #[error(transparent)]
+    File(#[from] files::FileError),
     /// The system's reason.
     #[error("{}: {reason}", path.display())]
     System {
@@ -149,23 +152,15 @@ impl Journal {
     /// # Errors
     /// Where it cannot be written.
     pub fn begin(path: &Path, begun: &Begun, kept: &Results) -> Result<Journal, JournalError> {
-        let failed = |reason| JournalError::System { path: path.to_owned(), reason };
-        // What is there stays until all of it is here.
-        let beginning = path.with_extension("beginning");
-        match fs::remove_file(&beginning) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(error)),
-            _ => {}
-        }
-        let file = OpenOptions::new().append(true).create_new(true).open(&beginning).map_err(failed)?;
-        let mut journal = Journal { path: beginning.clone(), file, written: 0 };
-        journal.write(begun)?;
+        let failed =
+            |reason: serde_json::Error| JournalError::System { path: path.to_owned(), reason: reason.into() };
+        let mut text = line_of(begun).map_err(failed)?;
         for ended in all_of(kept) {
-            journal.write(&ended)?;
+            text.append(&mut line_of(&ended).map_err(failed)?);
         }
-        journal.sync()?;
-        fs::rename(&beginning, path).map_err(failed)?;
-        journal.path = path.to_owned();
-        Ok(journal)
+        // What is there stays until all of it is here.
+        let file = files::create(path, &text)?;
+        Ok(Journal { path: path.to_owned(), file, written: text.len() as u64 })
     }
 
     /// Appends what ended: whatever ends the command, it is in the file. After a round it is on the
@@ -184,8 +179,7 @@ impl Journal {
     fn write(&mut self, line: &impl Serialize) -> Result<(), JournalError> {
         let failed = |reason| JournalError::Append { path: self.path.clone(), reason };
         self.ensure_there()?;
-        let mut text = serde_json::to_vec(line).map_err(|error| failed(error.into()))?;
-        text.push(b'\n');
+        let text = line_of(line).map_err(|error| failed(error.into()))?;
         if let Err(reason) = self.file.write_all(&text) {
             // Half a line is no use to anybody, and its place may be to the record.
             let _ = self.file.set_len(self.written);
@@ -214,6 +208,12 @@ impl Journal {
     pub fn remove(self) -> Result<(), JournalError> {
         fs::remove_file(&self.path).map_err(|reason| JournalError::System { path: self.path.clone(), reason })
     }
+}
+
+fn line_of(line: &impl Serialize) -> serde_json::Result<Vec<u8>> {
+    let mut text = serde_json::to_vec(line)?;
+    text.push(b'\n');
+    Ok(text)
 }
 
 /// All that results hold, in an order in which it may have ended.
@@ -266,14 +266,8 @@ impl Begun {
 
 /// The first line of a journal, the others, and when it was last written to.
 fn open(path: &Path) -> Result<(Begun, BufReader<io::Take<File>>, u64), JournalError> {
-    let failed = |reason| JournalError::System { path: path.to_owned(), reason };
     let unfit = |what: String| JournalError::Unfit { path: path.to_owned(), what };
-    // Looked at before it is opened: neither a pipe nor a device is waited for.
-    let about = fs::symlink_metadata(path).map_err(failed)?;
-    if !about.is_file() || about.len() > JOURNAL_BYTES_MAX {
-        return Err(unfit(format!("no file of at most {JOURNAL_BYTES_MAX} bytes")));
-    }
-    let file = File::open(path).map_err(failed)?;
+    let (file, about) = files::open(path, JOURNAL_BYTES_MAX)?;
     let mut lines = BufReader::new(file.take(JOURNAL_BYTES_MAX));
     let begun: Begun = read_message(&mut lines).map_err(|error| unfit(format!("no journal: {error}")))?;
     if begun.schema != SCHEMA {
@@ -300,10 +294,20 @@ impl Left {
         }
         let results = Results { partial: true, ..Results::default() };
         let mut left = Left { begun, results, written_at_us, rounds: 0, acted: Vec::new() };
-        // The last line of a command that was killed may be half of one.
-        while let Ok(line) = read_message(&mut lines) {
-            if !left.take(line, plan) {
-                return Err(unfit("it holds what its plan has not".to_owned()));
+        for nth in 2.. {
+            match read_message(&mut lines) {
+                Ok(line) => {
+                    if !left.take(line, plan) {
+                        return Err(unfit("it holds what its plan has not".to_owned()));
+                    }
+                }
+                // The last line of a command that was killed may be half of one.
+                Err(_) if lines.fill_buf().is_ok_and(<[u8]>::is_empty) => break,
+                Err(error) => {
+                    return Err(unfit(format!(
+                        "its line {nth} is damaged ({error}): remove it, to measure anew"
+                    )));
+                }
             }
         }
         Ok(left)

@@ -28,7 +28,7 @@ pub(super) struct Capture {
 
 impl Capture {
     pub(super) fn create(path: &Path) -> io::Result<Capture> {
-        let mut file = BufWriter::new(files::create(path).map_err(io::Error::other)?);
+        let mut file = BufWriter::new(files::create(path, b"").map_err(io::Error::other)?);
         for word in [MAGIC, 2 | 4 << 16, 0, 0, SNAP, RAW_IP] {
             file.write_all(&word.to_le_bytes())?;
         }

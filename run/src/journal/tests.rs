@@ -131,7 +131,21 @@ fn what_does_not_fit_is_refused_with_why() {
     fs::write(&path, "{}\n").unwrap();
     assert!(why(&plan).contains("no journal"));
     make_pipe(&path);
-    assert!(why(&plan).contains("no file of at most"));
+    assert!(why(&plan).contains("is a pipe, and no regular file"));
+}
+
+#[test]
+fn a_line_in_the_middle_that_cannot_be_read_is_not_the_end() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join(NAME);
+    let (scenario, plan, begun) = planned();
+    written(&path, &plan, &begun);
+    let text = fs::read_to_string(&path).unwrap();
+    let damaged: Vec<&str> =
+        text.lines().enumerate().map(|(nth, line)| if nth == 2 { "{\"measured\":" } else { line }).collect();
+    fs::write(&path, damaged.join("\n") + "\n").unwrap();
+    let said = Left::read(&path, &scenario, &plan).unwrap_err().to_string();
+    assert!(said.contains("its line 3 is damaged"), "{said}");
 }
 
 /// A pipe that nobody writes to.
