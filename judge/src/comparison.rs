@@ -5,7 +5,8 @@ use record::{AaPair, Comparison, Difference, Record, VerdictWord};
 use scenarios::Scenario;
 use terms::{Figure, Rule};
 
-use crate::statistics::{Paired, ROUNDS_FOR_A_VERDICT, holm};
+use crate::paired::against;
+use crate::statistics::{ROUNDS_FOR_A_VERDICT, holm};
 use crate::verdict::{apply, withheld};
 
 /// How near the two halves of an A/A pair must be to count as the same.
@@ -17,11 +18,10 @@ const ALPHA: f64 = 0.05;
 pub fn aa_pairs(record: &Record) -> Vec<AaPair> {
     let baseline = &record.plan.baseline;
     let pair = |(condition, metric): (&str, Figure)| {
-        let figures =
-            record.paired_figures((&Scenario::again(baseline), condition), (baseline, condition), metric);
-        let paired = Paired::of(&figures)?;
+        let twin = Scenario::again(baseline);
+        let paired = against(record, (&twin, condition), (baseline, condition), metric)?;
         let ratio = paired.ratio();
-        let withheld = withheld(record, &[baseline, &Scenario::again(baseline)], condition);
+        let withheld = withheld(record, &[baseline, &twin], condition);
         let word = match apply(Rule::SameWithin(AA_MARGIN), &ratio).0 {
             _ if withheld.is_some() || ratio.n < ROUNDS_FOR_A_VERDICT => Difference::Undecided,
             VerdictWord::Holds => Difference::Same,
@@ -44,8 +44,8 @@ pub fn comparisons(record: &Record) -> Vec<Comparison> {
             if cell.contender == *baseline || cell.contender == twin {
                 continue;
             }
-            let figures = record.paired_figures((&cell.contender, condition), (baseline, condition), metric);
-            if let Some(paired) = Paired::of(&figures) {
+            let own = (cell.contender.as_str(), condition);
+            if let Some(paired) = against(record, own, (baseline, condition), metric) {
                 let p = paired.p_value();
                 comparisons.push(Comparison {
                     condition: condition.to_owned(),

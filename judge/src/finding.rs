@@ -97,7 +97,12 @@ fn n_of(record: &Record, claim: &Claim, rounds: usize) -> String {
     };
     let least = claim.cells().filter_map(calls).min().unwrap_or(0);
     let each = if claim.against().is_some() { " each" } else { "" };
-    format!("{rounds} rounds, n = {} {}s{each}", text::count(least), record.counted())
+    let cells: Vec<(&str, &str)> = claim.cells().collect();
+    let rounds = match record.disturbed_rounds(&cells, claim.figure()) {
+        0 => format!("{rounds} rounds"),
+        disturbed => format!("{rounds} rounds, {disturbed} of them disturbed"),
+    };
+    format!("{rounds}, n = {} {}s{each}", text::count(least), record.counted())
 }
 
 /// ` on small replies`; nothing where it is the only condition.

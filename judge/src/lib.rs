@@ -9,6 +9,7 @@ mod comparison;
 mod finding;
 mod map;
 pub mod matrix;
+pub mod paired;
 pub mod statistics;
 mod sweep;
 mod verdict;
@@ -27,7 +28,7 @@ pub use verdict::apply;
 /// Judges everything that a scenario asks of a record, from its rounds: what was judged before is
 /// replaced.
 pub fn judge_all(record: &mut Record, scenario: &Scenario) {
-    record.verdicts = scenario.claims.iter().map(|claim| verdict::judge(record, claim)).collect();
+    record.verdicts = scenario.claims.iter().map(|claim| verdict::judge(record, scenario, claim)).collect();
     verdict::turn(&mut record.verdicts);
     record.break_evens =
         scenario.break_evens.iter().map(|sought| sweep::break_even(record, scenario, sought)).collect();

@@ -4,7 +4,8 @@ use record::{MapCell, MapPart, MapRow, Record};
 use scenarios::Scenario;
 use terms::{FAILED_SHARE_MAX, Map};
 
-use crate::statistics::{mean, paired_ratio};
+use crate::paired::against;
+use crate::statistics::mean;
 use crate::sweep::along;
 
 /// Draws the map.
@@ -35,9 +36,9 @@ pub(super) fn map_part(record: &Record, scenario: &Scenario, map: &Map) -> MapPa
                 return MapCell { cheapest: None, figure: None, as_cheap: Vec::new() };
             };
             let is_as_cheap = |name: &str| {
-                let pairs =
-                    record.paired_figures((name, &condition.name), (cheapest, &condition.name), map.metric);
-                paired_ratio(&pairs).is_none_or(|ratio| ratio.low <= 1.0)
+                let at = condition.name.as_str();
+                against(record, (name, at), (cheapest, at), map.metric)
+                    .is_none_or(|paired| paired.ratio().low <= 1.0)
             };
             let others = quick[1..].iter().filter(|(name, _, _)| is_as_cheap(name));
             MapCell {

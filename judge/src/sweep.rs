@@ -5,8 +5,9 @@ use scenarios::Scenario;
 use terms::{Axis, BreakEven, Condition, Coordinate, Counted, Sought, text};
 
 use crate::finding::{Phrase, subject};
+use crate::paired::against;
 use crate::statistics::{
-    Pair, Place, ROUNDS_FOR_A_VERDICT, crossing, falls, mean_with_interval, means, paired_ratio, place,
+    Pair, Place, ROUNDS_FOR_A_VERDICT, crossing, falls, mean_with_interval, means, place,
 };
 use crate::verdict::withheld;
 
@@ -22,15 +23,12 @@ pub(super) fn break_even(record: &Record, scenario: &Scenario, sought: &BreakEve
         if names.iter().any(|name| record.cell(name, &condition.name).is_none()) {
             continue;
         }
-        let pairs = record.paired_figures(
-            (&sought.contender, &condition.name),
-            (&sought.against, &condition.name),
-            metric,
-        );
+        let [own, other] = names.map(|name| (name, condition.name.as_str()));
+        let pairs = record.paired_figures(own, other, metric);
         let cores: Vec<f64> = pairs.iter().map(|pair| cores_saved(*pair, at.value)).collect();
         points.push(SweepPoint {
             at: at.clone(),
-            ratio: paired_ratio(&pairs),
+            ratio: against(record, own, other, metric).map(|paired| paired.ratio()),
             cores_saved: mean_with_interval(&cores)
                 .filter(|_| matches!(sought.sought, Sought::CoresSaved(_))),
         });
@@ -309,6 +307,7 @@ mod tests {
     use terms::Figure;
 
     use super::*;
+    use crate::statistics::paired_ratio;
 
     fn sought(sought: Sought) -> BreakEven {
         BreakEven {

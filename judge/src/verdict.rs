@@ -1,16 +1,18 @@
 //! What a claim came to, judged from the rounds of a record.
 
 use record::{Ratio, Record, RoundPart, Verdict, VerdictWord};
+use scenarios::Scenario;
 use terms::{Claim, FAILED_SHARE_MAX, Rule, Test};
 
 use crate::finding::{finding, percent};
-use crate::statistics::{ROUNDS_FOR_A_VERDICT, paired_ratio, ratio_of_counts, ratio_to_value};
+use crate::paired::{against, against_bound};
+use crate::statistics::{ROUNDS_FOR_A_VERDICT, ratio_of_counts, ratio_to_value};
 
-/// Judges a claim.
-pub(super) fn judge(record: &Record, claim: &Claim) -> Verdict {
+/// Judges a claim of a scenario.
+pub(super) fn judge(record: &Record, scenario: &Scenario, claim: &Claim) -> Verdict {
     let measured = measured(record, claim);
     let finding = measured.ratio.as_ref().map(|ratio| finding(record, claim, ratio)).unwrap_or_default();
-    let (verdict, because) = match not_judged(record, claim, &measured) {
+    let (verdict, because) = match not_judged(record, scenario, claim, &measured) {
         Some(because) => (VerdictWord::Undecided, because),
         None => decide(claim, &measured),
     };
@@ -51,7 +53,9 @@ fn measured(record: &Record, claim: &Claim) -> Measured {
         Test::Compared { metric, .. } => {
             let pairs = record.paired_figures(own, claim.against().unwrap_or(own), *metric);
             let failed = pairs.iter().filter(|(left, right)| left.is_infinite() || right.is_infinite());
-            Measured { ratio: paired_ratio(&pairs), rounds: pairs.len(), failed: failed.count() }
+            let ratio = against(record, own, claim.against().unwrap_or(own), *metric);
+            let ratio = ratio.map(|paired| paired.ratio());
+            Measured { ratio, rounds: pairs.len(), failed: failed.count() }
         }
         Test::Absolute { holds } => {
             let cell = record.cell(own.0, own.1);
@@ -61,7 +65,7 @@ fn measured(record: &Record, claim: &Claim) -> Measured {
             let ratio = match shares {
                 Some(shares) => ratio_of_counts(&shares, holds.limit()),
                 None if figure.is_share() => ratio_to_value(&figures, holds.limit()),
-                None => paired_ratio(&figures.iter().map(|own| (*own, holds.limit())).collect::<Vec<_>>()),
+                None => against_bound(record, own, figure, holds.limit()).map(|paired| paired.ratio()),
             };
             let failed = figures.iter().filter(|figure| figure.is_infinite()).count();
             Measured { ratio, rounds: figures.len(), failed }
@@ -70,14 +74,23 @@ fn measured(record: &Record, claim: &Claim) -> Measured {
 }
 
 /// Why a claim is not judged, where it is not.
-fn not_judged(record: &Record, claim: &Claim, measured: &Measured) -> Option<String> {
+fn not_judged(record: &Record, scenario: &Scenario, claim: &Claim, measured: &Measured) -> Option<String> {
     if let Some((contender, condition)) = record.left_out(claim) {
-        return Some(format!("{contender} was not measured under {condition} in this run"));
+        return Some(format!("this run did not measure {}", in_words(scenario, contender, condition)));
     }
     // What failed is what such a figure is about: it is not withheld for it.
     let judges_failures = claim.against().is_none() && claim.figure().counts_failures();
     let failing = || claim.cells().filter(|_| !judges_failures).find_map(|of| too_many_failures(record, of));
     void(record).or_else(failing).or_else(|| too_few_rounds(record, claim, measured.rounds))
+}
+
+/// A cell that a record may not have: `gRPC on small replies`.
+fn in_words(scenario: &Scenario, contender: &str, condition: &str) -> String {
+    let contenders = &mut scenario.contenders.iter();
+    let label = contenders.find(|of| of.name == contender).and_then(|of| of.label.as_deref());
+    let conditions = &mut scenario.conditions.iter();
+    let when = conditions.find(|of| of.name == condition).and_then(|of| of.label.clone());
+    format!("{} {}", label.unwrap_or(contender), when.unwrap_or_else(|| format!("under {condition}")))
 }
 
 /// Why contenders are not compared under a condition, where they are not.

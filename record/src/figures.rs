@@ -1,6 +1,6 @@
 //! What is read out of a record: figures round by round, pairs of them, shares.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use proto::Capability;
 use terms::{Activity, Counted, Distribution, Figure, Point, count_within, share_within};
@@ -123,6 +123,18 @@ impl Record {
         };
         let (Some(left), Some(right)) = (figures(left), figures(right)) else { return Vec::new() };
         left.iter().filter_map(|(round, value)| Some((*value, *right.get(round)?))).collect()
+    }
+
+    /// Rounds in which a figure of processor time counts although other work disturbed one of these
+    /// cells, contender and condition of each; 0 of another figure.
+    pub fn disturbed_rounds(&self, cells: &[(&str, &str)], figure: Figure) -> usize {
+        if !figure.is_processor_time() {
+            return 0;
+        }
+        let cells = cells.iter().filter_map(|(contender, condition)| self.cell(contender, condition));
+        let rounds = cells.flat_map(|cell| self.counted_rounds(cell, figure));
+        let disturbed = rounds.filter(|(_, round)| round.void.is_some()).map(|(nth, _)| nth);
+        disturbed.collect::<BTreeSet<usize>>().len()
     }
 
     /// What sentences call a contender.

@@ -120,9 +120,8 @@ pub(crate) fn failed_pairs(record: &Record) -> Vec<String> {
 pub(crate) fn of_verdict(record: &Record, verdict: &Verdict) -> Finding {
     let claim = &verdict.claim;
     let found = Finding::of(&record.scenario.name, &claim.card, &claim.sentence);
-    if let Some((contender, condition)) = record.left_out(claim) {
-        let sentence =
-            format!("This run did not measure {} under condition {condition}", record.label(contender));
+    if record.left_out(claim).is_some() {
+        let sentence = text::capitalized(&verdict.because);
         return Finding { word: "not measured", class: "absent", sentence, ..found };
     }
     let sentence = match &verdict.ratio {

@@ -207,13 +207,15 @@ impl Figure {
     /// in time, and what is carried in a given time. What is not, processor time and bytes, is in
     /// an account of its own, which other work does not enter.
     pub fn depends_on_timing(self) -> bool {
-        !matches!(
+        !self.is_processor_time() && self != Figure::BytesPerCall
+    }
+
+    /// Whether it is processor time. Other work does not enter that account, but makes the core
+    /// cheaper to wake.
+    pub fn is_processor_time(self) -> bool {
+        matches!(
             self,
-            Figure::CpuPerCall
-                | Figure::ClientCpuPerCall
-                | Figure::ServerCpuPerCall
-                | Figure::CpuPerS
-                | Figure::BytesPerCall
+            Figure::CpuPerCall | Figure::ClientCpuPerCall | Figure::ServerCpuPerCall | Figure::CpuPerS
         )
     }
 

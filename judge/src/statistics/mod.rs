@@ -38,6 +38,8 @@ pub struct Paired {
     /// The mean's standard error.
     error: f64,
     bootstrap: Option<Bootstrap>,
+    /// How far both ends of every interval are moved out beyond that.
+    slack: f64,
 }
 
 impl Paired {
@@ -50,7 +52,18 @@ impl Paired {
         }
         let (mean, error) = mean_and_error(&logs);
         let bootstrap = (logs.len() >= BOOTSTRAP_ROUNDS).then(|| Bootstrap::of_the_mean(&logs));
-        Some(Paired { n: logs.len(), mean, error, bootstrap })
+        Some(Paired { n: logs.len(), mean, error, bootstrap, slack: 0.0 })
+    }
+
+    /// The same where something else may have moved the ratio by a factor, of at least 1, either
+    /// way: the interval is as much longer at both ends.
+    pub fn widened(self, factor: f64) -> Paired {
+        Paired { slack: factor.ln(), ..self }
+    }
+
+    /// Rounds that were paired.
+    pub fn rounds(&self) -> usize {
+        self.n
     }
 
     /// The ratio with its intervals.
@@ -64,29 +77,35 @@ impl Paired {
     /// The share of experiments that would show a difference from 1 at least as large if there were
     /// none, two-sided: the level at which the interval just reaches 1.
     pub fn p_value(&self) -> f64 {
+        let beyond = self.mean.abs() - self.slack;
+        if beyond <= 0.0 {
+            return 1.0;
+        }
         let by_t = if self.error == 0.0 {
-            f64::from(u8::from(self.mean == 0.0))
+            0.0
         } else {
-            self.student().map_or(1.0, |t| 2.0 * t.cdf(-(self.mean / self.error).abs()))
+            self.student().map_or(1.0, |t| 2.0 * t.cdf(-beyond / self.error))
         };
-        self.bootstrap.as_ref().map_or(by_t, |bootstrap| bootstrap.p_value(0.0).max(by_t))
+        let nearest = self.slack.copysign(self.mean);
+        self.bootstrap.as_ref().map_or(by_t, |bootstrap| bootstrap.p_value(nearest).max(by_t))
     }
 
     /// The smallest ratio above 1 that Student's t would have told from 1 in so many rounds, at 95
     /// %, in four of five experiments: exp((t(0.975) + t(0.8)) · s / √n), with s the standard
-    /// deviation of the logarithms.
+    /// deviation of the logarithms; times what it is widened by.
     pub fn detectable(&self) -> f64 {
         let quantiles = self.student().map_or(f64::INFINITY, |t| t.inverse_cdf(0.975) + t.inverse_cdf(POWER));
-        (quantiles * self.error).exp()
+        (quantiles * self.error + self.slack).exp()
     }
 
     fn interval(&self, level: f64) -> [f64; 2] {
         let quantile = self.student().map_or(f64::INFINITY, |t| t.inverse_cdf(f64::midpoint(1.0, level)));
         let (low, high) = (self.mean - quantile * self.error, self.mean + quantile * self.error);
-        match self.bootstrap.as_ref().map(|bootstrap| bootstrap.interval(level)) {
+        let [low, high] = match self.bootstrap.as_ref().map(|bootstrap| bootstrap.interval(level)) {
             Some([bca_low, bca_high]) => [low.min(bca_low), high.max(bca_high)],
             None => [low, high],
-        }
+        };
+        [low - self.slack, high + self.slack]
     }
 
     fn student(&self) -> Option<StudentsT> {
@@ -186,6 +205,26 @@ mod tests {
         close(ratio.high_90.ln(), 0.206_182_070_438_179_7);
         close(paired.p_value(), 0.000_605_785_102_440_259_3);
         assert_eq!((ratio.n, ratio.method), (8, Method::StudentT));
+    }
+
+    /// Known by hand: the ends are a tenth further out, and the p-value is that of the nearest ratio
+    /// that is left.
+    #[test]
+    fn what_may_have_moved_a_ratio_is_in_its_interval() {
+        let quiet = Paired::of(&pairs(&FEW)).unwrap();
+        let wide = quiet.clone().widened(1.1);
+        let (narrow, ratio) = (quiet.ratio(), wide.ratio());
+        let ends =
+            [(narrow.low / 1.1, ratio.low), (narrow.high * 1.1, ratio.high), (narrow.ratio, ratio.ratio)];
+        assert!(ends.iter().all(|(expected, is)| (expected - is).abs() < 1e-12), "{ratio:?}");
+        let less = FEW.map(|log| log - 1.1_f64.ln());
+        let moved = Paired::of(&pairs(&less)).unwrap();
+        assert!((wide.p_value() - moved.p_value()).abs() < 1e-12);
+        assert!((quiet.clone().widened(2.0).p_value() - 1.0).abs() < 1e-12, "it may all be the disturbance");
+        assert!((quiet.clone().widened(1.0).p_value() - quiet.p_value()).abs() < 1e-12);
+        let twenty: Vec<f64> = (0..20).map(|nth| f64::from(nth) / 100.0).collect();
+        let [quiet, wide] = [1.0, 1.1].map(|by| Paired::of(&pairs(&twenty)).unwrap().widened(by));
+        assert!(wide.p_value() > quiet.p_value() && wide.detectable() > quiet.detectable() * 1.09);
     }
 
     #[test]
