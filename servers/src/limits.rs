@@ -67,8 +67,8 @@ pub struct Limits {
     /// GraphQL: tokens of a query's text (names, numbers, strings, punctuation). Default 2 000; the
     /// introspection of GraphiQL has about 250.
     pub graphql_tokens_max: usize,
-    /// GraphQL: bytes of a name or a number in a query: an alias stands in the answer as often as its
-    /// field. Default 64.
+    /// GraphQL: bytes of a name or a number in a query: an alias stands in the answer as often as
+    /// its field. Default 64.
     pub graphql_name_bytes_max: usize,
     /// GraphQL: values in a request's variables, the keys of objects included. A query can use each
     /// in hundreds of places. Default 1 000.

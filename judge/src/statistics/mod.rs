@@ -207,8 +207,8 @@ mod tests {
         assert_eq!((ratio.n, ratio.method), (8, Method::StudentT));
     }
 
-    /// Known by hand: the ends are a tenth further out, and the p-value is that of the nearest ratio
-    /// that is left.
+    /// Known by hand: the ends are a tenth further out, and the p-value is that of the nearest
+    /// ratio that is left.
     #[test]
     fn what_may_have_moved_a_ratio_is_in_its_interval() {
         let quiet = Paired::of(&pairs(&FEW)).unwrap();

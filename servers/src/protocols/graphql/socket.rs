@@ -1,5 +1,5 @@
-//! A GraphQL WebSocket (`graphql-transport-ws`): any number of operations, one after the other or at
-//! once. The library speaks the protocol; here are its bounds, its keep-alive and its way out.
+//! A GraphQL WebSocket (`graphql-transport-ws`): any number of operations, one after the other or
+//! at once. The library speaks the protocol; here are its bounds, its keep-alive and its way out.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -96,8 +96,8 @@ async fn never_greeted(greeted: Shutdown, within: std::time::Duration) {
     }
 }
 
-/// Operations that are refused and not answered yet, before the peer is read no further. The library
-/// reads all that has come before it answers anything.
+/// Operations that are refused and not answered yet, before the peer is read no further. The
+/// library reads all that has come before it answers anything.
 const REFUSALS_MAX: usize = 16;
 
 /// The operations of one socket.

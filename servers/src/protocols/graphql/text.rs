@@ -1,6 +1,6 @@
 //! A query's text, looked at before anything parses it: how deep its brackets nest, how many tokens
-//! it has and how long its names are. Parsers recurse into brackets, and a stack that overflows ends
-//! the process; an alias stands in the answer as often as its field.
+//! it has and how long its names are. Parsers recurse into brackets, and a stack that overflows
+//! ends the process; an alias stands in the answer as often as its field.
 
 /// What a text may have.
 #[derive(Debug, Clone, Copy)]
