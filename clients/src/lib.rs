@@ -21,6 +21,7 @@ pub mod market;
 pub mod multiplex;
 mod names;
 pub mod phases;
+mod policy;
 pub mod protocols;
 mod quic_client;
 mod quic_socket;

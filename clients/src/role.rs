@@ -188,8 +188,8 @@ impl Visit for Client<'_> {
                 starter(cores, Pushes { connector, market_seed, manners: open.manners }, means)
             }
             Capability::Session => starter(cores, Sessions { connector, orders, market_seed }, means),
-            _ if in_steps => calls(cores, Checked(InSteps(connector)), &requests, means),
-            _ => calls(cores, checked.clone(), &requests, means),
+            _ if in_steps => calls(open, Checked(InSteps(connector)), &requests, means),
+            _ => calls(open, checked.clone(), &requests, means),
         };
         say_ready::<Caller>(&mut stdout(), conformance)?;
         let mut loader = Loader { start, engine: None, means };
@@ -214,7 +214,7 @@ impl Visit for Client<'_> {
 
 /// Calls on held connections, or each on its own, as a shape has it.
 fn calls<'a, K>(
-    cores: &'a [usize],
+    open: &'a Open,
     connector: K,
     requests: &'a dyn Fn(&Connect) -> Vec<Operation>,
     means: Means,
@@ -225,11 +225,11 @@ where
 {
     let cold = Cold { connector: connector.clone(), clock: Clock::System };
     Box::new(move |order| {
-        let requests = requests(order);
+        let (requests, policy) = (requests(order), open.policy);
         if order.shape.cold {
-            starter(cores, Calls { connector: cold.clone(), requests }, means)(order)
+            starter(&open.cores, Calls { connector: cold.clone(), requests, policy }, means)(order)
         } else {
-            starter(cores, Calls { connector: connector.clone(), requests }, means)(order)
+            starter(&open.cores, Calls { connector: connector.clone(), requests, policy }, means)(order)
         }
     })
 }

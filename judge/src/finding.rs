@@ -164,6 +164,7 @@ impl Phrase {
             Figure::ServerCpuPerCall => ("costs", format!("server CPU per {noun}"), false),
             Figure::CpuPerS => ("uses", "CPU per second".to_owned(), false),
             Figure::BytesPerCall => ("sends", format!("bytes per {noun}"), true),
+            Figure::AttemptsPerCall => ("makes", format!("attempts per {noun}"), true),
             Figure::Failed => (fails(noun), format!("{noun}s"), true),
             Figure::Within(us) => (delivers(noun), format!("{noun}s within {}", text::micros(us)), true),
             Figure::RatePerS => ("completes", format!("{noun}s per second"), true),
@@ -296,6 +297,7 @@ fn states(figure: Figure, noun: Counted, value: &str) -> String {
         Figure::ServerCpuPerCall => format!("costs its server {value} of CPU per {noun}"),
         Figure::CpuPerS => format!("uses {value} of CPU"),
         Figure::BytesPerCall => format!("sends {value} per {noun}"),
+        Figure::AttemptsPerCall => format!("makes {value} attempts per {noun}"),
         Figure::Failed => format!("{} {value} of its {noun}s", fails(noun)),
         Figure::Within(us) => {
             format!("{} {value} of its {noun}s within {}", delivers(noun), text::micros(us))
@@ -367,6 +369,7 @@ mod tests {
             (Figure::CpuPerCall, 3.12, "costs 3.1 times as much CPU per call as REST"),
             (Figure::CpuPerCall, 1.0001, "costs as much CPU per call as REST"),
             (Figure::BytesPerCall, 0.2, "sends 80 % fewer bytes per call than REST"),
+            (Figure::AttemptsPerCall, 0.9, "makes 10 % fewer attempts per call than REST"),
             (Figure::BytesPerCall, 12.3, "sends 12 times as many bytes per call as REST"),
             (p99, 1.5, "takes 50 % more time per call at p99 than REST"),
             (Figure::Failed, 2.5, "fails 2.5 times as many calls as REST"),

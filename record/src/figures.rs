@@ -25,6 +25,12 @@ impl Counts {
         self.failed.values().sum()
     }
 
+    /// Attempts per call that was due.
+    pub fn attempts_per_call(&self) -> Option<f64> {
+        let attempts = self.attempts.max(self.sent);
+        (self.arrivals > 0).then(|| attempts as f64 / self.arrivals as f64)
+    }
+
     /// The share of arrivals that failed.
     pub fn failed_share(&self) -> f64 {
         self.failures() as f64 / self.arrivals.max(1) as f64
@@ -58,6 +64,7 @@ impl RoundPart {
             Figure::ServerCpuPerCall => per_call(self.server.cpu_us),
             Figure::CpuPerS => Some((self.client.own_share + self.server.own_share) * 1e6),
             Figure::BytesPerCall => per_call(self.wire.total.bytes as f64),
+            Figure::AttemptsPerCall => self.counts.attempts_per_call(),
             Figure::Failed => Some(self.counts.failed_share()),
             Figure::Within(us) => share_within(&self.histograms_ns.response, us),
             Figure::RatePerS => Some(self.counts.ok_per_s),

@@ -143,6 +143,9 @@ pub struct CellPart {
     /// Processor time that it burns here, in µs.
     #[serde(default)]
     pub handler_cpu_us: f64,
+    /// The share of calls that the handler answers with "unavailable".
+    #[serde(default)]
+    pub handler_fails: f64,
     /// Each call opened a connection of its own.
     #[serde(default)]
     pub cold: bool,
@@ -316,6 +319,10 @@ pub struct Counts {
     pub arrivals: u64,
     /// Calls that were sent.
     pub sent: u64,
+    /// Attempts of calls; in records from before there were policies 0, for one a call that was
+    /// sent.
+    #[serde(default)]
+    pub attempts: u64,
     /// Calls with the right reply in time.
     pub ok: u64,
     /// The others, by kind.

@@ -338,7 +338,11 @@ pub(crate) fn condition_in_words(cell: &CellPart, operation: &str) -> String {
         (wait, 0.0) => format!(", the handler waits {}", text::micros(wait)),
         (wait, cpu) => format!(", the handler waits {} and burns {}", text::micros(wait), text::micros(cpu)),
     };
-    format!("{n} {connections} × {} in flight, {load}{handler}", cell.in_flight)
+    let fails = match cell.handler_fails {
+        0.0 => String::new(),
+        share => format!(", the handler fails {} of the calls", text::percent_of_all(share)),
+    };
+    format!("{n} {connections} × {} in flight, {load}{handler}{fails}", cell.in_flight)
 }
 
 fn failures(cell: &CellPart, merged: &Merged) -> Vec<String> {
@@ -353,12 +357,14 @@ fn failures(cell: &CellPart, merged: &Merged) -> Vec<String> {
     ];
     let odd = odd.into_iter().filter(|(count, _)| *count > 0);
     let odd = odd.map(|(count, what)| format!("{}: {} {what}", cell.contender, text::count(count)));
+    let repeated = counts.attempts_per_call().filter(|_| counts.attempts > counts.sent);
+    let repeated = repeated.map(|attempts| format!("{}: {attempts:.3} attempts per call", cell.contender));
     let limited =
         merged.client_limited.iter().map(|limited| format!("{}: client-limited, {limited}", cell.contender));
     let failed = counts.failed.iter();
     let failed = failed
         .map(|(kind, count)| format!("{}: {} {kind}{}", cell.contender, text::count(*count), sample(kind)));
-    failed.chain(odd).chain(limited).collect()
+    failed.chain(repeated).chain(odd).chain(limited).collect()
 }
 
 fn merged_response(record: &Record, cell: usize) -> Option<Histogram<u64>> {

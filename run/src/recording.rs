@@ -151,6 +151,7 @@ fn cell_part(index: usize, cell: &Cell, pushed: bool, plan: &Plan, results: &Res
         axes: cell.condition.family.as_ref().map(|(_, axes)| axes.clone()).unwrap_or_default(),
         handler_wait_us: micros(cell.condition.handler.wait),
         handler_cpu_us: micros(cell.condition.handler.cpu),
+        handler_fails: cell.condition.handler.fails,
         cold: cell.condition.shape.cold,
         changes: cell.condition.changes.clone(),
         between: cell.condition.between.as_ref().map(|between| between.words().to_owned()),
@@ -331,6 +332,7 @@ fn counts(outcome: &Outcome, span: Duration) -> Counts {
     Counts {
         arrivals: outcome.arrivals,
         sent: outcome.sent,
+        attempts: outcome.attempts,
         ok: outcome.ok,
         failed: outcome.failed.iter().map(|(kind, count)| (by_name(kind), *count)).collect(),
         failure_samples: outcome

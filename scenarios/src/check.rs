@@ -7,6 +7,7 @@ mod between;
 mod claims;
 mod contenders;
 mod flows;
+mod policies;
 mod sweeps;
 #[cfg(test)]
 mod tests;
@@ -220,7 +221,7 @@ impl Check<'_> {
             model: Model::of(wire.rate_per_s.as_ref().map(|rate| *rate.get_ref()), arrivals),
             ticks_per_s: wire.ticks_per_s.as_ref().map(|ticks| *ticks.get_ref()),
             time_out,
-            handler: Handler { wait: wire.handler_wait.0, cpu: wire.handler_cpu.0 },
+            handler: Handler { wait: wire.handler_wait.0, cpu: wire.handler_cpu.0, fails: 0.0 },
         })
     }
 
@@ -301,7 +302,7 @@ impl Check<'_> {
         if let Some(changes) = &condition.changes {
             self.changes(wire, condition, changes, link.as_ref().unwrap_or(&wire.link))?;
         }
-        let Handler { wait, cpu } = workload.handler;
+        let Handler { wait, cpu, .. } = workload.handler;
         let arrivals = wire.workload.arrivals;
         Ok(Condition {
             name: condition.name.get_ref().clone(),
@@ -318,6 +319,7 @@ impl Check<'_> {
             handler: Handler {
                 wait: condition.handler_wait.map_or(wait, |wait| wait.0),
                 cpu: condition.handler_cpu.map_or(cpu, |cpu| cpu.0),
+                fails: self.fails(condition, workload)?,
             },
             family: None,
         })

@@ -7,7 +7,7 @@ use proto::encoding::Encoding;
 use proto::flow::Congestion;
 use schemars::JsonSchema;
 use serde::Deserialize;
-use terms::{Arrivals, HttpVersion, Link, Streams, TlsVersion};
+use terms::{Arrivals, HttpVersion, Link, RetryJitter, Streams, TlsVersion};
 use toml::Spanned;
 
 use crate::asked::{WireBreakEven, WireClaim, WireHold, WireMap, WireRestart, WireScaleOut};
@@ -252,6 +252,11 @@ pub(super) struct WireCondition {
     #[serde(default)]
     #[schemars(example = &"1ms")]
     pub(super) handler_cpu: Option<Span>,
+    /// The share of calls that the market's handler answers with "unavailable" in this condition,
+    /// drawn anew for each attempt. Default: none.
+    #[serde(default)]
+    #[schemars(with = "Option<String>", example = &"5%")]
+    pub(super) handler_fails: Option<Spanned<Share>>,
     /// Lists of values. Each combination of values is a separate condition, named `NAME
     /// axis=value`; at most 100. An axis with one value sets that value.
     #[serde(default)]
@@ -423,6 +428,31 @@ pub(super) struct WireContender {
     #[serde(default)]
     #[schemars(with = "Option<String>", example = &"500ms")]
     pub(super) notices: Option<Spanned<Span>>,
+    /// Attempts of a call that fails for a reason that may pass (no connection, a time-out,
+    /// "unavailable"), the first among them, 1 to 16; of calls. Default: `1`.
+    #[serde(default)]
+    #[schemars(with = "Option<u32>", example = 4)]
+    pub(super) attempts: Option<Spanned<u32>>,
+    /// Time of one attempt, after which it has failed. The call's `time_out` bounds all its
+    /// attempts and pauses. Default: none: all that the call has left.
+    #[serde(default)]
+    #[schemars(with = "Option<String>", example = &"100ms")]
+    pub(super) attempt_time_out: Option<Spanned<Span>>,
+    /// Pause before another attempt: `immediate`, `fixed` with a time, or `exponential` with the
+    /// first and the longest. Default: `exponential 50ms..1s`.
+    #[serde(default)]
+    #[schemars(with = "Option<String>", example = &"exponential 10ms..200ms")]
+    pub(super) backoff: Option<Spanned<String>>,
+    /// What chance does to that pause of d: `none` (d), `equal` (d/2 to d), `full` (0 to d) or
+    /// `decorrelated` (the first pause to three times the last one). Default: `full`.
+    #[serde(default)]
+    #[schemars(with = "Option<RetryJitter>", example = &"equal")]
+    pub(super) jitter: Option<Spanned<RetryJitter>>,
+    /// Repeats as a share of calls, at most, beyond a reserve of ten. Default: none: as many as
+    /// there are attempts.
+    #[serde(default)]
+    #[schemars(with = "Option<String>", example = &"20%")]
+    pub(super) retry_budget: Option<Spanned<Share>>,
     /// Round trips that theory predicts for a cold call; shown beside the measured ones. Default:
     /// none.
     #[serde(default)]
@@ -513,5 +543,19 @@ mod tests {
         }
         let stored = std::fs::read_to_string(path).unwrap_or_default();
         assert!(stored == current, "scenarios/schema.json is out of date: run with UPDATE_FILES=1");
+    }
+}
+
+/// A share, as it is written: `5%`.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Share(pub(super) f64);
+
+impl<'de> Deserialize<'de> for Share {
+    fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Share, D::Error> {
+        let text = String::deserialize(from)?;
+        let percent = text.strip_suffix('%').and_then(|number| number.trim().parse::<f64>().ok());
+        let share = percent.map(|percent| percent / 100.0).filter(|share| (0.0..=1.0).contains(share));
+        let wrong = || format!("expected a share from 0% to 100%, such as \"5%\", found \"{text}\"");
+        share.map(Share).ok_or_else(|| serde::de::Error::custom(wrong()))
     }
 }

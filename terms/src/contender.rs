@@ -6,7 +6,7 @@ use proto::Transport;
 use proto::encoding::Encoding;
 use proto::flow::{Congestion, Flow};
 
-use crate::{Activity, Carriage, HttpVersion, Manners, Streams, TlsOptions, TlsVersion, between};
+use crate::{Activity, Carriage, HttpVersion, Manners, Policy, Streams, TlsOptions, TlsVersion, between};
 
 /// What is compared.
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
@@ -88,6 +88,9 @@ pub struct Access {
     pub congestion: Option<Congestion>,
     /// What its subscribers do about a connection that is lost, or silent.
     pub manners: Manners,
+    /// What its client does about a call that fails; `None` for one attempt a call.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub policy: Option<Policy>,
 }
 
 /// A server that is not wirebench's.
@@ -187,6 +190,9 @@ impl Access {
             };
         }
         words += &between::in_words(self.manners, self.carriage);
+        if let Some(policy) = &self.policy {
+            words += &format!(", {}", policy.in_words());
+        }
         if self.dns {
             words += ", its name looked up";
         }

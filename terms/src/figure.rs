@@ -30,8 +30,8 @@ pub enum Point {
 
 /// A figure by its path: `response`, `lag`, `wait` or `service` with `.p50`, `.p90`, `.p95`,
 /// `.p99`, `.p999`, `.max` or `.mean`; `cpu_per_call`, `client_cpu_per_call`,
-/// `server_cpu_per_call`, `cpu_per_s`; `bytes_per_call`; `failed`; `within.60ms`; `rate_per_s`; of
-/// flows `jain`, `share.1`, `share.2`.
+/// `server_cpu_per_call`, `cpu_per_s`; `bytes_per_call`; `attempts_per_call`; `failed`;
+/// `within.60ms`; `rate_per_s`; of flows `jain`, `share.1`, `share.2`.
 #[derive(Debug, Clone, Copy, PartialEq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
 #[serde(try_from = "String", into = "String")]
 #[schemars(with = "String")]
@@ -48,6 +48,8 @@ pub enum Figure {
     CpuPerS,
     /// Bytes on the wire per call, both ways.
     BytesPerCall,
+    /// Attempts per call, those of calls that failed too.
+    AttemptsPerCall,
     /// The share of arrivals that failed.
     Failed,
     /// The share of arrivals that were done so many µs after they were due, less than the time-out;
@@ -66,8 +68,8 @@ pub const FAILED_SHARE_MAX: f64 = 0.01;
 
 /// Paths that a figure can have.
 const PATHS: &str = "response, lag, wait or service with .p50, .p90, .p95, .p99, .p999, .max or .mean; cpu_per_call, \
-                     client_cpu_per_call, server_cpu_per_call, cpu_per_s; bytes_per_call; failed; within.TIME; rate_per_s; of flows \
-                     jain, share.1, share.2";
+                     client_cpu_per_call, server_cpu_per_call, cpu_per_s; bytes_per_call; attempts_per_call; failed; within.TIME; \
+                     rate_per_s; of flows jain, share.1, share.2";
 
 const DISTRIBUTIONS: [(&str, Distribution); 4] = [
     ("response", Distribution::Response),
@@ -86,12 +88,13 @@ const POINTS: [(&str, Point); 7] = [
     ("mean", Point::Mean),
 ];
 
-const PLAIN: [(&str, Figure); 8] = [
+const PLAIN: [(&str, Figure); 9] = [
     ("cpu_per_s", Figure::CpuPerS),
     ("cpu_per_call", Figure::CpuPerCall),
     ("client_cpu_per_call", Figure::ClientCpuPerCall),
     ("server_cpu_per_call", Figure::ServerCpuPerCall),
     ("bytes_per_call", Figure::BytesPerCall),
+    ("attempts_per_call", Figure::AttemptsPerCall),
     ("failed", Figure::Failed),
     ("rate_per_s", Figure::RatePerS),
     ("jain", Figure::Jain),
@@ -164,7 +167,7 @@ impl Figure {
             Figure::Failed | Figure::Within(_) | Figure::FlowShare(_) => {
                 text::percent_of_all(value.clamp(0.0, 1.0))
             }
-            Figure::Jain => format!("{value:.3}"),
+            Figure::Jain | Figure::AttemptsPerCall => format!("{value:.3}"),
             Figure::RatePerS => format!("{value:.1}/s"),
             Figure::CpuPerS => format!("{}/s", text::micros(value)),
             Figure::BytesPerCall => format!("{value:.0} B"),
@@ -185,6 +188,7 @@ impl Figure {
             Figure::ServerCpuPerCall => format!("the server's CPU per {noun}"),
             Figure::CpuPerS => "CPU per second".to_owned(),
             Figure::BytesPerCall => format!("bytes per {noun}"),
+            Figure::AttemptsPerCall => format!("attempts per {noun}"),
             Figure::Failed => format!("the share of {noun}s that failed"),
             Figure::Within(us) => format!("the share of {noun}s within {}", text::micros(us)),
             Figure::RatePerS => format!("{noun}s per second"),
@@ -195,7 +199,9 @@ impl Figure {
 
     /// Whether failed calls are in it, so that a contender who fails some can be judged by it.
     pub fn counts_failures(self) -> bool {
-        self.is_share() || self == Figure::Jain || matches!(self, Figure::Time(Distribution::Response, _))
+        self.is_share()
+            || matches!(self, Figure::Jain | Figure::AttemptsPerCall)
+            || matches!(self, Figure::Time(Distribution::Response, _))
     }
 
     /// Whether it is a share: of all arrivals, or of all goodput.
@@ -220,7 +226,11 @@ impl Figure {
     }
 
     pub(crate) fn is_time(self) -> bool {
-        !self.is_share() && !matches!(self, Figure::RatePerS | Figure::BytesPerCall | Figure::Jain)
+        !self.is_share()
+            && !matches!(
+                self,
+                Figure::RatePerS | Figure::BytesPerCall | Figure::AttemptsPerCall | Figure::Jain
+            )
     }
 }
 

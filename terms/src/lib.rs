@@ -21,6 +21,7 @@ mod load;
 mod machine;
 mod operations;
 mod outcome;
+mod policy;
 mod quantiles;
 pub mod role;
 mod schedule;
@@ -49,6 +50,7 @@ pub use operations::{largest_reply_bytes, operations};
 pub use outcome::{
     Failure, FlowOutcome, Histograms, Outcome, Phase, PhaseTimes, Sent, empty_histogram, packed,
 };
+pub use policy::{ATTEMPTS_MAX, Backoff, Budget, Policy, RetryJitter};
 pub use quantiles::{Quantiles, count_within, printable, share_within};
 pub use schedule::{ARRIVALS_MAX, Schedule, ScheduleError};
 pub use sweep::{BreakEven, Map, Sought};

@@ -191,6 +191,9 @@ pub struct Outcome {
     pub arrivals: u64,
     /// Calls that were sent.
     pub sent: u64,
+    /// Attempts of calls, those of calls that failed too: one for each call that was sent, and as
+    /// many more as its policy repeated it.
+    pub attempts: u64,
     /// Calls with the right reply in time.
     pub ok: u64,
     /// The others, by kind.
@@ -232,6 +235,7 @@ impl Outcome {
             histograms: Histograms::new()?,
             arrivals: 0,
             sent: 0,
+            attempts: 0,
             ok: 0,
             failed: BTreeMap::new(),
             reconnections: 0,
@@ -259,6 +263,7 @@ impl Outcome {
         self.histograms.merge(&other.histograms);
         self.arrivals += other.arrivals;
         self.sent += other.sent;
+        self.attempts += other.attempts;
         self.ok += other.ok;
         self.reconnections += other.reconnections;
         self.late_replies += other.late_replies;

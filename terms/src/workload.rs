@@ -11,13 +11,22 @@ use crate::{Arrivals, Condition, Emission, Model};
 pub const MARKET_SEED: u64 = 42;
 
 /// A handler's own work, so that a protocol's overhead can be set against it.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, serde::Serialize, serde::Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Handler {
     /// Time that it waits, as for a database: no processor time.
     pub wait: Duration,
     /// Processor time that it burns.
     pub cpu: Duration,
+    /// The share of calls that it answers with "unavailable", after that work.
+    #[serde(skip_serializing_if = "is_none")]
+    pub fails: f64,
+}
+
+/// What was not asked for is in no plan's hash: older records have the same.
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde asks with a reference")]
+fn is_none(share: &f64) -> bool {
+    *share == 0.0
 }
 
 /// How much a call asks for.

@@ -82,7 +82,7 @@ where
     K: Connector + Send,
     <K::Connection as Connection>::Request: Clone + Send + 'static,
 {
-    Engine::start(cores, &Calls { connector, requests }, shape, pin)
+    Engine::start(cores, &Calls { connector, requests, policy: None }, shape, pin)
 }
 
 struct OfTheMarket<'a> {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clock::{Clock, Mono, Precision};
-use terms::{Model, Outcome, Schedule, Shape};
+use terms::{Model, Outcome, Policy, Schedule, Shape};
 use tokio::task::JoinHandle;
 
 use super::lane::Lane;
@@ -21,6 +21,7 @@ use super::watchdog::{SlotWatch, watch};
 use super::{Live, Round};
 use crate::connection::{CallError, Connection, Connector};
 use crate::limits::END_GRACE;
+use crate::policy::Caller;
 
 /// One worker's connections and prepared requests. Kept from round to round.
 pub struct Driver<K: Connector> {
@@ -28,6 +29,7 @@ pub struct Driver<K: Connector> {
     connector: K,
     lanes: Vec<Rc<Lane<K>>>,
     in_flight: usize,
+    policy: Option<Policy>,
     prepared: Rc<Vec<<K::Connection as Connection>::Prepared>>,
     live: Arc<Live>,
 }
@@ -50,7 +52,12 @@ impl<K: Connector> Driver<K> {
         let prepared =
             requests.iter().map(|request| first.prepare(request)).collect::<Result<Vec<_>, _>>()?;
         let in_flight = shape.in_flight.min(connector.in_flight_max().unwrap_or(usize::MAX)).max(1);
-        Ok(Driver { clock, connector, lanes, in_flight, prepared: Rc::new(prepared), live })
+        Ok(Driver { clock, connector, lanes, in_flight, policy: None, prepared: Rc::new(prepared), live })
+    }
+
+    /// The same, making its calls by a policy.
+    pub fn by(self, policy: Option<Policy>) -> Driver<K> {
+        Driver { policy, ..self }
     }
 
     /// Runs one round to its end, the last call answered or timed out. Must run on a local runtime.
@@ -61,6 +68,7 @@ impl<K: Connector> Driver<K> {
         let slots = self.lanes.len() * self.in_flight;
         let measured_from = round.start + round.warm_up;
         let outcome = Outcome::over(measured_from, round.duration).map_err(std::io::Error::other)?;
+        let caller = self.policy.map(|policy| Caller::new(policy, self.clock.clone(), round.seed));
         let shared = Rc::new(Shared {
             clock: self.clock.clone(),
             round: *round,
@@ -68,6 +76,7 @@ impl<K: Connector> Driver<K> {
             arrivals: Queue::new(waiting_max(round), slots),
             slots: (0..slots).map(|_| SlotWatch::default()).collect(),
             looked_at: Rc::new(Cell::new(Mono::default())),
+            policy: caller.transpose()?,
             outcome: RefCell::new(outcome),
             live: Arc::clone(&self.live),
         });

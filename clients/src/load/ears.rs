@@ -248,7 +248,8 @@ impl Heard {
         let scheduled = *scheduled;
         self.listen_again(nth, now);
         if scheduled >= self.measured_from {
-            let times = CallTimes { scheduled, picked_up: emitted, sent: Some(emitted), done: now };
+            let times =
+                CallTimes { scheduled, picked_up: emitted, sent: Some(emitted), attempts: 1, done: now };
             self.outcome.record(&times, failure, self.round.time_out);
             if let Some(failure) = failure {
                 self.outcome.samples.entry(failure).or_insert_with(|| match failure {

@@ -337,7 +337,8 @@ impl Tally<'_> {
         }
         if sent >= self.measured_from {
             self.flow.blocks += 1;
-            let times = CallTimes { scheduled: due, picked_up: sent, sent: Some(sent), done: now };
+            let times =
+                CallTimes { scheduled: due, picked_up: sent, sent: Some(sent), attempts: 1, done: now };
             self.outcome.record(&times, None, Duration::MAX);
             self.live.count(now.nanos_since(due), false);
         }

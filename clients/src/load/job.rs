@@ -7,7 +7,7 @@ use std::sync::Arc;
 use clock::Clock;
 use proto::Operation;
 use proto::data::DataSet;
-use terms::{Manners, Outcome, Schedule, Shape};
+use terms::{Manners, Outcome, Policy, Schedule, Shape};
 use tokio::task::JoinHandle;
 
 use super::ears::Ears;
@@ -51,6 +51,8 @@ pub struct Calls<K, R> {
     pub connector: K,
     /// The load goes round them.
     pub requests: Vec<R>,
+    /// What is done about a call that fails.
+    pub policy: Option<Policy>,
 }
 
 impl<K> Job for Calls<K, <K::Connection as Connection>::Request>
@@ -61,7 +63,8 @@ where
     type Worker = Driver<K>;
 
     async fn open(&self, clock: Clock, shape: Shape, live: Arc<Live>) -> Result<Driver<K>, CallError> {
-        Driver::open(clock, self.connector.clone(), shape, &self.requests, live).await
+        let driver = Driver::open(clock, self.connector.clone(), shape, &self.requests, live).await?;
+        Ok(driver.by(self.policy))
     }
 }
 

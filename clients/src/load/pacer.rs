@@ -22,7 +22,7 @@ pub(super) async fn pace(shared: &Shared, mut timer: clock::Timer, schedule: &Sc
             now = shared.clock.now();
         }
         if !shared.arrivals.push(Arrival { nth, scheduled, picked_up: now }) {
-            let times = CallTimes { scheduled, picked_up: now, sent: None, done: now };
+            let times = CallTimes { scheduled, picked_up: now, sent: None, attempts: 0, done: now };
             shared.record_outcome(&times, Some(Failure::Dropped));
         }
     }

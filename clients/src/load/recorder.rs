@@ -53,6 +53,7 @@ impl Recording for Outcome {
 
     fn record(&mut self, times: &CallTimes, failure: Option<Failure>, time_out: Duration) {
         self.arrivals += 1;
+        self.attempts += u64::from(times.attempts);
         let response = times.done.nanos_since(times.scheduled);
         record(&mut self.histograms.lag, times.picked_up.nanos_since(times.scheduled));
         if let Some(sent) = times.sent {
@@ -85,6 +86,8 @@ pub(super) struct CallTimes {
     pub(super) picked_up: Mono,
     /// `None` where it never was.
     pub(super) sent: Option<Mono>,
+    /// How often it was sent.
+    pub(super) attempts: u32,
     pub(super) done: Mono,
 }
 
@@ -103,6 +106,7 @@ mod tests {
             scheduled: Mono(scheduled),
             picked_up: Mono(picked_up),
             sent: sent.map(Mono),
+            attempts: u32::from(sent.is_some()),
             done: Mono(done),
         }
     }

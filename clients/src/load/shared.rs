@@ -13,6 +13,7 @@ use super::watchdog::SlotWatch;
 use super::{Live, Round};
 use crate::connection::CallError;
 use crate::phases::Phases;
+use crate::policy::Caller;
 
 /// What the pacer, the slots and the watchdog of a round share.
 pub(super) struct Shared {
@@ -23,6 +24,8 @@ pub(super) struct Shared {
     pub(super) slots: Rc<[SlotWatch]>,
     /// When the watchdog last looked: the time, to within its step, for who would not read a clock.
     pub(super) looked_at: Rc<Cell<Mono>>,
+    /// Makes the calls where they have a policy.
+    pub(super) policy: Option<Caller>,
     pub(super) outcome: RefCell<Outcome>,
     pub(super) live: Arc<Live>,
 }

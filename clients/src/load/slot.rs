@@ -64,6 +64,7 @@ impl<K: Connector> SlotWorker<K> {
             scheduled: arrival.scheduled,
             picked_up: arrival.picked_up,
             sent: None,
+            attempts: 0,
             done: deadline,
         };
         if deadline <= shared.looked_at.get() {
@@ -89,20 +90,29 @@ impl<K: Connector> SlotWorker<K> {
         times.sent.is_none() && !matches!(result, Err(CallError::TimedOut))
     }
 
-    /// Makes the call; says what its phases were, where they were told apart.
+    /// Makes the call, by the policy if there is one; says what its phases were, where they were
+    /// told apart.
     async fn call(
         &self,
         nth: usize,
         deadline: Mono,
         times: &mut CallTimes,
     ) -> Result<Option<Phases>, CallError> {
-        let connection = self.lane.connection(&self.connector).await?;
-        let sent = self.shared.clock.now();
-        if sent >= deadline {
-            return Err(CallError::TimedOut);
+        let prepared = &self.prepared[nth % self.prepared.len()];
+        let mut attempt = async || {
+            let connection = self.lane.connection(&self.connector).await?;
+            let now = self.shared.clock.now();
+            if now >= deadline {
+                return Err(CallError::TimedOut);
+            }
+            times.sent.get_or_insert(now);
+            times.attempts += 1;
+            let reply = connection.call(prepared).await?;
+            Ok(K::Connection::phases(&reply).cloned())
+        };
+        match &self.shared.policy {
+            None => attempt().await,
+            Some(caller) => caller.call(attempt).await,
         }
-        times.sent = Some(sent);
-        let reply = connection.call(&self.prepared[nth % self.prepared.len()]).await?;
-        Ok(K::Connection::phases(&reply).cloned())
     }
 }

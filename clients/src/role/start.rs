@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use proto::flow::{Congestion, Flow};
 use serde::{Deserialize, Serialize};
-use terms::{Carriage, FlowSettings, Manners, Screen, TlsOptions, Workload};
+use terms::{Carriage, FlowSettings, Manners, Policy, Screen, TlsOptions, Workload};
 
 /// What a client of the market opens.
 #[derive(Debug, Serialize, Deserialize)]
@@ -25,6 +25,8 @@ pub struct Open {
     pub market_seed: u64,
     /// What subscribers do about a connection that is lost, or silent.
     pub manners: Manners,
+    /// What is done about a call that fails.
+    pub policy: Option<Policy>,
     /// What is done.
     pub workload: Workload,
     /// How a portfolio is asked for.

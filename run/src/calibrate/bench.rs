@@ -184,6 +184,7 @@ impl Bench<'_> {
             cold_round_trips: None,
             congestion: None,
             manners: Manners::default(),
+            policy: None,
         };
         let contender = Contender { name, label: None, traffic: Traffic::Market(access) };
         let market = MarketConfig { behaviour: Some(turn.behaviour), ..MarketConfig::default() };

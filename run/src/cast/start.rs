@@ -188,6 +188,7 @@ impl Site<'_> {
             congestion: self.congestion_of(access),
             market_seed: setup.market.seed,
             manners: access.manners,
+            policy: access.policy,
             workload: setup.workload.clone(),
             is_ours: access.server.is_none(),
             screen: access.screen.clone(),

@@ -114,6 +114,7 @@ impl Check<'_> {
             cold_round_trips: wire.cold_round_trips,
             congestion: wire.congestion.as_ref().map(|congestion| *congestion.get_ref()),
             manners: self.manners(wire, carriage, workload)?,
+            policy: self.policy(wire, workload)?,
         })
     }
 

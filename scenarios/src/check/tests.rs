@@ -330,6 +330,19 @@ fn what_does_not_go_through_a_relay_is_refused() {
             "{message}"
         );
     }
+    for (lines, said) in [
+        ("attempts = 0", "attempts must be from 1 to 16"),
+        ("attempts = 17", "attempts must be from 1 to 16"),
+        ("attempt_time_out = \"1h\"", "at most the workload's time_out"),
+        ("jitter = \"full\"", "needs attempts of at least 2"),
+        ("retry_budget = \"20%\"", "needs attempts of at least 2"),
+        ("attempts = 2\nretry_budget = \"20\"", "a share from 0% to 100%"),
+        ("attempts = 2\nbackoff = \"linear\"", "'linear' is no backoff"),
+    ] {
+        assert_refused(GOOD, "protocol = \"tcp\"", &format!("protocol = \"tcp\"\n{lines}"), said, "");
+    }
+    let said = "operations that make calls";
+    assert_refused(BEHIND_A_RELAY, "connections = 8", "connections = 8\nhandler_fails = \"5%\"", said, "");
     for line in ["resumes = true", "notices = \"1s\""] {
         let with = format!("protocol = \"websocket\"\n{line}");
         assert_refused(GOOD, "protocol = \"tcp\"", &with, "operation = \"subscribe\" only", "");

@@ -22,8 +22,13 @@ use terms::{Handler, MARKET_SEED};
 use tokio::task::AbortHandle;
 
 use ledger::Ledger;
+use rand::{RngExt as _, SeedableRng as _};
+use rand_chacha::ChaCha8Rng;
 pub use session::SessionEvents;
 pub use ticks::{EncodedTick, Subscription, TickStretch, Ticks};
+
+/// What a call says that fails because that was asked for.
+const FAILURE: &str = "a failure that was asked for";
 
 /// What a market is made from.
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
@@ -65,6 +70,8 @@ pub struct Market {
     clock: Clock,
     delays: Delays,
     handler: Mutex<Handler>,
+    /// Decides which calls fail, where some are to.
+    chance: Mutex<ChaCha8Rng>,
     reference: Option<Reference>,
     source: Mutex<Option<TickSource>>,
 }
@@ -118,6 +125,7 @@ impl Market {
             reference: config.behaviour.map(|behaviour| Reference::new(clock.clone(), behaviour)),
             clock,
             handler: Mutex::new(config.handler),
+            chance: Mutex::new(ChaCha8Rng::seed_from_u64(config.seed)),
             source: Mutex::default(),
         };
         if config.ticks_per_s > 0.0 {
@@ -200,7 +208,10 @@ impl Market {
     /// # Errors
     /// The fault to answer with.
     pub async fn place_order(&self, request: OrderRequest) -> MarketResult<OrderReceipt> {
-        let (answer, time) = self.treat(self.ledger.place(&self.data, request));
+        // A call that fails is refused before anything is done about it.
+        let handler = self.handler();
+        let placed = self.fault(handler).map_or_else(|| self.ledger.place(&self.data, request), Err);
+        let (answer, time) = self.treat(handler, placed);
         self.wait(time).await;
         answer
     }
@@ -208,19 +219,21 @@ impl Market {
     /// Any of the calls above, for protocols that dispatch by number: the answer, or what becomes
     /// it once the handler has waited ([`Market::finish`]).
     pub fn answer(&self, operation: Operation) -> Answer {
-        let begun = match operation {
-            Operation::PlaceOrder(request) => {
+        let handler = self.handler();
+        let begun = match (self.fault(handler), operation) {
+            (Some(fault), _) => Begun::Made(Err(fault)),
+            (None, Operation::PlaceOrder(request)) => {
                 Begun::Made(self.ledger.place(&self.data, request).map(Reply::Receipt))
             }
-            read if self.reference.is_some() => Begun::Made(self.data.answer(&read)),
-            read => Begun::Read(read),
+            (None, read) if self.reference.is_some() => Begun::Made(self.data.answer(&read)),
+            (None, read) => Begun::Read(read),
         };
         let (begun, time) = match begun {
             Begun::Made(answer) => {
-                let (answer, time) = self.treat(answer);
+                let (answer, time) = self.treat(handler, answer);
                 (Begun::Made(answer), time)
             }
-            read @ Begun::Read(_) => (read, self.work()),
+            read @ Begun::Read(_) => (read, self.work(handler)),
         };
         match time {
             Some(until) => Answer::Waits(Waiting { until, begun }),
@@ -260,13 +273,21 @@ impl Market {
     /// is read is read after the wait, so that callers who wait hold no replies; a reference reads
     /// it before, for its time to reply is exact.
     async fn read<T>(&self, read: impl FnOnce(&DataSet) -> MarketResult<T>) -> MarketResult<T> {
+        let handler = self.handler();
         if self.reference.is_some() {
-            let (answer, time) = self.treat(read(&self.data));
+            let (answer, time) = self.treat(handler, read(&self.data));
             self.wait(time).await;
             return answer;
         }
-        self.wait(self.work()).await;
-        read(&self.data)
+        let fault = self.fault(handler);
+        self.wait(self.work(handler)).await;
+        fault.map_or_else(|| read(&self.data), Err)
+    }
+
+    /// What a call fails with, if it is one of those that fail.
+    fn fault(&self, Handler { fails, .. }: Handler) -> Option<Fault> {
+        let draw = || self.chance.lock().unwrap_or_else(PoisonError::into_inner).random::<f64>();
+        (fails > 0.0 && draw() < fails).then(|| Fault::new(FaultCode::Unavailable, FAILURE))
     }
 
     async fn wait(&self, until: Option<Mono>) {
@@ -276,10 +297,10 @@ impl Market {
     }
 
     /// The answer, and when the handler would have it leave.
-    fn treat<T>(&self, answer: MarketResult<T>) -> (MarketResult<T>, Option<Mono>) {
-        let Some(reference) = &self.reference else { return (answer, self.work()) };
+    fn treat<T>(&self, handler: Handler, answer: MarketResult<T>) -> (MarketResult<T>, Option<Mono>) {
+        let Some(reference) = &self.reference else { return (answer, self.work(handler)) };
         let Treatment { reply_at, fails } = reference.treat();
-        let fault = || Fault::new(FaultCode::Unavailable, "a failure that was asked for");
+        let fault = || Fault::new(FaultCode::Unavailable, FAILURE);
         (if fails { Err(fault()) } else { answer }, Some(reply_at))
     }
 
@@ -299,8 +320,11 @@ impl Market {
         *self.handler.lock().unwrap_or_else(PoisonError::into_inner) = handler;
     }
 
-    fn work(&self) -> Option<Mono> {
-        let Handler { wait, cpu } = *self.handler.lock().unwrap_or_else(PoisonError::into_inner);
+    fn handler(&self) -> Handler {
+        *self.handler.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn work(&self, Handler { wait, cpu, .. }: Handler) -> Option<Mono> {
         if !cpu.is_zero() {
             self.clock.burn(cpu);
         }

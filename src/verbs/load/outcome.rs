@@ -135,6 +135,8 @@ impl LoadReport {
             Figure::Within(us) => share_within(&self.response_ns, us),
             Figure::RatePerS => Some(self.rate_per_s),
             Figure::CpuPerCall | Figure::ServerCpuPerCall | Figure::CpuPerS | Figure::BytesPerCall => None,
+            // It makes each call once.
+            Figure::AttemptsPerCall => None,
             // Calls are no flows.
             Figure::Jain | Figure::FlowShare(_) => None,
         }
@@ -170,6 +172,7 @@ pub(super) fn parse_threshold(text: &str) -> Result<Expression, String> {
             "wirebench cannot see the CPU and bytes of a server that it did not start: use client_cpu_per_call"
                 .to_owned(),
         ),
+        Figure::AttemptsPerCall => Err("wirebench load makes each call once".to_owned()),
         Figure::Jain | Figure::FlowShare(_) => Err("this is a figure of flows, not of calls".to_owned()),
         _ => Ok(threshold),
     }

@@ -110,7 +110,7 @@ fn behaviour(service: Duration) -> Behaviour {
 /// deadline.
 fn run(behaviour: Behaviour, shape: Shape, rate_per_s: f64, time_out: Duration) -> Outcome {
     let model = Model::Open { arrivals: Arrivals::Constant, rate_per_s };
-    run_round(behaviour, shape, model, time_out, Duration::ZERO)
+    run_round(behaviour, shape, model, time_out, Duration::ZERO, None)
 }
 
 fn run_round(
@@ -119,6 +119,7 @@ fn run_round(
     model: Model,
     time_out: Duration,
     warm_up: Duration,
+    policy: Option<Policy>,
 ) -> Outcome {
     let fake = Fake::new();
     let runtime = crate::local_runtime().unwrap();
@@ -141,6 +142,7 @@ fn run_round(
         };
         let connector = Scripted { behaviour, clock: clock.clone() };
         let driver = Driver::open(clock, connector, shape, &[()], Arc::new(Live::default())).await.unwrap();
+        let driver = driver.by(policy);
         let done = Rc::new(Cell::new(false));
         let finished = Rc::clone(&done);
         let running = tokio::task::spawn_local(async move {
@@ -257,11 +259,34 @@ fn a_broken_connection_is_replaced_and_counted() {
     assert_eq!(outcome.samples[&Failure::Reset], "connection lost: scripted");
 }
 
+/// An intended call and its attempts are counted apart, and its response is from its schedule to
+/// the end of the last one.
+#[test]
+fn a_call_that_breaks_is_made_again_by_its_policy() {
+    let breaking = Behaviour { breaks_every: Some(10), ..behaviour(MS) };
+    let shape = Shape { connections: 1, in_flight: 1, cold: false };
+    let model = Model::Open { arrivals: Arrivals::Constant, rate_per_s: 100.0 };
+    let twice = Policy {
+        attempts: 2,
+        attempt_time_out: None,
+        backoff: terms::Backoff::Fixed(2 * MS),
+        jitter: terms::RetryJitter::None,
+        budget: None,
+    };
+    let outcome = run_round(breaking, shape, model, Duration::from_secs(1), Duration::ZERO, Some(twice));
+    assert_eq!((outcome.arrivals, outcome.sent, outcome.ok, outcome.failures()), (100, 100, 100, 0));
+    // Every tenth attempt breaks its connection.
+    assert_eq!((outcome.attempts, outcome.reconnections), (111, 11));
+    assert!(close_to(outcome.histograms.response.max(), 4 * MS));
+    assert!(close_to(outcome.histograms.service.max(), 4 * MS));
+}
+
 #[test]
 fn the_warm_up_is_made_and_not_recorded() {
     let model = Model::Open { arrivals: Arrivals::Constant, rate_per_s: 100.0 };
     let shape = Shape { connections: 1, in_flight: 1, cold: false };
-    let outcome = run_round(behaviour(MS), shape, model, Duration::from_secs(1), Duration::from_millis(500));
+    let outcome =
+        run_round(behaviour(MS), shape, model, Duration::from_secs(1), Duration::from_millis(500), None);
     assert_eq!(outcome.arrivals, 100);
     assert_eq!(CALLS.get(), 150, "the warm-up's 50 calls were not made");
 }
@@ -269,7 +294,8 @@ fn the_warm_up_is_made_and_not_recorded() {
 #[test]
 fn the_closed_model_calls_as_soon_as_it_can() {
     let shape = Shape { connections: 3, in_flight: 2, cold: false };
-    let outcome = run_round(behaviour(10 * MS), shape, Model::Closed, Duration::from_secs(1), Duration::ZERO);
+    let outcome =
+        run_round(behaviour(10 * MS), shape, Model::Closed, Duration::from_secs(1), Duration::ZERO, None);
     assert_eq!((outcome.ok, outcome.failures()), (600, 0));
     assert!(close_to(outcome.histograms.response.max(), 10 * MS));
 }
