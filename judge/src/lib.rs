@@ -9,7 +9,7 @@ mod comparison;
 mod finding;
 mod map;
 pub mod matrix;
-pub mod paired;
+mod paired;
 pub mod statistics;
 mod sweep;
 mod verdict;

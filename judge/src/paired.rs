@@ -14,11 +14,11 @@ const RATIO_BESIDE_OTHER_WORK: f64 = 1.1;
 const VALUE_BESIDE_OTHER_WORK: f64 = 1.25;
 
 /// A contender under a condition.
-pub type Cell<'a> = (&'a str, &'a str);
+type Cell<'a> = (&'a str, &'a str);
 
 /// A cell's figure against another's. `None` for fewer than two rounds that have both, or where a
 /// figure is not above zero.
-pub fn against(record: &Record, left: Cell<'_>, right: Cell<'_>, figure: Figure) -> Option<Paired> {
+pub(crate) fn against(record: &Record, left: Cell<'_>, right: Cell<'_>, figure: Figure) -> Option<Paired> {
     let pairs = record.paired_figures(left, right, figure);
     Some(widened(record, &[left, right], figure, Paired::of(&pairs)?, RATIO_BESIDE_OTHER_WORK))
 }

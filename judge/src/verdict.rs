@@ -2,7 +2,7 @@
 
 use record::{Ratio, Record, RoundPart, Verdict, VerdictWord};
 use scenarios::Scenario;
-use terms::{Claim, FAILED_SHARE_MAX, Rule, Test};
+use terms::{Claim, FAILED_SHARE_MAX, Figure, Rule, Test};
 
 use crate::finding::{finding, percent};
 use crate::paired::{against, against_bound};
@@ -79,7 +79,8 @@ fn not_judged(record: &Record, scenario: &Scenario, claim: &Claim, measured: &Me
         return Some(format!("this run did not measure {}", in_words(scenario, contender, condition)));
     }
     // What failed is what such a figure is about: it is not withheld for it.
-    let judges_failures = claim.against().is_none() && claim.figure().counts_failures();
+    let figure = claim.figure();
+    let judges_failures = figure == Figure::Failed || (claim.against().is_none() && figure.counts_failures());
     let failing = || claim.cells().filter(|_| !judges_failures).find_map(|of| too_many_failures(record, of));
     void(record).or_else(failing).or_else(|| too_few_rounds(record, claim, measured.rounds))
 }
