@@ -15,7 +15,7 @@ use crate::CallError;
 
 /// Makes calls by a policy. Its calls share the budget.
 #[derive(Debug)]
-pub(crate) struct Caller {
+pub(crate) struct Retrier {
     policy: Policy,
     clock: Clock,
     delays: Delays,
@@ -23,13 +23,13 @@ pub(crate) struct Caller {
     chance: RefCell<ChaCha8Rng>,
 }
 
-impl Caller {
-    /// A caller whose pauses are drawn from this seed.
+impl Retrier {
+    /// A retrier whose pauses are drawn from this seed.
     ///
     /// # Errors
     /// Where the system refuses a timer.
-    pub(crate) fn new(policy: Policy, clock: Clock, seed: u64) -> io::Result<Caller> {
-        Ok(Caller {
+    pub(crate) fn new(policy: Policy, clock: Clock, seed: u64) -> io::Result<Retrier> {
+        Ok(Retrier {
             policy,
             delays: Delays::start(&clock, Precision::Sleep)?,
             clock,

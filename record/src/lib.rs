@@ -29,7 +29,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use terms::bounds::{CELLS_MAX, RECORDED_MAX};
-use terms::{Amount, Coordinate, Histograms, Layout, LinkUsed, Machine, Quantiles};
+use terms::{Amount, Concurrency, Coordinate, Histograms, Layout, LinkUsed, Machine, Quantiles};
 
 pub use acts::ActPart;
 pub use calibration::Calibration;
@@ -146,6 +146,9 @@ pub struct CellPart {
     /// The share of calls that the handler answers with "unavailable".
     #[serde(default)]
     pub handler_fails: f64,
+    /// How much the handler does at once; `None` for all that comes.
+    #[serde(default)]
+    pub handler_concurrency: Option<Concurrency>,
     /// Each call opened a connection of its own.
     #[serde(default)]
     pub cold: bool,

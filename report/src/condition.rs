@@ -3,7 +3,7 @@
 use hdrhistogram::Histogram;
 use record::{AaPair, CellPart, Difference, Merged, Record, SlicePart};
 use scenarios::Scenario;
-use terms::{Activity, Counted, Figure, printable, text};
+use terms::{Activity, Counted, FAILED_SHARE_MAX, Figure, printable, text};
 
 use super::acts::{CapacityView, capacity};
 use super::chart::{self, Bar, Line, NARROW, WIDE};
@@ -196,11 +196,16 @@ fn time_lines(record: &Record, measured: &[(usize, &CellPart, &Merged)], looks: 
     [WIDE, NARROW].map(|size| time_line(&lines, ROUNDS, size, "Slowest response, round by round"))
 }
 
-/// What subscribers received along the measured time, where they missed something.
+/// What subscribers received along the measured time, where they missed something; or what callers
+/// were answered in time, where something changed and more than a few calls failed.
 fn received_of(record: &Record, measured: &[(usize, &CellPart, &Merged)], looks: &Looks<'_>) -> [String; 2] {
-    if record.counted() != Counted::Event {
-        return Default::default();
-    }
+    let title = match record.counted() {
+        Counted::Event => "Events received, by when they were due",
+        Counted::Call if measured.iter().any(|(_, cell, merged)| changed_and_failed(cell, merged)) => {
+            "Calls answered in time, by when they were due"
+        }
+        Counted::Call | Counted::Block => return Default::default(),
+    };
     let row = |(_, cell, merged): &(usize, &CellPart, &Merged)| {
         let (name, look) = (cell.contender.clone(), looks.get(&cell.contender));
         Received { name, look, slices: merged.course.clone() }
@@ -209,7 +214,11 @@ fn received_of(record: &Record, measured: &[(usize, &CellPart, &Merged)], looks:
     let rows: Vec<Received> =
         measured.iter().filter(|(_, cell, _)| cell.contender != twin).map(row).collect();
     let seconds = record.plan.duration_ms / 1e3;
-    [WIDE, NARROW].map(|size| received(&rows, seconds, size, "Events received, by when they were due"))
+    [WIDE, NARROW].map(|size| received(&rows, seconds, size, title))
+}
+
+fn changed_and_failed(cell: &CellPart, merged: &Merged) -> bool {
+    !cell.changes.is_empty() && merged.counts.failed_share() > FAILED_SHARE_MAX
 }
 
 /// Points of a line along the measured time: fewer are no line, more are no easier to read.
@@ -342,7 +351,11 @@ pub(crate) fn condition_in_words(cell: &CellPart, operation: &str) -> String {
         0.0 => String::new(),
         share => format!(", the handler fails {} of the calls", text::percent_of_all(share)),
     };
-    format!("{n} {connections} × {} in flight, {load}{handler}{fails}", cell.in_flight)
+    let concurrency = cell.handler_concurrency.map_or_else(String::new, |of| {
+        let abandoned = if of.drops_abandoned { ", abandoned work is dropped" } else { "" };
+        format!(", {} calls at once and {} waiting{abandoned}", of.at_once, text::count(of.queue as u64))
+    });
+    format!("{n} {connections} × {} in flight, {load}{handler}{concurrency}{fails}", cell.in_flight)
 }
 
 fn failures(cell: &CellPart, merged: &Merged) -> Vec<String> {

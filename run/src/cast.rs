@@ -18,10 +18,11 @@ use record::{EndPart, WirePart};
 use servers::MarketConfig;
 use servers::flow::FlowTimes;
 use servers::role::{
-    AwaitSubscribers, CountAllocations, Emit, MarketServer, Ready, Sender, Serve, SetPolicy, TakeArrivals,
+    AwaitSubscribers, CountAllocations, Emit, MarketServer, Ready, Sender, Serve, SetPolicy, Stall,
+    TakeArrivals,
 };
 use terms::role::Progress;
-use terms::{Amount, Emission, Handler, Outcome, RelayPolicy, Sent, Shape, WayCount, Ways, text};
+use terms::{Amount, Changes, Emission, Handler, Outcome, RelayPolicy, Sent, Shape, WayCount, text};
 
 use crate::roles::Supervisor;
 use crate::site::Site;
@@ -194,14 +195,14 @@ impl Server {
 
 impl Site<'_> {
     /// Has a cast load, and reads its meters at the ends of the measured time. The start of `round`
-    /// is set here, and so is the first sequence of its emission. The link changes after these
-    /// times of the measured time.
+    /// is set here, and so is the first sequence of its emission. Link and market change as they
+    /// are told.
     pub(crate) fn load(
         &self,
         cast: &mut Cast,
         shape: Shape,
         mut round: Round,
-        changes: &[(Duration, Ways)],
+        changes: &Changes,
         tell: &mut dyn FnMut(&Progress),
     ) -> anyhow::Result<Taken> {
         let clock = Clock::System;
@@ -211,7 +212,15 @@ impl Site<'_> {
         round.start = clock.now() + LEAD;
         let (start, measured_from) = (round.start, round.start + round.warm_up);
         let end = measured_from + round.duration;
-        self.topology.change(changes.iter().map(|(after, ways)| (measured_from + *after, *ways)));
+        self.topology.change(changes.link.iter().map(|(after, ways)| (measured_from + *after, *ways)));
+        if !changes.stalls.is_empty() {
+            let stall = |(after, span): &(Duration, Duration)| {
+                let from = measured_from + *after;
+                (from, from + *span)
+            };
+            let stalls = changes.stalls.iter().map(stall).collect();
+            cast.server.market()?.ask(Stall(stalls), ANSWER_TIME_MAX)?;
+        }
         if let Some(emission) = round.emission {
             let span = round.warm_up + round.duration;
             round.emission = Some(cast.emit(Emit { start, span, seed: round.seed, emission })?);

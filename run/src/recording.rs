@@ -152,6 +152,7 @@ fn cell_part(index: usize, cell: &Cell, pushed: bool, plan: &Plan, results: &Res
         handler_wait_us: micros(cell.condition.handler.wait),
         handler_cpu_us: micros(cell.condition.handler.cpu),
         handler_fails: cell.condition.handler.fails,
+        handler_concurrency: cell.condition.handler.concurrency,
         cold: cell.condition.shape.cold,
         changes: cell.condition.changes.clone(),
         between: cell.condition.between.as_ref().map(|between| between.words().to_owned()),

@@ -2,7 +2,6 @@
 //! what it says.
 
 use std::sync::atomic::AtomicBool;
-use std::time::Duration;
 
 use anyhow::Context as _;
 use clients::conformance::CaseResult;
@@ -12,7 +11,7 @@ use lab::child::ChildError;
 use record::{ActPart, MemoryPoint, VoidFor};
 use scenarios::{Plan, Scenario};
 use servers::MarketConfig;
-use terms::{Act, Activity, Condition, Contender, Link, RelayPolicy, ways};
+use terms::{Act, Activity, Changes, Condition, Contender, Link, RelayPolicy};
 
 use crate::cast::{Cast, Setup, Taken};
 use crate::order::Casts;
@@ -112,13 +111,13 @@ impl<'a> OnSite<'a> {
         Ok(())
     }
 
-    /// The link's changes under a condition, by when they come after the start of the measured
-    /// time.
-    fn changes(&self, condition: &Condition) -> anyhow::Result<Vec<(Duration, terms::Ways)>> {
-        match self.link(condition) {
-            Link::Wan(link) => Ok(ways::parse_changes(&condition.changes, *link.ways)?),
-            Link::Loopback | Link::Cable => Ok(Vec::new()),
-        }
+    /// What changes under a condition.
+    fn changes(&self, condition: &Condition) -> anyhow::Result<Changes> {
+        let ways = match self.link(condition) {
+            Link::Wan(link) => Some(*link.ways),
+            Link::Loopback | Link::Cable => None,
+        };
+        Changes::parse(&condition.changes, ways).map_err(anyhow::Error::msg)
     }
 
     fn take(

@@ -14,8 +14,8 @@ mod tests;
 
 use proto::Capability;
 use terms::{
-    Activity, Amount, BreakEven, Claim, Condition, Contender, Handler, Link, Map, Model, Shape, Test,
-    Workload, ways,
+    Activity, Amount, BreakEven, Changes, Claim, Condition, Contender, Handler, Link, Map, Model, Shape,
+    Test, Workload,
 };
 use toml::Spanned;
 
@@ -68,6 +68,7 @@ impl Check<'_> {
         let mut contenders = self.contenders(&wire.contender, &wire.defaults, &workload)?;
         self.targets_are_near(&wire)?;
         self.between_fits(&wire, &contenders)?;
+        self.failures_fit(&wire, &contenders)?;
         let baseline = self.baseline(&wire, &contenders)?;
         let twin = Contender {
             name: Scenario::again(&baseline.name),
@@ -221,7 +222,7 @@ impl Check<'_> {
             model: Model::of(wire.rate_per_s.as_ref().map(|rate| *rate.get_ref()), arrivals),
             ticks_per_s: wire.ticks_per_s.as_ref().map(|ticks| *ticks.get_ref()),
             time_out,
-            handler: Handler { wait: wire.handler_wait.0, cpu: wire.handler_cpu.0, fails: 0.0 },
+            handler: Handler { wait: wire.handler_wait.0, cpu: wire.handler_cpu.0, ..Handler::default() },
         })
     }
 
@@ -320,12 +321,13 @@ impl Check<'_> {
                 wait: condition.handler_wait.map_or(wait, |wait| wait.0),
                 cpu: condition.handler_cpu.map_or(cpu, |cpu| cpu.0),
                 fails: self.fails(condition, workload)?,
+                concurrency: self.concurrency(condition, workload)?,
             },
             family: None,
         })
     }
 
-    /// Changes of a link that has a router, all within the measured time.
+    /// Changes of a link that has a router, and of a market, all within the measured time.
     fn changes(
         &self,
         wire: &WireScenario,
@@ -334,19 +336,17 @@ impl Check<'_> {
         link: &Link,
     ) -> Result<(), ScenarioError> {
         let at = |message: &str| ScenarioError::at(self.file, self.text, changes.span(), message, None);
-        let Link::Wan(of) = link else {
-            return Err(at(
-                "changes needs a link with delay, loss or a rate: give the scenario one, such as link = \"rtt=1ms\"",
-            ));
-        };
-        let times =
-            ways::parse_changes(changes.get_ref(), *of.ways).map_err(|error| at(&error.to_string()))?;
+        let ways = if let Link::Wan(of) = link { Some(*of.ways) } else { None };
+        let times = Changes::parse(changes.get_ref(), ways).map_err(|error| at(&error))?;
+        let stalls = !times.stalls.is_empty();
+        let right = !stalls || condition.handler_at_once.is_some();
+        self.require(changes, right, "a market that stalls needs handler_at_once in this condition")?;
         let name = condition.name.get_ref();
         let profiles =
             [(&wire.quick, Usual::QUICK), (&wire.standard, Usual::STANDARD), (&wire.full, Usual::FULL)];
         for (profile, usual) in profiles {
             let duration = profile.duration(usual);
-            let right = !profile.measures(name) || times.iter().all(|(after, _)| *after < duration);
+            let right = !profile.measures(name) || times.times().all(|after| after < duration);
             let late = format!(
                 "each change must come before the end of the measured time ({duration:?} in one profile)"
             );

@@ -227,8 +227,9 @@ pub(super) struct WireCondition {
     #[serde(default)]
     #[schemars(with = "Option<bool>", example = true)]
     pub(super) cold: Option<Spanned<bool>>,
-    /// Changes of the link while it is measured. Times count from the start of the measured time;
-    /// each change adds to the one before it. Default: none.
+    /// Changes of the link while it is measured, and stalls of the market, in which it begins no
+    /// work (`1s market stalls 500ms`, with `handler_at_once`). Times count from the start of the
+    /// measured time; each change of the link adds to the one before it. Default: none.
     #[serde(default)]
     #[schemars(with = "Option<Vec<String>>", example = ["1s cut", "2s mended"])]
     pub(super) changes: Option<Spanned<Vec<String>>>,
@@ -257,6 +258,22 @@ pub(super) struct WireCondition {
     #[serde(default)]
     #[schemars(with = "Option<String>", example = &"5%")]
     pub(super) handler_fails: Option<Spanned<Share>>,
+    /// Calls that the market works on at a time in this condition; others wait for their turn. It
+    /// answers `handler_at_once` / `handler_wait` calls a second at most, and needs such a wait; of
+    /// calls. Default: none: all that come.
+    #[serde(default)]
+    #[schemars(with = "Option<usize>", example = 10)]
+    pub(super) handler_at_once: Option<Spanned<usize>>,
+    /// Calls that wait for their turn, at most; one more is answered with "unavailable". With
+    /// `handler_at_once`. Default: `1000`.
+    #[serde(default)]
+    #[schemars(with = "Option<usize>", example = 50)]
+    pub(super) handler_queue: Option<Spanned<usize>>,
+    /// Whether the market drops work when its caller has closed the connection or reset the stream.
+    /// With `handler_at_once`. Default: `false`: it is done all the same.
+    #[serde(default)]
+    #[schemars(with = "Option<bool>", example = true)]
+    pub(super) handler_drops_abandoned: Option<Spanned<bool>>,
     /// Lists of values. Each combination of values is a separate condition, named `NAME
     /// axis=value`; at most 100. An axis with one value sets that value.
     #[serde(default)]

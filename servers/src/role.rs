@@ -15,7 +15,7 @@ use terms::role::{Role, next_order};
 
 pub use balancer::{Balance, Balancer, BalancerOrder, CountGiven, SetBackends, balance};
 pub use market::{
-    AwaitSubscribers, Emit, MarketOrder, MarketServer, Serve, SubscriberCount, TakeArrivals, serve,
+    AwaitSubscribers, Emit, MarketOrder, MarketServer, Serve, Stall, SubscriberCount, TakeArrivals, serve,
 };
 pub use sender::{SendFlows, Sender, SenderOrder, send};
 

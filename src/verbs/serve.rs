@@ -170,7 +170,7 @@ async fn start_market(
     let config = MarketConfig {
         seed: options.seed,
         ticks_per_s: options.tick_rate,
-        handler: Handler { wait: options.handler_wait, cpu: options.handler_cpu, fails: 0.0 },
+        handler: Handler { wait: options.handler_wait, cpu: options.handler_cpu, ..Handler::default() },
         ..MarketConfig::default()
     };
     let market = Market::open(&config, clock::Clock::System)?;

@@ -7,6 +7,7 @@ mod axis;
 mod between;
 pub mod bounds;
 mod carriage;
+mod changes;
 mod claim;
 mod condition;
 mod contender;
@@ -36,6 +37,7 @@ pub use between::{Between, HELD_BYTES_MAX, RelayPolicy, resumes_by_default};
 pub use carriage::{
     Carriage, HttpVersion, Manners, REST_BEFORE_RECONNECTION, Streams, TlsOptions, TlsVersion,
 };
+pub use changes::Changes;
 pub use claim::{Claim, Prediction, Rule, So, Test};
 pub use condition::Condition;
 pub use contender::{Access, Contender, ForeignServer, Screen, Traffic};
@@ -55,4 +57,4 @@ pub use quantiles::{Quantiles, count_within, printable, share_within};
 pub use schedule::{ARRIVALS_MAX, Schedule, ScheduleError};
 pub use sweep::{BreakEven, Map, Sought};
 pub use ways::{Jitter, JitterShape, Loss, Way, WayCount, Ways};
-pub use workload::{Activity, Amount, Counted, FlowSettings, Handler, MARKET_SEED, Workload};
+pub use workload::{Activity, Amount, Concurrency, Counted, FlowSettings, Handler, MARKET_SEED, Workload};

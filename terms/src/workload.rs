@@ -21,6 +21,22 @@ pub struct Handler {
     /// The share of calls that it answers with "unavailable", after that work.
     #[serde(skip_serializing_if = "is_none")]
     pub fails: f64,
+    /// How much it does at once; `None` for all that comes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub concurrency: Option<Concurrency>,
+}
+
+/// How much a handler does at once. Together with its wait, W, it answers `at_once` / W calls a
+/// second, at most.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
+pub struct Concurrency {
+    /// Calls that have their turn at a time.
+    pub at_once: usize,
+    /// Calls that wait for theirs, at most; one more is answered with "unavailable".
+    pub queue: usize,
+    /// Whether work is dropped for which nobody waits any more: because its connection is closed,
+    /// or its stream is reset. (A caller over frames says nothing, and its work is always done.)
+    pub drops_abandoned: bool,
 }
 
 /// What was not asked for is in no plan's hash: older records have the same.

@@ -281,7 +281,7 @@ fn a_run_shows_what_changed_on_its_link() {
         assert!(slowest(0.45, 0.65) > 300_000.0 && slowest(0.0, 0.25) < 300_000.0, "{:?}", merged.course);
     }
     let report = fs::read_to_string(results.join("report.html")).unwrap();
-    assert!(report.contains("While the link changed") && report.contains(">mended</text>"));
+    assert!(report.contains("What changed meanwhile") && report.contains(">mended</text>"));
     let packets = fs::read(results.join("packets.pcap")).unwrap();
     assert!(packets.starts_with(&0xa1b2_3c4d_u32.to_le_bytes()) && packets.len() > 10_000);
 }

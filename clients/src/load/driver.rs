@@ -21,7 +21,7 @@ use super::watchdog::{SlotWatch, watch};
 use super::{Live, Round};
 use crate::connection::{CallError, Connection, Connector};
 use crate::limits::END_GRACE;
-use crate::policy::Caller;
+use crate::policy::Retrier;
 
 /// One worker's connections and prepared requests. Kept from round to round.
 pub struct Driver<K: Connector> {
@@ -68,7 +68,7 @@ impl<K: Connector> Driver<K> {
         let slots = self.lanes.len() * self.in_flight;
         let measured_from = round.start + round.warm_up;
         let outcome = Outcome::over(measured_from, round.duration).map_err(std::io::Error::other)?;
-        let caller = self.policy.map(|policy| Caller::new(policy, self.clock.clone(), round.seed));
+        let retrier = self.policy.map(|policy| Retrier::new(policy, self.clock.clone(), round.seed));
         let shared = Rc::new(Shared {
             clock: self.clock.clone(),
             round: *round,
@@ -76,7 +76,7 @@ impl<K: Connector> Driver<K> {
             arrivals: Queue::new(waiting_max(round), slots),
             slots: (0..slots).map(|_| SlotWatch::default()).collect(),
             looked_at: Rc::new(Cell::new(Mono::default())),
-            policy: caller.transpose()?,
+            policy: retrier.transpose()?,
             outcome: RefCell::new(outcome),
             live: Arc::clone(&self.live),
         });

@@ -13,7 +13,7 @@ use super::watchdog::SlotWatch;
 use super::{Live, Round};
 use crate::connection::CallError;
 use crate::phases::Phases;
-use crate::policy::Caller;
+use crate::policy::Retrier;
 
 /// What the pacer, the slots and the watchdog of a round share.
 pub(super) struct Shared {
@@ -25,7 +25,7 @@ pub(super) struct Shared {
     /// When the watchdog last looked: the time, to within its step, for who would not read a clock.
     pub(super) looked_at: Rc<Cell<Mono>>,
     /// Makes the calls where they have a policy.
-    pub(super) policy: Option<Caller>,
+    pub(super) policy: Option<Retrier>,
     pub(super) outcome: RefCell<Outcome>,
     pub(super) live: Arc<Live>,
 }

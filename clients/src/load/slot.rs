@@ -112,7 +112,7 @@ impl<K: Connector> SlotWorker<K> {
         };
         match &self.shared.policy {
             None => attempt().await,
-            Some(caller) => caller.call(attempt).await,
+            Some(retrier) => retrier.call(attempt).await,
         }
     }
 }

@@ -39,7 +39,7 @@ fn calls(
     let fake = Fake::new();
     crate::local_runtime().unwrap().block_on(async {
         let clock = Clock::Fake(fake.clone());
-        let caller = Caller::new(policy, clock.clone(), seed).unwrap();
+        let retrier = Retrier::new(policy, clock.clone(), seed).unwrap();
         let begun: Rc<RefCell<Vec<Mono>>> = Rc::default();
         let (start, began) = (clock.now(), Rc::clone(&begun));
         let running = tokio::task::spawn_local(async move {
@@ -54,7 +54,7 @@ fn calls(
             };
             let mut last = Err(CallError::TimedOut);
             for _ in 0..calls {
-                last = caller.call(attempt).await;
+                last = retrier.call(attempt).await;
             }
             last
         });

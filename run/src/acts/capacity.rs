@@ -4,7 +4,7 @@ use anyhow::bail;
 use clients::load::Round;
 use judge::capacity;
 use record::{ActPart, CapacityPart};
-use terms::{CapacitySearch, Model};
+use terms::{CapacitySearch, Changes, Model};
 
 use crate::rounds::OnSite;
 use crate::{Ended, Watcher, disturbance};
@@ -37,8 +37,15 @@ pub(super) fn search(
                 duration: wanted.trial.max(capacity::calls_take(&wanted.objective, rate_per_s)),
                 ..run.round(&cell.condition, plan.seed)
             };
-            let mut load =
-                || run.site.load(&mut run.casts[place], cell.condition.shape, order, &[], &mut |_| ());
+            let mut load = || {
+                run.site.load(
+                    &mut run.casts[place],
+                    cell.condition.shape,
+                    order,
+                    &Changes::default(),
+                    &mut |_| (),
+                )
+            };
             let mut taken = load()?;
             for _ in 0..TRIAL_REPEATS_MAX {
                 let Some((reason, _)) =

@@ -12,8 +12,8 @@ use proto::{Capability, Protocol, Transport};
 use servers::MarketConfig;
 use servers::reference::Behaviour;
 use terms::{
-    Access, Activity, Amount, Carriage, Contender, Handler, Layout, Manners, Quantiles, Screen, Shape,
-    Streams, TlsOptions, Traffic, Workload, text,
+    Access, Activity, Amount, Carriage, Changes, Contender, Handler, Layout, Manners, Quantiles, Screen,
+    Shape, Streams, TlsOptions, Traffic, Workload, text,
 };
 
 use super::{Accuracy, CalibrationRow, Unit};
@@ -149,7 +149,8 @@ impl Bench<'_> {
         let pushes = turn.operation == Capability::Subscribe;
         let mut attempt = 1;
         loop {
-            let taken = self.site.load(&mut loaded.cast, turn.shape, round, &[], &mut |_| ())?;
+            let taken =
+                self.site.load(&mut loaded.cast, turn.shape, round, &Changes::default(), &mut |_| ())?;
             // Those of an attempt that does not count go with it.
             let arrivals = loaded.cast.arrivals()?;
             let reason = void_reason(&taken, pushes).map(|(why, _)| why);

@@ -1,12 +1,16 @@
 //! What a client does about a call that fails, and what makes calls fail: where each has a meaning.
 
-use terms::{ATTEMPTS_MAX, Backoff, Policy, Workload};
+use terms::{ATTEMPTS_MAX, Backoff, Concurrency, Contender, Policy, Workload};
 use toml::Spanned;
 
 use super::Check;
 use crate::ScenarioError;
-use crate::wire::{WireCondition, WireContender};
+use crate::wire::{WireCondition, WireContender, WireScenario};
 
+/// Calls in turn or waiting, at most: each is a task of the server.
+const QUEUE_MAX: usize = 100_000;
+/// Calls that wait where a scenario does not say how many may.
+const QUEUE_USUAL: usize = 1_000;
 const ONLY_CALLS: &str = "this is a key of operations that make calls, such as operation = \"quote\"";
 
 impl Check<'_> {
@@ -50,6 +54,55 @@ impl Check<'_> {
             budget: retry_budget.as_ref().map(|budget| budget.get_ref().0),
         };
         Ok((attempts.is_some() || attempt_time_out.is_some()).then_some(policy))
+    }
+
+    /// How much the market does at once under a condition.
+    pub(super) fn concurrency(
+        &self,
+        condition: &WireCondition,
+        workload: &Workload,
+    ) -> Result<Option<Concurrency>, ScenarioError> {
+        let WireCondition { handler_at_once, handler_queue, handler_drops_abandoned, .. } = condition;
+        let needs = "this needs handler_at_once";
+        if let Some(queue) = handler_queue {
+            self.require(queue, handler_at_once.is_some(), needs)?;
+            let right = *queue.get_ref() <= QUEUE_MAX;
+            self.require(queue, right, &format!("handler_queue must be at most {QUEUE_MAX}"))?;
+        }
+        if let Some(drops) = handler_drops_abandoned {
+            self.require(drops, handler_at_once.is_some(), needs)?;
+        }
+        let Some(at_once) = handler_at_once else { return Ok(None) };
+        self.require(at_once, workload.activity.is_calls(), ONLY_CALLS)?;
+        let right = (1..=QUEUE_MAX).contains(at_once.get_ref());
+        self.require(at_once, right, &format!("handler_at_once must be from 1 to {QUEUE_MAX}"))?;
+        let wait = condition.handler_wait.map_or(workload.handler.wait, |wait| wait.0);
+        self.require(at_once, !wait.is_zero(), "handler_at_once needs a handler_wait")?;
+        Ok(Some(Concurrency {
+            at_once: *at_once.get_ref(),
+            queue: handler_queue.as_ref().map_or(QUEUE_USUAL, |queue| *queue.get_ref()),
+            drops_abandoned: handler_drops_abandoned.as_ref().is_some_and(|drops| *drops.get_ref()),
+        }))
+    }
+
+    /// A market is told to fail, to queue or to stall; somebody else's server is not.
+    pub(super) fn failures_fit(
+        &self,
+        wire: &WireScenario,
+        contenders: &[Contender],
+    ) -> Result<(), ScenarioError> {
+        let foreign = contenders.iter().find(|of| of.access().is_some_and(|access| access.server.is_some()));
+        let Some(Contender { name, .. }) = foreign else { return Ok(()) };
+        let message = format!("only wirebench's own servers do this, and '{name}' has another server");
+        for condition in wire.condition.get_ref() {
+            if let Some(share) = &condition.handler_fails {
+                self.require(share, false, &message)?;
+            }
+            if let Some(at_once) = &condition.handler_at_once {
+                self.require(at_once, false, &message)?;
+            }
+        }
+        Ok(())
     }
 
     /// The share of calls that fail under a condition.

@@ -341,6 +341,16 @@ fn what_does_not_go_through_a_relay_is_refused() {
     ] {
         assert_refused(GOOD, "protocol = \"tcp\"", &format!("protocol = \"tcp\"\n{lines}"), said, "");
     }
+    for (lines, said) in [
+        ("handler_at_once = 5", "needs a handler_wait"),
+        ("handler_at_once = 0\nhandler_wait = \"1ms\"", "from 1 to 100000"),
+        ("handler_queue = 5", "needs handler_at_once"),
+        ("handler_drops_abandoned = true", "needs handler_at_once"),
+        ("changes = [\"100ms market stalls 1s\"]", "needs handler_at_once"),
+        ("handler_fails = \"101%\"", "a share from 0% to 100%"),
+    ] {
+        assert_refused(GOOD, "connections = 8", &format!("connections = 8\n{lines}"), said, "");
+    }
     let said = "operations that make calls";
     assert_refused(BEHIND_A_RELAY, "connections = 8", "connections = 8\nhandler_fails = \"5%\"", said, "");
     for line in ["resumes = true", "notices = \"1s\""] {

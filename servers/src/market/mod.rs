@@ -4,6 +4,7 @@
 mod ledger;
 mod session;
 mod ticks;
+mod turns;
 
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -26,6 +27,7 @@ use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 pub use session::SessionEvents;
 pub use ticks::{EncodedTick, Subscription, TickStretch, Ticks};
+use turns::Turns;
 
 /// What a call says that fails because that was asked for.
 const FAILURE: &str = "a failure that was asked for";
@@ -69,7 +71,9 @@ pub struct Market {
     ticks: Arc<Ticks>,
     clock: Clock,
     delays: Delays,
-    handler: Mutex<Handler>,
+    handler: Mutex<Work>,
+    /// When it begins no work: from, to.
+    stalls: Arc<Mutex<Vec<(Mono, Mono)>>>,
     /// Decides which calls fail, where some are to.
     chance: Mutex<ChaCha8Rng>,
     reference: Option<Reference>,
@@ -88,8 +92,30 @@ pub enum Answer {
 /// A call whose handler waits.
 #[derive(Debug)]
 pub struct Waiting {
-    until: Mono,
+    time: Time,
     begun: Begun,
+}
+
+/// When a call's answer leaves.
+#[derive(Debug)]
+enum Time {
+    /// At this time.
+    At(Mono),
+    /// When it has had its turn.
+    InTurn(Arc<Turns>, Duration),
+}
+
+/// What a handler does, and with whom it takes turns.
+#[derive(Debug, Clone)]
+struct Work {
+    handler: Handler,
+    turns: Option<Arc<Turns>>,
+}
+
+impl Work {
+    fn of(handler: Handler) -> Work {
+        Work { handler, turns: handler.concurrency.map(Turns::new) }
+    }
 }
 
 /// How far a call has come.
@@ -124,7 +150,8 @@ impl Market {
             delays: Delays::start(&clock, precision)?,
             reference: config.behaviour.map(|behaviour| Reference::new(clock.clone(), behaviour)),
             clock,
-            handler: Mutex::new(config.handler),
+            handler: Mutex::new(Work::of(config.handler)),
+            stalls: Arc::default(),
             chance: Mutex::new(ChaCha8Rng::seed_from_u64(config.seed)),
             source: Mutex::default(),
         };
@@ -209,18 +236,18 @@ impl Market {
     /// The fault to answer with.
     pub async fn place_order(&self, request: OrderRequest) -> MarketResult<OrderReceipt> {
         // A call that fails is refused before anything is done about it.
-        let handler = self.handler();
-        let placed = self.fault(handler).map_or_else(|| self.ledger.place(&self.data, request), Err);
-        let (answer, time) = self.treat(handler, placed);
-        self.wait(time).await;
+        let work = self.work();
+        let placed = self.fault(&work).map_or_else(|| self.ledger.place(&self.data, request), Err);
+        let (answer, time) = self.treat(work, placed);
+        self.wait(time).await?;
         answer
     }
 
     /// Any of the calls above, for protocols that dispatch by number: the answer, or what becomes
     /// it once the handler has waited ([`Market::finish`]).
     pub fn answer(&self, operation: Operation) -> Answer {
-        let handler = self.handler();
-        let begun = match (self.fault(handler), operation) {
+        let work = self.work();
+        let begun = match (self.fault(&work), operation) {
             (Some(fault), _) => Begun::Made(Err(fault)),
             (None, Operation::PlaceOrder(request)) => {
                 Begun::Made(self.ledger.place(&self.data, request).map(Reply::Receipt))
@@ -230,20 +257,20 @@ impl Market {
         };
         let (begun, time) = match begun {
             Begun::Made(answer) => {
-                let (answer, time) = self.treat(handler, answer);
+                let (answer, time) = self.treat(work, answer);
                 (Begun::Made(answer), time)
             }
-            read @ Begun::Read(_) => (read, self.work(handler)),
+            read @ Begun::Read(_) => (read, self.time(work)),
         };
         match time {
-            Some(until) => Answer::Waits(Waiting { until, begun }),
+            Some(time) => Answer::Waits(Waiting { time, begun }),
             None => Answer::Now(self.made(begun)),
         }
     }
 
     /// The answer to a call, once its handler has waited.
     pub async fn finish(&self, waiting: Waiting) -> MarketResult<Reply> {
-        self.wait(Some(waiting.until)).await;
+        self.wait(Some(waiting.time)).await?;
         self.made(waiting.begun)
     }
 
@@ -273,35 +300,49 @@ impl Market {
     /// is read is read after the wait, so that callers who wait hold no replies; a reference reads
     /// it before, for its time to reply is exact.
     async fn read<T>(&self, read: impl FnOnce(&DataSet) -> MarketResult<T>) -> MarketResult<T> {
-        let handler = self.handler();
+        let work = self.work();
         if self.reference.is_some() {
-            let (answer, time) = self.treat(handler, read(&self.data));
-            self.wait(time).await;
+            let (answer, time) = self.treat(work, read(&self.data));
+            self.wait(time).await?;
             return answer;
         }
-        let fault = self.fault(handler);
-        self.wait(self.work(handler)).await;
+        let fault = self.fault(&work);
+        self.wait(self.time(work)).await?;
         fault.map_or_else(|| read(&self.data), Err)
     }
 
     /// What a call fails with, if it is one of those that fail.
-    fn fault(&self, Handler { fails, .. }: Handler) -> Option<Fault> {
+    fn fault(&self, Work { handler: Handler { fails, .. }, .. }: &Work) -> Option<Fault> {
         let draw = || self.chance.lock().unwrap_or_else(PoisonError::into_inner).random::<f64>();
-        (fails > 0.0 && draw() < fails).then(|| Fault::new(FaultCode::Unavailable, FAILURE))
+        (*fails > 0.0 && draw() < *fails).then(|| Fault::new(FaultCode::Unavailable, FAILURE))
     }
 
-    async fn wait(&self, until: Option<Mono>) {
-        if let Some(time) = until {
-            self.delays.sleep_until(time).await;
+    /// Waits for a call's time, or its turn.
+    async fn wait(&self, time: Option<Time>) -> MarketResult<()> {
+        match time {
+            None => Ok(()),
+            Some(Time::At(until)) => {
+                self.delays.sleep_until(until).await;
+                Ok(())
+            }
+            Some(Time::InTurn(turns, wait)) => {
+                let (clock, delays, stalls) =
+                    (self.clock.clone(), self.delays.clone(), Arc::clone(&self.stalls));
+                let work = async move {
+                    let begin = after_stalls(&stalls, clock.now());
+                    delays.sleep_until(begin + wait).await;
+                };
+                turns.work(work).await
+            }
         }
     }
 
     /// The answer, and when the handler would have it leave.
-    fn treat<T>(&self, handler: Handler, answer: MarketResult<T>) -> (MarketResult<T>, Option<Mono>) {
-        let Some(reference) = &self.reference else { return (answer, self.work(handler)) };
+    fn treat<T>(&self, work: Work, answer: MarketResult<T>) -> (MarketResult<T>, Option<Time>) {
+        let Some(reference) = &self.reference else { return (answer, self.time(work)) };
         let Treatment { reply_at, fails } = reference.treat();
         let fault = || Fault::new(FaultCode::Unavailable, FAILURE);
-        (if fails { Err(fault()) } else { answer }, Some(reply_at))
+        (if fails { Err(fault()) } else { answer }, Some(Time::At(reply_at)))
     }
 
     /// When the first freeze of its behaviour began; `None` where it was given none.
@@ -317,17 +358,33 @@ impl Market {
 
     /// Has its handlers do this from now on.
     pub fn set_handler(&self, handler: Handler) {
-        *self.handler.lock().unwrap_or_else(PoisonError::into_inner) = handler;
+        *self.handler.lock().unwrap_or_else(PoisonError::into_inner) = Work::of(handler);
     }
 
-    fn handler(&self) -> Handler {
-        *self.handler.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Has it begin no work in these spans of time, in place of those that it was told before: what
+    /// is to begin in one begins at its end.
+    pub fn set_stalls(&self, stalls: Vec<(Mono, Mono)>) {
+        *self.stalls.lock().unwrap_or_else(PoisonError::into_inner) = stalls;
     }
 
-    fn work(&self, Handler { wait, cpu, .. }: Handler) -> Option<Mono> {
+    fn work(&self) -> Work {
+        self.handler.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// When the handler lets a call go.
+    fn time(&self, Work { handler: Handler { wait, cpu, .. }, turns }: Work) -> Option<Time> {
         if !cpu.is_zero() {
             self.clock.burn(cpu);
         }
-        (!wait.is_zero()).then(|| self.clock.now() + wait)
+        match turns {
+            Some(turns) => Some(Time::InTurn(turns, wait)),
+            None => (!wait.is_zero()).then(|| Time::At(self.clock.now() + wait)),
+        }
     }
+}
+
+/// When work begins that could begin now.
+fn after_stalls(stalls: &Mutex<Vec<(Mono, Mono)>>, now: Mono) -> Mono {
+    let stalls = stalls.lock().unwrap_or_else(PoisonError::into_inner);
+    stalls.iter().find(|(from, to)| (*from..*to).contains(&now)).map_or(now, |(_, to)| *to)
 }

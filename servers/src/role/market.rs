@@ -40,6 +40,8 @@ orders! {
         Emit(Emit) -> u64,
         /// Have handlers do this from now on.
         Handle(Handler) -> (),
+        /// Begin no work in some spans of time.
+        Stall(Stall) -> (),
         /// What the relay before it does.
         Policy(SetPolicy) -> (),
         /// Count subscribers.
@@ -86,6 +88,10 @@ pub struct Emit {
     /// How many, and how spaced; the first sequence is the server's to say.
     pub emission: Emission,
 }
+
+/// Begin no work in these spans of time, from and to, in place of those that were told before.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Stall(pub Vec<(Mono, Mono)>);
 
 /// Say when so many subscriptions wait for ticks, or how many do after this time.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
@@ -185,6 +191,10 @@ impl Process {
             MarketOrder::Emit(order) => answer::<MarketServer, _>(output, &order, self.emit(&order)?)?,
             MarketOrder::Handle(order) => {
                 self.market.set_handler(order);
+                answer::<MarketServer, _>(output, &order, ())?;
+            }
+            MarketOrder::Stall(order) => {
+                self.market.set_stalls(order.0.clone());
                 answer::<MarketServer, _>(output, &order, ())?;
             }
             MarketOrder::Policy(order) => {
