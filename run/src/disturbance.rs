@@ -177,7 +177,8 @@ mod tests {
     #[test]
     fn other_work_voids_times_and_steal_voids_everything() {
         let with = |server: EndPart| {
-            let neighbour = Neighbour { pid: 7, name: "cargo".to_owned(), cpu: Duration::from_secs(1) };
+            let (name, cpu) = ("cargo".to_owned(), Duration::from_secs(1));
+            let neighbour = Neighbour { pid: 7, name, started: 1, cpu };
             let quiet = taken(Duration::ZERO, EndPart::default(), server);
             void_reason(&Taken { busiest: Some(neighbour), ..quiet }, false).unwrap()
         };
