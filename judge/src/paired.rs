@@ -6,9 +6,9 @@ use terms::Figure;
 
 use crate::statistics::Paired;
 
-/// How far other work on the machine may move a ratio of two contenders' processor times. In twenty
-/// runs beside 30 % of a core it moved the mean by 5 %: a core that is never idle wakes, and
-/// computes, cheaper (METHODOLOGY, "What a disturbance touches").
+/// How far other work on the machine may move a ratio of two contenders' processor times: twice the
+/// 5 % by which it moved the mean of twenty runs beside 30 % of a core (METHODOLOGY, "What a
+/// disturbance touches").
 const RATIO_BESIDE_OTHER_WORK: f64 = 1.1;
 /// The same of one contender's own: in those runs the means moved by 8 and 13 %.
 const VALUE_BESIDE_OTHER_WORK: f64 = 1.25;
@@ -30,8 +30,8 @@ pub(crate) fn against_bound(record: &Record, own: Cell<'_>, figure: Figure, boun
     Some(widened(record, &[own], figure, Paired::of(&pairs)?, VALUE_BESIDE_OTHER_WORK))
 }
 
-/// In proportion to the rounds that were disturbed.
+/// In proportion to the rounds that were disturbed, in whichever of the cells.
 fn widened(record: &Record, cells: &[Cell<'_>], figure: Figure, paired: Paired, by: f64) -> Paired {
     let share = record.disturbed_rounds(cells, figure) as f64 / paired.rounds() as f64;
-    paired.widened(by.powf(share))
+    paired.widened(by.powf(share.min(1.0)))
 }

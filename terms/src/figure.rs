@@ -216,8 +216,8 @@ impl Figure {
         !self.is_processor_time() && self != Figure::BytesPerCall
     }
 
-    /// Whether it is processor time. Other work does not enter that account, but makes the core
-    /// cheaper to wake.
+    /// Whether it is processor time. Other work does not enter that account, and moves it all the
+    /// same: a call costs less beside it.
     pub fn is_processor_time(self) -> bool {
         matches!(
             self,
