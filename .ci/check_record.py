@@ -45,7 +45,8 @@ def check_cell(record, cell, are_flows, is_session, is_told):
         assert part["ok"] > 0, f"{who}: nothing succeeded"
         assert "wrong_reply" not in part["failed"], f"{who}: {part['failed']}"
         # A market refuses nothing, unless it is told to fail or has no room.
-        asked_to = cell.get("handler_fails", 0) > 0 or cell.get("handler_concurrency")
+        changes = any(" market" in change for change in cell["changes"])
+        asked_to = cell.get("handler_fails", 0) > 0 or cell.get("handler_concurrency") or cell.get("front") or changes
         assert asked_to or "rejected" not in part["failed"], f"{who}: {part['failed']}"
         assert part["ok"] + sum(part["failed"].values()) == part["arrivals"], who
         assert part["response_us"]["n"] == part["arrivals"], who

@@ -110,6 +110,16 @@ impl ResultsFolder {
         Ok(self.of(scenario)?.join("packets.pcap"))
     }
 
+    /// Where the ledgers of a scenario's markets are, one a contender.
+    ///
+    /// # Errors
+    /// The system's, where the folder cannot be made.
+    pub fn ledgers(&self, scenario: &str) -> anyhow::Result<PathBuf> {
+        let folder = self.of(scenario)?.join("ledgers");
+        files::make_folder(&folder)?;
+        Ok(folder)
+    }
+
     /// Writes a scenario's record and page.
     ///
     /// # Errors

@@ -15,6 +15,7 @@ mod http2_heads;
 mod http3_client;
 mod http_client;
 pub mod in_steps;
+mod lane;
 mod limits;
 pub mod load;
 pub mod market;
@@ -31,13 +32,16 @@ pub mod role;
 mod session_calls;
 pub mod tls;
 mod turns;
+mod upstream;
 mod websocket_client;
 
 pub use connection::{CallError, Connection, Connector, Unsupported};
 pub use endpoint::Endpoint;
 pub use load::Engine;
 pub use market::MarketConnection;
+pub use policy::Retrier;
 pub use tls::{Tls, Trust};
+pub use upstream::Upstream;
 
 /// Builds the runtime that clients run on: one thread, tasks that stay on it.
 ///

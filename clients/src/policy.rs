@@ -5,21 +5,24 @@ use std::cell::{Cell, RefCell};
 use std::io;
 use std::time::Duration;
 
-use clock::{Clock, Delays, Precision};
+use clock::{Clock, Delays, Mono, Precision};
 use proto::v1::FaultCode;
 use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
-use terms::{Budget, Policy};
+use terms::{Admission, Budget, Circuit, Policy};
 
 use crate::CallError;
 
-/// Makes calls by a policy. Its calls share the budget.
+/// Makes calls by a policy. Its calls share the budget, the breaker and the bulkhead.
 #[derive(Debug)]
-pub(crate) struct Retrier {
+pub struct Retrier {
     policy: Policy,
     clock: Clock,
     delays: Delays,
     budget: Cell<Option<Budget>>,
+    circuit: Option<RefCell<Circuit>>,
+    /// Attempts under way.
+    under_way: Cell<usize>,
     chance: RefCell<ChaCha8Rng>,
 }
 
@@ -28,30 +31,32 @@ impl Retrier {
     ///
     /// # Errors
     /// Where the system refuses a timer.
-    pub(crate) fn new(policy: Policy, clock: Clock, seed: u64) -> io::Result<Retrier> {
+    pub fn new(policy: Policy, clock: Clock, seed: u64) -> io::Result<Retrier> {
         Ok(Retrier {
             policy,
             delays: Delays::start(&clock, Precision::Sleep)?,
             clock,
             budget: Cell::new(policy.budget.map(Budget::new)),
+            circuit: policy.breaker.map(|breaker| RefCell::new(Circuit::new(breaker))),
+            under_way: Cell::new(0),
             chance: RefCell::new(ChaCha8Rng::seed_from_u64(seed)),
         })
     }
 
-    /// Makes a call: attempt after attempt until one succeeds, or the policy has no other. Dropping
-    /// the future ends it.
+    /// Makes a call: attempt after attempt until one succeeds, or the policy has no other. Each is
+    /// told when it was due, the first nothing. Dropping the future ends it.
     ///
     /// # Errors
     /// The last attempt's.
-    pub(crate) async fn call<T>(
+    pub async fn call<T>(
         &self,
-        mut attempt: impl AsyncFnMut() -> Result<T, CallError>,
+        mut attempt: impl AsyncFnMut(Option<Mono>) -> Result<T, CallError>,
     ) -> Result<T, CallError> {
         self.with_budget(|budget| budget.earn());
-        let mut pause = Duration::ZERO;
+        let (mut pause, mut due) = (Duration::ZERO, None);
         let mut nth = 1;
         loop {
-            match self.in_time(attempt()).await {
+            match self.guarded(attempt(due)).await {
                 Err(error) if nth < self.policy.attempts && is_transient(&error) => {
                     if self.with_budget(Budget::spend) == Some(false) {
                         return Err(error);
@@ -61,11 +66,37 @@ impl Retrier {
             }
             let chance = self.chance.borrow_mut().random::<f64>();
             pause = self.policy.pause(nth, pause, chance);
+            let again = self.clock.now() + pause;
             if !pause.is_zero() {
-                self.delays.sleep_until(self.clock.now() + pause).await;
+                self.delays.sleep_until(again).await;
             }
+            due = Some(again);
             nth += 1;
         }
+    }
+
+    /// Makes an attempt where breaker and bulkhead let it through.
+    async fn guarded<T>(&self, attempt: impl Future<Output = Result<T, CallError>>) -> Result<T, CallError> {
+        let admitted = self.admit()?;
+        if self.policy.bulkhead.is_some_and(|places| self.under_way.get() >= places) {
+            return Err(CallError::Limit(format!("{} attempts are under way already", self.under_way.get())));
+        }
+        let _under_way = UnderWay::of(&self.under_way);
+        let result = self.in_time(attempt).await;
+        admitted.done(result.as_ref().is_err_and(is_transient));
+        result
+    }
+
+    fn admit(&self) -> Result<Admitted<'_>, CallError> {
+        let Some(circuit) = &self.circuit else { return Ok(Admitted(None)) };
+        let admission = circuit.borrow_mut().admit(self.now());
+        let admission = admission.ok_or_else(|| CallError::Limit("the breaker is open".to_owned()))?;
+        Ok(Admitted(Some((self, admission))))
+    }
+
+    /// For the breaker, which counts from any one instant.
+    fn now(&self) -> Duration {
+        Duration::from_nanos(self.clock.now().0)
     }
 
     async fn in_time<T>(&self, attempt: impl Future<Output = Result<T, CallError>>) -> Result<T, CallError> {
@@ -83,6 +114,45 @@ impl Retrier {
         let result = change(&mut budget);
         self.budget.set(Some(budget));
         Some(result)
+    }
+}
+
+/// An attempt that is under way, until it is dropped.
+struct UnderWay<'a>(&'a Cell<usize>);
+
+impl UnderWay<'_> {
+    fn of(count: &Cell<usize>) -> UnderWay<'_> {
+        count.set(count.get() + 1);
+        UnderWay(count)
+    }
+}
+
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        self.0.set(self.0.get() - 1);
+    }
+}
+
+/// What a breaker let through. One that is dropped before it is done gives its place back.
+struct Admitted<'a>(Option<(&'a Retrier, Admission)>);
+
+impl Admitted<'_> {
+    fn done(mut self, failed: bool) {
+        if let Some((retrier, admission)) = self.0.take()
+            && let Some(circuit) = &retrier.circuit
+        {
+            circuit.borrow_mut().done(retrier.now(), admission, failed);
+        }
+    }
+}
+
+impl Drop for Admitted<'_> {
+    fn drop(&mut self) {
+        if let Some((retrier, admission)) = self.0.take()
+            && let Some(circuit) = &retrier.circuit
+        {
+            circuit.borrow_mut().give_back(admission);
+        }
     }
 }
 

@@ -11,7 +11,7 @@ use proto::data::DataSet;
 use proto::{Capability, Operation};
 use serde::{Deserialize, Serialize};
 use terms::role::{Means, Order, Progress, Role, RoleError, answer, next_order, say_progress, say_ready};
-use terms::{Activity, Amount, Outcome, Shape, Workload, operations, orders};
+use terms::{Activity, Amount, Outcome, Shape, Workload, asks_second_market, operations, orders};
 
 use crate::cold::Cold;
 use crate::conformance::{self, CaseResult};
@@ -225,13 +225,23 @@ where
 {
     let cold = Cold { connector: connector.clone(), clock: Clock::System };
     Box::new(move |order| {
-        let (requests, policy) = (requests(order), open.policy);
+        let (requests, policy, with_key) = (requests(order), open.policy, Operation::with_key);
+        let second = open.workload.second_market;
+        let apart = second.map(|share| asks_second(&requests, share, open.market_seed)).unwrap_or_default();
         if order.shape.cold {
-            starter(&open.cores, Calls { connector: cold.clone(), requests, policy }, means)(order)
+            let connector = cold.clone();
+            starter(&open.cores, Calls { connector, requests, policy, with_key, apart }, means)(order)
         } else {
-            starter(&open.cores, Calls { connector: connector.clone(), requests, policy }, means)(order)
+            let connector = connector.clone();
+            starter(&open.cores, Calls { connector, requests, policy, with_key, apart }, means)(order)
         }
     })
+}
+
+/// Whether each of these calls needs the second market.
+fn asks_second(requests: &[Operation], share: f64, market_seed: u64) -> Vec<bool> {
+    let data = DataSet::new(market_seed);
+    requests.iter().map(|request| asks_second_market(request, share, &data)).collect()
 }
 
 type Starter<'a> = Box<dyn Fn(&Connect) -> Result<Engine, RoleError> + 'a>;

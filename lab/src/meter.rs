@@ -67,6 +67,17 @@ impl ProcessUse {
             waited: self.waited.saturating_sub(earlier.waited),
         }
     }
+
+    /// What two processes used together.
+    #[must_use]
+    pub fn and(&self, other: &ProcessUse) -> ProcessUse {
+        ProcessUse {
+            cpu: self.cpu + other.cpu,
+            voluntary_switches: self.voluntary_switches + other.voluntary_switches,
+            involuntary_switches: self.involuntary_switches + other.involuntary_switches,
+            waited: self.waited + other.waited,
+        }
+    }
 }
 
 /// How one core has spent its time so far. What the kernel says of user and system time is sampled

@@ -99,6 +99,11 @@ impl DataSet {
         self.quotes[index % SYMBOLS].symbol.clone()
     }
 
+    /// Which symbol it is, counted from 0, where there is one of this name.
+    pub fn place_of(&self, symbol: &str) -> Option<usize> {
+        self.by_symbol.get(symbol).copied()
+    }
+
     /// The name of the n-th account, counted round.
     pub fn account(&self, index: usize) -> String {
         self.portfolios[index % ACCOUNTS].account.clone()

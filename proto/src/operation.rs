@@ -33,6 +33,39 @@ pub enum Reply {
     Receipt(OrderReceipt),
 }
 
+/// A reply of the kind that was asked for.
+macro_rules! of_kind {
+    ($($(#[$doc:meta])* $name:ident: $variant:ident($message:ty)),+ $(,)?) => {
+        impl Reply {
+            $(
+                $(#[$doc])*
+                ///
+                /// # Errors
+                /// That it is another kind of reply.
+                pub fn $name(self) -> MarketResult<$message> {
+                    match self {
+                        Reply::$variant(message) => Ok(message),
+                        _ => Err(Fault::new(FaultCode::Unavailable, "a reply to something else")),
+                    }
+                }
+            )+
+        }
+    };
+}
+
+of_kind! {
+    /// The quote that it is.
+    quote: Quote(Quote),
+    /// The quotes that it is.
+    quotes: Quotes(Quotes),
+    /// The portfolio that it is.
+    portfolio: Portfolio(Portfolio),
+    /// The history that it is.
+    history: History(History),
+    /// The receipt that it is.
+    receipt: Receipt(OrderReceipt),
+}
+
 /// The market's refusal: a code to act on, and a sentence for a person.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{}: {detail}", code.as_str_name())]
@@ -142,6 +175,17 @@ impl Operation {
     /// claims another's address.
     pub fn is_read(&self) -> bool {
         !matches!(self, Operation::PlaceOrder(_))
+    }
+
+    /// The same with this idempotency key, where it is an order; reads have none.
+    #[must_use]
+    pub fn with_key(&self, key: String) -> Operation {
+        match self {
+            Operation::PlaceOrder(request) => {
+                Operation::PlaceOrder(OrderRequest { idempotency_key: key, ..request.clone() })
+            }
+            read => read.clone(),
+        }
     }
 
     /// The request, encoded.

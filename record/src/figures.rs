@@ -43,6 +43,11 @@ impl RoundPart {
         self.void.is_none() || (self.void_for == VoidFor::Times && !figure.depends_on_timing())
     }
 
+    /// Orders in the ledger per call that was sent.
+    fn orders_per_call(&self) -> Option<f64> {
+        self.orders.filter(|_| self.counts.sent > 0).map(|orders| orders as f64 / self.counts.sent as f64)
+    }
+
     /// A figure of this measurement; `None` where there were too few calls to give it. A response
     /// time at which a call stands that failed is infinite: no bound has it.
     pub fn figure(&self, figure: Figure) -> Option<f64> {
@@ -65,6 +70,10 @@ impl RoundPart {
             Figure::CpuPerS => Some((self.client.own_share + self.server.own_share) * 1e6),
             Figure::BytesPerCall => per_call(self.wire.total.bytes as f64),
             Figure::AttemptsPerCall => self.counts.attempts_per_call(),
+            Figure::PeakPer10Ms => self.peak_per_10ms.map(|peak| peak as f64),
+            Figure::OrdersPerCall => self.orders_per_call(),
+            Figure::ExtraCalls => self.extra_calls.map(|calls| calls as f64),
+            Figure::TimeToRecover => self.time_to_recover_us,
             Figure::Failed => Some(self.counts.failed_share()),
             Figure::Within(us) => share_within(&self.histograms_ns.response, us),
             Figure::RatePerS => Some(self.counts.ok_per_s),

@@ -146,6 +146,15 @@ pub struct CellPart {
     /// The share of calls that the handler answers with "unavailable".
     #[serde(default)]
     pub handler_fails: f64,
+    /// The share of calls whose reply the handler loses after all is done.
+    #[serde(default)]
+    pub handler_loses: f64,
+    /// How much the front before the market does at once; absent where there is none, or no bound.
+    #[serde(default)]
+    pub front: Option<Concurrency>,
+    /// Time that the handler of the second market waits here, in µs, where that differs.
+    #[serde(default)]
+    pub second_handler_wait_us: Option<f64>,
     /// How much the handler does at once; `None` for all that comes.
     #[serde(default)]
     pub handler_concurrency: Option<Concurrency>,
@@ -211,6 +220,9 @@ pub struct Merged {
     /// What came of the ticks that were pushed beside the calls of a session.
     #[serde(default)]
     pub ticks: Option<TicksPart>,
+    /// What came of the calls that need a second market, which are not among the others.
+    #[serde(default)]
+    pub apart: Option<TicksPart>,
     /// What cold calls that succeeded spent in each phase that they had, in their order.
     #[serde(default)]
     pub phases: Vec<PhasePart>,
@@ -234,9 +246,16 @@ pub struct Merged {
     /// All rounds together, by when arrivals were due.
     #[serde(default)]
     pub course: Vec<SlicePart>,
+    /// Attempts that were made again in each 10 ms from the start of the measured time on, mean of
+    /// the rounds, up to the last one; the first thousand.
+    #[serde(default)]
+    pub retries_per_10ms: Vec<f64>,
 }
 
 impl Merged {
+    /// Bins of retries that are kept.
+    pub const RETRY_BINS_MAX: usize = 1_000;
+
     /// Whether no round's times count: those that stand here are void.
     pub fn times_void(&self) -> bool {
         self.rounds == 0
@@ -370,6 +389,21 @@ pub struct RoundPart {
     /// Which figures do not count, where it is void.
     #[serde(default)]
     pub void_for: VoidFor,
+    /// Orders that it added to the market's ledger, warm-up included; absent where orders are not
+    /// what is called.
+    #[serde(default)]
+    pub orders: Option<u64>,
+    /// Calls that came to markets while something happened to them; absent where nothing did.
+    #[serde(default)]
+    pub extra_calls: Option<u64>,
+    /// The most attempts that were made again within 10 ms; absent where no call is.
+    #[serde(default)]
+    pub peak_per_10ms: Option<u64>,
+    /// From the end of the last trouble of a market to the end of the last slice in which more
+    /// than one in twenty of the calls that need it failed, in µs: at most the rest of the
+    /// measured time. Absent where nothing happens to a market.
+    #[serde(default)]
+    pub time_to_recover_us: Option<f64>,
     /// What the client used.
     pub client: EndPart,
     /// What the server used.
@@ -379,6 +413,9 @@ pub struct RoundPart {
     /// What came of the ticks that were pushed beside the calls of a session.
     #[serde(default)]
     pub ticks: Option<TicksPart>,
+    /// What came of the calls that need a second market, which are not among the others.
+    #[serde(default)]
+    pub apart: Option<TicksPart>,
     /// What each flow came to, where flows are what is sent.
     #[serde(default)]
     pub flows: Vec<FlowPart>,

@@ -16,6 +16,7 @@ use super::look::Looks;
 use super::numbers::{Row, TicksRow, interval, row, ticks_row};
 use super::received::{Received, received};
 use super::reconnections::{ReconnectionRow, reconnection_row};
+use super::retries::{RetryRow, retries};
 use super::tables::{CostRow, DistanceRow, cost_row, distance_row};
 
 /// Conditions that a page shows whole; of more, the points of axes are folded up.
@@ -44,6 +45,8 @@ pub(super) struct ConditionView {
     pub(super) changes: bool,
     /// What subscribers received of what was due.
     pub(super) received: [String; 2],
+    /// When attempts were made again.
+    pub(super) retries: [String; 2],
     pub(super) bars: [String; 2],
     /// Ratios to the baseline: a metric, and its chart for each width.
     pub(super) forests: Vec<(String, [String; 2])>,
@@ -129,6 +132,7 @@ pub(super) fn condition(record: &Record, name: &str, looks: &Looks<'_>) -> Condi
         course: course(record.plan.duration_ms / 1e3, &measured, looks),
         changes: measured.iter().any(|(_, cell, _)| !cell.changes.is_empty()),
         received: received_of(record, &measured, looks),
+        retries: retries_of(record, &measured, looks),
         bars: [draw_bars(WIDE), draw_bars(NARROW)],
         forests: forests(record, name, looks),
         aa: aa_lines(record, name),
@@ -215,6 +219,19 @@ fn received_of(record: &Record, measured: &[(usize, &CellPart, &Merged)], looks:
         measured.iter().filter(|(_, cell, _)| cell.contender != twin).map(row).collect();
     let seconds = record.plan.duration_ms / 1e3;
     [WIDE, NARROW].map(|size| received(&rows, seconds, size, title))
+}
+
+/// When contenders made attempts again; the baseline's twin is left out.
+fn retries_of(record: &Record, measured: &[(usize, &CellPart, &Merged)], looks: &Looks<'_>) -> [String; 2] {
+    let twin = Scenario::again(&record.plan.baseline);
+    let row = |(_, cell, merged): &(usize, &CellPart, &Merged)| RetryRow {
+        name: cell.contender.clone(),
+        look: looks.get(&cell.contender),
+        per_10ms: merged.retries_per_10ms.clone(),
+    };
+    let rows: Vec<RetryRow> =
+        measured.iter().filter(|(_, cell, _)| cell.contender != twin).map(row).collect();
+    [WIDE, NARROW].map(|size| retries(&rows, size, "Retries per 10 ms, by when they were due"))
 }
 
 fn changed_and_failed(cell: &CellPart, merged: &Merged) -> bool {
@@ -347,15 +364,25 @@ pub(crate) fn condition_in_words(cell: &CellPart, operation: &str) -> String {
         (wait, 0.0) => format!(", the handler waits {}", text::micros(wait)),
         (wait, cpu) => format!(", the handler waits {} and burns {}", text::micros(wait), text::micros(cpu)),
     };
-    let fails = match cell.handler_fails {
+    let share = |share: f64, does: &str| match share {
         0.0 => String::new(),
-        share => format!(", the handler fails {} of the calls", text::percent_of_all(share)),
+        share => format!(", the handler {does} {} of the calls", text::percent_of_all(share)),
     };
+    let fails = share(cell.handler_fails, "fails") + &share(cell.handler_loses, "loses the replies to");
     let concurrency = cell.handler_concurrency.map_or_else(String::new, |of| {
         let abandoned = if of.drops_abandoned { ", abandoned work is dropped" } else { "" };
         format!(", {} calls at once and {} waiting{abandoned}", of.at_once, text::count(of.queue as u64))
     });
-    format!("{n} {connections} × {} in flight, {load}{handler}{concurrency}{fails}", cell.in_flight)
+    let second = cell
+        .second_handler_wait_us
+        .map_or_else(String::new, |wait| format!(", that of the second market {}", text::micros(wait)));
+    let front = cell.front.map_or_else(String::new, |of| {
+        format!(", a front with {} calls at once and {} waiting", of.at_once, text::count(of.queue as u64))
+    });
+    format!(
+        "{n} {connections} × {} in flight, {load}{front}{handler}{second}{concurrency}{fails}",
+        cell.in_flight
+    )
 }
 
 fn failures(cell: &CellPart, merged: &Merged) -> Vec<String> {
@@ -377,7 +404,15 @@ fn failures(cell: &CellPart, merged: &Merged) -> Vec<String> {
     let failed = counts.failed.iter();
     let failed = failed
         .map(|(kind, count)| format!("{}: {} {kind}{}", cell.contender, text::count(*count), sample(kind)));
-    failed.chain(repeated).chain(odd).chain(limited).collect()
+    let apart = merged.apart.as_ref().map(|calls| {
+        format!(
+            "{}: {} of the {} calls that need the second market failed",
+            cell.contender,
+            text::count(calls.counts.failures()),
+            text::count(calls.counts.arrivals)
+        )
+    });
+    failed.chain(apart).chain(repeated).chain(odd).chain(limited).collect()
 }
 
 fn merged_response(record: &Record, cell: usize) -> Option<Histogram<u64>> {

@@ -2,6 +2,7 @@
 //! phone, and on paper.
 
 mod acts;
+mod along;
 mod card;
 mod chart;
 mod claimed;
@@ -23,6 +24,7 @@ mod plot;
 mod policy;
 mod received;
 mod reconnections;
+mod retries;
 mod sweep;
 mod tables;
 mod terminal;

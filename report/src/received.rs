@@ -1,14 +1,12 @@
 //! What subscribers received of what was due, along the measured time: a row for each contender,
 //! and its gaps shaded.
 
-use std::fmt::Write as _;
-
 use record::SlicePart;
 use terms::text;
 
-use super::chart::{Axis, Size, escape, open, room_for_names};
+use super::along::{BarRow, Rows, TimeBar, bars_along};
+use super::chart::Size;
 use super::look::Look;
-use super::plot::step;
 
 /// A contender's row.
 #[derive(Debug, Clone)]
@@ -25,9 +23,25 @@ impl Received {
         (sum(|slice| slice.arrivals), sum(|slice| slice.failed))
     }
 
-    fn in_words(&self) -> String {
+    fn row(&self, seconds: f64) -> BarRow {
         let (due, missed) = self.totals();
-        format!("{}: {} of {}", self.name, text::count(due - missed), text::count(due))
+        let bar = |(nth, slice): (usize, &SlicePart)| TimeBar {
+            from_s: slice.from_s,
+            to_s: self.slices.get(nth + 1).map_or(seconds, |next| next.from_s),
+            share: 1.0 - slice.failed as f64 / slice.arrivals.max(1) as f64,
+            words: format!(
+                "due from {} s: {} of {} received",
+                slice.from_s,
+                text::count(slice.arrivals - slice.failed),
+                text::count(slice.arrivals)
+            ),
+        };
+        BarRow {
+            name: self.name.clone(),
+            look: self.look,
+            words: format!("{} of {}", text::count(due - missed), text::count(due)),
+            bars: self.slices.iter().enumerate().map(bar).collect(),
+        }
     }
 }
 
@@ -37,59 +51,8 @@ pub(super) fn received(rows: &[Received], seconds: f64, size: Size, title: &str)
     if !misses || seconds <= 0.0 {
         return String::new();
     }
-    const HEIGHT: f64 = 20.0;
-    let narrow = size.width < 500.0;
-    let (left, apart) =
-        if narrow { (4.0, 46.0) } else { (room_for_names(rows.iter().map(|row| &row.name[..])), 32.0) };
-    let bottom = 8.0 + apart * rows.len() as f64;
-    let across = Axis::new(0.0, seconds, left, size.width - 24.0);
-    let said: Vec<String> = rows.iter().map(Received::in_words).collect();
-    let mut svg = open(Size { height: bottom + 38.0, ..size }, title, &said.join("; "));
-    for (nth, row) in rows.iter().enumerate() {
-        let y = 8.0 + apart * nth as f64 + if narrow { 16.0 } else { 0.0 };
-        let (x, name_y, anchor) =
-            if narrow { (left, y - 4.0, "start") } else { (left - 10.0, y + 15.0, "end") };
-        let _ = write!(
-            svg,
-            r#"<g data-s="{0}"><text class="name" x="{x:.1}" y="{name_y:.1}" text-anchor="{anchor}">{0}</text><rect class="band" x="{left:.1}" y="{y:.1}" width="{1:.1}" height="{HEIGHT}"/>"#,
-            escape(&row.name),
-            across.at(seconds) - left
-        );
-        for (nth, slice) in row.slices.iter().enumerate() {
-            let (from, to) = (slice.from_s, row.slices.get(nth + 1).map_or(seconds, |next| next.from_s));
-            let share = 1.0 - slice.failed as f64 / slice.arrivals.max(1) as f64;
-            let (x, end, high) = (across.at(from), across.at(to), HEIGHT * share);
-            let _ = write!(
-                svg,
-                r#"<rect x="{x:.1}" y="{:.1}" width="{:.1}" height="{high:.1}" fill="{}"><title>{}, due from {from} s: {} of {} received</title></rect>"#,
-                y + HEIGHT - high,
-                (end - x).max(0.5),
-                row.look.colour(),
-                escape(&row.name),
-                text::count(slice.arrivals - slice.failed),
-                text::count(slice.arrivals)
-            );
-        }
-        svg.push_str("</g>");
-    }
-    let every = step(seconds, 5.0);
-    for tick in 0..=(seconds / every + 1e-9).floor() as u32 {
-        let at = (f64::from(tick) * every * 1e3).round() / 1e3;
-        let _ = write!(
-            svg,
-            r#"<text class="tick" x="{:.1}" y="{:.1}" text-anchor="middle">{}</text>"#,
-            across.at(at),
-            bottom + 14.0,
-            text::plain_number(at)
-        );
-    }
-    let _ = write!(
-        svg,
-        r#"<text class="axis" x="{:.1}" y="{:.1}" text-anchor="middle">seconds of the measured time</text></svg>"#,
-        f64::midpoint(left, size.width - 24.0),
-        bottom + 32.0
-    );
-    svg
+    let rows: Vec<BarRow> = rows.iter().map(|row| row.row(seconds)).collect();
+    bars_along(&rows, seconds, Rows { height: 20.0, shaded: true, worded: false }, size, title)
 }
 
 #[cfg(test)]

@@ -17,12 +17,16 @@ use lab::wan::RouterCount;
 use record::{EndPart, WirePart};
 use servers::MarketConfig;
 use servers::flow::FlowTimes;
+use servers::market::Spell;
 use servers::role::{
-    AwaitSubscribers, CountAllocations, Emit, MarketServer, Ready, Sender, Serve, SetPolicy, Stall,
-    TakeArrivals,
+    AwaitSubscribers, CountAllocations, CountInTrouble, CountOrders, Emit, MarketServer, Ready, Sender,
+    Serve, SetPolicy, TakeArrivals, Troubles,
 };
 use terms::role::Progress;
-use terms::{Amount, Changes, Emission, Handler, Outcome, RelayPolicy, Sent, Shape, WayCount, text};
+use terms::{
+    Amount, Changes, Concurrency, Condition, Emission, Handler, Outcome, RelayPolicy, Sent, Shape, Trouble,
+    WayCount, text,
+};
 
 use crate::roles::Supervisor;
 use crate::site::Site;
@@ -53,8 +57,32 @@ pub(crate) struct Cast {
     relayed: bool,
     /// When the first freeze of the server's behaviour began, if it was given one.
     pub(crate) origin: Option<Mono>,
+    /// The markets behind the server, where that is a front.
+    behind: Vec<Child<MarketServer>>,
+    /// What its servers do about calls.
+    work: CastWork,
+    /// Whether something was to happen to the market in its last round.
+    troubled: bool,
+    /// Whether orders are what it is loaded with, and its ledger can be asked.
+    counts_orders: bool,
+}
+
+/// What the servers of a cast do about calls.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub(crate) struct CastWork {
     /// What the market's handlers do.
-    handler: Handler,
+    pub(crate) handler: Handler,
+    /// How long those of the second market wait, where that differs.
+    pub(crate) second_wait: Option<Duration>,
+    /// How much a front does at once.
+    pub(crate) pool: Option<Concurrency>,
+}
+
+impl From<&Condition> for CastWork {
+    fn from(condition: &Condition) -> CastWork {
+        let Condition { handler, second_wait, front, .. } = condition;
+        CastWork { handler: *handler, second_wait: *second_wait, pool: *front }
+    }
 }
 
 /// The client of a cast.
@@ -84,6 +112,10 @@ pub(crate) struct Taken {
     /// When its warm-up began.
     pub(crate) start: Mono,
     pub(crate) outcome: Outcome,
+    /// Orders that it added to the market's ledger, where these are counted; warm-up included.
+    pub(crate) orders: Option<u64>,
+    /// Calls that came to markets while something happened to them.
+    pub(crate) extra_calls: Option<u64>,
     /// What the sender of each flow did.
     pub(crate) sent: Vec<Sent>,
     pub(crate) client: EndPart,
@@ -213,19 +245,13 @@ impl Site<'_> {
         let (start, measured_from) = (round.start, round.start + round.warm_up);
         let end = measured_from + round.duration;
         self.topology.change(changes.link.iter().map(|(after, ways)| (measured_from + *after, *ways)));
-        if !changes.stalls.is_empty() {
-            let stall = |(after, span): &(Duration, Duration)| {
-                let from = measured_from + *after;
-                (from, from + *span)
-            };
-            let stalls = changes.stalls.iter().map(stall).collect();
-            cast.server.market()?.ask(Stall(stalls), ANSWER_TIME_MAX)?;
-        }
+        cast.trouble(measured_from, &changes.market)?;
         if let Some(emission) = round.emission {
             let span = round.warm_up + round.duration;
             round.emission = Some(cast.emit(Emit { start, span, seed: round.seed, emission })?);
         }
         let allocated_before = cast.server.allocations()?;
+        let orders_before = if cast.counts_orders { Some(cast.orders()?) } else { None };
         let loading = cast.client.begin(round)?;
         let sending = match &mut cast.server {
             Server::Sender(sender) => Some(sender.give(FlowTimes { start, measured_from, until: end })?),
@@ -265,6 +291,11 @@ impl Site<'_> {
             Some(sending) => cast.sent(&sending, &mut outcome, round.time_out)?,
             None => Vec::new(),
         };
+        let orders = match orders_before {
+            Some(before) => Some(cast.orders()?.saturating_sub(before)),
+            None => None,
+        };
+        let extra_calls = cast.in_trouble()?;
         let (mut client, mut server) = (after.client_part(&before), after.server_part(&before));
         // Counted over warm-up and measured time; the measured time's share of them.
         let measured = round.duration.as_secs_f64() / (round.warm_up + round.duration).as_secs_f64();
@@ -274,6 +305,8 @@ impl Site<'_> {
         Ok(Taken {
             start,
             outcome: *outcome,
+            orders,
+            extra_calls,
             sent,
             client,
             server,
@@ -291,16 +324,24 @@ impl Cast {
     /// Checks that both processes still run.
     pub(crate) fn ensure_running(&mut self) -> anyhow::Result<()> {
         self.server.ensure_running()?;
+        self.behind.iter_mut().try_for_each(Child::ensure_running)?;
         Ok(self.client.ensure_running()?)
+    }
+
+    /// The processes behind the server.
+    pub(crate) fn behind(&self) -> impl Iterator<Item = u32> {
+        self.behind.iter().map(Child::pid)
     }
 
     /// Which end's process was stopped and went on since this was last asked. (A program of
     /// somebody else's is its supervisor's to wait for.)
     fn was_stopped(&self) -> Option<&'static str> {
-        let ends = [("client", self.client.pid()), ("server", self.server.pid())];
-        // Both are asked: what is not asked for is told next time.
-        let stopped = ends.map(|(end, pid)| was_stopped(pid).then_some(end));
-        stopped.into_iter().flatten().next()
+        let servers = std::iter::once(self.server.pid()).chain(self.behind());
+        let ends = std::iter::once(("client", self.client.pid())).chain(servers.map(|pid| ("server", pid)));
+        // All are asked: what is not asked for is told next time.
+        let stopped: Vec<&'static str> =
+            ends.filter_map(|(end, pid)| was_stopped(pid).then_some(end)).collect();
+        stopped.first().copied()
     }
 
     /// Has the client open these connections, unless they are open; says whether it did.
@@ -321,13 +362,68 @@ impl Cast {
         }
     }
 
-    /// Has the market's handlers do this, unless they do.
-    pub(crate) fn handle(&mut self, handler: Handler) -> anyhow::Result<()> {
-        if self.handler != handler {
-            self.server.market()?.ask(handler, ANSWER_TIME_MAX)?;
-            self.handler = handler;
+    /// Has markets and front do this, unless they do.
+    pub(crate) fn handle(&mut self, work: CastWork) -> anyhow::Result<()> {
+        let CastWork { handler, second_wait, pool } = work;
+        if (self.work.handler, self.work.second_wait) != (handler, second_wait) {
+            self.each_market(|nth, market| {
+                let own =
+                    second_wait.filter(|_| nth == 2).map_or(handler, |wait| Handler { wait, ..handler });
+                Ok(market.ask(own, ANSWER_TIME_MAX)?)
+            })?;
         }
+        if self.work.pool != pool {
+            let front = Handler { concurrency: pool, ..Handler::default() };
+            self.server.market()?.ask(front, ANSWER_TIME_MAX)?;
+        }
+        self.work = work;
         Ok(())
+    }
+
+    /// Tells each market something, counted from 1: those behind the server, or else the server.
+    fn each_market(
+        &mut self,
+        mut tell: impl FnMut(usize, &mut Child<MarketServer>) -> anyhow::Result<()>,
+    ) -> anyhow::Result<()> {
+        if self.behind.is_empty() {
+            return tell(1, self.server.market()?);
+        }
+        self.behind.iter_mut().enumerate().try_for_each(|(nth, market)| tell(nth + 1, market))
+    }
+
+    /// Has this happen to the market, in place of what was to happen before.
+    fn trouble(&mut self, measured_from: Mono, troubles: &[Trouble]) -> anyhow::Result<()> {
+        if troubles.is_empty() && !self.troubled {
+            return Ok(());
+        }
+        let spell = |trouble: &Trouble| {
+            let from = measured_from + trouble.after;
+            Spell { from, to: from + trouble.lasts, kind: trouble.kind }
+        };
+        self.each_market(|nth, market| {
+            let of_it = troubles.iter().filter(|trouble| trouble.market.is_none_or(|market| market == nth));
+            Ok(market.ask(Troubles(of_it.map(spell).collect()), ANSWER_TIME_MAX)?)
+        })?;
+        self.troubled = !troubles.is_empty();
+        Ok(())
+    }
+
+    /// Calls that came to markets while something happened to them; `None` where nothing did.
+    fn in_trouble(&mut self) -> anyhow::Result<Option<u64>> {
+        if !self.troubled {
+            return Ok(None);
+        }
+        let mut calls = 0;
+        self.each_market(|_, market| {
+            calls += market.ask(CountInTrouble, ANSWER_TIME_MAX)?;
+            Ok(())
+        })?;
+        Ok(Some(calls))
+    }
+
+    /// Orders in the market's ledger.
+    fn orders(&mut self) -> anyhow::Result<u64> {
+        Ok(self.server.market()?.ask(CountOrders, ANSWER_TIME_MAX)?)
     }
 
     /// Has the relay do this from now on; without effect where none stands between.
@@ -379,8 +475,10 @@ impl Cast {
     /// Compares replies whole, outside the timing; says how many.
     pub(crate) fn audit(&mut self) -> anyhow::Result<usize> {
         // Replies are compared, and not failures that were asked for.
-        if self.handler.fails > 0.0 {
-            self.handle(Handler { fails: 0.0, ..self.handler })?;
+        let handler = Handler { fails: 0.0, loses: 0.0, ..self.work.handler };
+        let willing = CastWork { handler, ..CastWork::default() };
+        if willing != self.work {
+            self.handle(willing)?;
         }
         let Client::Caller(caller) = &mut self.client else { return Ok(0) };
         let audited = caller.ask(Audit, OPEN_TIME_MAX)?;
@@ -409,7 +507,7 @@ impl Cast {
         let Server::Market(child, serve) = &mut self.server else {
             bail!("a server that is not wirebench's is not to be restarted")
         };
-        let market = MarketConfig { handler: self.handler, ..serve.market.clone() };
+        let market = MarketConfig { handler: self.work.handler, ..serve.market.clone() };
         let serve = Box::new(Serve { market, ..(**serve).clone() });
         let killed = Clock::System.now();
         child.kill()?;

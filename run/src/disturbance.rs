@@ -158,6 +158,8 @@ mod tests {
         let mut outcome = Outcome::new().unwrap();
         outcome.histograms.lag.record_n(u64::try_from(lag.as_nanos()).unwrap(), 100).unwrap();
         Taken {
+            orders: None,
+            extra_calls: None,
             start: clock::Mono(0),
             outcome,
             sent: Vec::new(),

@@ -36,6 +36,13 @@ pub struct Measurement {
     pub cell: usize,
     /// What the client counted.
     pub outcome: Outcome,
+    /// Orders that it added to the market's ledger, warm-up included; `None` where they are not
+    /// counted.
+    #[serde(default)]
+    pub orders: Option<u64>,
+    /// Calls that came to markets while something happened to them; `None` where nothing did.
+    #[serde(default)]
+    pub extra_calls: Option<u64>,
     /// What the client used in the measured time.
     pub client: EndPart,
     /// What the server used, likewise.
@@ -118,6 +125,8 @@ pub struct On<'a> {
     pub market_seed: u64,
     /// Where packets that cross a link go.
     pub pcap: Option<&'a Path>,
+    /// The folder of the markets' ledgers, where they are kept in files.
+    pub ledgers: Option<&'a Path>,
 }
 
 /// Runs a plan. Ends early, with what there is, when `stop` becomes true or something fails: a
@@ -149,6 +158,6 @@ pub fn execute(
     if let Some(file) = on.pcap {
         site.capture(file)?;
     }
-    let mut casts = rounds::OnSite::new(scenario, plan, on.market_seed, site, stop);
+    let mut casts = rounds::OnSite::new(scenario, plan, on, site, stop);
     order::play(plan, &mut casts, stop, watcher, results)
 }

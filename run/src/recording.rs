@@ -14,7 +14,10 @@ use record::{
     WirePerCall,
 };
 use scenarios::{Cell, Plan, Scenario};
-use terms::{Arrivals, Course, Failure, Layout, Link, Machine, Model, Outcome, Quantiles, Slice};
+use terms::{
+    Arrivals, Changes, Condition, Course, Failure, Layout, Link, Machine, Model, Outcome, Quantiles, Retries,
+    Slice,
+};
 
 use crate::meters::micros;
 use crate::{Measurement, Results};
@@ -132,6 +135,7 @@ fn cell_part(index: usize, cell: &Cell, pushed: bool, plan: &Plan, results: &Res
             match arrivals {
                 Arrivals::Constant => "constant",
                 Arrivals::Poisson => "poisson",
+                Arrivals::Burst => "burst",
             },
         ),
         Model::Closed => (None, "closed"),
@@ -152,6 +156,9 @@ fn cell_part(index: usize, cell: &Cell, pushed: bool, plan: &Plan, results: &Res
         handler_wait_us: micros(cell.condition.handler.wait),
         handler_cpu_us: micros(cell.condition.handler.cpu),
         handler_fails: cell.condition.handler.fails,
+        handler_loses: cell.condition.handler.loses,
+        front: cell.condition.front,
+        second_handler_wait_us: cell.condition.second_wait.map(micros),
         handler_concurrency: cell.condition.handler.concurrency,
         cold: cell.condition.shape.cold,
         changes: cell.condition.changes.clone(),
@@ -172,6 +179,13 @@ fn course(Course { slice, slices, .. }: &Course) -> Vec<SlicePart> {
         response_max_us: of.longest_ns as f64 / 1e3,
     };
     slices.iter().enumerate().filter(|(_, of)| of.arrivals > 0).map(part).collect()
+}
+
+/// Means of so many rounds, up to the last retry.
+fn retries(retries: &Retries, rounds: usize) -> Vec<f64> {
+    let last = retries.bins.iter().rposition(|count| *count > 0).map_or(0, |last| last + 1);
+    let bins = retries.bins.iter().take(last.min(Merged::RETRY_BINS_MAX));
+    bins.map(|count| *count as f64 / rounds.max(1) as f64).collect()
 }
 
 /// What a call takes without any distance, at most.
@@ -276,6 +290,7 @@ fn merge(cell: &Cell, measured: &[&Measurement], plan: &Plan, loopback: bool) ->
         },
         client_limited,
         ticks: all.ticks.as_ref().map(|ticks| ticks_part(ticks, span)),
+        apart: all.apart.as_ref().map(|calls| ticks_part(calls, span)),
         phases: all
             .phases
             .iter()
@@ -292,6 +307,7 @@ fn merge(cell: &Cell, measured: &[&Measurement], plan: &Plan, loopback: bool) ->
         wait_us: Quantiles::of(&all.histograms.wait),
         service_us: Quantiles::of(&all.histograms.service),
         course: course(&all.course),
+        retries_per_10ms: retries(&all.retries, timed.len()),
     })
 }
 
@@ -303,10 +319,15 @@ fn round_part(measurement: &Measurement, plan: &Plan) -> RoundPart {
         counts: counts(outcome, outcome.elapsed.max(plan.duration)),
         void: measurement.void.clone(),
         void_for: measurement.void_for,
+        orders: measurement.orders,
+        extra_calls: measurement.extra_calls,
+        peak_per_10ms: outcome.retries.peak(),
+        time_to_recover_us: time_to_recover(outcome, &plan.cells[measurement.cell].condition),
         client: measurement.client,
         server: measurement.server,
         wire: measurement.wire,
         ticks: outcome.ticks.as_ref().map(|ticks| ticks_part(ticks, outcome.elapsed.max(plan.duration))),
+        apart: outcome.apart.as_ref().map(|calls| ticks_part(calls, outcome.elapsed.max(plan.duration))),
         flows: flow_parts(&plan.cells[measurement.cell].contender, &[measurement], plan)
             .into_iter()
             .map(|part| FlowPart { course_bits_per_s: Vec::new(), ..part })
@@ -318,6 +339,18 @@ fn round_part(measurement: &Measurement, plan: &Plan) -> RoundPart {
         service_us: Quantiles::of(&outcome.histograms.service),
         histograms_ns: outcome.histograms.clone(),
     }
+}
+
+/// The share of calls in a slice that may fail after a recovery.
+const RECOVERED_FAILED_SHARE: f64 = 0.05;
+
+/// Of the calls that need the market that had trouble.
+fn time_to_recover(outcome: &Outcome, condition: &Condition) -> Option<f64> {
+    // What the link does is of no matter, and has no ways here.
+    let of_market = condition.changes.iter().filter(|change| change.contains(" market")).cloned();
+    let changes = Changes::parse(&of_market.collect::<Vec<_>>(), None).ok()?;
+    let calls = outcome.apart.as_deref().unwrap_or(outcome);
+    Some(micros(calls.course.recovers_after(changes.troubles_end()?, RECOVERED_FAILED_SHARE)))
 }
 
 fn ticks_part(ticks: &Outcome, span: Duration) -> TicksPart {

@@ -13,10 +13,10 @@ use scenarios::{Plan, Scenario};
 use servers::MarketConfig;
 use terms::{Act, Activity, Changes, Condition, Contender, Link, RelayPolicy};
 
-use crate::cast::{Cast, Setup, Taken};
+use crate::cast::{Cast, CastWork, Setup, Taken};
 use crate::order::Casts;
 use crate::site::Site;
-use crate::{Measurement, Watcher, acts, disturbance};
+use crate::{Measurement, On, Watcher, acts, disturbance};
 
 /// Ticks that a measured market emits: enough for the conformance cases, too few to cost anything.
 const TICKS_PER_S: f64 = 10.0;
@@ -25,7 +25,7 @@ const TICKS_PER_S: f64 = 10.0;
 pub(crate) struct OnSite<'a> {
     pub(crate) scenario: &'a Scenario,
     pub(crate) plan: &'a Plan,
-    pub(crate) market_seed: u64,
+    pub(crate) on: On<'a>,
     pub(crate) site: Site<'a>,
     pub(crate) stop: &'a AtomicBool,
     /// Those that are up.
@@ -38,11 +38,11 @@ impl<'a> OnSite<'a> {
     pub(crate) fn new(
         scenario: &'a Scenario,
         plan: &'a Plan,
-        market_seed: u64,
+        on: &On<'a>,
         site: Site<'a>,
         stop: &'a AtomicBool,
     ) -> OnSite<'a> {
-        OnSite { scenario, plan, market_seed, site, stop, casts: Vec::new(), at_rest: Vec::new() }
+        OnSite { scenario, plan, on: *on, site, stop, casts: Vec::new(), at_rest: Vec::new() }
     }
 
     /// Starts a contender's processes, with the conformance cases and the ticks that these hear, or
@@ -54,8 +54,9 @@ impl<'a> OnSite<'a> {
     ) -> anyhow::Result<(Cast, Vec<CaseResult>)> {
         let workload = &self.scenario.workload;
         let market = MarketConfig {
-            seed: self.market_seed,
+            seed: self.on.market_seed,
             handler: workload.handler,
+            ledger: self.on.ledgers.map(|folder| folder.join(format!("{}.sqlite", contender.name))),
             ticks_per_s: if conformance { TICKS_PER_S } else { 0.0 },
             ..MarketConfig::default()
         };
@@ -100,7 +101,7 @@ impl<'a> OnSite<'a> {
     /// its loss: a subscription that is lost in a datagram is nobody's to notice, and what is
     /// measured begins afterwards.
     fn connect(&self, cast: &mut Cast, condition: &Condition) -> anyhow::Result<()> {
-        cast.handle(condition.handler)?;
+        cast.handle(CastWork::from(condition))?;
         cast.ask_for(condition.amount);
         let Link::Wan(link) = self.link(condition) else { return cast.connect(condition.shape).map(drop) };
         self.site.lay(link.ways.lossless());
@@ -196,8 +197,21 @@ impl Casts for OnSite<'_> {
         let pushes = self.scenario.workload.activity.is_pushed();
         let void = if self.plan.accept_noise { None } else { disturbance::void_reason(&taken, pushes) };
         let (void, void_for) = void.map_or((None, VoidFor::default()), |(why, of)| (Some(why), of));
-        let Taken { outcome, client, server, wire, sent, way, .. } = taken;
-        Ok(Measurement { round, cell, outcome, client, server, wire, sent, way, void, void_for })
+        let Taken { outcome, orders, extra_calls, client, server, wire, sent, way, .. } = taken;
+        Ok(Measurement {
+            round,
+            cell,
+            outcome,
+            orders,
+            extra_calls,
+            client,
+            server,
+            wire,
+            sent,
+            way,
+            void,
+            void_for,
+        })
     }
 
     fn act(&mut self, act: &Act, part: &mut ActPart, watcher: &mut dyn Watcher) -> anyhow::Result<()> {

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use terms::{Figure, Prediction, So};
 use toml::Spanned;
 
-use crate::wire::Span;
+use crate::values::Span;
 
 /// A claim that a run judges.
 #[derive(Debug, Deserialize, JsonSchema)]

@@ -7,6 +7,7 @@ mod between;
 mod claims;
 mod contenders;
 mod flows;
+mod fronts;
 mod policies;
 mod sweeps;
 #[cfg(test)]
@@ -14,8 +15,8 @@ mod tests;
 
 use proto::Capability;
 use terms::{
-    Activity, Amount, BreakEven, Changes, Claim, Condition, Contender, Handler, Link, Map, Model, Shape,
-    Test, Workload,
+    Activity, Amount, BreakEven, Changes, Claim, Condition, Contender, Figure, Handler, LedgerKind, Link,
+    Map, Model, Shape, Test, Workload,
 };
 use toml::Spanned;
 
@@ -56,6 +57,12 @@ impl Check<'_> {
         let plain = |letter: u8| letter.is_ascii_lowercase() || letter.is_ascii_digit() || letter == b'-';
         let name = wire.name.get_ref();
         let right = (1..=NAME_LETTERS_MAX).contains(&name.len()) && name.bytes().all(plain);
+        for contender in wire.contender.get_ref() {
+            let is_a_file = contender.name.get_ref().bytes().all(plain) || wire.workload.ledger.is_none();
+            let message =
+                "with a ledger the name of a contender must be of a-z, 0-9 and -, because it names a file";
+            self.require(&contender.name, is_a_file, message)?;
+        }
         self.require(
             &wire.name,
             right,
@@ -68,7 +75,8 @@ impl Check<'_> {
         let mut contenders = self.contenders(&wire.contender, &wire.defaults, &workload)?;
         self.targets_are_near(&wire)?;
         self.between_fits(&wire, &contenders)?;
-        self.failures_fit(&wire, &contenders)?;
+        self.failures_fit(&wire, &contenders, &workload)?;
+        self.fronts_fit(&wire, &contenders)?;
         let baseline = self.baseline(&wire, &contenders)?;
         let twin = Contender {
             name: Scenario::again(&baseline.name),
@@ -83,6 +91,7 @@ impl Check<'_> {
         self.turns(&wire.claim)?;
         let claim = |claim| self.claim(claim, &condition_names, &contenders, workload.time_out);
         let claims = wire.claim.into_iter().map(claim).collect::<Result<Vec<_>, _>>()?;
+        let counts_orders = claims.iter().any(|claim| claim.figure() == Figure::OrdersPerCall);
         let break_even = |wire| self.break_even(wire, &conditions, &contender_names);
         let break_evens = wire.break_even.into_iter().map(break_even).collect::<Result<Vec<_>, _>>()?;
         let map = wire.map.map(|wire| self.map(wire, &conditions)).transpose()?;
@@ -98,6 +107,13 @@ impl Check<'_> {
         let profile = |(profile, usual)| {
             let read = self.profile(profile, usual, &conditions, &contender_names, &baseline.name)?;
             self.amount(&wire.condition, profile, &read, &conditions, &workload)?;
+            self.keyed_calls(&wire.contender, &read, &conditions)?;
+            let right = read.warm_up.is_zero() || !counts_orders;
+            self.require(
+                &wire.condition,
+                right,
+                "orders_per_call counts whole rounds: each profile needs warm_up = \"0s\"",
+            )?;
             Ok::<_, ScenarioError>(read)
         };
         let [quick, standard, full] = in_words.map(profile);
@@ -212,6 +228,10 @@ impl Check<'_> {
         )?;
         let time_out = wire.time_out.get_ref().0;
         self.require(&wire.time_out, !time_out.is_zero(), "time_out must be greater than 0")?;
+        if let Some(ledger) = &wire.ledger {
+            let message = "ledger is a key of operation = \"place_order\" only";
+            self.require(ledger, does(Capability::PlaceOrder), message)?;
+        }
         let arrivals = wire.arrivals;
         Ok(Workload {
             activity,
@@ -223,6 +243,8 @@ impl Check<'_> {
             ticks_per_s: wire.ticks_per_s.as_ref().map(|ticks| *ticks.get_ref()),
             time_out,
             handler: Handler { wait: wire.handler_wait.0, cpu: wire.handler_cpu.0, ..Handler::default() },
+            ledger: wire.ledger.as_ref().map_or(LedgerKind::default(), |ledger| *ledger.get_ref()),
+            second_market: wire.second_market.as_ref().map(|share| share.get_ref().0),
         })
     }
 
@@ -320,9 +342,12 @@ impl Check<'_> {
             handler: Handler {
                 wait: condition.handler_wait.map_or(wait, |wait| wait.0),
                 cpu: condition.handler_cpu.map_or(cpu, |cpu| cpu.0),
-                fails: self.fails(condition, workload)?,
+                fails: self.share_of_calls(condition.handler_fails.as_ref(), workload)?,
+                loses: self.share_of_calls(condition.handler_loses.as_ref(), workload)?,
                 concurrency: self.concurrency(condition, workload)?,
             },
+            second_wait: condition.second_handler_wait.as_ref().map(|wait| wait.get_ref().0),
+            front: self.front_pool(condition)?,
             family: None,
         })
     }
@@ -338,9 +363,8 @@ impl Check<'_> {
         let at = |message: &str| ScenarioError::at(self.file, self.text, changes.span(), message, None);
         let ways = if let Link::Wan(of) = link { Some(*of.ways) } else { None };
         let times = Changes::parse(changes.get_ref(), ways).map_err(|error| at(&error))?;
-        let stalls = !times.stalls.is_empty();
-        let right = !stalls || condition.handler_at_once.is_some();
-        self.require(changes, right, "a market that stalls needs handler_at_once in this condition")?;
+        let right = times.market.is_empty() || self.makes_calls(wire);
+        self.require(changes, right, "changes of the market are for operations that make calls")?;
         let name = condition.name.get_ref();
         let profiles =
             [(&wire.quick, Usual::QUICK), (&wire.standard, Usual::STANDARD), (&wire.full, Usual::FULL)];

@@ -14,6 +14,7 @@ mod profile;
 mod scenario;
 mod settings;
 mod suggest;
+mod values;
 mod wire;
 
 pub use diagnose::ScenarioError;

@@ -416,7 +416,7 @@ mod tests {
             total.as_secs_f64() / 60.0
         };
         for (extent, only_bench, budget) in
-            [(Extent::Quick, true, 6.0), (Extent::Quick, false, 26.0), (Extent::Full, false, 210.0)]
+            [(Extent::Quick, true, 6.0), (Extent::Quick, false, 26.0), (Extent::Full, false, 240.0)]
         {
             let minutes = minutes(extent, only_bench);
             assert!(minutes <= budget, "{extent:?}: {minutes:.2} min of {budget}");

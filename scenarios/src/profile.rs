@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use toml::Spanned;
 
-use crate::wire::Span;
+use crate::values::Span;
 
 /// How much a run measures: with `--quick`, with `--full`, and without either (`[standard]`).
 #[derive(Debug, Default, Deserialize, JsonSchema)]

@@ -73,7 +73,7 @@ pub struct Profile {
 pub(crate) const FILE_BYTES_MAX: u64 = 1 << 20;
 
 /// The scenarios that are built in, by name.
-pub(crate) const BUILT_IN: [(&str, &str); 24] = [
+pub(crate) const BUILT_IN: [(&str, &str); 28] = [
     ("rest-vs-grpc", include_str!("../rest-vs-grpc.toml")),
     ("rest-vs-grpc-portfolio", include_str!("../rest-vs-grpc-portfolio.toml")),
     ("rest-vs-grpc-size", include_str!("../rest-vs-grpc-size.toml")),
@@ -97,7 +97,11 @@ pub(crate) const BUILT_IN: [(&str, &str); 24] = [
     ("polling-break-even", include_str!("../polling-break-even.toml")),
     ("cost-of-state", include_str!("../cost-of-state.toml")),
     ("aa", include_str!("../aa.toml")),
+    ("timeouts", include_str!("../timeouts.toml")),
     ("retry-backoff", include_str!("../retry-backoff.toml")),
+    ("retry-jitter", include_str!("../retry-jitter.toml")),
+    ("idempotency", include_str!("../idempotency.toml")),
+    ("circuit-breaker", include_str!("../circuit-breaker.toml")),
 ];
 
 /// The matrices that are built in, by name, with their texts: what is asked of them is read by the

@@ -1,17 +1,16 @@
 //! Scenario files as they are written. Unknown keys are refused.
 
-use std::time::Duration;
-
 use proto::Protocol;
 use proto::encoding::Encoding;
 use proto::flow::Congestion;
 use schemars::JsonSchema;
 use serde::Deserialize;
-use terms::{Arrivals, HttpVersion, Link, RetryJitter, Streams, TlsVersion};
+use terms::{Arrivals, HttpVersion, LedgerKind, Link, RetryJitter, Streams, Through, TlsVersion};
 use toml::Spanned;
 
 use crate::asked::{WireBreakEven, WireClaim, WireHold, WireMap, WireRestart, WireScaleOut};
 use crate::profile::WireProfile;
+use crate::values::{Share, Span};
 
 /// A scenario file.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -148,7 +147,8 @@ pub(super) struct WireWorkload {
     #[serde(default)]
     #[schemars(with = "Option<String>", example = &"256KB")]
     pub(super) buffers: Option<Spanned<String>>,
-    /// Gaps between arrivals: `poisson` (exponential) or `constant`. Default: `poisson`.
+    /// Gaps between arrivals: `poisson` (exponential), `constant`, or `burst` (all calls of a
+    /// second at its beginning). Default: `poisson`.
     #[serde(default = "poisson")]
     #[schemars(example = &"constant")]
     pub(super) arrivals: Arrivals,
@@ -164,6 +164,18 @@ pub(super) struct WireWorkload {
     #[serde(default)]
     #[schemars(example = &"100us")]
     pub(super) handler_cpu: Span,
+    /// Where the market keeps its orders: in `memory`, or in a file of `sqlite`, which is on the
+    /// disk before the reply leaves and stays beside the record; of `place_order`. Default:
+    /// `memory`.
+    #[serde(default)]
+    #[schemars(with = "Option<LedgerKind>", example = &"sqlite")]
+    pub(super) ledger: Option<Spanned<LedgerKind>>,
+    /// The share of symbols of which only a second market behind the front knows. Calls for them
+    /// are counted apart: figures are of the others. Of `quote`, with contenders that have
+    /// `through`. Default: none: one market.
+    #[serde(default)]
+    #[schemars(with = "Option<String>", example = &"20%")]
+    pub(super) second_market: Option<Spanned<Share>>,
 }
 
 fn cable() -> Link {
@@ -227,9 +239,11 @@ pub(super) struct WireCondition {
     #[serde(default)]
     #[schemars(with = "Option<bool>", example = true)]
     pub(super) cold: Option<Spanned<bool>>,
-    /// Changes of the link while it is measured, and stalls of the market, in which it begins no
-    /// work (`1s market stalls 500ms`, with `handler_at_once`). Times count from the start of the
-    /// measured time; each change of the link adds to the one before it. Default: none.
+    /// Changes of the link while it is measured, and of the market: `1s market stalls 500ms` (it
+    /// begins no work), `1s market fails 500ms` (it answers "unavailable" at once) and `1s market
+    /// slows 100x 500ms` (its handler waits so many times as long). With a `second_market`,
+    /// `market.1` and `market.2` are one of the two. Times count from the start of the measured
+    /// time; each change of the link adds to the one before it. Default: none.
     #[serde(default)]
     #[schemars(with = "Option<Vec<String>>", example = ["1s cut", "2s mended"])]
     pub(super) changes: Option<Spanned<Vec<String>>>,
@@ -258,6 +272,12 @@ pub(super) struct WireCondition {
     #[serde(default)]
     #[schemars(with = "Option<String>", example = &"5%")]
     pub(super) handler_fails: Option<Spanned<Share>>,
+    /// The share of calls whose reply is lost after the market's handler has done all, drawn anew
+    /// for each attempt; the reply leaves two seconds later. Needs contenders with an
+    /// `attempt_time_out` below that. Default: none.
+    #[serde(default)]
+    #[schemars(with = "Option<String>", example = &"20%")]
+    pub(super) handler_loses: Option<Spanned<Share>>,
     /// Calls that the market works on at a time in this condition; others wait for their turn. It
     /// answers `handler_at_once` / `handler_wait` calls a second at most, and needs such a wait; of
     /// calls. Default: none: all that come.
@@ -274,6 +294,21 @@ pub(super) struct WireCondition {
     #[serde(default)]
     #[schemars(with = "Option<bool>", example = true)]
     pub(super) handler_drops_abandoned: Option<Spanned<bool>>,
+    /// Time that the handler of the second market waits in this condition; with a
+    /// `second_market`. Default: as long as the first one's.
+    #[serde(default)]
+    #[schemars(with = "Option<String>", example = &"500ms")]
+    pub(super) second_handler_wait: Option<Spanned<Span>>,
+    /// Calls that a front works on at a time in this condition, waiting for the market among
+    /// them; of contenders that have `through`. Default: none: all that come.
+    #[serde(default)]
+    #[schemars(with = "Option<usize>", example = 64)]
+    pub(super) front_at_once: Option<Spanned<usize>>,
+    /// Calls that wait at a front for their turn, at most; one more is answered with
+    /// "unavailable". With `front_at_once`. Default: `1000`.
+    #[serde(default)]
+    #[schemars(with = "Option<usize>", example = 0)]
+    pub(super) front_queue: Option<Spanned<usize>>,
     /// Lists of values. Each combination of values is a separate condition, named `NAME
     /// axis=value`; at most 100. An axis with one value sets that value.
     #[serde(default)]
@@ -460,8 +495,9 @@ pub(super) struct WireContender {
     #[serde(default)]
     #[schemars(with = "Option<String>", example = &"exponential 10ms..200ms")]
     pub(super) backoff: Option<Spanned<String>>,
-    /// What chance does to that pause of d: `none` (d), `equal` (d/2 to d), `full` (0 to d) or
-    /// `decorrelated` (the first pause to three times the last one). Default: `full`.
+    /// What chance does to that pause of d: `none` (d), `equal` (d/2 to d), `full` (0 to d),
+    /// `decorrelated` (the first pause to three times the last one) or `added` (d to 2d, as some
+    /// libraries do). Default: `full`.
     #[serde(default)]
     #[schemars(with = "Option<RetryJitter>", example = &"equal")]
     pub(super) jitter: Option<Spanned<RetryJitter>>,
@@ -470,6 +506,27 @@ pub(super) struct WireContender {
     #[serde(default)]
     #[schemars(with = "Option<String>", example = &"20%")]
     pub(super) retry_budget: Option<Spanned<Share>>,
+    /// Whether each call has an idempotency key of its own, which all its attempts bear; of
+    /// `place_order` with a rate. Default: `false`: none.
+    #[serde(default)]
+    #[schemars(with = "Option<bool>", example = true)]
+    pub(super) idempotency_keys: Option<Spanned<bool>>,
+    /// Attempts under way at a time, at most; one more is refused (a bulkhead). Default: none.
+    #[serde(default)]
+    #[schemars(with = "Option<usize>", example = 16)]
+    pub(super) bulkhead: Option<Spanned<usize>>,
+    /// A circuit breaker: from which share of failures, of how many of the last attempts, it
+    /// opens; how long it refuses attempts; and how many probes close it again (default: 1).
+    /// Default: none.
+    #[serde(default)]
+    #[schemars(with = "Option<String>", example = &"50% of 20, open 250ms")]
+    pub(super) breaker: Option<Spanned<String>>,
+    /// The service that it reaches the market through: a `front`, which answers each call by
+    /// calling the market over the same protocol. `attempts` and the like are then what the front
+    /// does about its calls. Of `quote`. Default: none.
+    #[serde(default)]
+    #[schemars(with = "Option<Through>", example = &"front")]
+    pub(super) through: Option<Spanned<Through>>,
     /// Round trips that theory predicts for a cold call; shown beside the measured ones. Default:
     /// none.
     #[serde(default)]
@@ -504,42 +561,6 @@ pub(super) struct WireCapacity {
     pub(super) trial: Span,
 }
 
-/// Every time of a scenario, at most: longer is a slip of the finger, and what is shorter can be
-/// added up and multiplied.
-pub(super) const SPAN_MAX: Duration = Duration::from_secs(24 * 60 * 60);
-
-/// A time with its unit: `250ms`, `1s 500ms`; a day at most.
-#[derive(Debug, Clone, Copy, Default, JsonSchema)]
-#[schemars(with = "String")]
-pub(super) struct Span(pub(super) Duration);
-
-impl<'de> Deserialize<'de> for Span {
-    fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Span, D::Error> {
-        struct Written;
-        impl serde::de::Visitor<'_> for Written {
-            type Value = Span;
-            fn expecting(&self, to: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                to.write_str("a time with its unit, such as \"250ms\"")
-            }
-            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Span, E> {
-                let wrong = |error| {
-                    E::custom(format!(
-                        "expected a time with its unit, such as \"250ms\", found \"{text}\" ({error})"
-                    ))
-                };
-                let span = humantime::parse_duration(text).map_err(wrong)?;
-                let right = span <= SPAN_MAX;
-                if right {
-                    Ok(Span(span))
-                } else {
-                    Err(E::custom(format!("a time must be at most a day, not {text}")))
-                }
-            }
-        }
-        from.deserialize_str(Written)
-    }
-}
-
 /// The JSON Schema of scenario files, for editors: checked in as `scenarios/schema.json`.
 pub fn json_schema() -> serde_json::Value {
     let mut schema = schemars::schema_for!(WireScenario).to_value();
@@ -560,19 +581,5 @@ mod tests {
         }
         let stored = std::fs::read_to_string(path).unwrap_or_default();
         assert!(stored == current, "scenarios/schema.json is out of date: run with UPDATE_FILES=1");
-    }
-}
-
-/// A share, as it is written: `5%`.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Share(pub(super) f64);
-
-impl<'de> Deserialize<'de> for Share {
-    fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Share, D::Error> {
-        let text = String::deserialize(from)?;
-        let percent = text.strip_suffix('%').and_then(|number| number.trim().parse::<f64>().ok());
-        let share = percent.map(|percent| percent / 100.0).filter(|share| (0.0..=1.0).contains(share));
-        let wrong = || format!("expected a share from 0% to 100%, such as \"5%\", found \"{text}\"");
-        share.map(Share).ok_or_else(|| serde::de::Error::custom(wrong()))
     }
 }

@@ -49,6 +49,15 @@ pub(crate) struct Options {
     /// Burn this much CPU time in the handler before each reply.
     #[arg(long, default_value = "0ms", value_name = "TIME", value_parser = humantime::parse_duration, help_heading = MARKET)]
     handler_cpu: Duration,
+    /// Answer this share of the calls with "unavailable", such as 5%.
+    #[arg(long, default_value = "0%", value_name = "SHARE", value_parser = parse_share, help_heading = MARKET)]
+    handler_fails: f64,
+    /// Lose the replies to this share of the calls after all is done: they leave 2 s late.
+    #[arg(long, default_value = "0%", value_name = "SHARE", value_parser = parse_share, help_heading = MARKET)]
+    handler_loses: f64,
+    /// Keep orders in this file of SQLite, across restarts. By default they are in memory.
+    #[arg(long, value_name = "FILE", help_heading = MARKET)]
+    ledger: Option<PathBuf>,
     /// Seed the market's data.
     #[arg(long, default_value_t = 42, value_name = "N", help_heading = MARKET)]
     seed: u64,
@@ -79,7 +88,15 @@ Examples:
   wirebench serve rest --port 8080
   wirebench serve rest grpc --over tls,plain --root root.pem
   wirebench serve graphql --graphiql
+  wirebench serve rest --ledger orders.sqlite --handler-loses 20%
   wirebench serve reference --delay 5ms --freeze 500ms/5s";
+
+/// Reads a share such as `5%`.
+fn parse_share(text: &str) -> Result<f64, String> {
+    let percent = text.strip_suffix('%').and_then(|number| number.parse::<f64>().ok());
+    let share = percent.map(|percent| percent / 100.0).filter(|share| (0.0..=1.0).contains(share));
+    share.ok_or_else(|| "write a share from 0% to 100%, such as 5%".to_owned())
+}
 
 /// What a protocol is carried over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -170,7 +187,14 @@ async fn start_market(
     let config = MarketConfig {
         seed: options.seed,
         ticks_per_s: options.tick_rate,
-        handler: Handler { wait: options.handler_wait, cpu: options.handler_cpu, ..Handler::default() },
+        handler: Handler {
+            wait: options.handler_wait,
+            cpu: options.handler_cpu,
+            fails: options.handler_fails,
+            loses: options.handler_loses,
+            ..Handler::default()
+        },
+        ledger: options.ledger.clone(),
         ..MarketConfig::default()
     };
     let market = Market::open(&config, clock::Clock::System)?;

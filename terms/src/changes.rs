@@ -5,15 +5,44 @@ use std::time::Duration;
 use crate::ways::{self, Ways};
 
 /// Behind the time of a change of the market.
-const MARKET: &str = "market stalls ";
+const MARKET: &str = "market";
+/// The most that a market is slowed.
+const SLOWER_MAX: f64 = 10_000.0;
+/// Markets of a contender, at most.
+const MARKETS_MAX: usize = 2;
 
 /// Changes, by when they come after the start of the measured time.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Changes {
     /// What the link does from then on.
     pub link: Vec<(Duration, Ways)>,
-    /// When the market begins no work, and for how long.
-    pub stalls: Vec<(Duration, Duration)>,
+    /// What happens to the market.
+    pub market: Vec<Trouble>,
+}
+
+/// Something that happens to the market for a while.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Trouble {
+    /// Which market it happens to, from 1; `None` for all.
+    pub market: Option<usize>,
+    /// When it begins, after the start of the measured time.
+    pub after: Duration,
+    /// How long it lasts.
+    pub lasts: Duration,
+    /// What happens.
+    pub kind: TroubleKind,
+}
+
+/// What happens to the market.
+#[derive(Debug, Clone, Copy, PartialEq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TroubleKind {
+    /// It begins no work: calls wait for the end.
+    Stalls,
+    /// It answers every call with "unavailable", at once.
+    Fails,
+    /// Its handler waits so many times as long.
+    Slows(f64),
 }
 
 impl Changes {
@@ -27,33 +56,61 @@ impl Changes {
         let mut of_link = Vec::new();
         for change in words {
             match change.split_once(' ').and_then(|(after, what)| Some((after, what.strip_prefix(MARKET)?))) {
-                Some((after, span)) => {
-                    let time = |time: &str| {
-                        humantime::parse_duration(time).map_err(|error| {
-                            format!("'{change}': write two times, such as '1s market stalls 500ms' ({error})")
-                        })
-                    };
-                    changes.stalls.push((time(after)?, time(span)?));
+                Some((after, what)) => {
+                    let trouble = Trouble::parse(after, what);
+                    changes.market.push(trouble.ok_or_else(|| format!("'{change}': {THERE_IS}"))?);
                 }
                 None => of_link.push(change.clone()),
             }
         }
         if !of_link.is_empty() {
-            let link = link.ok_or_else(|| NEEDS_A_LINK.to_owned())?;
+            let link = link.ok_or_else(|| format!("{NEEDS_A_LINK} {THERE_IS}"))?;
             changes.link = ways::parse_changes(&of_link, link).map_err(|error| error.to_string())?;
         }
         Ok(changes)
     }
 
+    /// When the last trouble of a market ends, where there is one.
+    pub fn troubles_end(&self) -> Option<Duration> {
+        self.market.iter().map(|trouble| trouble.after + trouble.lasts).max()
+    }
+
     /// When each comes.
     pub fn times(&self) -> impl Iterator<Item = Duration> {
-        self.link.iter().map(|(after, _)| *after).chain(self.stalls.iter().map(|(after, _)| *after))
+        self.link.iter().map(|(after, _)| *after).chain(self.market.iter().map(|trouble| trouble.after))
     }
 }
 
+impl Trouble {
+    fn parse(after: &str, what: &str) -> Option<Trouble> {
+        let (market, what) = what.split_once(' ')?;
+        let market = match market.strip_prefix('.') {
+            None if market.is_empty() => None,
+            Some(nth) => Some(nth.parse().ok().filter(|nth| (1..=MARKETS_MAX).contains(nth))?),
+            None => return None,
+        };
+        let words: Vec<&str> = what.split(' ').collect();
+        let (kind, lasts) = match words[..] {
+            ["stalls", lasts] => (TroubleKind::Stalls, lasts),
+            ["fails", lasts] => (TroubleKind::Fails, lasts),
+            ["slows", times, lasts] => (TroubleKind::Slows(times_as_long(times)?), lasts),
+            _ => return None,
+        };
+        let time = |time: &str| humantime::parse_duration(time).ok();
+        Some(Trouble { market, after: time(after)?, lasts: time(lasts)?, kind })
+    }
+}
+
+/// `100x`.
+fn times_as_long(words: &str) -> Option<f64> {
+    let times = words.strip_suffix('x')?.parse().ok()?;
+    (1.0..=SLOWER_MAX).contains(&times).then_some(times)
+}
+
+const THERE_IS: &str = "the market has '1s market stalls 500ms', '1s market fails 500ms' and '1s market slows 100x 500ms'; of two markets one is 'market.2'";
+
 /// What is missing where a link changes that has no router.
-const NEEDS_A_LINK: &str = "changes of a link need one with delay, loss or a rate: give the scenario one, such as link = \"rtt=1ms\"; \
-     the market has '1s market stalls 500ms'";
+const NEEDS_A_LINK: &str = "changes of a link need one with delay, loss or a rate: give the scenario one, such as link = \"rtt=1ms\";";
 
 #[cfg(test)]
 mod tests {
@@ -64,16 +121,26 @@ mod tests {
         let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
         let link = ways::parse("rtt=1ms", None).unwrap();
         let second = Duration::from_secs(1);
+        let stall = Trouble { market: None, after: second, lasts: second / 2, kind: TroubleKind::Stalls };
         let both =
             Changes::parse(&words(&["1s cut", "1s market stalls 500ms", "2s mended"]), Some(link)).unwrap();
-        assert_eq!((both.link.len(), both.stalls), (2, vec![(second, second / 2)]));
+        assert_eq!((both.link.len(), both.market), (2, vec![stall]));
         assert!(both.link[0].1.up.down && !both.link[1].1.up.down);
-        let alone = Changes::parse(&words(&["1s market stalls 500ms"]), None).unwrap();
-        assert_eq!(alone.times().collect::<Vec<_>>(), [second]);
+        let alone = ["1s market stalls 500ms", "1s market fails 500ms", "1s market slows 2.5x 500ms"];
+        let alone = Changes::parse(&words(&alone), None).unwrap();
+        assert_eq!(alone.times().collect::<Vec<_>>(), [second; 3]);
+        let kinds = [TroubleKind::Stalls, TroubleKind::Fails, TroubleKind::Slows(2.5)];
+        assert_eq!(alone.market, kinds.map(|kind| Trouble { kind, ..stall }));
+        let second = Changes::parse(&words(&["1s market.2 stalls 500ms"]), None).unwrap();
+        assert_eq!(second.market, [Trouble { market: Some(2), ..stall }]);
         for (wrong, said) in [
+            ("1s market.3 stalls 1s", "'market.2'"),
+            ("1s markets stalls 1s", "'market.2'"),
             ("1s cut", "need one with delay"),
-            ("1s market stalls", "need one"),
-            ("x market stalls 1s", "two times"),
+            ("1s market stalls", "market stalls 500ms'"),
+            ("1s market slows 0x 1s", "market slows 100x 500ms'"),
+            ("1s market slows 1s", "market slows 100x 500ms'"),
+            ("x market stalls 1s", "market fails 500ms'"),
         ] {
             let error = Changes::parse(&words(&[wrong]), None).unwrap_err();
             assert!(error.contains(said), "{error}");

@@ -1,6 +1,8 @@
 //! What varies: a setting of load, link and handler under which contenders are compared.
 
-use crate::{Amount, Axis, Between, Coordinate, Handler, Link, Model, Shape};
+use std::time::Duration;
+
+use crate::{Amount, Axis, Between, Concurrency, Coordinate, Handler, Link, Model, Shape};
 
 /// One setting of what varies.
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
@@ -25,6 +27,12 @@ pub struct Condition {
     pub between: Option<Between>,
     /// What the market's handler does.
     pub handler: Handler,
+    /// How long the handler of the second market waits, where that differs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub second_wait: Option<Duration>,
+    /// How much a front does at once; `None` for all that comes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub front: Option<Concurrency>,
     /// Of a condition with axes: its name, and where on them this one is.
     pub family: Option<(String, Vec<Coordinate>)>,
 }

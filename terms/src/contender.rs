@@ -24,7 +24,7 @@ pub struct Contender {
 #[serde(rename_all = "snake_case")]
 pub enum Traffic {
     /// It reaches the market.
-    Market(Access),
+    Market(Box<Access>),
     /// Flows that share the link.
     Flows(Vec<Flow>),
 }
@@ -88,9 +88,21 @@ pub struct Access {
     pub congestion: Option<Congestion>,
     /// What its subscribers do about a connection that is lost, or silent.
     pub manners: Manners,
-    /// What its client does about a call that fails; `None` for one attempt a call.
+    /// What its client does about a call that fails, or the service between where there is one;
+    /// `None` for one attempt a call.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub policy: Option<Policy>,
+    /// The service that it reaches the market through.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub through: Option<Through>,
+}
+
+/// A service between the client and the market.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Through {
+    /// A service that answers each call by calling the market, over the same protocol.
+    Front,
 }
 
 /// A server that is not wirebench's.

@@ -52,6 +52,15 @@ impl Course {
         }
     }
 
+    /// From this time after the start to the end of the last slice in which more than a share of
+    /// what was due failed; nothing where there is none. What has not recovered in the end has the
+    /// rest of the measured time.
+    pub fn recovers_after(&self, end: Duration, failed_share: f64) -> Duration {
+        let bad = |slice: &Slice| slice.failed as f64 > failed_share * slice.arrivals as f64;
+        let last = self.slices.iter().rposition(bad);
+        last.map_or(Duration::ZERO, |last| (self.slice * (last as u32 + 1)).saturating_sub(end))
+    }
+
     /// Adds another worker's, or another round's of the same length.
     pub fn merge(&mut self, other: &Course) {
         if self.slices.is_empty() {
@@ -83,6 +92,9 @@ mod tests {
         course.record(after_ms(2_000), 3, false);
         assert_eq!(course.slices[0], Slice { arrivals: 2, failed: 1, response_ns: 14, longest_ns: 9 });
         assert_eq!(course.slices[95].arrivals, 1);
+        assert_eq!(course.recovers_after(Duration::from_millis(4), 0.4), Duration::from_millis(6));
+        assert_eq!(course.recovers_after(Duration::from_millis(4), 0.5), Duration::ZERO);
+        assert_eq!(course.recovers_after(Duration::from_millis(30), 0.4), Duration::ZERO);
         let mut both = Course::default();
         both.record(from, 1, false);
         both.merge(&course);

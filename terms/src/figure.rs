@@ -30,8 +30,9 @@ pub enum Point {
 
 /// A figure by its path: `response`, `lag`, `wait` or `service` with `.p50`, `.p90`, `.p95`,
 /// `.p99`, `.p999`, `.max` or `.mean`; `cpu_per_call`, `client_cpu_per_call`,
-/// `server_cpu_per_call`, `cpu_per_s`; `bytes_per_call`; `attempts_per_call`; `failed`;
-/// `within.60ms`; `rate_per_s`; of flows `jain`, `share.1`, `share.2`.
+/// `server_cpu_per_call`, `cpu_per_s`; `bytes_per_call`; `attempts_per_call`; `peak_per_10ms`;
+/// `orders_per_call`; `extra_calls`; `time_to_recover`; `failed`; `within.60ms`; `rate_per_s`; of
+/// flows `jain`, `share.1`, `share.2`.
 #[derive(Debug, Clone, Copy, PartialEq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
 #[serde(try_from = "String", into = "String")]
 #[schemars(with = "String")]
@@ -50,6 +51,14 @@ pub enum Figure {
     BytesPerCall,
     /// Attempts per call, those of calls that failed too.
     AttemptsPerCall,
+    /// The most attempts that were made again within 10 ms.
+    PeakPer10Ms,
+    /// Orders in the market's ledger per call that was sent.
+    OrdersPerCall,
+    /// Calls that came to markets while something happened to them.
+    ExtraCalls,
+    /// From the end of the last trouble of a market until calls that need it succeed again, in µs.
+    TimeToRecover,
     /// The share of arrivals that failed.
     Failed,
     /// The share of arrivals that were done so many µs after they were due, less than the time-out;
@@ -68,8 +77,8 @@ pub const FAILED_SHARE_MAX: f64 = 0.01;
 
 /// Paths that a figure can have.
 const PATHS: &str = "response, lag, wait or service with .p50, .p90, .p95, .p99, .p999, .max or .mean; cpu_per_call, \
-                     client_cpu_per_call, server_cpu_per_call, cpu_per_s; bytes_per_call; attempts_per_call; failed; within.TIME; \
-                     rate_per_s; of flows jain, share.1, share.2";
+                     client_cpu_per_call, server_cpu_per_call, cpu_per_s; bytes_per_call; attempts_per_call; peak_per_10ms; \
+                     orders_per_call; extra_calls; time_to_recover; failed; within.TIME; rate_per_s; of flows jain, share.1, share.2";
 
 const DISTRIBUTIONS: [(&str, Distribution); 4] = [
     ("response", Distribution::Response),
@@ -88,13 +97,17 @@ const POINTS: [(&str, Point); 7] = [
     ("mean", Point::Mean),
 ];
 
-const PLAIN: [(&str, Figure); 9] = [
+const PLAIN: [(&str, Figure); 13] = [
     ("cpu_per_s", Figure::CpuPerS),
     ("cpu_per_call", Figure::CpuPerCall),
     ("client_cpu_per_call", Figure::ClientCpuPerCall),
     ("server_cpu_per_call", Figure::ServerCpuPerCall),
     ("bytes_per_call", Figure::BytesPerCall),
     ("attempts_per_call", Figure::AttemptsPerCall),
+    ("peak_per_10ms", Figure::PeakPer10Ms),
+    ("orders_per_call", Figure::OrdersPerCall),
+    ("extra_calls", Figure::ExtraCalls),
+    ("time_to_recover", Figure::TimeToRecover),
     ("failed", Figure::Failed),
     ("rate_per_s", Figure::RatePerS),
     ("jain", Figure::Jain),
@@ -168,6 +181,9 @@ impl Figure {
                 text::percent_of_all(value.clamp(0.0, 1.0))
             }
             Figure::Jain | Figure::AttemptsPerCall => format!("{value:.3}"),
+            // One order too many in thousands is to be seen.
+            Figure::OrdersPerCall => format!("{value:.4}"),
+            Figure::PeakPer10Ms | Figure::ExtraCalls => format!("{value:.0}"),
             Figure::RatePerS => format!("{value:.1}/s"),
             Figure::CpuPerS => format!("{}/s", text::micros(value)),
             Figure::BytesPerCall => format!("{value:.0} B"),
@@ -189,6 +205,10 @@ impl Figure {
             Figure::CpuPerS => "CPU per second".to_owned(),
             Figure::BytesPerCall => format!("bytes per {noun}"),
             Figure::AttemptsPerCall => format!("attempts per {noun}"),
+            Figure::PeakPer10Ms => "the most retries within 10 ms".to_owned(),
+            Figure::OrdersPerCall => format!("orders per {noun}"),
+            Figure::ExtraCalls => format!("{noun}s that reach a service in trouble"),
+            Figure::TimeToRecover => "the time to recover".to_owned(),
             Figure::Failed => format!("the share of {noun}s that failed"),
             Figure::Within(us) => format!("the share of {noun}s within {}", text::micros(us)),
             Figure::RatePerS => format!("{noun}s per second"),
@@ -200,8 +220,8 @@ impl Figure {
     /// Whether failed calls are in it, so that a contender who fails some can be judged by it.
     pub fn counts_failures(self) -> bool {
         self.is_share()
-            || matches!(self, Figure::Jain | Figure::AttemptsPerCall)
-            || matches!(self, Figure::Time(Distribution::Response, _))
+            || self.is_a_count()
+            || matches!(self, Figure::Jain | Figure::TimeToRecover | Figure::Time(Distribution::Response, _))
     }
 
     /// Whether it is a share: of all arrivals, or of all goodput.
@@ -225,12 +245,18 @@ impl Figure {
         )
     }
 
+    /// Whether it is a number without a unit: attempts, retries, orders or calls.
+    fn is_a_count(self) -> bool {
+        matches!(
+            self,
+            Figure::AttemptsPerCall | Figure::PeakPer10Ms | Figure::OrdersPerCall | Figure::ExtraCalls
+        )
+    }
+
     pub(crate) fn is_time(self) -> bool {
         !self.is_share()
-            && !matches!(
-                self,
-                Figure::RatePerS | Figure::BytesPerCall | Figure::AttemptsPerCall | Figure::Jain
-            )
+            && !self.is_a_count()
+            && !matches!(self, Figure::RatePerS | Figure::BytesPerCall | Figure::Jain)
     }
 }
 

@@ -6,6 +6,7 @@ mod acts;
 mod axis;
 mod between;
 pub mod bounds;
+mod breaker;
 mod carriage;
 mod changes;
 mod claim;
@@ -24,6 +25,7 @@ mod operations;
 mod outcome;
 mod policy;
 mod quantiles;
+mod retries;
 pub mod role;
 mod schedule;
 mod sweep;
@@ -34,13 +36,14 @@ mod workload;
 pub use acts::{Act, CapacitySearch, Hold, Restart, ScaleOut};
 pub use axis::{Axis, Coordinate};
 pub use between::{Between, HELD_BYTES_MAX, RelayPolicy, resumes_by_default};
+pub use breaker::{Admission, Breaker, Circuit};
 pub use carriage::{
     Carriage, HttpVersion, Manners, REST_BEFORE_RECONNECTION, Streams, TlsOptions, TlsVersion,
 };
-pub use changes::Changes;
+pub use changes::{Changes, Trouble, TroubleKind};
 pub use claim::{Claim, Prediction, Rule, So, Test};
 pub use condition::Condition;
-pub use contender::{Access, Contender, ForeignServer, Screen, Traffic};
+pub use contender::{Access, Contender, ForeignServer, Screen, Through, Traffic};
 pub use course::{Course, Slice};
 pub use expression::{Expression, Value, parse_objective};
 pub use extent::Extent;
@@ -48,13 +51,16 @@ pub use figure::{Distribution, FAILED_SHARE_MAX, Figure, Point};
 pub use link::{Link, LinkUsed, WanLink};
 pub use load::{Arrivals, Emission, Model, Shape};
 pub use machine::{Layout, Machine};
-pub use operations::{largest_reply_bytes, operations};
+pub use operations::{asks_second_market, largest_reply_bytes, operations};
 pub use outcome::{
     Failure, FlowOutcome, Histograms, Outcome, Phase, PhaseTimes, Sent, empty_histogram, packed,
 };
 pub use policy::{ATTEMPTS_MAX, Backoff, Budget, Policy, RetryJitter};
 pub use quantiles::{Quantiles, count_within, printable, share_within};
+pub use retries::Retries;
 pub use schedule::{ARRIVALS_MAX, Schedule, ScheduleError};
 pub use sweep::{BreakEven, Map, Sought};
 pub use ways::{Jitter, JitterShape, Loss, Way, WayCount, Ways};
-pub use workload::{Activity, Amount, Concurrency, Counted, FlowSettings, Handler, MARKET_SEED, Workload};
+pub use workload::{
+    Activity, Amount, Concurrency, Counted, FlowSettings, Handler, LedgerKind, MARKET_SEED, Workload,
+};

@@ -47,6 +47,9 @@ pub enum Arrivals {
     Constant,
     /// As independent users make them: exponential gaps.
     Poisson,
+    /// Once a second, and all calls of that second at the same time, from the start of the warm-up
+    /// on: as clients do that wake by the clock.
+    Burst,
 }
 
 impl Model {

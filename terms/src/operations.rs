@@ -19,6 +19,13 @@ pub fn largest_reply_bytes(activity: Activity, amount: Amount) -> usize {
     replies.map(|reply| reply.protobuf_bytes()).max().unwrap_or(0)
 }
 
+/// Whether a call is for a symbol of which only the second of two markets knows, where that has
+/// this share of them. Those of a hundred successive calls are spread evenly over them.
+pub fn asks_second_market(operation: &Operation, share: f64, data: &DataSet) -> bool {
+    let Operation::Quote(QuoteRequest { symbol }) = operation else { return false };
+    data.place_of(symbol).is_some_and(|place| ((place % 100) as f64) < share * 100.0)
+}
+
 /// One call for each symbol or account, in an order that is spread over them; the load goes round
 /// them.
 pub fn operations(activity: Activity, amount: Amount, screen: &Screen, data: &DataSet) -> Vec<Operation> {
@@ -47,4 +54,20 @@ pub fn operations(activity: Activity, amount: Amount, screen: &Screen, data: &Da
     // A subscriber calls nothing.
     let calls = if capability == Capability::Subscribe { 0 } else { SYMBOLS };
     (0..calls).map(operation).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_share_of_any_hundred_calls_asks_the_second_market() {
+        let data = DataSet::new(MARKET_SEED);
+        let amount = Amount { symbols: 1, candles: 1 };
+        let calls = operations(Activity::Market(Capability::Quote), amount, &Screen::default(), &data);
+        let second: Vec<bool> = calls.iter().map(|call| asks_second_market(call, 0.2, &data)).collect();
+        assert!(second.windows(100).all(|calls| calls.iter().filter(|second| **second).count() == 20));
+        let other = Operation::History(HistoryRequest { symbol: data.symbol(0), n: 1 });
+        assert!(!asks_second_market(&other, 1.0, &data));
+    }
 }

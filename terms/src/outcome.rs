@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use hdrhistogram::Histogram;
 
-use crate::Course;
+use crate::{Course, Retries};
 
 /// Failures by kind, as they are counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
@@ -217,8 +217,14 @@ pub struct Outcome {
     pub elapsed: Duration,
     /// The same by when it was due.
     pub course: Course,
+    /// Attempts that were made again, by when they were due; nothing where no call is.
+    #[serde(default)]
+    pub retries: Retries,
     /// What came of the ticks that were pushed beside the calls: the calls of a session.
     pub ticks: Option<Box<Outcome>>,
+    /// What came of the calls that need a second market, which are then not among the others.
+    #[serde(default)]
+    pub apart: Option<Box<Outcome>>,
     /// What each flow brought; nothing where there are none.
     pub flows: Vec<FlowOutcome>,
     /// What cold calls that succeeded spent in each phase; nothing of others.
@@ -247,7 +253,9 @@ impl Outcome {
             longest_silence: Duration::ZERO,
             elapsed: Duration::ZERO,
             course: Course::default(),
+            retries: Retries::default(),
             ticks: None,
+            apart: None,
             flows: Vec::new(),
             phases: BTreeMap::new(),
         })
@@ -272,10 +280,14 @@ impl Outcome {
         self.longest_gap = self.longest_gap.max(other.longest_gap);
         self.longest_silence = self.longest_silence.max(other.longest_silence);
         self.course.merge(&other.course);
-        match (&mut self.ticks, &other.ticks) {
-            (Some(mine), Some(theirs)) => mine.merge(theirs),
-            (None, Some(theirs)) => self.ticks = Some(theirs.clone()),
-            (_, None) => {}
+        self.retries.merge(&other.retries);
+        let beside = [(&mut self.ticks, &other.ticks), (&mut self.apart, &other.apart)];
+        for (mine, theirs) in beside {
+            match (&mut *mine, theirs) {
+                (Some(mine), Some(theirs)) => mine.merge(theirs),
+                (None, Some(theirs)) => *mine = Some(theirs.clone()),
+                (_, None) => {}
+            }
         }
         self.flows.resize(self.flows.len().max(other.flows.len()), FlowOutcome::default());
         for (mine, theirs) in self.flows.iter_mut().zip(&other.flows) {

@@ -3,6 +3,8 @@
 
 use std::time::Duration;
 
+use crate::Breaker;
+
 /// Attempts of one call, at most: what a scenario can ask for.
 pub const ATTEMPTS_MAX: u32 = 16;
 /// Repeats that a budget has from the beginning, and the most that it saves up.
@@ -21,6 +23,15 @@ pub struct Policy {
     pub jitter: RetryJitter,
     /// Repeats as a share of calls, at most; `None` for as many as there are attempts.
     pub budget: Option<f64>,
+    /// Whether each call has an idempotency key of its own, which all of its attempts bear.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub keys: bool,
+    /// When attempts are refused because many before them failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub breaker: Option<Breaker>,
+    /// Attempts under way at a time, at most; one more is refused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bulkhead: Option<usize>,
 }
 
 /// The pause before an attempt is made again, without jitter.
@@ -98,9 +109,24 @@ pub enum RetryJitter {
     Full,
     /// U(base, 3 × the pause before), up to the cap.
     Decorrelated,
+    /// It adds to it: d + U(0, d). That is what the libraries backon and (with 0.99 × d, its
+    /// default) tower call jitter.
+    Added,
 }
 
 impl Policy {
+    /// One attempt, and nothing else.
+    pub const NONE: Policy = Policy {
+        attempts: 1,
+        attempt_time_out: None,
+        backoff: Backoff::DEFAULT,
+        jitter: RetryJitter::Full,
+        budget: None,
+        keys: false,
+        breaker: None,
+        bulkhead: None,
+    };
+
     /// The pause behind the n-th attempt, from 1; `before` is the one behind the attempt before it,
     /// `chance` is uniform in [0, 1).
     pub fn pause(&self, nth: u32, before: Duration, chance: f64) -> Duration {
@@ -114,6 +140,7 @@ impl Policy {
                 let base = self.backoff.pause(1);
                 between(base, before.max(base) * 3).min(self.backoff.longest())
             }
+            RetryJitter::Added => between(whole, whole * 2),
         }
     }
 
@@ -126,8 +153,18 @@ impl Policy {
         if let Some(time_out) = self.attempt_time_out {
             words += &format!(" of {}", humantime::format_duration(time_out));
         }
+        let mut also = String::new();
+        if let Some(places) = self.bulkhead {
+            also += &format!(", a bulkhead of {places}");
+        }
+        if let Some(breaker) = self.breaker {
+            also += &format!(", {}", breaker.in_words());
+        }
+        if self.keys {
+            also += ", an idempotency key a call";
+        }
         if self.attempts == 1 {
-            return words;
+            return words + &also;
         }
         words += match self.backoff {
             Backoff::Immediate => ", at once",
@@ -139,11 +176,12 @@ impl Policy {
             RetryJitter::Equal => ", equal jitter",
             RetryJitter::Full => ", full jitter",
             RetryJitter::Decorrelated => ", decorrelated jitter",
+            RetryJitter::Added => ", added jitter",
         };
         if let Some(share) = self.budget {
             words += &format!(", a budget of {} %", share * 100.0);
         }
-        words
+        words + &also
     }
 }
 
@@ -184,7 +222,7 @@ mod tests {
 
     fn policy(jitter: RetryJitter) -> Policy {
         let backoff = Backoff::Exponential { base: 100 * MS, cap: 1_000 * MS };
-        Policy { attempts: 8, attempt_time_out: None, backoff, jitter, budget: None }
+        Policy { attempts: 8, backoff, jitter, ..Policy::NONE }
     }
 
     #[test]
@@ -195,6 +233,7 @@ mod tests {
         assert_eq!(pauses(RetryJitter::None, 0.3), [100, 200, 800, 1_000, 1_000]);
         assert_eq!(pauses(RetryJitter::Full, 0.0), [0; 5]);
         assert_eq!(pauses(RetryJitter::Full, 0.5), [50, 100, 400, 500, 500]);
+        assert_eq!(pauses(RetryJitter::Added, 0.5), [150, 300, 1_200, 1_500, 1_500]);
         assert_eq!(pauses(RetryJitter::Equal, 0.0), [50, 100, 400, 500, 500]);
         assert_eq!(pauses(RetryJitter::Equal, 0.5), [75, 150, 600, 750, 750]);
         // U(100 ms, 600 ms), whatever the attempt.
@@ -245,5 +284,10 @@ mod tests {
         let words = "up to 4 attempts of 100ms, exponential backoff, full jitter, a budget of 20 %";
         assert_eq!(of.in_words(), words);
         assert_eq!(Policy { attempts: 1, ..of }.in_words(), "1 attempt of 100ms");
+        let keyed = Policy { attempts: 1, attempt_time_out: None, keys: true, ..of };
+        assert_eq!(keyed.in_words(), "1 attempt, an idempotency key a call");
+        let breaker = Breaker::parse("50% of 20, open 250ms").ok();
+        let guarded = Policy { keys: false, breaker, bulkhead: Some(16), ..keyed };
+        assert_eq!(guarded.in_words(), "1 attempt, a bulkhead of 16, a breaker (50 % of 20, open 250ms)");
     }
 }

@@ -71,6 +71,7 @@ impl Schedule {
                 // Not summed, so that rounding does not drift.
                 Arrivals::Constant => nth as f64 * gap_ns,
                 Arrivals::Poisson => at_ns + exponential(&mut random) * gap_ns,
+                Arrivals::Burst => (nth as f64 / rate_per_s).floor() * 1e9,
             };
             if at_ns >= span_ns || offsets_ns.len() as f64 > ARRIVALS_MAX {
                 break;
@@ -124,6 +125,14 @@ mod tests {
         let variance = gaps.iter().map(|gap| (gap - mean).powi(2)).sum::<f64>() / gaps.len() as f64;
         // 100 000 draws: four standard errors are 1.3 % of the mean and 3.6 % of the variance.
         assert!((mean - 1.0).abs() < 0.013 && (variance - 1.0).abs() < 0.036, "{mean} {variance}");
+    }
+
+    #[test]
+    fn a_burst_is_a_second_of_calls_at_its_start() {
+        let schedule = Schedule::new(Arrivals::Burst, 500.0, Duration::from_millis(2_500), 1).unwrap();
+        let at =
+            |second: u64| schedule.offsets_ns().iter().filter(|at| **at == second * 1_000_000_000).count();
+        assert_eq!((schedule.offsets_ns().len(), at(0), at(1), at(2)), (1_500, 500, 500, 500));
     }
 
     #[test]

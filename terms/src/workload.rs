@@ -21,6 +21,10 @@ pub struct Handler {
     /// The share of calls that it answers with "unavailable", after that work.
     #[serde(skip_serializing_if = "is_none")]
     pub fails: f64,
+    /// The share of calls whose reply is lost after all is done: it leaves when nobody waits for
+    /// it any more.
+    #[serde(skip_serializing_if = "is_none")]
+    pub loses: f64,
     /// How much it does at once; `None` for all that comes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub concurrency: Option<Concurrency>,
@@ -71,6 +75,37 @@ pub struct Workload {
     pub time_out: Duration,
     /// What the market's handler does, unless a condition says otherwise.
     pub handler: Handler,
+    /// Where the market keeps its orders.
+    #[serde(default, skip_serializing_if = "LedgerKind::is_default")]
+    pub ledger: LedgerKind,
+    /// The share of symbols of which only a second market knows; `None` for one market.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub second_market: Option<f64>,
+}
+
+/// Where the market keeps its orders.
+#[derive(
+    Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize, schemars::JsonSchema,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum LedgerKind {
+    /// In its memory.
+    #[default]
+    Memory,
+    /// In a file of SQLite, where a commit is on the disk before the reply leaves.
+    Sqlite,
+}
+
+impl LedgerKind {
+    #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde asks with a reference")]
+    fn is_default(&self) -> bool {
+        *self == LedgerKind::default()
+    }
+}
+
+impl Handler {
+    /// How late a reply leaves that is lost: its caller has gone before.
+    pub const LOST_REPLY_AFTER: Duration = Duration::from_secs(2);
 }
 
 impl Workload {

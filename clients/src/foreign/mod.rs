@@ -82,7 +82,13 @@ where
     K: Connector + Send,
     <K::Connection as Connection>::Request: Clone + Send + 'static,
 {
-    Engine::start(cores, &Calls { connector, requests, policy: None }, shape, pin)
+    let with_key = |request: &<K::Connection as Connection>::Request, _| request.clone();
+    Engine::start(
+        cores,
+        &Calls { connector, requests, policy: None, with_key, apart: Vec::new() },
+        shape,
+        pin,
+    )
 }
 
 struct OfTheMarket<'a> {

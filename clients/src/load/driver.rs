@@ -4,13 +4,13 @@
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use clock::{Clock, Mono, Precision};
-use terms::{Model, Outcome, Policy, Schedule, Shape};
+use terms::{Model, Outcome, Policy, Retries, Schedule, Shape};
 use tokio::task::JoinHandle;
 
-use super::lane::Lane;
 use super::opening::open_all;
 use super::pacer::pace;
 use super::queue::Queue;
@@ -20,6 +20,7 @@ use super::slot::SlotWorker;
 use super::watchdog::{SlotWatch, watch};
 use super::{Live, Round};
 use crate::connection::{CallError, Connection, Connector};
+use crate::lane::Lane;
 use crate::limits::END_GRACE;
 use crate::policy::Retrier;
 
@@ -30,9 +31,29 @@ pub struct Driver<K: Connector> {
     lanes: Vec<Rc<Lane<K>>>,
     in_flight: usize,
     policy: Option<Policy>,
-    prepared: Rc<Vec<<K::Connection as Connection>::Prepared>>,
+    prepared: Requests<K>,
+    keyed: Option<Keyed<<K::Connection as Connection>::Request>>,
+    /// Whether each request is counted apart; empty where none is.
+    apart: Rc<[bool]>,
     live: Arc<Live>,
 }
+
+/// Requests that are encoded.
+type Requests<K> = Rc<Vec<<<K as Connector>::Connection as Connection>::Prepared>>;
+
+/// Says how a request bears an idempotency key.
+pub type WithKey<R> = fn(&R, String) -> R;
+
+/// Requests that get an idempotency key for each call.
+struct Keyed<R> {
+    requests: Vec<R>,
+    with_key: WithKey<R>,
+    /// Tells these keys from those of other drivers.
+    driver: u64,
+}
+
+/// Drivers of this process so far.
+static DRIVERS: AtomicU64 = AtomicU64::new(0);
 
 impl<K: Connector> Driver<K> {
     /// Opens all connections and prepares all requests.
@@ -52,12 +73,55 @@ impl<K: Connector> Driver<K> {
         let prepared =
             requests.iter().map(|request| first.prepare(request)).collect::<Result<Vec<_>, _>>()?;
         let in_flight = shape.in_flight.min(connector.in_flight_max().unwrap_or(usize::MAX)).max(1);
-        Ok(Driver { clock, connector, lanes, in_flight, policy: None, prepared: Rc::new(prepared), live })
+        let prepared = Rc::new(prepared);
+        Ok(Driver {
+            clock,
+            connector,
+            lanes,
+            in_flight,
+            policy: None,
+            prepared,
+            keyed: None,
+            apart: Rc::default(),
+            live,
+        })
     }
 
-    /// The same, making its calls by a policy.
-    pub fn by(self, policy: Option<Policy>) -> Driver<K> {
-        Driver { policy, ..self }
+    /// The same, making its calls by a policy. Where that has idempotency keys, `with_key` says how
+    /// a request bears one.
+    pub fn with_policy(
+        self,
+        policy: Option<Policy>,
+        requests: &[<K::Connection as Connection>::Request],
+        with_key: WithKey<<K::Connection as Connection>::Request>,
+    ) -> Driver<K>
+    where
+        <K::Connection as Connection>::Request: Clone,
+    {
+        let driver = DRIVERS.fetch_add(1, Ordering::Relaxed);
+        let keyed = || Keyed { requests: requests.to_vec(), with_key, driver };
+        Driver { policy, keyed: policy.filter(|policy| policy.keys).map(|_| keyed()), ..self }
+    }
+
+    /// The same, with these of its requests counted apart.
+    pub fn counting_apart(self, apart: Vec<bool>) -> Driver<K> {
+        Driver { apart: apart.into(), ..self }
+    }
+
+    /// The requests of a round: those that are prepared already, or as many as there are calls,
+    /// each with a key of its own. A round that is taken again begins at another time, and so has
+    /// other keys.
+    async fn prepared_for(&self, round: &Round, schedule: &Schedule) -> std::io::Result<Requests<K>> {
+        let Some(Keyed { requests, with_key, driver }) = &self.keyed else {
+            return Ok(Rc::clone(&self.prepared));
+        };
+        let connection = self.lanes[0].connection(&self.connector).await.map_err(std::io::Error::other)?;
+        let request = |nth: usize| {
+            let key = format!("{:x}-{driver}-{nth}", round.start.0);
+            connection.prepare(&with_key(&requests[nth % requests.len()], key))
+        };
+        let prepared = (0..schedule.offsets_ns().len()).map(request).collect::<Result<Vec<_>, _>>();
+        prepared.map(Rc::new).map_err(std::io::Error::other)
     }
 
     /// Runs one round to its end, the last call answered or timed out. Must run on a local runtime.
@@ -67,7 +131,12 @@ impl<K: Connector> Driver<K> {
     pub async fn run(&self, round: &Round, schedule: &Schedule) -> std::io::Result<Outcome> {
         let slots = self.lanes.len() * self.in_flight;
         let measured_from = round.start + round.warm_up;
-        let outcome = Outcome::over(measured_from, round.duration).map_err(std::io::Error::other)?;
+        let empty = || Outcome::over(measured_from, round.duration).map_err(std::io::Error::other);
+        let mut outcome = empty()?;
+        if self.policy.is_some_and(|policy| policy.attempts > 1) {
+            outcome.retries = Retries::over(measured_from.0, round.duration + round.time_out);
+        }
+        let prepared = self.prepared_for(round, schedule).await?;
         let retrier = self.policy.map(|policy| Retrier::new(policy, self.clock.clone(), round.seed));
         let shared = Rc::new(Shared {
             clock: self.clock.clone(),
@@ -78,6 +147,8 @@ impl<K: Connector> Driver<K> {
             looked_at: Rc::new(Cell::new(Mono::default())),
             policy: retrier.transpose()?,
             outcome: RefCell::new(outcome),
+            apart: Rc::clone(&self.apart),
+            outcome_apart: RefCell::new(empty()?),
             live: Arc::clone(&self.live),
         });
         self.live.clear();
@@ -96,7 +167,7 @@ impl<K: Connector> Driver<K> {
                 // connections.
                 lane: Rc::clone(&self.lanes[slot % self.lanes.len()]),
                 connector: self.connector.clone(),
-                prepared: Rc::clone(&self.prepared),
+                prepared: Rc::clone(&prepared),
             };
             running.push(tokio::task::spawn_local(worker.run()));
         }
@@ -105,6 +176,7 @@ impl<K: Connector> Driver<K> {
         watchdog.abort();
         let _ = watchdog.await;
         let mut outcome = shared.outcome.borrow().clone();
+        outcome.apart = (!self.apart.is_empty()).then(|| Box::new(shared.outcome_apart.borrow().clone()));
         outcome.reconnections = self.reconnections() - reconnections_before;
         outcome.late_replies = self.late_replies() - late_before;
         Ok(outcome)

@@ -13,7 +13,7 @@ use tokio::task::JoinHandle;
 use super::ears::Ears;
 use super::opening::open_all;
 use super::subscriber::Subscriber;
-use super::{Driver, Live, Round};
+use super::{Driver, Live, Round, WithKey};
 use crate::connection::{CallError, Connection, Connector};
 use crate::market::{Checked, MarketConnection};
 use crate::session_calls::SessionConnector;
@@ -53,6 +53,10 @@ pub struct Calls<K, R> {
     pub requests: Vec<R>,
     /// What is done about a call that fails.
     pub policy: Option<Policy>,
+    /// A request with an idempotency key, for policies that have them.
+    pub with_key: WithKey<R>,
+    /// Whether each request is counted apart from the others; none is where this is empty.
+    pub apart: Vec<bool>,
 }
 
 impl<K> Job for Calls<K, <K::Connection as Connection>::Request>
@@ -64,7 +68,8 @@ where
 
     async fn open(&self, clock: Clock, shape: Shape, live: Arc<Live>) -> Result<Driver<K>, CallError> {
         let driver = Driver::open(clock, self.connector.clone(), shape, &self.requests, live).await?;
-        Ok(driver.by(self.policy))
+        let driver = driver.counting_apart(self.apart.clone());
+        Ok(driver.with_policy(self.policy, &self.requests, self.with_key))
     }
 }
 

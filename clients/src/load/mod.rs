@@ -10,7 +10,6 @@ mod ears;
 mod engine;
 mod flows;
 mod job;
-mod lane;
 mod live;
 mod opening;
 mod pacer;
@@ -22,7 +21,7 @@ mod slot;
 mod subscriber;
 mod watchdog;
 
-pub use driver::Driver;
+pub use driver::{Driver, WithKey};
 pub(crate) use ears::Ears;
 pub use engine::{Engine, EngineError};
 pub use flows::{Flows, record_lost_blocks};

@@ -23,7 +23,7 @@ pub(super) async fn pace(shared: &Shared, mut timer: clock::Timer, schedule: &Sc
         }
         if !shared.arrivals.push(Arrival { nth, scheduled, picked_up: now }) {
             let times = CallTimes { scheduled, picked_up: now, sent: None, attempts: 0, done: now };
-            shared.record_outcome(&times, Some(Failure::Dropped));
+            shared.record_outcome(nth, &times, Some(Failure::Dropped));
         }
     }
     shared.arrivals.close();

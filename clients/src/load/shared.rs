@@ -1,6 +1,6 @@
 //! What the pacer, the slots and the watchdog of a round share.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, RefCell, RefMut};
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -27,16 +27,20 @@ pub(super) struct Shared {
     /// Makes the calls where they have a policy.
     pub(super) policy: Option<Retrier>,
     pub(super) outcome: RefCell<Outcome>,
+    /// Whether each request is counted apart; empty where none is.
+    pub(super) apart: Rc<[bool]>,
+    pub(super) outcome_apart: RefCell<Outcome>,
     pub(super) live: Arc<Live>,
 }
 
 impl Shared {
-    pub(super) fn record(&self, times: &CallTimes, error: Option<&CallError>) {
-        self.record_outcome(times, error.map(CallError::failure));
+    /// Records what came of a call, and of which arrival.
+    pub(super) fn record(&self, nth: usize, times: &CallTimes, error: Option<&CallError>) {
+        self.record_outcome(nth, times, error.map(CallError::failure));
         if let Some(error) = error
             && times.scheduled >= self.measured_from
         {
-            let mut outcome = self.outcome.borrow_mut();
+            let mut outcome = self.outcome_of(nth);
             outcome.samples.entry(error.failure()).or_insert_with(|| error.sample());
         }
     }
@@ -47,9 +51,19 @@ impl Shared {
         }
     }
 
-    pub(super) fn record_outcome(&self, times: &CallTimes, failure: Option<Failure>) {
+    pub(super) fn record_retry(&self, due: Mono) {
+        self.outcome.borrow_mut().retries.record(due.0);
+    }
+
+    /// Where an arrival is counted.
+    fn outcome_of(&self, nth: usize) -> RefMut<'_, Outcome> {
+        let is_apart = !self.apart.is_empty() && self.apart[nth % self.apart.len()];
+        if is_apart { self.outcome_apart.borrow_mut() } else { self.outcome.borrow_mut() }
+    }
+
+    pub(super) fn record_outcome(&self, nth: usize, times: &CallTimes, failure: Option<Failure>) {
         if times.scheduled >= self.measured_from {
-            self.outcome.borrow_mut().record(times, failure, self.round.time_out);
+            self.outcome_of(nth).record(times, failure, self.round.time_out);
             self.live.count(times.done.nanos_since(times.scheduled), failure.is_some());
         }
     }

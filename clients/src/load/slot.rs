@@ -6,12 +6,12 @@ use std::time::Duration;
 use clock::Mono;
 use terms::Model;
 
-use super::lane::Lane;
 use super::queue::Arrival;
 use super::recorder::CallTimes;
 use super::shared::Shared;
 use super::watchdog::watched;
 use crate::connection::{CallError, Connection, Connector};
+use crate::lane::Lane;
 use crate::phases::Phases;
 
 /// How long a slot of the closed model rests after it could not connect, so as not to hammer a dead
@@ -71,7 +71,7 @@ impl<K: Connector> SlotWorker<K> {
             // It waited for a slot for longer than it had. To begin it and have it ended would take
             // a look of the watchdog each, and there may be as many as fell due in a time-out.
             times.done = shared.clock.now();
-            shared.record(&times, Some(&CallError::TimedOut));
+            shared.record(arrival.nth, &times, Some(&CallError::TimedOut));
             return false;
         }
         watch.begin(deadline);
@@ -83,7 +83,7 @@ impl<K: Connector> SlotWorker<K> {
             result = Err(CallError::TimedOut);
         }
         watch.end();
-        shared.record(&times, result.as_ref().err());
+        shared.record(arrival.nth, &times, result.as_ref().err());
         if let Ok(Some(phases)) = &result {
             shared.record_phases(arrival.scheduled, phases);
         }
@@ -99,7 +99,10 @@ impl<K: Connector> SlotWorker<K> {
         times: &mut CallTimes,
     ) -> Result<Option<Phases>, CallError> {
         let prepared = &self.prepared[nth % self.prepared.len()];
-        let mut attempt = async || {
+        let mut attempt = async |due: Option<Mono>| {
+            if let Some(due) = due {
+                self.shared.record_retry(due);
+            }
             let connection = self.lane.connection(&self.connector).await?;
             let now = self.shared.clock.now();
             if now >= deadline {
@@ -111,7 +114,7 @@ impl<K: Connector> SlotWorker<K> {
             Ok(K::Connection::phases(&reply).cloned())
         };
         match &self.shared.policy {
-            None => attempt().await,
+            None => attempt(None).await,
             Some(retrier) => retrier.call(attempt).await,
         }
     }

@@ -21,10 +21,9 @@ enum Does {
 fn policy() -> Policy {
     Policy {
         attempts: 4,
-        attempt_time_out: None,
         backoff: Backoff::Exponential { base: 100 * MS, cap: 300 * MS },
         jitter: RetryJitter::None,
-        budget: None,
+        ..Policy::NONE
     }
 }
 
@@ -43,7 +42,7 @@ fn calls(
         let begun: Rc<RefCell<Vec<Mono>>> = Rc::default();
         let (start, began) = (clock.now(), Rc::clone(&begun));
         let running = tokio::task::spawn_local(async move {
-            let attempt = async || {
+            let attempt = async |_: Option<Mono>| {
                 let nth = began.borrow().len();
                 began.borrow_mut().push(clock.now());
                 match does(nth) {
@@ -139,4 +138,46 @@ fn attempts_per_call_are_what_arithmetic_says() {
     let expected = (1.0 - 0.05_f64.powi(4)) / 0.95;
     // Four standard deviations of the mean: √(p / (1 − p)² / n) each.
     assert!((at.len() as f64 / 20_000.0 - expected).abs() < 4.0 * 0.00165, "{} attempts", at.len());
+}
+
+/// Ten failures of a full window open it; then attempts are refused without being made, until a
+/// probe may go through.
+#[test]
+fn a_breaker_refuses_attempts_while_it_is_open() {
+    let breaker = terms::Breaker::parse("50% of 10, open 250ms").ok();
+    let guarded = Policy { attempts: 1, breaker, ..policy() };
+    let (at, last) = calls(1_000, guarded, 1, |_| Does::Fails(FaultCode::Unavailable));
+    assert_eq!(at.len(), 10, "time stands still, and the breaker stays open");
+    assert_eq!(last, Err(CallError::Limit("the breaker is open".to_owned())));
+    let timed = Policy { attempt_time_out: Some(100 * MS), ..guarded };
+    let (at, _) = calls(11, timed, 1, |_| Does::Nothing);
+    assert_eq!(at.len(), 10);
+    // What a caller asked for wrongly is no failure of the service.
+    let (at, _) = calls(100, guarded, 1, |_| Does::Fails(FaultCode::NotFound));
+    assert_eq!(at.len(), 100);
+}
+
+/// Calls that are made at once, of which a bulkhead lets three be under way.
+#[test]
+fn a_bulkhead_refuses_attempts_beyond_its_places() {
+    crate::local_runtime().unwrap().block_on(async {
+        let narrow = Policy { attempts: 1, bulkhead: Some(3), ..policy() };
+        let retrier = Retrier::new(narrow, Clock::System, 1).unwrap();
+        let (made, opened) = (Cell::new(0), tokio::sync::Semaphore::new(0));
+        let call = || {
+            retrier.call(async |_| {
+                made.set(made.get() + 1);
+                let _ = opened.acquire().await;
+                Ok(())
+            })
+        };
+        let open = async {
+            tokio::task::yield_now().await;
+            opened.add_permits(10);
+        };
+        let (results, ()) = tokio::join!(futures::future::join_all((0..8).map(|_| call())), open);
+        let refused = results.iter().filter(|result| matches!(result, Err(CallError::Limit(_)))).count();
+        assert_eq!((made.get(), refused), (3, 5));
+        assert_eq!(retrier.call(async |_| Ok(7)).await, Ok(7), "the places are free again");
+    });
 }

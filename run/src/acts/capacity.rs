@@ -6,6 +6,7 @@ use judge::capacity;
 use record::{ActPart, CapacityPart};
 use terms::{CapacitySearch, Changes, Model};
 
+use crate::cast::CastWork;
 use crate::rounds::OnSite;
 use crate::{Ended, Watcher, disturbance};
 
@@ -23,7 +24,7 @@ pub(super) fn search(
         let Model::Open { arrivals, rate_per_s } = cell.condition.model else { continue };
         // Of a contender that cannot run here there is none.
         let Ok(place) = run.cast_of(&cell.contender.name) else { continue };
-        run.casts[place].handle(cell.condition.handler)?;
+        run.casts[place].handle(CastWork::from(&cell.condition))?;
         run.casts[place].ask_for(cell.condition.amount);
         run.lay_link(&cell.condition);
         let capacity = capacity::search(&wanted.objective, rate_per_s, |rate_per_s| {

@@ -132,11 +132,11 @@ impl Fleet {
         };
         let workload = Workload { activity: Activity::Market(capability), ..run.scenario.workload.clone() };
         let market =
-            MarketConfig { seed: run.market_seed, ticks_per_s: 0.0, behaviour, ..MarketConfig::default() };
+            MarketConfig { seed: run.on.market_seed, ticks_per_s: 0.0, behaviour, ..MarketConfig::default() };
         let setup = Setup { market, workload: &workload, conformance: false, relayed: false };
         let start = |nth: usize| {
             let name = format!("{name}, number {}", nth + 1);
-            let (child, _, ready) = run.site.start_market(&name, access, &setup)?;
+            let (child, _, ready) = run.site.start_market(&name, access, &setup, None)?;
             anyhow::Ok((ready.address, child))
         };
         let servers = (0..asked.to).map(start).collect::<anyhow::Result<Vec<_>>>()?;

@@ -12,8 +12,8 @@ use proto::{Capability, Protocol, Transport};
 use servers::MarketConfig;
 use servers::reference::Behaviour;
 use terms::{
-    Access, Activity, Amount, Carriage, Changes, Contender, Handler, Layout, Manners, Quantiles, Screen,
-    Shape, Streams, TlsOptions, Traffic, Workload, text,
+    Access, Activity, Amount, Carriage, Changes, Contender, Handler, Layout, LedgerKind, Manners, Quantiles,
+    Screen, Shape, Streams, TlsOptions, Traffic, Workload, text,
 };
 
 use super::{Accuracy, CalibrationRow, Unit};
@@ -171,6 +171,8 @@ impl Bench<'_> {
             ticks_per_s: None,
             time_out: turn.round.time_out,
             handler: Handler::default(),
+            ledger: LedgerKind::Memory,
+            second_market: None,
         };
         let name = self.protocol.name().to_owned();
         let carriage = carriage(self.protocol);
@@ -186,8 +188,9 @@ impl Bench<'_> {
             congestion: None,
             manners: Manners::default(),
             policy: None,
+            through: None,
         };
-        let contender = Contender { name, label: None, traffic: Traffic::Market(access) };
+        let contender = Contender { name, label: None, traffic: Traffic::Market(Box::new(access)) };
         let market = MarketConfig { behaviour: Some(turn.behaviour), ..MarketConfig::default() };
         let setup = Setup { market, workload: &workload, conformance: false, relayed: false };
         Ok(self.site.open(&contender, &setup)?.0)

@@ -8,12 +8,14 @@ use clients::conformance::CaseResult;
 use clients::role::{Caller, Open, ReceiveFlows, Receiver};
 use lab::child::Child;
 use lab::topology::{CLIENTS, SERVERS};
+use proto::Capability;
 use proto::flow::Flow;
+use servers::market::{Behind, MarketBehind};
 use servers::role::{Balance, Balancer, MarketServer, Ready, SendFlows, Sender, Serve};
 use servers::{Limits, MarketConfig};
-use terms::{Access, Activity, Contender, FlowSettings, Handler, Traffic, Workload};
+use terms::{Access, Activity, Contender, FlowSettings, Handler, Policy, Through, Traffic, Workload};
 
-use super::{Cast, Client, OPEN_TIME_MAX, Server};
+use super::{Cast, CastWork, Client, OPEN_TIME_MAX, Server};
 use crate::roles::{Supervise, Supervisor};
 use crate::site::Site;
 
@@ -76,7 +78,10 @@ impl Site<'_> {
             amount: None,
             relayed: false,
             origin: None,
-            handler: Handler::default(),
+            behind: Vec::new(),
+            work: CastWork::default(),
+            troubled: false,
+            counts_orders: false,
         })
     }
 
@@ -86,8 +91,15 @@ impl Site<'_> {
         access: &Access,
         setup: &Setup<'_>,
     ) -> anyhow::Result<(Cast, Vec<CaseResult>)> {
-        let (server, ready) = self.start_server(name, access, setup)?;
+        let (server, behind, ready) = match access.through {
+            Some(Through::Front) => self.start_front(name, access, setup)?,
+            None => {
+                let (server, ready) = self.start_server(name, access, setup)?;
+                (server, Vec::new(), ready)
+            }
+        };
         let origin = ready.origin;
+        let own = CastWork { handler: setup.market.handler, ..CastWork::default() };
         let (caller, conformance) = self.start_caller(name, access, setup, ready)?;
         let cast = Cast {
             name: name.to_owned(),
@@ -97,8 +109,12 @@ impl Site<'_> {
             amount: None,
             relayed: setup.relayed,
             origin,
+            behind,
             // What a handler of somebody else's does is its own.
-            handler: access.server.as_ref().map_or(setup.market.handler, |_| Handler::default()),
+            work: access.server.as_ref().map_or(own, |_| CastWork::default()),
+            troubled: false,
+            counts_orders: access.server.is_none()
+                && setup.workload.activity == Activity::Market(Capability::PlaceOrder),
         };
         Ok((cast, conformance))
     }
@@ -110,7 +126,7 @@ impl Site<'_> {
         setup: &Setup<'_>,
     ) -> anyhow::Result<(Server, Ready)> {
         let Some(foreign) = &access.server else {
-            let (child, serve, ready) = self.start_market(name, access, setup)?;
+            let (child, serve, ready) = self.start_market(name, access, setup, None)?;
             return Ok((Server::Market(child, serve), ready));
         };
         // What somebody else started is on no host of ours.
@@ -127,12 +143,43 @@ impl Site<'_> {
         Ok((Server::Foreign(child, ready.program), ready))
     }
 
-    /// A server of the market; says how it was told to serve, with where it listens.
+    /// A front, and the markets behind it.
+    fn start_front(
+        &self,
+        name: &str,
+        access: &Access,
+        setup: &Setup<'_>,
+    ) -> anyhow::Result<(Server, Vec<Child<MarketServer>>, Ready)> {
+        let workload = setup.workload;
+        let (mut children, mut markets) = (Vec::new(), Vec::new());
+        for nth in 1..=1 + usize::from(workload.second_market.is_some()) {
+            let name = format!("{name} (market.{nth})");
+            let (child, _, ready) = self.start_market(&name, access, setup, None)?;
+            children.push(child);
+            markets.push(MarketBehind { address: ready.address, tls: access.tls.zip(ready.root) });
+        }
+        let behind = Behind {
+            carriage: access.carriage,
+            policy: access.policy.unwrap_or(Policy::NONE),
+            congestion: self.congestion_of(access),
+            markets,
+            second_market: workload.second_market,
+            market_seed: setup.market.seed,
+        };
+        let market = MarketConfig { handler: Handler::default(), ..setup.market.clone() };
+        let own = Setup { market, ..*setup };
+        let (front, serve, ready) = self.start_market(name, access, &own, Some(behind))?;
+        Ok((Server::Market(front, serve), children, ready))
+    }
+
+    /// A server of the market, or one with markets behind it; says how it was told to serve, with
+    /// where it listens.
     pub(crate) fn start_market(
         &self,
         name: &str,
         access: &Access,
         setup: &Setup<'_>,
+        behind: Option<Behind>,
     ) -> anyhow::Result<(Child<MarketServer>, Box<Serve>, Ready)> {
         let serve = Box::new(Serve {
             core: self.layout.server,
@@ -143,6 +190,7 @@ impl Site<'_> {
             named: access.dns,
             relayed: setup.relayed,
             market: setup.market.clone(),
+            behind,
             limits: limits(),
         });
         let host = self.topology.host(SERVERS);
@@ -188,7 +236,8 @@ impl Site<'_> {
             congestion: self.congestion_of(access),
             market_seed: setup.market.seed,
             manners: access.manners,
-            policy: access.policy,
+            // A front carries it out.
+            policy: access.policy.filter(|_| access.through.is_none()),
             workload: setup.workload.clone(),
             is_ours: access.server.is_none(),
             screen: access.screen.clone(),

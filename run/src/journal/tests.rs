@@ -29,6 +29,8 @@ fn measured(round: usize, void: Option<&str>) -> Measurement {
     outcome.arrivals = 7;
     outcome.histograms.response.record_n(1_234_567, 7).unwrap();
     Measurement {
+        orders: None,
+        extra_calls: None,
         round,
         cell: 0,
         outcome,

@@ -61,6 +61,8 @@ impl Casts for Fakes<'_> {
             self.stop.store(true, Ordering::Relaxed);
         }
         Ok(Measurement {
+            orders: None,
+            extra_calls: None,
             round,
             cell,
             outcome: Outcome::new()?,

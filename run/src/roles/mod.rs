@@ -1,6 +1,7 @@
 //! The processes that a run starts: this program again, in one role each. Synchronous until pinned;
 //! one runtime a core it was given.
 
+mod front;
 mod supervisor;
 
 use std::io::{stdin, stdout};
@@ -30,7 +31,7 @@ pub fn play(name: &str) -> bool {
 fn play_to_the_end(name: &str) -> Result<(), RoleError> {
     let means = Means { pin: lab::cores::pin, allocations: lab::allocations::count };
     match name {
-        MarketServer::NAME => servers::role::serve(&*start_of::<MarketServer>()?, means),
+        MarketServer::NAME => servers::role::serve(&*start_of::<MarketServer>()?, means, front::open),
         Balancer::NAME => servers::role::balance(&start_of::<Balancer>()?, means),
         Sender::NAME => servers::role::send(&start_of::<Sender>()?, &mut stdin().lock(), means),
         Caller::NAME => clients::role::call(&*start_of::<Caller>()?, &mut stdin().lock(), means),

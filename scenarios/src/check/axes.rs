@@ -5,7 +5,8 @@ use toml::Spanned;
 
 use super::Check;
 use crate::ScenarioError;
-use crate::wire::{Span, WireAxes, WireCondition, WireScenario};
+use crate::values::Span;
+use crate::wire::{WireAxes, WireCondition, WireScenario};
 
 /// Combinations of a condition's axes: bounds a slip of the finger.
 const POINTS_MAX: usize = 100;

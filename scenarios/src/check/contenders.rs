@@ -56,7 +56,9 @@ impl Check<'_> {
         list.iter()
             .map(|contender| {
                 let traffic = match workload.activity {
-                    Activity::Market(_) => Traffic::Market(self.access(contender, defaults, workload)?),
+                    Activity::Market(_) => {
+                        Traffic::Market(Box::new(self.access(contender, defaults, workload)?))
+                    }
                     Activity::Flow(_) => Traffic::Flows(self.flows(contender)?),
                 };
                 Ok(Contender {
@@ -115,6 +117,7 @@ impl Check<'_> {
             congestion: wire.congestion.as_ref().map(|congestion| *congestion.get_ref()),
             manners: self.manners(wire, carriage, workload)?,
             policy: self.policy(wire, workload)?,
+            through: wire.through.as_ref().map(|through| *through.get_ref()),
         })
     }
 

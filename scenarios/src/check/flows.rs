@@ -6,7 +6,8 @@ use toml::Spanned;
 
 use super::{Check, OWN_RATE};
 use crate::ScenarioError;
-use crate::wire::{SPAN_MAX, WireContender, WireWorkload};
+use crate::values::SPAN_MAX;
+use crate::wire::{WireContender, WireWorkload};
 
 /// Flows of a contender, at most: one thread at either end has them all.
 const FLOWS_MAX: usize = 16;

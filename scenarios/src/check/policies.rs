@@ -1,16 +1,23 @@
 //! What a client does about a call that fails, and what makes calls fail: where each has a meaning.
 
-use terms::{ATTEMPTS_MAX, Backoff, Concurrency, Contender, Policy, Workload};
+use proto::Capability;
+use terms::{
+    ATTEMPTS_MAX, Activity, Backoff, Breaker, Concurrency, Condition, Contender, Handler, Model, Policy,
+    Workload,
+};
 use toml::Spanned;
 
 use super::Check;
-use crate::ScenarioError;
-use crate::wire::{WireCondition, WireContender, WireScenario};
+use crate::values::Share;
+use crate::wire::{Call, WireCondition, WireContender, WireScenario};
+use crate::{Profile, ScenarioError};
 
 /// Calls in turn or waiting, at most: each is a task of the server.
-const QUEUE_MAX: usize = 100_000;
+pub(super) const QUEUE_MAX: usize = 100_000;
 /// Calls that wait where a scenario does not say how many may.
-const QUEUE_USUAL: usize = 1_000;
+pub(super) const QUEUE_USUAL: usize = 1_000;
+/// Calls of a round that have a key each, at most: each is encoded before the round.
+const KEYED_CALLS_MAX: f64 = 1e6;
 const ONLY_CALLS: &str = "this is a key of operations that make calls, such as operation = \"quote\"";
 
 impl Check<'_> {
@@ -20,7 +27,16 @@ impl Check<'_> {
         wire: &WireContender,
         workload: &Workload,
     ) -> Result<Option<Policy>, ScenarioError> {
-        let WireContender { attempts, attempt_time_out, backoff, jitter, retry_budget, .. } = wire;
+        let WireContender {
+            attempts,
+            attempt_time_out,
+            backoff,
+            jitter,
+            retry_budget,
+            bulkhead,
+            breaker: breaker_words,
+            ..
+        } = wire;
         let repeats = attempts.as_ref().is_some_and(|attempts| *attempts.get_ref() > 1);
         let needs_repeats = "this needs attempts of at least 2";
         if let Some(attempts) = attempts {
@@ -46,14 +62,56 @@ impl Check<'_> {
                 .map_err(|message| ScenarioError::at(self.file, self.text, words.span(), &message, None))
         };
         let backoff = backoff.as_ref().map(read).transpose()?.unwrap_or(Backoff::DEFAULT);
+        let breaker = |words: &Spanned<String>| {
+            self.require(words, workload.activity.is_calls(), ONLY_CALLS)?;
+            Breaker::parse(words.get_ref())
+                .map_err(|message| ScenarioError::at(self.file, self.text, words.span(), &message, None))
+        };
+        if let Some(places) = bulkhead {
+            self.require(places, workload.activity.is_calls(), ONLY_CALLS)?;
+            let right = (1..=QUEUE_MAX).contains(places.get_ref());
+            self.require(places, right, &format!("bulkhead must be from 1 to {QUEUE_MAX}"))?;
+        }
         let policy = Policy {
             attempts: attempts.as_ref().map_or(1, |attempts| *attempts.get_ref()),
             attempt_time_out: attempt_time_out.as_ref().map(|time_out| time_out.get_ref().0),
             backoff,
             jitter: jitter.as_ref().map(|jitter| *jitter.get_ref()).unwrap_or_default(),
             budget: retry_budget.as_ref().map(|budget| budget.get_ref().0),
+            keys: self.keys(wire, workload)?,
+            breaker: breaker_words.as_ref().map(breaker).transpose()?,
+            bulkhead: bulkhead.as_ref().map(|places| *places.get_ref()),
         };
-        Ok((attempts.is_some() || attempt_time_out.is_some()).then_some(policy))
+        let is_given =
+            attempts.is_some() || attempt_time_out.is_some() || policy != Policy { backoff, ..Policy::NONE };
+        Ok(is_given.then_some(policy))
+    }
+
+    /// Whether each call has an idempotency key.
+    fn keys(&self, wire: &WireContender, workload: &Workload) -> Result<bool, ScenarioError> {
+        let Some(keys) = &wire.idempotency_keys else { return Ok(false) };
+        let right = workload.activity == Activity::Market(Capability::PlaceOrder);
+        self.require(keys, right, "idempotency_keys is a key of operation = \"place_order\" only")?;
+        let right = matches!(workload.model, Model::Open { .. });
+        self.require(keys, right, "idempotency_keys needs the workload's rate_per_s")?;
+        Ok(*keys.get_ref())
+    }
+
+    /// Keys are made before a round, for as many calls as it has.
+    pub(super) fn keyed_calls(
+        &self,
+        contenders: &Spanned<Vec<WireContender>>,
+        profile: &Profile,
+        conditions: &[Condition],
+    ) -> Result<(), ScenarioError> {
+        let keyed = contenders.get_ref().iter().find_map(|contender| contender.idempotency_keys.as_ref());
+        let Some(keys) = keyed else { return Ok(()) };
+        let calls = |condition: &Condition| match condition.model {
+            Model::Open { rate_per_s, .. } => rate_per_s * (profile.warm_up + profile.duration).as_secs_f64(),
+            Model::Closed => 0.0,
+        };
+        let few = conditions.iter().all(|condition| calls(condition) <= KEYED_CALLS_MAX);
+        self.require(keys, few, "with idempotency_keys a round must have at most 1 000 000 calls")
     }
 
     /// How much the market does at once under a condition.
@@ -90,13 +148,37 @@ impl Check<'_> {
         &self,
         wire: &WireScenario,
         contenders: &[Contender],
+        workload: &Workload,
     ) -> Result<(), ScenarioError> {
+        let waits_for = |of: &Contender| {
+            let policy = of.access().and_then(|access| access.policy);
+            policy.and_then(|policy| policy.attempt_time_out).unwrap_or(workload.time_out)
+        };
+        let patient = contenders.iter().find(|of| waits_for(of) >= Handler::LOST_REPLY_AFTER);
+        for condition in wire.condition.get_ref() {
+            let Some(share) = &condition.handler_loses else { continue };
+            if let Some(Contender { name, .. }) = patient {
+                let message =
+                    format!("a lost reply leaves after 2 s: '{name}' needs a shorter attempt_time_out");
+                self.require(share, false, &message)?;
+            }
+            let right = condition.handler_at_once.is_none();
+            self.require(
+                share,
+                right,
+                "a condition must have only one of handler_loses and handler_at_once",
+            )?;
+        }
         let foreign = contenders.iter().find(|of| of.access().is_some_and(|access| access.server.is_some()));
         let Some(Contender { name, .. }) = foreign else { return Ok(()) };
         let message = format!("only wirebench's own servers do this, and '{name}' has another server");
         for condition in wire.condition.get_ref() {
-            if let Some(share) = &condition.handler_fails {
+            for share in [&condition.handler_fails, &condition.handler_loses].into_iter().flatten() {
                 self.require(share, false, &message)?;
+            }
+            if let Some(changes) = &condition.changes {
+                let of_market = changes.get_ref().iter().any(|change| change.contains(" market"));
+                self.require(changes, !of_market, &message)?;
             }
             if let Some(at_once) = &condition.handler_at_once {
                 self.require(at_once, false, &message)?;
@@ -105,9 +187,18 @@ impl Check<'_> {
         Ok(())
     }
 
-    /// The share of calls that fail under a condition.
-    pub(super) fn fails(&self, condition: &WireCondition, workload: &Workload) -> Result<f64, ScenarioError> {
-        let Some(share) = &condition.handler_fails else { return Ok(0.0) };
+    /// Whether it is calls that the clients make.
+    pub(super) fn makes_calls(&self, wire: &WireScenario) -> bool {
+        !matches!(wire.workload.operation.get_ref(), Call::Subscribe | Call::Session | Call::Flow)
+    }
+
+    /// The share of calls to which a condition does something.
+    pub(super) fn share_of_calls(
+        &self,
+        share: Option<&Spanned<Share>>,
+        workload: &Workload,
+    ) -> Result<f64, ScenarioError> {
+        let Some(share) = share else { return Ok(0.0) };
         self.require(share, workload.activity.is_calls(), ONLY_CALLS)?;
         Ok(share.get_ref().0)
     }

@@ -346,11 +346,25 @@ fn what_does_not_go_through_a_relay_is_refused() {
         ("handler_at_once = 0\nhandler_wait = \"1ms\"", "from 1 to 100000"),
         ("handler_queue = 5", "needs handler_at_once"),
         ("handler_drops_abandoned = true", "needs handler_at_once"),
-        ("changes = [\"100ms market stalls 1s\"]", "needs handler_at_once"),
+        ("changes = [\"100ms market stalls 1s\"]", "wirebench's own servers"),
+        ("changes = [\"100ms market sleeps 1s\"]", "market slows 100x 500ms"),
+        ("handler_loses = \"5%\"", "wirebench's own servers"),
+        ("front_at_once = 5", "needs through"),
+        ("front_queue = 5", "needs front_at_once"),
+        ("second_handler_wait = \"1s\"", "needs a second_market"),
         ("handler_fails = \"101%\"", "a share from 0% to 100%"),
     ] {
         assert_refused(GOOD, "connections = 8", &format!("connections = 8\n{lines}"), said, "");
     }
+    for (line, said) in [
+        ("breaker = \"on\"", "50% of 20, open 250ms"),
+        ("bulkhead = 0", "bulkhead must be from 1"),
+        ("idempotency_keys = true", "operation = \"place_order\" only"),
+    ] {
+        assert_refused(GOOD, "protocol = \"tcp\"", &format!("protocol = \"tcp\"\n{line}"), said, "");
+    }
+    let through = "protocol = \"tcp\"\nthrough = \"back\"";
+    assert_refused(GOOD, "protocol = \"tcp\"", through, "unknown value 'back'", "front");
     let said = "operations that make calls";
     assert_refused(BEHIND_A_RELAY, "connections = 8", "connections = 8\nhandler_fails = \"5%\"", said, "");
     for line in ["resumes = true", "notices = \"1s\""] {

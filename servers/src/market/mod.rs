@@ -1,12 +1,16 @@
 //! The market: the one service behind every protocol. Reads are frozen at the seed, orders change
 //! only the ledger, ticks come from one source. It knows nothing of how it is carried.
 
+mod backend;
 mod ledger;
 mod session;
 mod ticks;
 mod turns;
+mod work;
 
 use std::io;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -22,12 +26,14 @@ use proto::{Fault, MarketResult, Operation, Reply};
 use terms::{Handler, MARKET_SEED};
 use tokio::task::AbortHandle;
 
-use ledger::Ledger;
+pub use backend::{Asked, Backend, Behind, MarketBehind, OpenBackend};
+use ledger::{Ledger, Placing};
 use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 pub use session::SessionEvents;
 pub use ticks::{EncodedTick, Subscription, TickStretch, Ticks};
-use turns::Turns;
+pub use work::Spell;
+use work::{Time, Work};
 
 /// What a call says that fails because that was asked for.
 const FAILURE: &str = "a failure that was asked for";
@@ -44,8 +50,11 @@ pub struct MarketConfig {
     pub ticks_per_s: f64,
     /// Ticks held for subscribers that are behind and for pollers. Default 4 096.
     pub ticks_held: usize,
-    /// Idempotency keys remembered; past it the oldest is forgotten. Default 100 000.
+    /// Idempotency keys remembered in memory; past it the oldest is forgotten. Default 100 000. (A
+    /// file remembers each for a day.)
     pub idempotency_keys_max: usize,
+    /// The file of SQLite that orders are kept in; in memory where it is absent.
+    pub ledger: Option<PathBuf>,
     /// What is done to every call and tick, for calibration: instead of the handler's own work.
     pub behaviour: Option<Behaviour>,
 }
@@ -58,6 +67,7 @@ impl Default for MarketConfig {
             ticks_per_s: 0.0,
             ticks_held: 4_096,
             idempotency_keys_max: 100_000,
+            ledger: None,
             behaviour: None,
         }
     }
@@ -72,12 +82,14 @@ pub struct Market {
     clock: Clock,
     delays: Delays,
     handler: Mutex<Work>,
-    /// When it begins no work: from, to.
-    stalls: Arc<Mutex<Vec<(Mono, Mono)>>>,
-    /// Decides which calls fail, where some are to.
+    /// Calls that came while something happened to it.
+    in_trouble: AtomicU64,
+    /// Decides which calls fail, and which replies are lost, where some are to.
     chance: Mutex<ChaCha8Rng>,
     reference: Option<Reference>,
     source: Mutex<Option<TickSource>>,
+    /// Who answers calls in its stead.
+    backend: Option<Arc<dyn Backend>>,
 }
 
 /// What became of a call.
@@ -89,40 +101,20 @@ pub enum Answer {
     Waits(Waiting),
 }
 
-/// A call whose handler waits.
+/// A call whose handler waits, or whose order is being written down.
 #[derive(Debug)]
 pub struct Waiting {
-    time: Time,
+    time: Option<Time>,
     begun: Begun,
-}
-
-/// When a call's answer leaves.
-#[derive(Debug)]
-enum Time {
-    /// At this time.
-    At(Mono),
-    /// When it has had its turn.
-    InTurn(Arc<Turns>, Duration),
-}
-
-/// What a handler does, and with whom it takes turns.
-#[derive(Debug, Clone)]
-struct Work {
-    handler: Handler,
-    turns: Option<Arc<Turns>>,
-}
-
-impl Work {
-    fn of(handler: Handler) -> Work {
-        Work { handler, turns: handler.concurrency.map(Turns::new) }
-    }
 }
 
 /// How far a call has come.
 #[derive(Debug)]
 enum Begun {
     Made(MarketResult<Reply>),
+    Placing(Placing),
     Read(Operation),
+    Asked(Operation),
 }
 
 /// The task that emits ticks, ended when dropped.
@@ -139,21 +131,34 @@ impl Market {
     /// Opens the market on the current tokio runtime; its tick source ends with it.
     ///
     /// # Errors
-    /// The system's, where it refuses a timer.
+    /// The system's, where it refuses a timer; the ledger's, where its file cannot be opened.
     pub fn open(config: &MarketConfig, clock: Clock) -> io::Result<Arc<Market>> {
+        Market::before(None, config, clock)
+    }
+
+    /// The same, with services behind it that answer its calls. (Ticks are its own.)
+    ///
+    /// # Errors
+    /// The same.
+    pub fn before(
+        backend: Option<Arc<dyn Backend>>,
+        config: &MarketConfig,
+        clock: Clock,
+    ) -> io::Result<Arc<Market>> {
         // A reference has a core to itself: spinning for the last microseconds buys exactness.
         let precision = if config.behaviour.is_some() { Precision::Spin } else { Precision::Sleep };
         let market = Market {
             data: Arc::new(DataSet::new(config.seed)),
-            ledger: Ledger::new(config.idempotency_keys_max),
+            ledger: Ledger::open(config.idempotency_keys_max, config.ledger.as_deref())?,
             ticks: Arc::new(Ticks::new(config.ticks_held)),
             delays: Delays::start(&clock, precision)?,
             reference: config.behaviour.map(|behaviour| Reference::new(clock.clone(), behaviour)),
             clock,
             handler: Mutex::new(Work::of(config.handler)),
-            stalls: Arc::default(),
+            in_trouble: AtomicU64::new(0),
             chance: Mutex::new(ChaCha8Rng::seed_from_u64(config.seed)),
             source: Mutex::default(),
+            backend,
         };
         if config.ticks_per_s > 0.0 {
             let (start, ticks_per_s) = (market.clock.now(), config.ticks_per_s);
@@ -203,6 +208,9 @@ impl Market {
     /// # Errors
     /// The fault to answer with.
     pub async fn quote(&self, request: QuoteRequest) -> MarketResult<Quote> {
+        if let Some(backend) = &self.backend {
+            return self.ask(backend, Operation::Quote(request)).await.and_then(Reply::quote);
+        }
         self.read(|data| data.quote(&request.symbol)).await
     }
 
@@ -211,6 +219,9 @@ impl Market {
     /// # Errors
     /// The fault to answer with.
     pub async fn quotes(&self, request: QuotesRequest) -> MarketResult<Quotes> {
+        if let Some(backend) = &self.backend {
+            return self.ask(backend, Operation::Quotes(request)).await.and_then(Reply::quotes);
+        }
         self.read(|data| data.quotes(&request.symbols)).await
     }
 
@@ -219,6 +230,9 @@ impl Market {
     /// # Errors
     /// The fault to answer with.
     pub async fn portfolio(&self, request: PortfolioRequest) -> MarketResult<Portfolio> {
+        if let Some(backend) = &self.backend {
+            return self.ask(backend, Operation::Portfolio(request)).await.and_then(Reply::portfolio);
+        }
         self.read(|data| data.masked_portfolio(&request)).await
     }
 
@@ -227,6 +241,9 @@ impl Market {
     /// # Errors
     /// The fault to answer with.
     pub async fn history(&self, request: HistoryRequest) -> MarketResult<History> {
+        if let Some(backend) = &self.backend {
+            return self.ask(backend, Operation::History(request)).await.and_then(Reply::history);
+        }
         self.read(|data| data.history(&request.symbol, request.n)).await
     }
 
@@ -235,23 +252,30 @@ impl Market {
     /// # Errors
     /// The fault to answer with.
     pub async fn place_order(&self, request: OrderRequest) -> MarketResult<OrderReceipt> {
+        if let Some(backend) = &self.backend {
+            return self.ask(backend, Operation::PlaceOrder(request)).await.and_then(Reply::receipt);
+        }
         // A call that fails is refused before anything is done about it.
         let work = self.work();
-        let placed = self.fault(&work).map_or_else(|| self.ledger.place(&self.data, request), Err);
-        let (answer, time) = self.treat(work, placed);
+        let placing = match self.fault(&work) {
+            Some(fault) => Placing::Done(Err(fault)),
+            None => self.ledger.place(&self.data, request),
+        };
+        let (placing, time) = self.treat(work, placing);
         self.wait(time).await?;
-        answer
+        placing.result().await
     }
 
     /// Any of the calls above, for protocols that dispatch by number: the answer, or what becomes
     /// it once the handler has waited ([`Market::finish`]).
     pub fn answer(&self, operation: Operation) -> Answer {
+        if self.backend.is_some() {
+            return Answer::Waits(Waiting { time: None, begun: Begun::Asked(operation) });
+        }
         let work = self.work();
         let begun = match (self.fault(&work), operation) {
             (Some(fault), _) => Begun::Made(Err(fault)),
-            (None, Operation::PlaceOrder(request)) => {
-                Begun::Made(self.ledger.place(&self.data, request).map(Reply::Receipt))
-            }
+            (None, Operation::PlaceOrder(request)) => Begun::Placing(self.ledger.place(&self.data, request)),
             (None, read) if self.reference.is_some() => Begun::Made(self.data.answer(&read)),
             (None, read) => Begun::Read(read),
         };
@@ -260,25 +284,38 @@ impl Market {
                 let (answer, time) = self.treat(work, answer);
                 (Begun::Made(answer), time)
             }
-            read @ Begun::Read(_) => (read, self.time(work)),
+            Begun::Placing(placing) => {
+                let (placing, time) = self.treat(work, placing);
+                (Begun::Placing(placing), time)
+            }
+            other @ (Begun::Read(_) | Begun::Asked(_)) => (other, self.time(work)),
         };
-        match time {
-            Some(time) => Answer::Waits(Waiting { time, begun }),
-            None => Answer::Now(self.made(begun)),
+        match (time, begun) {
+            (None, Begun::Made(answer)) => Answer::Now(answer),
+            (None, Begun::Placing(Placing::Done(placed))) => Answer::Now(placed.map(Reply::Receipt)),
+            (None, Begun::Read(read)) => Answer::Now(self.data.answer(&read)),
+            (time, begun) => Answer::Waits(Waiting { time, begun }),
         }
     }
 
     /// The answer to a call, once its handler has waited.
     pub async fn finish(&self, waiting: Waiting) -> MarketResult<Reply> {
-        self.wait(Some(waiting.time)).await?;
-        self.made(waiting.begun)
+        self.wait(waiting.time).await?;
+        match waiting.begun {
+            Begun::Made(answer) => answer,
+            Begun::Placing(placing) => placing.result().await.map(Reply::Receipt),
+            Begun::Read(read) => self.data.answer(&read),
+            Begun::Asked(operation) => match &self.backend {
+                Some(backend) => self.ask(backend, operation).await,
+                None => self.data.answer(&operation),
+            },
+        }
     }
 
-    fn made(&self, begun: Begun) -> MarketResult<Reply> {
-        match begun {
-            Begun::Made(answer) => answer,
-            Begun::Read(read) => self.data.answer(&read),
-        }
+    /// Has a call answered by whoever is behind, in its turn.
+    async fn ask(&self, backend: &Arc<dyn Backend>, operation: Operation) -> MarketResult<Reply> {
+        let asked = backend.ask(operation);
+        self.work().asking(asked).await
     }
 
     /// Ticks of some symbols (none named: all), behind the one that the caller has seen, or from
@@ -312,9 +349,15 @@ impl Market {
     }
 
     /// What a call fails with, if it is one of those that fail.
-    fn fault(&self, Work { handler: Handler { fails, .. }, .. }: &Work) -> Option<Fault> {
+    fn fault(&self, work: &Work) -> Option<Fault> {
+        let fails = work.fails(&self.clock) || self.falls_to(work.handler.fails);
+        fails.then(|| Fault::new(FaultCode::Unavailable, FAILURE))
+    }
+
+    /// Whether a call is among this share of them; nothing is drawn for none.
+    fn falls_to(&self, share: f64) -> bool {
         let draw = || self.chance.lock().unwrap_or_else(PoisonError::into_inner).random::<f64>();
-        (*fails > 0.0 && draw() < *fails).then(|| Fault::new(FaultCode::Unavailable, FAILURE))
+        share > 0.0 && draw() < share
     }
 
     /// Waits for a call's time, or its turn.
@@ -325,24 +368,16 @@ impl Market {
                 self.delays.sleep_until(until).await;
                 Ok(())
             }
-            Some(Time::InTurn(turns, wait)) => {
-                let (clock, delays, stalls) =
-                    (self.clock.clone(), self.delays.clone(), Arc::clone(&self.stalls));
-                let work = async move {
-                    let begin = after_stalls(&stalls, clock.now());
-                    delays.sleep_until(begin + wait).await;
-                };
-                turns.work(work).await
-            }
+            Some(Time::InTurn(work)) => work.in_turn(self.clock.clone(), self.delays.clone()).await,
         }
     }
 
     /// The answer, and when the handler would have it leave.
-    fn treat<T>(&self, work: Work, answer: MarketResult<T>) -> (MarketResult<T>, Option<Time>) {
+    fn treat<A: Answered>(&self, work: Work, answer: A) -> (A, Option<Time>) {
         let Some(reference) = &self.reference else { return (answer, self.time(work)) };
         let Treatment { reply_at, fails } = reference.treat();
         let fault = || Fault::new(FaultCode::Unavailable, FAILURE);
-        (if fails { Err(fault()) } else { answer }, Some(Time::At(reply_at)))
+        (if fails { A::failed(fault()) } else { answer }, Some(Time::At(reply_at)))
     }
 
     /// When the first freeze of its behaviour began; `None` where it was given none.
@@ -358,33 +393,63 @@ impl Market {
 
     /// Has its handlers do this from now on.
     pub fn set_handler(&self, handler: Handler) {
-        *self.handler.lock().unwrap_or_else(PoisonError::into_inner) = Work::of(handler);
+        self.handler.lock().unwrap_or_else(PoisonError::into_inner).set_handler(handler);
     }
 
-    /// Has it begin no work in these spans of time, in place of those that it was told before: what
-    /// is to begin in one begins at its end.
-    pub fn set_stalls(&self, stalls: Vec<(Mono, Mono)>) {
-        *self.stalls.lock().unwrap_or_else(PoisonError::into_inner) = stalls;
+    /// Has this happen to it, in place of what it was told before; counts from nothing what comes
+    /// meanwhile.
+    pub fn set_spells(&self, spells: &[Spell]) {
+        self.in_trouble.store(0, Ordering::Relaxed);
+        self.handler.lock().unwrap_or_else(PoisonError::into_inner).set_spells(spells);
     }
 
+    /// Calls that came while something happened to it.
+    pub fn calls_in_trouble(&self) -> u64 {
+        self.in_trouble.load(Ordering::Relaxed)
+    }
+
+    /// Orders in its ledger.
+    ///
+    /// # Errors
+    /// Where they cannot be counted, with why.
+    pub async fn count_orders(&self) -> MarketResult<u64> {
+        self.ledger.count().await
+    }
+
+    /// What is done about a call that comes now.
     fn work(&self) -> Work {
-        self.handler.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        let work = self.handler.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if work.in_trouble(&self.clock) {
+            self.in_trouble.fetch_add(1, Ordering::Relaxed);
+        }
+        work
     }
 
-    /// When the handler lets a call go.
-    fn time(&self, Work { handler: Handler { wait, cpu, .. }, turns }: Work) -> Option<Time> {
-        if !cpu.is_zero() {
-            self.clock.burn(cpu);
+    /// When the handler lets a call go that comes now. A market that fails every call does so at
+    /// once, and a reply that is lost leaves when nobody waits for it.
+    fn time(&self, work: Work) -> Option<Time> {
+        if work.fails(&self.clock) {
+            return None;
         }
-        match turns {
-            Some(turns) => Some(Time::InTurn(turns, wait)),
-            None => (!wait.is_zero()).then(|| Time::At(self.clock.now() + wait)),
-        }
+        let is_lost = self.falls_to(work.handler.loses);
+        let lost = || Time::At(self.clock.now() + Handler::LOST_REPLY_AFTER);
+        if is_lost { Some(lost()) } else { work.time(&self.clock) }
     }
 }
 
-/// When work begins that could begin now.
-fn after_stalls(stalls: &Mutex<Vec<(Mono, Mono)>>, now: Mono) -> Mono {
-    let stalls = stalls.lock().unwrap_or_else(PoisonError::into_inner);
-    stalls.iter().find(|(from, to)| (*from..*to).contains(&now)).map_or(now, |(_, to)| *to)
+/// What can fail because that was asked for.
+trait Answered {
+    fn failed(fault: Fault) -> Self;
+}
+
+impl<T> Answered for MarketResult<T> {
+    fn failed(fault: Fault) -> MarketResult<T> {
+        Err(fault)
+    }
+}
+
+impl Answered for Placing {
+    fn failed(fault: Fault) -> Placing {
+        Placing::Done(Err(fault))
+    }
 }

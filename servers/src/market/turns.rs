@@ -28,13 +28,16 @@ impl Turns {
     ///
     /// # Errors
     /// Where as many wait as may.
-    pub(super) async fn work(
+    pub(super) async fn work<T: Send + 'static>(
         self: Arc<Turns>,
-        work: impl Future<Output = ()> + Send + 'static,
-    ) -> MarketResult<()> {
+        work: impl Future<Output = T> + Send + 'static,
+    ) -> MarketResult<T> {
         let concurrency = self.concurrency;
-        if self.free.available_permits() == 0 && self.waiting.load(Ordering::Relaxed) >= concurrency.queue {
-            let detail = format!("{} calls wait already", concurrency.queue);
+        // Those that came at the same time and have not run yet are about to take the free turns.
+        let room = concurrency.queue + self.free.available_permits();
+        if self.waiting.load(Ordering::Relaxed) >= room {
+            let Concurrency { at_once, queue, .. } = concurrency;
+            let detail = format!("{at_once} calls have their turn, and {queue} wait for theirs");
             return Err(Fault::new(FaultCode::Unavailable, detail));
         }
         let place = Place::of(self);
@@ -42,14 +45,13 @@ impl Turns {
             // It is never closed.
             let _turn = Arc::clone(&place.0.free).acquire_owned().await;
             drop(place);
-            work.await;
+            work.await
         };
         if concurrency.drops_abandoned {
-            turn.await;
-        } else {
-            let _ = tokio::spawn(turn).await;
+            return Ok(turn.await);
         }
-        Ok(())
+        let stopped = |_| Fault::new(FaultCode::Unavailable, "the server stops");
+        tokio::spawn(turn).await.map_err(stopped)
     }
 }
 
@@ -90,16 +92,18 @@ mod tests {
     #[test]
     fn so_many_have_their_turn_so_many_wait_and_the_rest_is_refused() {
         run(async {
-            let turns = Turns::new(concurrency(3, true));
-            let refused = Cell::new(0);
-            let call = || async {
-                if Arc::clone(&turns).work(clock::pause(SPAN)).await.is_err() {
-                    refused.set(refused.get() + 1);
-                }
-            };
-            futures::future::join_all((0..10).map(|_| call())).await;
-            assert_eq!(refused.get(), 5, "two have a turn and three wait");
-            assert_eq!(turns.waiting.load(Ordering::Relaxed), 0);
+            for (drops, queue, refuses) in [(true, 3, 5), (false, 3, 5), (true, 0, 8), (false, 0, 8)] {
+                let turns = Turns::new(concurrency(queue, drops));
+                let refused = Cell::new(0);
+                let call = || async {
+                    if Arc::clone(&turns).work(clock::pause(SPAN)).await.is_err() {
+                        refused.set(refused.get() + 1);
+                    }
+                };
+                futures::future::join_all((0..10).map(|_| call())).await;
+                assert_eq!(refused.get(), refuses, "two have a turn and {queue} wait; drops: {drops}");
+                assert_eq!(turns.waiting.load(Ordering::Relaxed), 0);
+            }
         });
     }
 

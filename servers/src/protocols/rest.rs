@@ -264,7 +264,7 @@ async fn history(
 #[utoipa::path(post, path = "/v1/orders", request_body = Order,
     params(("Idempotency-Key" = Option<String>, Header, description = "At most 128 bytes.")),
     responses((status = 201, body = OrderReceipt), (status = 400, body = ProblemDocument),
-        (status = 404, body = ProblemDocument), (status = 409, body = ProblemDocument),
+        (status = 404, body = ProblemDocument), (status = 422, body = ProblemDocument),
         (status = 413, body = ProblemDocument)))]
 async fn place_order(State(api): State<Api>, headers: HeaderMap, body: Body) -> Result<Response, Problem> {
     let encoding = accepted(&headers)?;

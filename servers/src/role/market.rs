@@ -12,9 +12,11 @@ use proto::{Protocol, Transport};
 use serde::{Deserialize, Serialize};
 use terms::role::{Means, Role, RoleError, answer, say_ready};
 use terms::{Emission, Handler, Schedule, orders};
+use tokio::runtime::LocalOptions;
 
 use super::{CountAllocations, Ready, SetPolicy};
 use crate::between::Relay;
+use crate::market::{Backend, Behind, OpenBackend, Spell};
 use crate::protocols::{Carrier, Settings};
 use crate::tls::Identity;
 use crate::{Limits, Market, MarketConfig, Shutdown, names, protocols};
@@ -40,8 +42,12 @@ orders! {
         Emit(Emit) -> u64,
         /// Have handlers do this from now on.
         Handle(Handler) -> (),
-        /// Begin no work in some spans of time.
-        Stall(Stall) -> (),
+        /// What happens to it, and when.
+        Troubles(Troubles) -> (),
+        /// Count calls that came in trouble.
+        InTrouble(CountInTrouble) -> u64,
+        /// Count orders.
+        Orders(CountOrders) -> u64,
         /// What the relay before it does.
         Policy(SetPolicy) -> (),
         /// Count subscribers.
@@ -72,6 +78,8 @@ pub struct Serve {
     pub relayed: bool,
     /// The market.
     pub market: MarketConfig,
+    /// The markets that it calls, where it is a front.
+    pub behind: Option<Behind>,
     /// Its bounds.
     pub limits: Limits,
 }
@@ -89,9 +97,17 @@ pub struct Emit {
     pub emission: Emission,
 }
 
-/// Begin no work in these spans of time, from and to, in place of those that were told before.
+/// What happens to the market, in place of what was told before.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Stall(pub Vec<(Mono, Mono)>);
+pub struct Troubles(pub Vec<Spell>);
+
+/// Say how many calls came while something happened to the market.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub struct CountInTrouble;
+
+/// Say how many orders are in the ledger.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub struct CountOrders;
 
 /// Say when so many subscriptions wait for ticks, or how many do after this time.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
@@ -119,12 +135,14 @@ pub struct TakeArrivals;
 ///
 /// # Errors
 /// Where it cannot go on, with why.
-pub fn serve(start: &Serve, means: Means) -> Result<(), RoleError> {
+pub fn serve(start: &Serve, means: Means, open_backend: OpenBackend) -> Result<(), RoleError> {
     (means.pin)(start.core).map_err(RoleError::during("pinning the server"))?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(async {
+    let mut runtime = tokio::runtime::Builder::new_current_thread();
+    runtime.enable_all();
+    let serving = async {
         let shutdown = Shutdown::new();
-        let mut process = Process::open(start, shutdown.clone()).await?;
+        let backend = start.behind.as_ref().map(open_backend).transpose()?;
+        let mut process = Process::open(start, backend, shutdown.clone()).await?;
         let mut orders = super::orders::<MarketServer>(shutdown);
         loop {
             tokio::select! {
@@ -139,7 +157,12 @@ pub fn serve(start: &Serve, means: Means) -> Result<(), RoleError> {
                 Some(order) = orders.recv() => process.obey(order, means).await?,
             }
         }
-    })
+    };
+    // A front's clients stay on its thread.
+    match start.behind {
+        Some(_) => runtime.build_local(LocalOptions::default())?.block_on(serving),
+        None => runtime.build()?.block_on(serving),
+    }
 }
 
 /// What the process runs.
@@ -151,9 +174,13 @@ struct Process {
 
 impl Process {
     /// Starts all of it, and says where it listens.
-    async fn open(start: &Serve, shutdown: Shutdown) -> Result<Process, RoleError> {
+    async fn open(
+        start: &Serve,
+        backend: Option<Arc<dyn Backend>>,
+        shutdown: Shutdown,
+    ) -> Result<Process, RoleError> {
         let Serve { address, protocol, transport, congestion, limits, .. } = *start;
-        let market = Market::open(&start.market, Clock::System)?;
+        let market = Market::before(backend, &start.market, Clock::System)?;
         let any_port = SocketAddr::new(address.ip(), 0);
         let identity = match transport {
             Transport::Plain => None,
@@ -193,9 +220,17 @@ impl Process {
                 self.market.set_handler(order);
                 answer::<MarketServer, _>(output, &order, ())?;
             }
-            MarketOrder::Stall(order) => {
-                self.market.set_stalls(order.0.clone());
+            MarketOrder::Troubles(order) => {
+                self.market.set_spells(&order.0);
                 answer::<MarketServer, _>(output, &order, ())?;
+            }
+            MarketOrder::InTrouble(order) => {
+                answer::<MarketServer, _>(output, &order, self.market.calls_in_trouble())?;
+            }
+            MarketOrder::Orders(order) => {
+                let orders = self.market.count_orders().await;
+                let orders = orders.map_err(|fault| RoleError(fault.detail))?;
+                answer::<MarketServer, _>(output, &order, orders)?;
             }
             MarketOrder::Policy(order) => {
                 let Some(relay) = &self.relay else {

@@ -52,6 +52,7 @@ impl LoadReport {
             Model::Closed => ("closed", None),
             Model::Open { arrivals: Arrivals::Constant, rate_per_s } => ("open, constant", Some(rate_per_s)),
             Model::Open { arrivals: Arrivals::Poisson, rate_per_s } => ("open, poisson", Some(rate_per_s)),
+            Model::Open { arrivals: Arrivals::Burst, rate_per_s } => ("open, burst", Some(rate_per_s)),
         };
         LoadReport {
             target: options.target.clone(),
@@ -135,8 +136,10 @@ impl LoadReport {
             Figure::Within(us) => share_within(&self.response_ns, us),
             Figure::RatePerS => Some(self.rate_per_s),
             Figure::CpuPerCall | Figure::ServerCpuPerCall | Figure::CpuPerS | Figure::BytesPerCall => None,
-            // It makes each call once.
-            Figure::AttemptsPerCall => None,
+            // It makes each call once, and knows no ledger.
+            Figure::AttemptsPerCall | Figure::PeakPer10Ms | Figure::OrdersPerCall => None,
+            // Nothing happens to a server that it did not start.
+            Figure::ExtraCalls | Figure::TimeToRecover => None,
             // Calls are no flows.
             Figure::Jain | Figure::FlowShare(_) => None,
         }
@@ -172,7 +175,11 @@ pub(super) fn parse_threshold(text: &str) -> Result<Expression, String> {
             "wirebench cannot see the CPU and bytes of a server that it did not start: use client_cpu_per_call"
                 .to_owned(),
         ),
-        Figure::AttemptsPerCall => Err("wirebench load makes each call once".to_owned()),
+        Figure::AttemptsPerCall | Figure::PeakPer10Ms => {
+            Err("wirebench load makes each call once".to_owned())
+        }
+        Figure::OrdersPerCall => Err("wirebench load does not see the server's ledger".to_owned()),
+        Figure::ExtraCalls | Figure::TimeToRecover => Err("nothing happens to a server that wirebench did not start".to_owned()),
         Figure::Jain | Figure::FlowShare(_) => Err("this is a figure of flows, not of calls".to_owned()),
         _ => Ok(threshold),
     }

@@ -11,7 +11,7 @@ use report::Done;
 use run::journal::{self, Begun, Journal, Left};
 use run::{On, Results, RunInfo, Watcher as _, execute, record_of};
 use scenarios::{Plan, Scenario};
-use terms::{Layout, MARKET_SEED, Machine};
+use terms::{Layout, LedgerKind, MARKET_SEED, Machine};
 
 use super::{Options, plan_options};
 use crate::ending::{Ending, causes, command_line, print_data, say, say_broken, say_finding};
@@ -47,7 +47,9 @@ impl Session<'_> {
         let (mut begun, mut results) = self.begin(named, scenario, plan, layout)?;
         let journal = Journal::begin(&folder.journal(&scenario.name)?, &begun, &results)?;
         let mut screen = LiveScreen::open(&scenario.name, plan, journal);
-        let on = On { layout, market_seed: MARKET_SEED, pcap: pcap.as_deref() };
+        let in_files = scenario.workload.ledger == LedgerKind::Sqlite;
+        let ledgers = in_files.then(|| folder.ledgers(&scenario.name)).transpose()?;
+        let on = On { layout, market_seed: MARKET_SEED, pcap: pcap.as_deref(), ledgers: ledgers.as_deref() };
         let ended = execute(scenario, plan, &on, stop, &mut screen, &mut results);
         screen.stage("writing");
         let journal = screen.close();

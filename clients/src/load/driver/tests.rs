@@ -142,7 +142,7 @@ fn run_round(
         };
         let connector = Scripted { behaviour, clock: clock.clone() };
         let driver = Driver::open(clock, connector, shape, &[()], Arc::new(Live::default())).await.unwrap();
-        let driver = driver.by(policy);
+        let driver = driver.with_policy(policy, &[()], |request, _| *request);
         let done = Rc::new(Cell::new(false));
         let finished = Rc::clone(&done);
         let running = tokio::task::spawn_local(async move {
@@ -268,10 +268,9 @@ fn a_call_that_breaks_is_made_again_by_its_policy() {
     let model = Model::Open { arrivals: Arrivals::Constant, rate_per_s: 100.0 };
     let twice = Policy {
         attempts: 2,
-        attempt_time_out: None,
         backoff: terms::Backoff::Fixed(2 * MS),
         jitter: terms::RetryJitter::None,
-        budget: None,
+        ..Policy::NONE
     };
     let outcome = run_round(breaking, shape, model, Duration::from_secs(1), Duration::ZERO, Some(twice));
     assert_eq!((outcome.arrivals, outcome.sent, outcome.ok, outcome.failures()), (100, 100, 100, 0));

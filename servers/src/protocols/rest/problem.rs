@@ -46,7 +46,7 @@ impl From<Fault> for Problem {
             FaultCode::Unspecified => StatusCode::INTERNAL_SERVER_ERROR,
             FaultCode::NotFound => StatusCode::NOT_FOUND,
             FaultCode::InvalidArgument => StatusCode::BAD_REQUEST,
-            FaultCode::Conflict => StatusCode::CONFLICT,
+            FaultCode::Conflict => StatusCode::UNPROCESSABLE_ENTITY,
             FaultCode::Limit => StatusCode::PAYLOAD_TOO_LARGE,
             FaultCode::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
         };

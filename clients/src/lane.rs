@@ -6,7 +6,7 @@ use std::rc::Rc;
 use crate::connection::{CallError, Connection, Connector, in_time};
 
 /// A connection that is replaced when it breaks, shared by the slots that call on it.
-pub(super) struct Lane<K: Connector> {
+pub(crate) struct Lane<K: Connector> {
     connection: RefCell<Option<Rc<K::Connection>>>,
     connecting: tokio::sync::Mutex<()>,
     reconnections: Cell<u64>,
@@ -15,9 +15,14 @@ pub(super) struct Lane<K: Connector> {
 }
 
 impl<K: Connector> Lane<K> {
-    pub(super) fn new(connection: K::Connection) -> Lane<K> {
+    pub(crate) fn new(connection: K::Connection) -> Lane<K> {
+        Lane { connection: RefCell::new(Some(Rc::new(connection))), ..Lane::closed() }
+    }
+
+    /// One whose connection opens with its first call.
+    pub(crate) fn closed() -> Lane<K> {
         Lane {
-            connection: RefCell::new(Some(Rc::new(connection))),
+            connection: RefCell::new(None),
             connecting: tokio::sync::Mutex::new(()),
             reconnections: Cell::new(0),
             late_replies_before: Cell::new(0),
@@ -25,12 +30,12 @@ impl<K: Connector> Lane<K> {
     }
 
     /// How often it was opened anew.
-    pub(super) fn reconnections(&self) -> u64 {
+    pub(crate) fn reconnections(&self) -> u64 {
         self.reconnections.get()
     }
 
     /// Late replies, on all connections that it had.
-    pub(super) fn late_replies(&self) -> u64 {
+    pub(crate) fn late_replies(&self) -> u64 {
         let now = self.connection.borrow().as_ref().map_or(0, |connection| connection.late_replies());
         self.late_replies_before.get() + now
     }
@@ -39,7 +44,7 @@ impl<K: Connector> Lane<K> {
         self.connection.borrow().as_ref().filter(|connection| connection.is_open()).map(Rc::clone)
     }
 
-    pub(super) async fn connection(&self, connector: &K) -> Result<Rc<K::Connection>, CallError> {
+    pub(crate) async fn connection(&self, connector: &K) -> Result<Rc<K::Connection>, CallError> {
         if let Some(connection) = self.open() {
             return Ok(connection);
         }

@@ -1,0 +1,54 @@
+//! What is behind a front: markets that it calls as a client, each by the same policy.
+
+use std::sync::Arc;
+
+use clients::{CallError, Endpoint, Tls, Upstream};
+use proto::data::DataSet;
+use proto::v1::FaultCode;
+use proto::{Fault, Operation};
+use servers::market::{Asked, Backend, Behind, MarketBehind};
+use terms::asks_second_market;
+use terms::role::RoleError;
+
+/// Markets, and which of them is asked.
+#[derive(Debug)]
+struct Markets {
+    markets: Vec<Upstream>,
+    second: Option<f64>,
+    data: DataSet,
+}
+
+/// Opens clients of the markets behind a front.
+///
+/// # Errors
+/// Where a certificate cannot be read, or the system refuses a timer.
+pub(super) fn open(behind: &Behind) -> Result<Arc<dyn Backend>, RoleError> {
+    let market = |(nth, MarketBehind { address, tls }): (usize, &MarketBehind)| {
+        let tls = tls.as_ref().map(|(options, root)| Tls::to_market(*options, root)).transpose()?;
+        let endpoint =
+            Endpoint { address: *address, tls, congestion: Some(behind.congestion), name_server: None };
+        let seed = behind.market_seed.wrapping_add(nth as u64);
+        Ok(Upstream::open(behind.carriage, endpoint, behind.policy, seed)?)
+    };
+    let markets = behind.markets.iter().enumerate().map(market).collect::<Result<Vec<_>, RoleError>>()?;
+    Ok(Arc::new(Markets { markets, second: behind.second_market, data: DataSet::new(behind.market_seed) }))
+}
+
+impl Backend for Markets {
+    fn ask(&self, operation: Operation) -> Asked {
+        let second = self.second.is_some_and(|share| asks_second_market(&operation, share, &self.data));
+        let market = self.markets.get(usize::from(second)).cloned();
+        Box::pin(async move {
+            let Some(market) = market else { return Err(fault(&CallError::TimedOut)) };
+            market.call(operation).await.map_err(|error| match error {
+                CallError::Rejected(fault) => fault,
+                error => fault(&error),
+            })
+        })
+    }
+}
+
+/// What a front says of a call that failed behind it.
+fn fault(error: &CallError) -> Fault {
+    Fault::new(FaultCode::Unavailable, format!("the market behind: {}", error.sample()))
+}

@@ -1,0 +1,66 @@
+//! Fronts: services between clients and markets, where they have a meaning.
+
+use terms::{Concurrency, Contender};
+use toml::Spanned;
+
+use super::Check;
+use super::policies::{QUEUE_MAX, QUEUE_USUAL};
+use crate::ScenarioError;
+use crate::wire::{Call, WireCondition, WireScenario};
+
+const NEEDS_A_FRONT: &str = "this needs through = \"front\" in every contender";
+
+impl Check<'_> {
+    /// How much a front does at once under a condition.
+    pub(super) fn front_pool(&self, condition: &WireCondition) -> Result<Option<Concurrency>, ScenarioError> {
+        let WireCondition { front_at_once, front_queue, .. } = condition;
+        if let Some(queue) = front_queue {
+            self.require(queue, front_at_once.is_some(), "this needs front_at_once")?;
+            let right = *queue.get_ref() <= QUEUE_MAX;
+            self.require(queue, right, &format!("front_queue must be at most {QUEUE_MAX}"))?;
+        }
+        let Some(at_once) = front_at_once else { return Ok(None) };
+        let right = (1..=QUEUE_MAX).contains(at_once.get_ref());
+        self.require(at_once, right, &format!("front_at_once must be from 1 to {QUEUE_MAX}"))?;
+        Ok(Some(Concurrency {
+            at_once: *at_once.get_ref(),
+            queue: front_queue.as_ref().map_or(QUEUE_USUAL, |queue| *queue.get_ref()),
+            drops_abandoned: false,
+        }))
+    }
+
+    /// What is said of fronts and of what is behind them needs one.
+    pub(super) fn fronts_fit(
+        &self,
+        wire: &WireScenario,
+        contenders: &[Contender],
+    ) -> Result<(), ScenarioError> {
+        for contender in wire.contender.get_ref() {
+            let Some(through) = &contender.through else { continue };
+            let right = matches!(wire.workload.operation.get_ref(), Call::Quote);
+            self.require(through, right, "through is a key of operation = \"quote\" only")?;
+            let own = contender.server.is_none() && contender.target.is_none();
+            self.require(through, own, "a contender must have only one of through, server and target")?;
+        }
+        let has_front = |of: &Contender| of.access().is_some_and(|access| access.through.is_some());
+        let all = contenders.iter().all(has_front);
+        if let Some(share) = &wire.workload.second_market {
+            self.require(share, all, NEEDS_A_FRONT)?;
+        }
+        for condition in wire.condition.get_ref() {
+            self.needs(condition.front_at_once.as_ref(), all, NEEDS_A_FRONT)?;
+            let two = wire.workload.second_market.is_some();
+            let message = "this needs a second_market in the workload";
+            self.needs(condition.second_handler_wait.as_ref(), two, message)?;
+            if let Some(changes) = &condition.changes {
+                let names_one = changes.get_ref().iter().any(|change| change.contains(" market."));
+                self.require(changes, two || !names_one, "market.1 and market.2 need a second_market")?;
+            }
+        }
+        Ok(())
+    }
+
+    fn needs<T>(&self, key: Option<&Spanned<T>>, right: bool, message: &str) -> Result<(), ScenarioError> {
+        key.map_or(Ok(()), |key| self.require(key, right, message))
+    }
+}

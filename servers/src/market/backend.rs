@@ -1,0 +1,52 @@
+//! Whoever answers calls in the market's stead: a front has services behind it, and no data of its
+//! own to answer with.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use proto::flow::Congestion;
+use proto::{MarketResult, Operation, Reply};
+use serde::{Deserialize, Serialize};
+use terms::role::RoleError;
+use terms::{Carriage, Policy, TlsOptions};
+
+/// What comes of a call, later.
+pub type Asked = Pin<Box<dyn Future<Output = MarketResult<Reply>> + Send>>;
+
+/// Services that a front calls.
+pub trait Backend: fmt::Debug + Send + Sync {
+    /// Has a call answered. Dropping the future abandons it.
+    fn ask(&self, operation: Operation) -> Asked;
+}
+
+/// The markets behind a front, and how it calls them.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Behind {
+    /// Over which protocol.
+    pub carriage: Carriage,
+    /// What it does about calls that fail; each market has its own budget, breaker and bulkhead.
+    pub policy: Policy,
+    /// Of TCP and QUIC.
+    pub congestion: Congestion,
+    /// Each market.
+    pub markets: Vec<MarketBehind>,
+    /// The share of symbols of which only the second market knows.
+    pub second_market: Option<f64>,
+    /// Seed of the markets' data.
+    pub market_seed: u64,
+}
+
+/// A market behind a front.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct MarketBehind {
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// How connections are secured, and the certificate to trust (DER).
+    pub tls: Option<(TlsOptions, Vec<u8>)>,
+}
+
+/// Opens what is behind a front, on the runtime of its process. This room knows no clients: whoever
+/// plays the role brings it.
+pub type OpenBackend = fn(&Behind) -> Result<Arc<dyn Backend>, RoleError>;
