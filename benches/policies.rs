@@ -32,6 +32,7 @@ fn main() {
         ("a time-out", Some(time_out)),
         ("a budget", Some(budget)),
         ("a bulkhead", Some(Policy { bulkhead: Some(64), ..Policy::NONE })),
+        ("a limit that adapts", Some(Policy { adaptive_limit: time_out.attempt_time_out, ..Policy::NONE })),
         ("a breaker", Some(Policy { breaker, ..Policy::NONE })),
         ("all of them", Some(all)),
     ] {

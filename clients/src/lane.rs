@@ -40,6 +40,11 @@ impl<K: Connector> Lane<K> {
         self.late_replies_before.get() + now
     }
 
+    /// Whether it has a connection that can be called on.
+    pub(crate) fn is_open(&self) -> bool {
+        self.open().is_some()
+    }
+
     fn open(&self) -> Option<Rc<K::Connection>> {
         self.connection.borrow().as_ref().filter(|connection| connection.is_open()).map(Rc::clone)
     }

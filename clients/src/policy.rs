@@ -3,13 +3,14 @@
 
 use std::cell::{Cell, RefCell};
 use std::io;
+use std::pin::pin;
 use std::time::Duration;
 
 use clock::{Clock, Delays, Mono, Precision};
 use proto::v1::FaultCode;
 use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
-use terms::{Admission, Budget, Circuit, Policy};
+use terms::{AdaptiveLimit, Admission, Budget, Circuit, Policy};
 
 use crate::CallError;
 
@@ -21,6 +22,7 @@ pub struct Retrier {
     delays: Delays,
     budget: Cell<Option<Budget>>,
     circuit: Option<RefCell<Circuit>>,
+    limit: Cell<Option<AdaptiveLimit>>,
     /// Attempts under way.
     under_way: Cell<usize>,
     chance: RefCell<ChaCha8Rng>,
@@ -32,15 +34,27 @@ impl Retrier {
     /// # Errors
     /// Where the system refuses a timer.
     pub fn new(policy: Policy, clock: Clock, seed: u64) -> io::Result<Retrier> {
-        Ok(Retrier {
+        let delays = Delays::start(&clock, Precision::Sleep)?;
+        Ok(Retrier::with(policy, clock, delays, seed))
+    }
+
+    fn with(policy: Policy, clock: Clock, delays: Delays, seed: u64) -> Retrier {
+        Retrier {
             policy,
-            delays: Delays::start(&clock, Precision::Sleep)?,
+            delays,
             clock,
             budget: Cell::new(policy.budget.map(Budget::new)),
             circuit: policy.breaker.map(|breaker| RefCell::new(Circuit::new(breaker))),
+            limit: Cell::new(policy.adaptive_limit.map(AdaptiveLimit::new)),
             under_way: Cell::new(0),
             chance: RefCell::new(ChaCha8Rng::seed_from_u64(seed)),
-        })
+        }
+    }
+
+    /// One by the same policy that remembers nothing, and draws from another seed.
+    #[must_use]
+    pub fn renewed(&self, seed: u64) -> Retrier {
+        Retrier::with(self.policy, self.clock.clone(), self.delays.clone(), seed)
     }
 
     /// Makes a call: attempt after attempt until one succeeds, or the policy has no other. Each is
@@ -56,7 +70,8 @@ impl Retrier {
         let (mut pause, mut due) = (Duration::ZERO, None);
         let mut nth = 1;
         loop {
-            match self.guarded(attempt(due)).await {
+            let attempt = pin!(attempt(due));
+            match self.guarded(attempt).await {
                 Err(error) if nth < self.policy.attempts && is_transient(&error) => {
                     if self.with_budget(Budget::spend) == Some(false) {
                         return Err(error);
@@ -78,11 +93,20 @@ impl Retrier {
     /// Makes an attempt where breaker and bulkhead let it through.
     async fn guarded<T>(&self, attempt: impl Future<Output = Result<T, CallError>>) -> Result<T, CallError> {
         let admitted = self.admit()?;
-        if self.policy.bulkhead.is_some_and(|places| self.under_way.get() >= places) {
+        let adapted = self.limit.get().map(|limit| limit.places());
+        let places = self.policy.bulkhead.into_iter().chain(adapted).min();
+        if places.is_some_and(|places| self.under_way.get() >= places) {
             return Err(CallError::Limit(format!("{} attempts are under way already", self.under_way.get())));
         }
-        let _under_way = UnderWay::of(&self.under_way);
+        let begun = adapted.map(|_| self.now());
+        let under_way = UnderWay::of(&self.under_way);
         let result = self.in_time(attempt).await;
+        if let Some((mut limit, begun)) = self.limit.get().zip(begun) {
+            let failed = result.as_ref().is_err_and(is_transient);
+            limit.done(self.now().saturating_sub(begun), failed, self.under_way.get());
+            self.limit.set(Some(limit));
+        }
+        drop(under_way);
         admitted.done(result.as_ref().is_err_and(is_transient));
         result
     }

@@ -1,9 +1,12 @@
 //! Calls of a service that has others behind it: by a policy, over connections that are kept. The
 //! handle can be sent; the connections belong to a task of the local runtime.
 
+use std::cell::Cell;
 use std::fmt;
 use std::io;
 use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
 
 use clock::Clock;
 use proto::{Operation, Reply};
@@ -16,19 +19,18 @@ use crate::policy::Retrier;
 use crate::protocols::{Visit, visit};
 use crate::{CallError, Connection, Connector, Endpoint, MarketConnection};
 
-/// Calls that wait for the task, at most.
-const WAITING_MAX: usize = 10_000;
-/// Connections of a protocol that shares them among calls.
-const SHARED_CONNECTIONS: usize = 4;
-/// Connections of a protocol that makes one call at a time on each.
-const OWN_CONNECTIONS: usize = 64;
-/// Calls at a time on a connection, at most.
-const IN_FLIGHT_MAX: usize = 250;
+/// Calls under way, at most: one more is refused.
+const UNDER_WAY_MAX: usize = 10_000;
+/// Calls that are on the connections at a time; the others wait. As many for every protocol.
+const PLACES: usize = 256;
+/// Calls at a time on one connection.
+const IN_FLIGHT_MAX: usize = 64;
 
 /// A service that others call through.
 #[derive(Clone)]
 pub struct Upstream {
     asks: mpsc::Sender<Ask>,
+    time_out: Duration,
 }
 
 impl fmt::Debug for Upstream {
@@ -37,41 +39,63 @@ impl fmt::Debug for Upstream {
     }
 }
 
-/// A call, and who waits for what comes of it.
-struct Ask {
-    operation: Operation,
-    answer: oneshot::Sender<Result<Reply, CallError>>,
+/// What the task is asked for.
+enum Ask {
+    /// A call; who waits for what comes of it.
+    Call(Operation, oneshot::Sender<Result<Reply, CallError>>),
+    /// To forget what came of calls so far, and to draw from this seed.
+    Renew(u64),
 }
 
 impl Upstream {
-    /// Opens connections to a service, and calls it by a policy. Must be called on a local runtime,
-    /// where the calls are made.
+    /// Opens connections to a service, and calls it by a policy; no call takes longer than the
+    /// time-out. Must be called on a local runtime, where the calls are made.
     ///
     /// # Errors
     /// Where the system refuses a timer.
-    pub fn open(carriage: Carriage, endpoint: Endpoint, policy: Policy, seed: u64) -> io::Result<Upstream> {
-        let (asks, asked) = mpsc::channel(WAITING_MAX);
-        let retrier = Retrier::new(policy, Clock::System, seed)?;
+    pub fn open(
+        carriage: Carriage,
+        endpoint: Endpoint,
+        policy: Policy,
+        time_out: Duration,
+        seed: u64,
+    ) -> io::Result<Upstream> {
+        let (asks, asked) = mpsc::channel(UNDER_WAY_MAX);
+        let retrier = Rc::new(Retrier::new(policy, Clock::System, seed)?);
         visit(carriage, endpoint, Serving { asked, retrier });
-        Ok(Upstream { asks })
+        Ok(Upstream { asks, time_out })
     }
 
     /// Makes a call. Dropping the future abandons it.
     ///
     /// # Errors
-    /// The last attempt's, or that the policy allows none.
+    /// The last attempt's, that the policy allows none, or that time is up.
     pub async fn call(&self, operation: Operation) -> Result<Reply, CallError> {
         let (answer, answered) = oneshot::channel();
-        let asked = self.asks.try_send(Ask { operation, answer });
-        asked.map_err(|_| CallError::Limit(format!("{WAITING_MAX} calls wait already")))?;
-        answered.await.unwrap_or_else(|_| Err(CallError::Reset("the service behind is closed".to_owned())))
+        let asked = self.asks.try_send(Ask::Call(operation, answer));
+        asked.map_err(|_| CallError::Limit(format!("{UNDER_WAY_MAX} calls are under way already")))?;
+        let closed = |_| CallError::Reset("the service behind is closed".to_owned());
+        match clock::limit(self.time_out, answered).await {
+            Ok(answered) => answered.map_err(closed)?,
+            Err(_) => Err(CallError::TimedOut),
+        }
+    }
+
+    /// Has its budget, its breaker and its limits begin anew, as they do for a load engine's
+    /// round.
+    ///
+    /// # Errors
+    /// Where its task has no room for it.
+    pub fn renew(&self, seed: u64) -> Result<(), CallError> {
+        let asked = self.asks.try_send(Ask::Renew(seed));
+        asked.map_err(|_| CallError::Limit("the service behind is overloaded".to_owned()))
     }
 }
 
 /// The task's half.
 struct Serving {
     asked: mpsc::Receiver<Ask>,
-    retrier: Retrier,
+    retrier: Rc<Retrier>,
 }
 
 impl Visit for Serving {
@@ -82,21 +106,30 @@ impl Visit for Serving {
         K: Connector + Send,
         K::Connection: MarketConnection,
     {
-        let Serving { mut asked, retrier } = self;
+        let Serving { mut asked, mut retrier } = self;
         let pool = Rc::new(Pool::of(Checked(connector)));
-        let retrier = Rc::new(retrier);
         tokio::task::spawn_local(async move {
-            let mut nth = 0;
-            while let Some(Ask { operation, mut answer }) = asked.recv().await {
-                nth += 1;
-                let (pool, retrier) = (Rc::clone(&pool), Rc::clone(&retrier));
-                tokio::task::spawn_local(async move {
-                    let call = retrier.call(async |_| pool.attempt(nth, &operation).await);
-                    tokio::select! {
-                        () = answer.closed() => {}
-                        result = call => drop(answer.send(result)),
+            while let Some(ask) = asked.recv().await {
+                match ask {
+                    Ask::Renew(seed) => retrier = Rc::new(retrier.renewed(seed)),
+                    Ask::Call(operation, mut answer) => {
+                        let (pool, retrier) = (Rc::clone(&pool), Rc::clone(&retrier));
+                        // As many as the places of `calls`, and no more.
+                        let Ok(place) = Arc::clone(&pool.calls).try_acquire_owned() else {
+                            let many = format!("{UNDER_WAY_MAX} calls are under way already");
+                            drop(answer.send(Err(CallError::Limit(many))));
+                            continue;
+                        };
+                        tokio::task::spawn_local(async move {
+                            let _place = place;
+                            let call = retrier.call(async |_| pool.attempt(&operation).await);
+                            tokio::select! {
+                                () = answer.closed() => {}
+                                result = call => drop(answer.send(result)),
+                            }
+                        });
                     }
-                });
+                }
             }
         });
     }
@@ -106,6 +139,11 @@ impl Visit for Serving {
 struct Pool<K: Connector> {
     connector: K,
     lanes: Vec<(Lane<K>, Semaphore)>,
+    /// All their places together.
+    places: Semaphore,
+    /// Calls that are under way, waiting ones and pausing ones too.
+    calls: Arc<Semaphore>,
+    next: Cell<usize>,
 }
 
 impl<K> Pool<K>
@@ -115,16 +153,30 @@ where
 {
     fn of(connector: K) -> Pool<K> {
         let in_flight = connector.in_flight_max().unwrap_or(IN_FLIGHT_MAX).min(IN_FLIGHT_MAX);
-        let lanes = if in_flight == 1 { OWN_CONNECTIONS } else { SHARED_CONNECTIONS };
-        Pool { connector, lanes: (0..lanes).map(|_| (Lane::closed(), Semaphore::new(in_flight))).collect() }
+        let lanes = (0..PLACES / in_flight).map(|_| (Lane::closed(), Semaphore::new(in_flight)));
+        Pool {
+            connector,
+            lanes: lanes.collect(),
+            places: Semaphore::new(PLACES / in_flight * in_flight),
+            calls: Arc::new(Semaphore::new(UNDER_WAY_MAX)),
+            next: Cell::new(0),
+        }
     }
 
-    async fn attempt(&self, nth: usize, operation: &Operation) -> Result<Reply, CallError> {
+    async fn attempt(&self, operation: &Operation) -> Result<Reply, CallError> {
+        // None is ever closed.
+        let _place = self.places.acquire().await;
+        // Where a place is free, some lane has one. Connections are opened as they are needed, and
+        // those that are open take turns.
+        let nth = self.next.get();
+        self.next.set((nth + 1) % self.lanes.len());
+        let (first, second) = self.lanes.split_at(nth);
         let free = |(_, places): &&(Lane<K>, Semaphore)| places.available_permits() > 0;
-        let usual = &self.lanes[nth % self.lanes.len()];
-        let (lane, places) = if free(&usual) { usual } else { self.lanes.iter().find(free).unwrap_or(usual) };
-        // It is never closed.
-        let _place = places.acquire().await;
+        let open_first = [second, first].into_iter().flatten().filter(free);
+        let Some((lane, places)) = open_first.min_by_key(|(lane, _)| !lane.is_open()) else {
+            return Err(CallError::Limit("no connection has room".to_owned()));
+        };
+        let _in_flight = places.acquire().await;
         let connection = lane.connection(&self.connector).await?;
         connection.call(&connection.prepare(operation)?).await
     }

@@ -51,7 +51,9 @@ impl RoundPart {
     /// A figure of this measurement; `None` where there were too few calls to give it. A response
     /// time at which a call stands that failed is infinite: no bound has it.
     pub fn figure(&self, figure: Figure) -> Option<f64> {
-        let per_call = |total: f64| (self.counts.ok > 0).then(|| total / self.counts.ok as f64);
+        // Processor time and bytes are of all calls, those that are counted apart too.
+        let succeeded = self.counts.ok + self.apart.as_ref().map_or(0, |apart| apart.counts.ok);
+        let per_call = |total: f64| (succeeded > 0).then(|| total / succeeded as f64);
         match figure {
             Figure::Time(distribution, point) => {
                 let quantiles =
@@ -72,7 +74,9 @@ impl RoundPart {
             Figure::AttemptsPerCall => self.counts.attempts_per_call(),
             Figure::PeakPer10Ms => self.peak_per_10ms.map(|peak| peak as f64),
             Figure::OrdersPerCall => self.orders_per_call(),
-            Figure::ExtraCalls => self.extra_calls.map(|calls| calls as f64),
+            Figure::Duplicates => self.orders_per_call().map(|orders| (orders - 1.0).max(0.0)),
+            Figure::CallsInTrouble => self.calls_in_trouble.map(|calls| calls as f64),
+            Figure::TimeToRecover if self.never_recovered => Some(f64::INFINITY),
             Figure::TimeToRecover => self.time_to_recover_us,
             Figure::Failed => Some(self.counts.failed_share()),
             Figure::Within(us) => share_within(&self.histograms_ns.response, us),
@@ -121,6 +125,10 @@ impl Record {
         let rounds = self.counted_rounds(cell, figure).into_values();
         let of = |round: &RoundPart| match figure {
             Figure::Failed => Some((round.counts.failures(), round.counts.arrivals)),
+            Figure::Duplicates => {
+                let surplus = round.orders.unwrap_or_default().saturating_sub(round.counts.sent);
+                Some((surplus.min(round.counts.sent), round.counts.sent))
+            }
             Figure::Within(us) => {
                 let response = &round.histograms_ns.response;
                 Some((count_within(response, us), response.len()))

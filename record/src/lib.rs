@@ -395,15 +395,18 @@ pub struct RoundPart {
     pub orders: Option<u64>,
     /// Calls that came to markets while something happened to them; absent where nothing did.
     #[serde(default)]
-    pub extra_calls: Option<u64>,
+    pub calls_in_trouble: Option<u64>,
     /// The most attempts that were made again within 10 ms; absent where no call is.
     #[serde(default)]
     pub peak_per_10ms: Option<u64>,
     /// From the end of the last trouble of a market to the end of the last slice in which more
-    /// than one in twenty of the calls that need it failed, in µs: at most the rest of the
-    /// measured time. Absent where nothing happens to a market.
+    /// than one in twenty of the calls that need it failed, in µs; a slice at least. Absent where
+    /// nothing happens to a market, and where calls fail to the end.
     #[serde(default)]
     pub time_to_recover_us: Option<f64>,
+    /// Whether calls fail to the end of the measured time, after the last trouble of a market.
+    #[serde(default)]
+    pub never_recovered: bool,
     /// What the client used.
     pub client: EndPart,
     /// What the server used.

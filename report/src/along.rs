@@ -6,12 +6,15 @@ use terms::text;
 
 use super::chart::{Axis, Size, escape, open, room_for_names};
 use super::look::Look;
+use super::marks::Mark;
 use super::plot::step;
 
 /// A contender's row.
 #[derive(Debug, Clone)]
 pub(super) struct BarRow {
     pub(super) name: String,
+    /// What the chart calls it.
+    pub(super) label: String,
     pub(super) look: Look,
     /// What it comes to.
     pub(super) words: String,
@@ -32,35 +35,67 @@ pub(super) struct TimeBar {
 
 /// How rows look.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Rows {
+pub(super) struct Rows<'a> {
     /// Height of a row.
     pub(super) height: f64,
     /// Whether what is not filled is shaded: it is something that is missing.
     pub(super) shaded: bool,
     /// Whether each row ends in its words, beside its name.
     pub(super) worded: bool,
+    /// What happened meanwhile, over all rows.
+    pub(super) marks: &'a [Mark],
+}
+
+/// Letters of a name that stands beside its row.
+const BESIDE_MAX: usize = 22;
+/// Height of a mark's name above the rows.
+const MARK_HEIGHT: f64 = 16.0;
+
+/// A dashed line where something began, one where it was over, and its name between them.
+fn draw_mark(svg: &mut String, mark: &Mark, across: &Axis, top: f64, rows: impl Iterator<Item = (f64, f64)>) {
+    let stretches: Vec<(f64, f64)> = std::iter::once((top, top + 12.0)).chain(rows).collect();
+    // Its name may be longer than it.
+    let ends = [(Some(mark.from_s), &stretches[..]), (mark.to_s, &stretches[1..])];
+    for (at, stretches) in ends.into_iter().filter_map(|(at, stretches)| Some((at?, stretches))) {
+        let x = across.at(at);
+        let lines = stretches.iter().map(|(from, to)| format!("M{x:.1} {from:.1}V{to:.1}"));
+        let path: String = lines.collect();
+        let _ = write!(svg, r#"<path class="one" stroke-dasharray="5 4" d="{path}"/>"#);
+    }
+    let _ = write!(
+        svg,
+        r#"<text class="tick" x="{:.1}" y="{:.1}">{}</text>"#,
+        across.at(mark.from_s) + 5.0,
+        top + 10.0,
+        escape(&mark.words)
+    );
 }
 
 /// Draws the rows over so many seconds.
-pub(super) fn bars_along(rows: &[BarRow], seconds: f64, style: Rows, size: Size, title: &str) -> String {
-    let Rows { height, shaded, worded } = style;
-    let narrow = size.width < 500.0;
+pub(super) fn bars_along(rows: &[BarRow], seconds: f64, style: Rows<'_>, size: Size, title: &str) -> String {
+    let Rows { height, shaded, worded, marks } = style;
     let label = |row: &BarRow| match worded {
-        true => format!("{}: {}", row.name, row.words),
-        false => row.name.clone(),
+        true => format!("{}: {}", row.label, row.words),
+        false => row.label.clone(),
     };
     let labels: Vec<String> = rows.iter().map(label).collect();
-    let (left, apart) = match narrow {
+    // Names that have no room beside their rows stand above them.
+    let above = size.width < 500.0 || labels.iter().any(|label| label.chars().count() > BESIDE_MAX);
+    let (left, apart) = match above {
         true => (4.0, height + 26.0),
         false => (room_for_names(labels.iter().map(|label| &label[..])), height + 12.0),
     };
-    let bottom = 8.0 + apart * rows.len() as f64;
+    // Names of neighbours stand one above the other.
+    let top = 8.0 + MARK_HEIGHT * marks.len().min(2) as f64;
+    let bottom = top + apart * rows.len() as f64;
     let across = Axis::new(0.0, seconds, left, size.width - 24.0);
     let said: Vec<String> = rows.iter().map(|row| format!("{}: {}", row.name, row.words)).collect();
+    let said: Vec<String> = said.into_iter().chain(marks.iter().map(Mark::in_words)).collect();
     let mut svg = open(Size { height: bottom + 38.0, ..size }, title, &said.join("; "));
+    let row_y = |nth: usize| top + apart * nth as f64 + if above { 16.0 } else { 0.0 };
     for (nth, (row, label)) in rows.iter().zip(&labels).enumerate() {
-        let y = 8.0 + apart * nth as f64 + if narrow { 16.0 } else { 0.0 };
-        let (x, name_y, anchor) = match narrow {
+        let y = row_y(nth);
+        let (x, name_y, anchor) = match above {
             true => (left, y - 4.0, "start"),
             false => (left - 10.0, y + height / 2.0 + 5.0, "end"),
         };
@@ -96,6 +131,12 @@ pub(super) fn bars_along(rows: &[BarRow], seconds: f64, style: Rows, size: Size,
             );
         }
         svg.push_str("</g>");
+    }
+    for (nth, mark) in marks.iter().filter(|mark| mark.from_s <= seconds).enumerate() {
+        let mark = &Mark { to_s: mark.to_s.map(|to| to.min(seconds)), ..mark.clone() };
+        // Not through the names above the rows.
+        let rows = (0..rows.len()).map(row_y).map(|y| (y - 2.0, y + height + 2.0));
+        draw_mark(&mut svg, mark, &across, 6.0 + MARK_HEIGHT * (nth % 2) as f64, rows);
     }
     let every = step(seconds, 5.0);
     for tick in 0..=(seconds / every + 1e-9).floor() as u32 {

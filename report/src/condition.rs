@@ -13,6 +13,7 @@ use super::findings::condition_anchor;
 use super::forest::{self, forest};
 use super::goodput::{FlowsView, flows_view};
 use super::look::Looks;
+use super::marks::Mark;
 use super::numbers::{Row, TicksRow, interval, row, ticks_row};
 use super::received::{Received, received};
 use super::reconnections::{ReconnectionRow, reconnection_row};
@@ -212,13 +213,15 @@ fn received_of(record: &Record, measured: &[(usize, &CellPart, &Merged)], looks:
     };
     let row = |(_, cell, merged): &(usize, &CellPart, &Merged)| {
         let (name, look) = (cell.contender.clone(), looks.get(&cell.contender));
-        Received { name, look, slices: merged.course.clone() }
+        Received { label: label(cell), name, look, slices: merged.course.clone() }
     };
     let twin = Scenario::again(&record.plan.baseline);
     let rows: Vec<Received> =
         measured.iter().filter(|(_, cell, _)| cell.contender != twin).map(row).collect();
     let seconds = record.plan.duration_ms / 1e3;
-    [WIDE, NARROW].map(|size| received(&rows, seconds, size, title))
+    let changes = measured.first().map(|(_, cell, _)| &cell.changes[..]).unwrap_or_default();
+    let marks: Vec<Mark> = changes.iter().filter_map(|change| Mark::of(change)).collect();
+    [WIDE, NARROW].map(|size| received(&rows, seconds, &marks, size, title))
 }
 
 /// When contenders made attempts again; the baseline's twin is left out.
@@ -226,12 +229,18 @@ fn retries_of(record: &Record, measured: &[(usize, &CellPart, &Merged)], looks: 
     let twin = Scenario::again(&record.plan.baseline);
     let row = |(_, cell, merged): &(usize, &CellPart, &Merged)| RetryRow {
         name: cell.contender.clone(),
+        label: label(cell),
         look: looks.get(&cell.contender),
         per_10ms: merged.retries_per_10ms.clone(),
     };
     let rows: Vec<RetryRow> =
         measured.iter().filter(|(_, cell, _)| cell.contender != twin).map(row).collect();
     [WIDE, NARROW].map(|size| retries(&rows, size, "Retries per 10 ms, by when they were due"))
+}
+
+/// What sentences call a contender.
+fn label(cell: &CellPart) -> String {
+    cell.label.clone().unwrap_or_else(|| cell.contender.clone())
 }
 
 fn changed_and_failed(cell: &CellPart, merged: &Merged) -> bool {
@@ -261,11 +270,7 @@ fn course(seconds: f64, measured: &[(usize, &CellPart, &Merged)], looks: &Looks<
     if are_flows || !are_long {
         return Default::default();
     }
-    let mark = |change: &String| {
-        let (at, what) = change.split_once(' ')?;
-        Some((humantime::parse_duration(at).ok()?.as_secs_f64(), what.to_owned()))
-    };
-    let marks: Vec<_> = changes.iter().filter_map(mark).collect();
+    let marks: Vec<Mark> = changes.iter().filter_map(|change| Mark::of(change)).collect();
     let curve = |(_, cell, merged): &(usize, &CellPart, &Merged)| Curve {
         name: cell.contender.clone(),
         look: looks.get(&cell.contender),

@@ -6,6 +6,7 @@ use terms::text;
 
 use super::chart::{Axis, Size, escape, levels, log_ticks, open};
 use super::look::Look;
+use super::marks::Mark;
 use super::plot::step;
 
 /// (rate per second, µs, whether the objective was met); or (round, µs, whether it counts).
@@ -84,7 +85,7 @@ pub(super) struct Along<'a> {
     /// Where it ends; at the last point where nothing is said.
     pub(super) to: Option<f64>,
     /// What happened when: a mark each.
-    pub(super) marks: &'a [(f64, String)],
+    pub(super) marks: &'a [Mark],
 }
 
 /// By rounds, from the first.
@@ -105,7 +106,7 @@ pub(super) fn time_line(curves: &[Curve], along: Along<'_>, size: Size, title: &
     let size = Size { height: bottom + 38.0, ..size };
     let across = Axis::new(along.from, last, left + 8.0, right);
     let up = Axis::new((low * 0.9).ln(), (high * 1.1).ln(), bottom, top);
-    let marks = along.marks.iter().map(|(at, what)| format!("at {at} {what}"));
+    let marks = along.marks.iter().map(Mark::in_words);
     let said = curves.iter().map(|curve| format!("{}: {}", curve.name, curve.words));
     let mut svg = open(size, title, &said.chain(marks).collect::<Vec<_>>().join("; "));
     levels(&mut svg, &up, (low * 0.9, high * 1.1), (left, right));
@@ -118,14 +119,19 @@ pub(super) fn time_line(curves: &[Curve], along: Along<'_>, size: Size, title: &
             text::plain_number(tick)
         );
     }
-    for (nth, (at, what)) in along.marks.iter().enumerate() {
+    for (nth, Mark { from_s, to_s, words }) in along.marks.iter().enumerate() {
+        let to_s = to_s.filter(|to| *to <= last);
         // Names of neighbours stand one above the other.
-        let (x, y) = (across.at(*at), bottom - 8.0 - 14.0 * (nth % 2) as f64);
+        let (x, y) = (across.at(*from_s), bottom - 8.0 - 14.0 * (nth % 2) as f64);
+        if let Some(x) = to_s.map(|to| across.at(to)) {
+            let _ =
+                write!(svg, r#"<path class="one" stroke-dasharray="5 4" d="M{x:.1} {top:.1}V{bottom:.1}"/>"#);
+        }
         let _ = write!(
             svg,
             r#"<path class="one" stroke-dasharray="5 4" d="M{x:.1} {top:.1}V{bottom:.1}"/><text class="tick" x="{:.1}" y="{y:.1}">{}</text>"#,
             x + 5.0,
-            escape(what)
+            escape(words)
         );
     }
     for curve in curves {
@@ -204,7 +210,7 @@ mod tests {
     fn a_time_line_marks_what_happened() {
         let points = vec![(0.0, 200.0, true), (2.0, 400.0, true)];
         let curve = Curve { name: "a".into(), look: Look::PLAIN, points, words: "w".into() };
-        let marks = [(1.0, "cut".to_owned())];
+        let marks = [Mark { from_s: 1.0, to_s: None, words: "cut".to_owned() }];
         let along = Along { words: "s", from: 0.0, to: Some(2.0), marks: &marks };
         let svg = time_line(&[curve], along, WIDE, "t");
         assert!(svg.contains(">cut</text>") && svg.contains(r#"aria-label="t. a: w; at 1 cut""#), "{svg}");

@@ -67,7 +67,7 @@ pub fn export(record: &Record, format: Format) -> Result<String, String> {
 
 const COLUMNS: &str = "scenario,contender,condition,round,void,void_for,arrivals,ok,failed,ok_per_s,client_cpu_us,server_cpu_us,wire_bytes,\
                        wire_packets,response_p50_us,response_p90_us,response_p99_us,response_p999_us,response_max_us,lag_p99_us,\
-                       wait_p99_us,service_p50_us,service_p99_us";
+                       wait_p99_us,service_p50_us,service_p99_us,attempts,peak_per_10ms,orders,calls_in_trouble,time_to_recover_us";
 
 fn csv(record: &Record) -> String {
     let mut out = format!("{COLUMNS}\n");
@@ -101,10 +101,20 @@ fn csv(record: &Record) -> String {
             at(&round.wait_us, 0.99),
             at(service, 0.5),
             at(service, 0.99),
+            round.counts.attempts.max(round.counts.sent).to_string(),
+            given(round.peak_per_10ms),
+            given(round.orders),
+            given(round.calls_in_trouble),
+            given(round.time_to_recover_us),
         ];
         let _ = writeln!(out, "{}", cells.map(|cell| quoted(&cell)).join(","));
     }
     out
+}
+
+/// Nothing where there is no such figure.
+fn given(figure: Option<impl ToString>) -> String {
+    figure.map_or_else(String::new, |figure| figure.to_string())
 }
 
 /// Which figures of a measurement are void.

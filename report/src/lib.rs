@@ -17,6 +17,7 @@ mod forest;
 mod goodput;
 mod interval;
 mod look;
+mod marks;
 mod matrix;
 mod matrix_bars;
 mod numbers;

@@ -7,11 +7,14 @@ use terms::text;
 use super::along::{BarRow, Rows, TimeBar, bars_along};
 use super::chart::Size;
 use super::look::Look;
+use super::marks::Mark;
 
 /// A contender's row.
 #[derive(Debug, Clone)]
 pub(super) struct Received {
     pub(super) name: String,
+    /// What the chart calls it.
+    pub(super) label: String,
     pub(super) look: Look,
     /// By when events were due, in order.
     pub(super) slices: Vec<SlicePart>,
@@ -38,6 +41,7 @@ impl Received {
         };
         BarRow {
             name: self.name.clone(),
+            label: self.label.clone(),
             look: self.look,
             words: format!("{} of {}", text::count(due - missed), text::count(due)),
             bars: self.slices.iter().enumerate().map(bar).collect(),
@@ -46,13 +50,14 @@ impl Received {
 }
 
 /// Draws the rows over so many seconds; nothing where nobody missed anything.
-pub(super) fn received(rows: &[Received], seconds: f64, size: Size, title: &str) -> String {
+pub(super) fn received(rows: &[Received], seconds: f64, marks: &[Mark], size: Size, title: &str) -> String {
     let misses = rows.iter().any(|row| row.totals().1 > 0);
     if !misses || seconds <= 0.0 {
         return String::new();
     }
     let rows: Vec<BarRow> = rows.iter().map(|row| row.row(seconds)).collect();
-    bars_along(&rows, seconds, Rows { height: 20.0, shaded: true, worded: false }, size, title)
+    let style = Rows { height: 20.0, shaded: true, worded: false, marks };
+    bars_along(&rows, seconds, style, size, title)
 }
 
 #[cfg(test)]
@@ -70,13 +75,14 @@ mod tests {
         let gap = [slice(0.0, 0), slice(0.5, 5)];
         let row = |name: &str, slices: &[SlicePart; 2]| Received {
             name: name.to_owned(),
+            label: name.to_owned(),
             look: Look::PLAIN,
             slices: slices.to_vec(),
         };
-        let drawn = received(&[row("whole", &whole), row("g<p", &gap)], 1.0, WIDE, "Events");
+        let drawn = received(&[row("whole", &whole), row("g<p", &gap)], 1.0, &[], WIDE, "Events");
         assert!(drawn.contains("whole: 20 of 20; g&lt;p: 15 of 20"), "{drawn}");
         assert!(drawn.contains("g&lt;p, due from 0.5 s: 5 of 10 received"), "{drawn}");
         assert_eq!(drawn.matches(r#"height="10.0""#).count(), 1, "half of a slice was missed");
-        assert_eq!(received(&[row("whole", &whole)], 1.0, WIDE, "Events"), "", "nobody missed anything");
+        assert_eq!(received(&[row("whole", &whole)], 1.0, &[], WIDE, "Events"), "", "nobody missed anything");
     }
 }

@@ -8,6 +8,8 @@ use super::look::Look;
 #[derive(Debug, Clone)]
 pub(super) struct RetryRow {
     pub(super) name: String,
+    /// What the chart calls it.
+    pub(super) label: String,
     pub(super) look: Look,
     /// In each 10 ms from the start of the measured time on, mean of the rounds.
     pub(super) per_10ms: Vec<f64>,
@@ -35,13 +37,15 @@ pub(super) fn retries(rows: &[RetryRow], size: Size, title: &str) -> String {
         };
         BarRow {
             name: row.name.clone(),
+            label: row.label.clone(),
             look: row.look,
             words: format!("{:.0}", peak(row)),
             bars: bars.map(bar).collect(),
         }
     };
     let rows: Vec<BarRow> = rows.iter().filter(|row| !row.per_10ms.is_empty()).map(row).collect();
-    bars_along(&rows, bins as f64 * BIN_S, Rows { height: 36.0, shaded: false, worded: true }, size, title)
+    let style = Rows { height: 36.0, shaded: false, worded: true, marks: &[] };
+    bars_along(&rows, bins as f64 * BIN_S, style, size, title)
 }
 
 #[cfg(test)]
@@ -53,6 +57,7 @@ mod tests {
     fn rows_share_a_scale_and_few_retries_are_no_picture() {
         let row = |name: &str, per_10ms: [f64; 2]| RetryRow {
             name: name.to_owned(),
+            label: name.to_owned(),
             look: Look::PLAIN,
             per_10ms: Vec::from(per_10ms),
         };

@@ -19,8 +19,8 @@ use servers::MarketConfig;
 use servers::flow::FlowTimes;
 use servers::market::Spell;
 use servers::role::{
-    AwaitSubscribers, CountAllocations, CountInTrouble, CountOrders, Emit, MarketServer, Ready, Sender,
-    Serve, SetPolicy, TakeArrivals, Troubles,
+    AwaitSubscribers, CountAllocations, CountCallsInTrouble, CountOrders, Emit, MarketServer, Ready, Renew,
+    Sender, Serve, SetPolicy, TakeArrivals, Troubles,
 };
 use terms::role::Progress;
 use terms::{
@@ -115,7 +115,7 @@ pub(crate) struct Taken {
     /// Orders that it added to the market's ledger, where these are counted; warm-up included.
     pub(crate) orders: Option<u64>,
     /// Calls that came to markets while something happened to them.
-    pub(crate) extra_calls: Option<u64>,
+    pub(crate) calls_in_trouble: Option<u64>,
     /// What the sender of each flow did.
     pub(crate) sent: Vec<Sent>,
     pub(crate) client: EndPart,
@@ -239,6 +239,8 @@ impl Site<'_> {
     ) -> anyhow::Result<Taken> {
         let clock = Clock::System;
         cast.connect(shape)?;
+        cast.renew(round.seed)?;
+        let orders_before = if cast.counts_orders { Some(cast.orders()?) } else { None };
         let _ = (self.topology.take_router_count(), cast.was_stopped());
         let others_before = Neighbours::read();
         round.start = clock.now() + LEAD;
@@ -251,7 +253,6 @@ impl Site<'_> {
             round.emission = Some(cast.emit(Emit { start, span, seed: round.seed, emission })?);
         }
         let allocated_before = cast.server.allocations()?;
-        let orders_before = if cast.counts_orders { Some(cast.orders()?) } else { None };
         let loading = cast.client.begin(round)?;
         let sending = match &mut cast.server {
             Server::Sender(sender) => Some(sender.give(FlowTimes { start, measured_from, until: end })?),
@@ -295,7 +296,7 @@ impl Site<'_> {
             Some(before) => Some(cast.orders()?.saturating_sub(before)),
             None => None,
         };
-        let extra_calls = cast.in_trouble()?;
+        let calls_in_trouble = cast.calls_in_trouble()?;
         let (mut client, mut server) = (after.client_part(&before), after.server_part(&before));
         // Counted over warm-up and measured time; the measured time's share of them.
         let measured = round.duration.as_secs_f64() / (round.warm_up + round.duration).as_secs_f64();
@@ -306,7 +307,7 @@ impl Site<'_> {
             start,
             outcome: *outcome,
             orders,
-            extra_calls,
+            calls_in_trouble,
             sent,
             client,
             server,
@@ -408,14 +409,22 @@ impl Cast {
         Ok(())
     }
 
+    /// Has a front's policies begin a round, as the load engine's do.
+    fn renew(&mut self, seed: u64) -> anyhow::Result<()> {
+        if self.behind.is_empty() {
+            return Ok(());
+        }
+        Ok(self.server.market()?.ask(Renew(seed), ANSWER_TIME_MAX)?)
+    }
+
     /// Calls that came to markets while something happened to them; `None` where nothing did.
-    fn in_trouble(&mut self) -> anyhow::Result<Option<u64>> {
+    fn calls_in_trouble(&mut self) -> anyhow::Result<Option<u64>> {
         if !self.troubled {
             return Ok(None);
         }
         let mut calls = 0;
         self.each_market(|_, market| {
-            calls += market.ask(CountInTrouble, ANSWER_TIME_MAX)?;
+            calls += market.ask(CountCallsInTrouble, ANSWER_TIME_MAX)?;
             Ok(())
         })?;
         Ok(Some(calls))

@@ -159,7 +159,7 @@ mod tests {
         outcome.histograms.lag.record_n(u64::try_from(lag.as_nanos()).unwrap(), 100).unwrap();
         Taken {
             orders: None,
-            extra_calls: None,
+            calls_in_trouble: None,
             start: clock::Mono(0),
             outcome,
             sent: Vec::new(),

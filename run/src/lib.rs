@@ -42,7 +42,7 @@ pub struct Measurement {
     pub orders: Option<u64>,
     /// Calls that came to markets while something happened to them; `None` where nothing did.
     #[serde(default)]
-    pub extra_calls: Option<u64>,
+    pub calls_in_trouble: Option<u64>,
     /// What the client used in the measured time.
     pub client: EndPart,
     /// What the server used, likewise.

@@ -247,8 +247,8 @@ fn merge(cell: &Cell, measured: &[&Measurement], plan: &Plan, loopback: bool) ->
     let span = timed.iter().map(|m| m.outcome.elapsed.max(plan.duration)).sum();
     let mean_of = |rounds: &[&Measurement], figure: &dyn Fn(&Measurement) -> f64| {
         // A round without a success has no cost per call.
-        let with_calls = rounds.iter().filter(|m| m.outcome.ok > 0);
-        let figures: Vec<f64> = with_calls.map(|m| figure(m) / m.outcome.ok as f64).collect();
+        let with_calls = rounds.iter().filter(|m| m.outcome.succeeded() > 0);
+        let figures: Vec<f64> = with_calls.map(|m| figure(m) / m.outcome.succeeded() as f64).collect();
         if figures.is_empty() { 0.0 } else { mean(&figures) }
     };
     let mean_per_call = |figure: &dyn Fn(&Measurement) -> f64| mean_of(&costed, figure);
@@ -313,6 +313,7 @@ fn merge(cell: &Cell, measured: &[&Measurement], plan: &Plan, loopback: bool) ->
 
 fn round_part(measurement: &Measurement, plan: &Plan) -> RoundPart {
     let outcome = &measurement.outcome;
+    let recovered = time_to_recover(outcome, &plan.cells[measurement.cell].condition);
     RoundPart {
         round: measurement.round,
         cell: measurement.cell,
@@ -320,9 +321,10 @@ fn round_part(measurement: &Measurement, plan: &Plan) -> RoundPart {
         void: measurement.void.clone(),
         void_for: measurement.void_for,
         orders: measurement.orders,
-        extra_calls: measurement.extra_calls,
+        calls_in_trouble: measurement.calls_in_trouble,
         peak_per_10ms: outcome.retries.peak(),
-        time_to_recover_us: time_to_recover(outcome, &plan.cells[measurement.cell].condition),
+        time_to_recover_us: recovered.flatten().map(micros),
+        never_recovered: recovered == Some(None),
         client: measurement.client,
         server: measurement.server,
         wire: measurement.wire,
@@ -344,13 +346,20 @@ fn round_part(measurement: &Measurement, plan: &Plan) -> RoundPart {
 /// The share of calls in a slice that may fail after a recovery.
 const RECOVERED_FAILED_SHARE: f64 = 0.05;
 
-/// Of the calls that need the market that had trouble.
-fn time_to_recover(outcome: &Outcome, condition: &Condition) -> Option<f64> {
+/// Of the calls that need a market that had trouble; nothing within where they do not recover.
+fn time_to_recover(outcome: &Outcome, condition: &Condition) -> Option<Option<Duration>> {
     // What the link does is of no matter, and has no ways here.
-    let of_market = condition.changes.iter().filter(|change| change.contains(" market")).cloned();
+    let of_market = condition.changes.iter().filter(|change| Changes::is_of_market(change)).cloned();
     let changes = Changes::parse(&of_market.collect::<Vec<_>>(), None).ok()?;
-    let calls = outcome.apart.as_deref().unwrap_or(outcome);
-    Some(micros(calls.course.recovers_after(changes.troubles_end()?, RECOVERED_FAILED_SHARE)))
+    let end = changes.troubles_end()?;
+    let only = |nth| changes.market.iter().all(|trouble| trouble.market == Some(nth));
+    let mut course = outcome.course.clone();
+    match &outcome.apart {
+        Some(apart) if only(2) => course.clone_from(&apart.course),
+        Some(apart) if !only(1) => course.merge(&apart.course),
+        _ => {}
+    }
+    Some(course.recovers_after(end, RECOVERED_FAILED_SHARE))
 }
 
 fn ticks_part(ticks: &Outcome, span: Duration) -> TicksPart {

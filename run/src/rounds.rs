@@ -197,13 +197,13 @@ impl Casts for OnSite<'_> {
         let pushes = self.scenario.workload.activity.is_pushed();
         let void = if self.plan.accept_noise { None } else { disturbance::void_reason(&taken, pushes) };
         let (void, void_for) = void.map_or((None, VoidFor::default()), |(why, of)| (Some(why), of));
-        let Taken { outcome, orders, extra_calls, client, server, wire, sent, way, .. } = taken;
+        let Taken { outcome, orders, calls_in_trouble, client, server, wire, sent, way, .. } = taken;
         Ok(Measurement {
             round,
             cell,
             outcome,
             orders,
-            extra_calls,
+            calls_in_trouble,
             client,
             server,
             wire,

@@ -91,7 +91,8 @@ impl Check<'_> {
         self.turns(&wire.claim)?;
         let claim = |claim| self.claim(claim, &condition_names, &contenders, workload.time_out);
         let claims = wire.claim.into_iter().map(claim).collect::<Result<Vec<_>, _>>()?;
-        let counts_orders = claims.iter().any(|claim| claim.figure() == Figure::OrdersPerCall);
+        let counts_orders =
+            claims.iter().any(|claim| matches!(claim.figure(), Figure::OrdersPerCall | Figure::Duplicates));
         let break_even = |wire| self.break_even(wire, &conditions, &contender_names);
         let break_evens = wire.break_even.into_iter().map(break_even).collect::<Result<Vec<_>, _>>()?;
         let map = wire.map.map(|wire| self.map(wire, &conditions)).transpose()?;
@@ -112,7 +113,7 @@ impl Check<'_> {
             self.require(
                 &wire.condition,
                 right,
-                "orders_per_call counts whole rounds: each profile needs warm_up = \"0s\"",
+                "orders are counted over whole rounds: each profile needs warm_up = \"0s\"",
             )?;
             Ok::<_, ScenarioError>(read)
         };
@@ -370,9 +371,10 @@ impl Check<'_> {
             [(&wire.quick, Usual::QUICK), (&wire.standard, Usual::STANDARD), (&wire.full, Usual::FULL)];
         for (profile, usual) in profiles {
             let duration = profile.duration(usual);
-            let right = !profile.measures(name) || times.times().all(|after| after < duration);
+            let ends = times.troubles_end().is_none_or(|end| end <= duration);
+            let right = !profile.measures(name) || (ends && times.times().all(|after| after < duration));
             let late = format!(
-                "each change must come before the end of the measured time ({duration:?} in one profile)"
+                "each change must come, and each trouble of a market end, before the end of the measured time ({duration:?} in one profile)"
             );
             self.require(changes, right, &late)?;
         }

@@ -48,8 +48,7 @@ pub(super) struct Share(pub(super) f64);
 impl<'de> Deserialize<'de> for Share {
     fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Share, D::Error> {
         let text = String::deserialize(from)?;
-        let percent = text.strip_suffix('%').and_then(|number| number.trim().parse::<f64>().ok());
-        let share = percent.map(|percent| percent / 100.0).filter(|share| (0.0..=1.0).contains(share));
+        let share = terms::text::parse_percent(&text);
         let wrong = || format!("expected a share from 0% to 100%, such as \"5%\", found \"{text}\"");
         share.map(Share).ok_or_else(|| serde::de::Error::custom(wrong()))
     }

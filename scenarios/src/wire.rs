@@ -268,12 +268,12 @@ pub(super) struct WireCondition {
     #[schemars(example = &"1ms")]
     pub(super) handler_cpu: Option<Span>,
     /// The share of calls that the market's handler answers with "unavailable" in this condition,
-    /// drawn anew for each attempt. Default: none.
+    /// drawn for each attempt. Default: none.
     #[serde(default)]
     #[schemars(with = "Option<String>", example = &"5%")]
     pub(super) handler_fails: Option<Spanned<Share>>,
-    /// The share of calls whose reply is lost after the market's handler has done all, drawn anew
-    /// for each attempt; the reply leaves two seconds later. Needs contenders with an
+    /// The share of calls whose reply is lost after the market's handler has done all, drawn for
+    /// each attempt; the reply leaves two seconds later. Needs contenders with an
     /// `attempt_time_out` below that. Default: none.
     #[serde(default)]
     #[schemars(with = "Option<String>", example = &"20%")]
@@ -506,8 +506,8 @@ pub(super) struct WireContender {
     #[serde(default)]
     #[schemars(with = "Option<String>", example = &"20%")]
     pub(super) retry_budget: Option<Spanned<Share>>,
-    /// Whether each call has an idempotency key of its own, which all its attempts bear; of
-    /// `place_order` with a rate. Default: `false`: none.
+    /// Whether each call has another idempotency key, which all its attempts bear; of `place_order`
+    /// with a rate. Default: `false`: none.
     #[serde(default)]
     #[schemars(with = "Option<bool>", example = true)]
     pub(super) idempotency_keys: Option<Spanned<bool>>,
@@ -515,6 +515,11 @@ pub(super) struct WireContender {
     #[serde(default)]
     #[schemars(with = "Option<usize>", example = 16)]
     pub(super) bulkhead: Option<Spanned<usize>>,
+    /// Time beyond which an attempt is slow. The attempts that may be under way then adapt: slow
+    /// ones make them fewer, fast ones more, from 16. Default: none.
+    #[serde(default)]
+    #[schemars(with = "Option<String>", example = &"50ms")]
+    pub(super) adaptive_limit: Option<Spanned<Span>>,
     /// A circuit breaker: from which share of failures, of how many of the last attempts, it
     /// opens; how long it refuses attempts; and how many probes close it again (default: 1).
     /// Default: none.

@@ -15,8 +15,8 @@ use terms::role::{Role, next_order};
 
 pub use balancer::{Balance, Balancer, BalancerOrder, CountGiven, SetBackends, balance};
 pub use market::{
-    AwaitSubscribers, CountInTrouble, CountOrders, Emit, MarketOrder, MarketServer, Serve, SubscriberCount,
-    TakeArrivals, Troubles, serve,
+    AwaitSubscribers, CountCallsInTrouble, CountOrders, Emit, MarketOrder, MarketServer, Renew, Serve,
+    SubscriberCount, TakeArrivals, Troubles, serve,
 };
 pub use sender::{SendFlows, Sender, SenderOrder, send};
 

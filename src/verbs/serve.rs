@@ -93,9 +93,7 @@ Examples:
 
 /// Reads a share such as `5%`.
 fn parse_share(text: &str) -> Result<f64, String> {
-    let percent = text.strip_suffix('%').and_then(|number| number.parse::<f64>().ok());
-    let share = percent.map(|percent| percent / 100.0).filter(|share| (0.0..=1.0).contains(share));
-    share.ok_or_else(|| "write a share from 0% to 100%, such as 5%".to_owned())
+    terms::text::parse_percent(text).ok_or_else(|| "write a share from 0% to 100%, such as 5%".to_owned())
 }
 
 /// What a protocol is carried over.

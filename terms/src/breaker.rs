@@ -4,6 +4,8 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use crate::text;
+
 /// Calls that a breaker looks back at, at most.
 const WINDOW_MAX: u32 = 10_000;
 
@@ -14,7 +16,7 @@ const WINDOW_MAX: u32 = 10_000;
 pub struct Breaker {
     /// Calls that it looks back at; before there are so many it stays closed.
     pub window: u32,
-    /// The share of them from which on it opens.
+    /// The share of them that have failed when it opens.
     pub threshold: f64,
     /// How long it refuses calls before it probes.
     pub open_for: Duration,
@@ -55,9 +57,10 @@ impl Breaker {
 
     /// It in words: `a breaker (50 % of 20, open 250ms)`.
     pub(crate) fn in_words(&self) -> String {
-        let Breaker { window, threshold, open_for, .. } = self;
+        let Breaker { window, threshold, open_for, probes } = self;
         let open = humantime::format_duration(*open_for);
-        format!("a breaker ({} % of {window}, open {open})", threshold * 100.0)
+        let probes = if *probes == 1 { String::new() } else { format!(", {probes} probes") };
+        format!("a breaker ({} % of {window}, open {open}{probes})", text::rounded_percent(*threshold))
     }
 }
 
@@ -128,7 +131,7 @@ impl Circuit {
             return;
         }
         let Breaker { window, threshold, open_for, probes } = self.breaker;
-        let opens = |failures: u32, of: u32| f64::from(failures) >= threshold * f64::from(of);
+        let opens = |failures: u32, of: u32| f64::from(failures) / f64::from(of) >= threshold;
         let next = match &mut self.state {
             State::Closed { last, failures } => {
                 if last.len() >= window as usize {
@@ -230,7 +233,11 @@ mod tests {
         let read = Breaker::parse("50% of 10, open 250ms, 2 probes").unwrap();
         assert_eq!(read, BREAKER);
         assert_eq!(Breaker::parse("50% of 10, open 250ms").unwrap().probes, 1);
-        assert_eq!(read.in_words(), "a breaker (50 % of 10, open 250ms)");
+        // In binary 0.07 × 100 is more than 7.
+        let mut seven = Circuit::new(Breaker::parse("7% of 100, open 1s").unwrap());
+        calls(&mut seven, MS, 100, false);
+        assert_eq!(calls(&mut seven, MS, 50, true), 7);
+        assert_eq!(read.in_words(), "a breaker (50 % of 10, open 250ms, 2 probes)");
         for wrong in [
             "",
             "on",

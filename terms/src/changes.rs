@@ -8,6 +8,8 @@ use crate::ways::{self, Ways};
 const MARKET: &str = "market";
 /// The most that a market is slowed.
 const SLOWER_MAX: f64 = 10_000.0;
+/// When a trouble begins, and how long it lasts, at most: what can be added up.
+const TIME_MAX: Duration = Duration::from_hours(24);
 /// Markets of a contender, at most.
 const MARKETS_MAX: usize = 2;
 
@@ -70,6 +72,11 @@ impl Changes {
         Ok(changes)
     }
 
+    /// Whether these words are a change of a market.
+    pub fn is_of_market(change: &str) -> bool {
+        change.split_once(' ').is_some_and(|(_, what)| what.starts_with(MARKET))
+    }
+
     /// When the last trouble of a market ends, where there is one.
     pub fn troubles_end(&self) -> Option<Duration> {
         self.market.iter().map(|trouble| trouble.after + trouble.lasts).max()
@@ -96,7 +103,7 @@ impl Trouble {
             ["slows", times, lasts] => (TroubleKind::Slows(times_as_long(times)?), lasts),
             _ => return None,
         };
-        let time = |time: &str| humantime::parse_duration(time).ok();
+        let time = |time: &str| humantime::parse_duration(time).ok().filter(|time| *time <= TIME_MAX);
         Some(Trouble { market, after: time(after)?, lasts: time(lasts)?, kind })
     }
 }
@@ -141,6 +148,7 @@ mod tests {
             ("1s market slows 0x 1s", "market slows 100x 500ms'"),
             ("1s market slows 1s", "market slows 100x 500ms'"),
             ("x market stalls 1s", "market fails 500ms'"),
+            ("18446744073709551615s market stalls 1s", "market fails 500ms'"),
         ] {
             let error = Changes::parse(&words(&[wrong]), None).unwrap_err();
             assert!(error.contains(said), "{error}");

@@ -53,12 +53,17 @@ impl Course {
     }
 
     /// From this time after the start to the end of the last slice in which more than a share of
-    /// what was due failed; nothing where there is none. What has not recovered in the end has the
-    /// rest of the measured time.
-    pub fn recovers_after(&self, end: Duration, failed_share: f64) -> Duration {
+    /// what was due failed, a slice at least: it is not known more closely. `None` where the last
+    /// slice with arrivals is one of them.
+    pub fn recovers_after(&self, end: Duration, failed_share: f64) -> Option<Duration> {
         let bad = |slice: &Slice| slice.failed as f64 > failed_share * slice.arrivals as f64;
-        let last = self.slices.iter().rposition(bad);
-        last.map_or(Duration::ZERO, |last| (self.slice * (last as u32 + 1)).saturating_sub(end))
+        let last_bad = self.slices.iter().rposition(bad);
+        let last = self.slices.iter().rposition(|slice| slice.arrivals > 0);
+        let took = |last: usize| (self.slice * (last as u32 + 1)).saturating_sub(end).max(self.slice);
+        match last_bad {
+            None => Some(self.slice),
+            Some(nth) => (last_bad != last).then(|| took(nth)),
+        }
     }
 
     /// Adds another worker's, or another round's of the same length.
@@ -92,9 +97,15 @@ mod tests {
         course.record(after_ms(2_000), 3, false);
         assert_eq!(course.slices[0], Slice { arrivals: 2, failed: 1, response_ns: 14, longest_ns: 9 });
         assert_eq!(course.slices[95].arrivals, 1);
-        assert_eq!(course.recovers_after(Duration::from_millis(4), 0.4), Duration::from_millis(6));
-        assert_eq!(course.recovers_after(Duration::from_millis(4), 0.5), Duration::ZERO);
-        assert_eq!(course.recovers_after(Duration::from_millis(30), 0.4), Duration::ZERO);
+        let recovers =
+            |course: &Course, end_ms, share| course.recovers_after(Duration::from_millis(end_ms), share);
+        let mut bad = course.clone();
+        bad.record(after_ms(25), 9, true);
+        assert_eq!(recovers(&bad, 4, 0.4), Some(Duration::from_millis(26)));
+        assert_eq!(recovers(&bad, 24, 0.4), Some(SLICE), "no closer than a slice");
+        assert_eq!(recovers(&course, 4, 0.5), Some(SLICE));
+        bad.record(after_ms(990), 9, true);
+        assert_eq!(recovers(&bad, 4, 0.4), None, "it fails to the end");
         let mut both = Course::default();
         both.record(from, 1, false);
         both.merge(&course);

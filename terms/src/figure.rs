@@ -31,7 +31,8 @@ pub enum Point {
 /// A figure by its path: `response`, `lag`, `wait` or `service` with `.p50`, `.p90`, `.p95`,
 /// `.p99`, `.p999`, `.max` or `.mean`; `cpu_per_call`, `client_cpu_per_call`,
 /// `server_cpu_per_call`, `cpu_per_s`; `bytes_per_call`; `attempts_per_call`; `peak_per_10ms`;
-/// `orders_per_call`; `extra_calls`; `time_to_recover`; `failed`; `within.60ms`; `rate_per_s`; of
+/// `orders_per_call`; `duplicates`;
+/// `calls_in_trouble`; `time_to_recover`; `failed`; `within.60ms`; `rate_per_s`; of
 /// flows `jain`, `share.1`, `share.2`.
 #[derive(Debug, Clone, Copy, PartialEq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
 #[serde(try_from = "String", into = "String")]
@@ -55,8 +56,10 @@ pub enum Figure {
     PeakPer10Ms,
     /// Orders in the market's ledger per call that was sent.
     OrdersPerCall,
+    /// Orders in the market's ledger beyond one for each call that was sent, as a share of these.
+    Duplicates,
     /// Calls that came to markets while something happened to them.
-    ExtraCalls,
+    CallsInTrouble,
     /// From the end of the last trouble of a market until calls that need it succeed again, in µs.
     TimeToRecover,
     /// The share of arrivals that failed.
@@ -78,7 +81,7 @@ pub const FAILED_SHARE_MAX: f64 = 0.01;
 /// Paths that a figure can have.
 const PATHS: &str = "response, lag, wait or service with .p50, .p90, .p95, .p99, .p999, .max or .mean; cpu_per_call, \
                      client_cpu_per_call, server_cpu_per_call, cpu_per_s; bytes_per_call; attempts_per_call; peak_per_10ms; \
-                     orders_per_call; extra_calls; time_to_recover; failed; within.TIME; rate_per_s; of flows jain, share.1, share.2";
+                     orders_per_call; duplicates; calls_in_trouble; time_to_recover; failed; within.TIME; rate_per_s; of flows jain, share.1, share.2";
 
 const DISTRIBUTIONS: [(&str, Distribution); 4] = [
     ("response", Distribution::Response),
@@ -97,7 +100,7 @@ const POINTS: [(&str, Point); 7] = [
     ("mean", Point::Mean),
 ];
 
-const PLAIN: [(&str, Figure); 13] = [
+const PLAIN: [(&str, Figure); 14] = [
     ("cpu_per_s", Figure::CpuPerS),
     ("cpu_per_call", Figure::CpuPerCall),
     ("client_cpu_per_call", Figure::ClientCpuPerCall),
@@ -106,7 +109,8 @@ const PLAIN: [(&str, Figure); 13] = [
     ("attempts_per_call", Figure::AttemptsPerCall),
     ("peak_per_10ms", Figure::PeakPer10Ms),
     ("orders_per_call", Figure::OrdersPerCall),
-    ("extra_calls", Figure::ExtraCalls),
+    ("duplicates", Figure::Duplicates),
+    ("calls_in_trouble", Figure::CallsInTrouble),
     ("time_to_recover", Figure::TimeToRecover),
     ("failed", Figure::Failed),
     ("rate_per_s", Figure::RatePerS),
@@ -177,13 +181,13 @@ impl Figure {
     pub fn show(self, value: f64) -> String {
         match self {
             // The interval of a share may reach beyond what a share can be.
-            Figure::Failed | Figure::Within(_) | Figure::FlowShare(_) => {
+            Figure::Failed | Figure::Duplicates | Figure::Within(_) | Figure::FlowShare(_) => {
                 text::percent_of_all(value.clamp(0.0, 1.0))
             }
             Figure::Jain | Figure::AttemptsPerCall => format!("{value:.3}"),
             // One order too many in thousands is to be seen.
             Figure::OrdersPerCall => format!("{value:.4}"),
-            Figure::PeakPer10Ms | Figure::ExtraCalls => format!("{value:.0}"),
+            Figure::PeakPer10Ms | Figure::CallsInTrouble => format!("{value:.0}"),
             Figure::RatePerS => format!("{value:.1}/s"),
             Figure::CpuPerS => format!("{}/s", text::micros(value)),
             Figure::BytesPerCall => format!("{value:.0} B"),
@@ -207,7 +211,8 @@ impl Figure {
             Figure::AttemptsPerCall => format!("attempts per {noun}"),
             Figure::PeakPer10Ms => "the most retries within 10 ms".to_owned(),
             Figure::OrdersPerCall => format!("orders per {noun}"),
-            Figure::ExtraCalls => format!("{noun}s that reach a service in trouble"),
+            Figure::Duplicates => format!("the share of {noun}s that placed another order"),
+            Figure::CallsInTrouble => format!("{noun}s that reach a service in trouble"),
             Figure::TimeToRecover => "the time to recover".to_owned(),
             Figure::Failed => format!("the share of {noun}s that failed"),
             Figure::Within(us) => format!("the share of {noun}s within {}", text::micros(us)),
@@ -226,7 +231,7 @@ impl Figure {
 
     /// Whether it is a share: of all arrivals, or of all goodput.
     pub fn is_share(self) -> bool {
-        matches!(self, Figure::Failed | Figure::Within(_) | Figure::FlowShare(_))
+        matches!(self, Figure::Failed | Figure::Duplicates | Figure::Within(_) | Figure::FlowShare(_))
     }
 
     /// Whether it changes where something else has the core for a moment: times, what has to come
@@ -249,7 +254,7 @@ impl Figure {
     fn is_a_count(self) -> bool {
         matches!(
             self,
-            Figure::AttemptsPerCall | Figure::PeakPer10Ms | Figure::OrdersPerCall | Figure::ExtraCalls
+            Figure::AttemptsPerCall | Figure::PeakPer10Ms | Figure::OrdersPerCall | Figure::CallsInTrouble
         )
     }
 

@@ -23,7 +23,7 @@ pub fn largest_reply_bytes(activity: Activity, amount: Amount) -> usize {
 /// this share of them. Those of a hundred successive calls are spread evenly over them.
 pub fn asks_second_market(operation: &Operation, share: f64, data: &DataSet) -> bool {
     let Operation::Quote(QuoteRequest { symbol }) = operation else { return false };
-    data.place_of(symbol).is_some_and(|place| ((place % 100) as f64) < share * 100.0)
+    data.place_of(symbol).is_some_and(|place| ((place % 100) as f64 / 100.0) < share)
 }
 
 /// One call for each symbol or account, in an order that is spread over them; the load goes round

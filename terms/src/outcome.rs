@@ -261,6 +261,12 @@ impl Outcome {
         })
     }
 
+    /// Calls that succeeded, those that are counted apart too: what the processor time of both ends
+    /// was used for.
+    pub fn succeeded(&self) -> u64 {
+        self.ok + self.apart.as_ref().map_or(0, |apart| apart.ok)
+    }
+
     /// All failures.
     pub fn failures(&self) -> u64 {
         self.failed.values().sum()

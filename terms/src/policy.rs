@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use crate::Breaker;
+use crate::{Breaker, text};
 
 /// Attempts of one call, at most: what a scenario can ask for.
 pub const ATTEMPTS_MAX: u32 = 16;
@@ -23,7 +23,7 @@ pub struct Policy {
     pub jitter: RetryJitter,
     /// Repeats as a share of calls, at most; `None` for as many as there are attempts.
     pub budget: Option<f64>,
-    /// Whether each call has an idempotency key of its own, which all of its attempts bear.
+    /// Whether each call has another idempotency key, which all of its attempts bear.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub keys: bool,
     /// When attempts are refused because many before them failed.
@@ -32,6 +32,10 @@ pub struct Policy {
     /// Attempts under way at a time, at most; one more is refused.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bulkhead: Option<usize>,
+    /// The time beyond which an attempt is slow, where the number of those under way adapts to
+    /// that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub adaptive_limit: Option<Duration>,
 }
 
 /// The pause before an attempt is made again, without jitter.
@@ -125,6 +129,7 @@ impl Policy {
         keys: false,
         breaker: None,
         bulkhead: None,
+        adaptive_limit: None,
     };
 
     /// The pause behind the n-th attempt, from 1; `before` is the one behind the attempt before it,
@@ -157,6 +162,9 @@ impl Policy {
         if let Some(places) = self.bulkhead {
             also += &format!(", a bulkhead of {places}");
         }
+        if let Some(slow) = self.adaptive_limit {
+            also += &format!(", a limit that adapts (slow from {})", humantime::format_duration(slow));
+        }
         if let Some(breaker) = self.breaker {
             also += &format!(", {}", breaker.in_words());
         }
@@ -179,7 +187,7 @@ impl Policy {
             RetryJitter::Added => ", added jitter",
         };
         if let Some(share) = self.budget {
-            words += &format!(", a budget of {} %", share * 100.0);
+            words += &format!(", a budget of {} %", text::rounded_percent(share));
         }
         words + &also
     }

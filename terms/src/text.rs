@@ -34,6 +34,17 @@ pub fn percent_of_all(share: f64) -> String {
     if (0.5..=99.5).contains(&percent) { format!("{percent:.1} %") } else { format!("{percent:.3} %") }
 }
 
+/// Reads a share from `0%` to `100%`; `None` where it is none.
+pub fn parse_percent(text: &str) -> Option<f64> {
+    let percent = text.strip_suffix('%')?.trim().parse::<f64>().ok()?;
+    (0.0..=100.0).contains(&percent).then_some(percent / 100.0)
+}
+
+/// A share that somebody wrote in percent, as it was written: `7`, though 0.07 × 100 is more.
+pub fn rounded_percent(share: f64) -> f64 {
+    (share * 1e6).round() / 1e4
+}
+
 /// A number as people write it: no more digits than it has.
 pub fn plain_number(value: f64) -> String {
     if value.fract() == 0.0 && (0.0..1e15).contains(&value) {

@@ -2,53 +2,70 @@
 //! key, never a receipt for an order that is not there. Counted by the `sqlite3` program.
 
 use std::collections::BTreeMap;
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 
-/// How often the market is killed.
+use crate::served::Served;
+
+/// How often the market is killed, at least.
 const KILLS: usize = 100;
+/// How often it is killed at most, so that enough calls are under way.
+const KILLS_MAX: usize = 1_000;
+/// Orders that a kill must have hit: sent whole, and never answered.
+const HIT: usize = 20;
 /// Clients that place orders meanwhile.
 const CLIENTS: usize = 4;
 
-/// A market that keeps its orders in a file.
-fn serve(ledger: &Path) -> (Child, String) {
-    let mut market = Command::new(env!("CARGO_BIN_EXE_wirebench"))
-        .args(["serve", "rest", "--ledger", ledger.to_str().unwrap()])
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
-    let mut line = String::new();
-    BufReader::new(market.stdout.take().unwrap()).read_line(&mut line).unwrap();
-    let authority = line.split("://").nth(1).unwrap().split('/').next().unwrap().trim().to_owned();
-    (market, authority)
+fn serve(ledger: &Path) -> Served {
+    Served::with(&["rest", "--ledger", ledger.to_str().unwrap()])
 }
 
-/// Places an order with this key; says its id, or nothing where no whole answer came.
-fn place(authority: &str, key: &str) -> Option<u64> {
-    let order = r#"{"account":"ACC00001","symbol":"AAAA","side":"buy","quantity":5}"#;
-    let mut stream = TcpStream::connect(authority).ok()?;
-    stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+/// What became of an order.
+#[derive(Debug, PartialEq)]
+enum Placed {
+    /// Its id.
+    Receipt(u64),
+    /// Another status than 201.
+    Refused(String),
+    /// It was sent whole, and no whole answer came.
+    Unanswered,
+    /// It was not sent.
+    Unsent,
+}
+
+fn place(authority: &str, key: &str, quantity: u32, patience: Duration) -> Placed {
+    let order = format!(r#"{{"account":"ACC00001","symbol":"AAAA","side":"buy","quantity":{quantity}}}"#);
     let request = format!(
         "POST /v1/orders HTTP/1.1\r\nhost: {authority}\r\nconnection: close\r\ncontent-type: application/json\r\n\
          idempotency-key: {key}\r\ncontent-length: {}\r\n\r\n{order}",
         order.len()
     );
-    stream.write_all(request.as_bytes()).ok()?;
+    let Ok(mut stream) = TcpStream::connect(authority) else { return Placed::Unsent };
+    stream.set_read_timeout(Some(patience)).unwrap();
+    if stream.write_all(request.as_bytes()).is_err() {
+        return Placed::Unsent;
+    }
     let mut answer = String::new();
-    stream.read_to_string(&mut answer).ok()?;
-    let (head, body) = answer.split_once("\r\n\r\n")?;
-    let id = body.split(r#""order_id":"#).nth(1)?.split([',', '}']).next()?.trim_matches('"').parse().ok()?;
-    assert!(head.starts_with("HTTP/1.1 201"), "{answer}");
-    Some(id)
+    let read = stream.read_to_string(&mut answer);
+    let Some((head, body)) = answer.split_once("\r\n\r\n").filter(|_| read.is_ok()) else {
+        return Placed::Unanswered;
+    };
+    if !head.starts_with("HTTP/1.1 201") {
+        return Placed::Refused(head.lines().next().unwrap().to_owned());
+    }
+    let id = body.split(r#""order_id":"#).nth(1).and_then(|rest| rest.split([',', '}']).next());
+    match id.and_then(|id| id.trim_matches('"').parse().ok()) {
+        Some(id) => Placed::Receipt(id),
+        None => Placed::Unanswered,
+    }
 }
 
 /// What the `sqlite3` program answers, or nothing where it is not installed.
@@ -71,50 +88,47 @@ fn sqlite3(ledger: &Path, query: &str) -> Option<String> {
 fn a_market_killed_a_hundred_times_places_each_order_once() {
     let folder = tempfile::tempdir().unwrap();
     let ledger = folder.path().join("ledger.sqlite");
-    let (first, authority) = serve(&ledger);
-    let (market, authority) = (Mutex::new(first), Mutex::new(authority));
+    let mut market = serve(&ledger);
+    let authority = Mutex::new(market.authority.clone());
     let receipts = Mutex::new(BTreeMap::new());
-    let (kills, repeats) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    let (over, hit) = (AtomicBool::new(false), AtomicUsize::new(0));
+    let mut kills = 0;
     std::thread::scope(|scope| {
         for client in 0..CLIENTS {
-            let (authority, receipts, kills, repeats) = (&authority, &receipts, &kills, &repeats);
+            let (authority, receipts, over, hit) = (&authority, &receipts, &over, &hit);
             scope.spawn(move || {
                 for nth in 0.. {
-                    if kills.load(Ordering::Relaxed) >= KILLS {
+                    if over.load(Ordering::Relaxed) {
                         return;
                     }
                     let key = format!("{client}-{nth}");
                     let id = loop {
                         let at = authority.lock().unwrap().clone();
-                        if let Some(id) = place(&at, &key) {
-                            break id;
+                        match place(&at, &key, 5, Duration::from_secs(10)) {
+                            Placed::Receipt(id) => break id,
+                            Placed::Unanswered => drop(hit.fetch_add(1, Ordering::Relaxed)),
+                            Placed::Unsent => clock::pause_thread(Duration::from_millis(1)),
+                            Placed::Refused(status) => panic!("{key}: {status}"),
                         }
-                        repeats.fetch_add(1, Ordering::Relaxed);
-                        clock::pause_thread(Duration::from_millis(1));
                     };
                     receipts.lock().unwrap().insert(key, id);
                 }
             });
         }
         let mut chance = ChaCha8Rng::seed_from_u64(1);
-        for _ in 0..KILLS {
+        while kills < KILLS || (hit.load(Ordering::Relaxed) < HIT && kills < KILLS_MAX) {
             clock::pause_thread(Duration::from_micros(chance.random_range(1_000..40_000)));
-            let mut running = market.lock().unwrap();
-            running.kill().unwrap();
-            running.wait().unwrap();
-            let (next, at) = serve(&ledger);
-            (*running, *authority.lock().unwrap()) = (next, at);
-            kills.fetch_add(1, Ordering::Relaxed);
+            market.kill();
+            market = serve(&ledger);
+            authority.lock().unwrap().clone_from(&market.authority);
+            kills += 1;
         }
+        over.store(true, Ordering::Relaxed);
     });
-    let mut market = market.into_inner().unwrap();
-    market.kill().unwrap();
-    market.wait().unwrap();
-    let receipts = receipts.into_inner().unwrap();
-    let repeats = repeats.into_inner();
-    eprintln!("{} receipts, {repeats} attempts without an answer", receipts.len());
-    // A kill that hit nothing under way shows nothing.
-    assert!(receipts.len() > KILLS && repeats > KILLS / 2, "{} receipts, {repeats} repeats", receipts.len());
+    market.kill();
+    let (receipts, hit) = (receipts.into_inner().unwrap(), hit.into_inner());
+    eprintln!("{kills} kills, {} receipts, {hit} orders that were sent and not answered", receipts.len());
+    assert!(hit >= HIT && !receipts.is_empty(), "{kills} kills hit {hit} orders");
     let Some(twice) = sqlite3(&ledger, "select count(*) - count(distinct idempotency_key) from orders")
     else {
         return;
@@ -132,19 +146,23 @@ fn a_market_killed_a_hundred_times_places_each_order_once() {
     assert_eq!(sqlite3(&ledger, "pragma integrity_check").unwrap(), "ok");
 }
 
-/// A reply that is lost leaves an order, and the second attempt finds it; another order under the
-/// same key is refused.
+/// A reply that is lost leaves an order, and a later attempt gets its receipt, also from another
+/// process; another order under the same key is refused.
 #[test]
 fn a_lost_reply_leaves_an_order_that_its_key_finds() {
     let folder = tempfile::tempdir().unwrap();
     let ledger = folder.path().join("ledger.sqlite");
-    let (mut market, authority) = serve(&ledger);
-    let (first, second) = (place(&authority, "once"), place(&authority, "once"));
-    assert!(first.is_some() && first == second, "{first:?} {second:?}");
-    market.kill().unwrap();
-    market.wait().unwrap();
-    let (mut market, authority) = serve(&ledger);
-    assert_eq!(place(&authority, "once"), first, "the key is known after a restart");
-    market.kill().unwrap();
-    market.wait().unwrap();
+    let short = Duration::from_millis(500);
+    let losing = Served::with(&["rest", "--ledger", ledger.to_str().unwrap(), "--handler-loses", "100%"]);
+    assert_eq!(place(&losing.authority, "once", 5, short), Placed::Unanswered);
+    drop(losing);
+    let market = serve(&ledger);
+    let again = place(&market.authority, "once", 5, Duration::from_secs(10));
+    assert!(matches!(again, Placed::Receipt(_)), "{again:?}");
+    assert_eq!(place(&market.authority, "once", 5, Duration::from_secs(10)), again);
+    let other = place(&market.authority, "once", 6, Duration::from_secs(10));
+    assert_eq!(other, Placed::Refused("HTTP/1.1 422 Unprocessable Entity".to_owned()));
+    if let Some(orders) = sqlite3(&ledger, "select count(*) from orders") {
+        assert_eq!(orders, "1");
+    }
 }

@@ -1,13 +1,15 @@
 //! Retries by wirebench's policy, and by a stock client's: Python's grpcio with a service config,
 //! against the same market that fails half of its calls.
 
-use std::io::{BufRead as _, BufReader};
-use std::process::{Command, Stdio};
+use std::process::Command;
+use std::time::Duration;
 
 use clients::Upstream;
 use proto::Operation;
 use proto::v1::QuoteRequest;
 use terms::{Backoff, Carriage, Policy, RetryJitter};
+
+use crate::served::Served;
 
 const CALLS: u32 = 2_000;
 /// Half of the calls fail, and four attempts are made.
@@ -37,18 +39,11 @@ with grpc.insecure_channel(address, options=[("grpc.service_config", config), ("
 /// again: gRPC's pause is d × U(0.8, 1.2), ours is U(0, d).
 #[test]
 fn a_stock_client_fails_as_many_calls_as_we_do() {
-    let mut market = Command::new(env!("CARGO_BIN_EXE_wirebench"))
-        .args(["serve", "grpc", "--handler-fails", "50%"])
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut line = String::new();
-    BufReader::new(market.stdout.take().unwrap()).read_line(&mut line).unwrap();
-    let authority = line.split("://").nth(1).unwrap().trim().to_owned();
-    let ours = ours(authority.parse().unwrap());
-    let stock = Command::new("python3").args(["-c", GRPCIO, &authority, &CALLS.to_string()]).output();
-    market.kill().unwrap();
-    market.wait().unwrap();
+    let market = Served::with(&["grpc", "--handler-fails", "50%"]);
+    let ours = ours(market.authority.parse().unwrap());
+    let calls = CALLS.to_string();
+    let stock = Command::new("python3").args(["-c", GRPCIO, &market.authority, &calls]).output();
+    drop(market);
     let expected = f64::from(CALLS) * FAILED_SHARE;
     let near = 4.0 * (expected * (1.0 - FAILED_SHARE)).sqrt();
     assert!((f64::from(ours) - expected).abs() < near, "{ours} of {CALLS} failed, {expected} expected");
@@ -63,13 +58,11 @@ fn a_stock_client_fails_as_many_calls_as_we_do() {
 }
 
 fn ours(address: std::net::SocketAddr) -> u32 {
-    let backoff = Backoff::Exponential {
-        base: std::time::Duration::from_millis(10),
-        cap: std::time::Duration::from_millis(100),
-    };
+    let backoff = Backoff::Exponential { base: Duration::from_millis(10), cap: Duration::from_millis(100) };
     let policy = Policy { attempts: 4, backoff, jitter: RetryJitter::Full, ..Policy::NONE };
     clients::local_runtime().unwrap().block_on(async {
-        let upstream = Upstream::open(Carriage::Grpc, address.into(), policy, 1).unwrap();
+        let upstream =
+            Upstream::open(Carriage::Grpc, address.into(), policy, Duration::from_secs(10), 1).unwrap();
         let call = || upstream.call(Operation::Quote(QuoteRequest { symbol: "AAAA".to_owned() }));
         let mut failed = 0;
         for _ in 0..CALLS / 20 {

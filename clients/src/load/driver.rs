@@ -109,8 +109,8 @@ impl<K: Connector> Driver<K> {
     }
 
     /// The requests of a round: those that are prepared already, or as many as there are calls,
-    /// each with a key of its own. A round that is taken again begins at another time, and so has
-    /// other keys.
+    /// each with another key. A round that is taken again begins at another time, and so has other
+    /// keys.
     async fn prepared_for(&self, round: &Round, schedule: &Schedule) -> std::io::Result<Requests<K>> {
         let Some(Keyed { requests, with_key, driver }) = &self.keyed else {
             return Ok(Rc::clone(&self.prepared));

@@ -181,3 +181,26 @@ fn a_bulkhead_refuses_attempts_beyond_its_places() {
         assert_eq!(retrier.call(async |_| Ok(7)).await, Ok(7), "the places are free again");
     });
 }
+
+/// Attempts that take longer than they may make room for fewer, one after the other.
+#[test]
+fn an_adaptive_limit_leaves_fewer_places_to_slow_attempts() {
+    crate::local_runtime().unwrap().block_on(async {
+        let slow = Policy { attempts: 1, adaptive_limit: Some(Duration::ZERO), ..policy() };
+        let retrier = Retrier::new(slow, Clock::System, 1).unwrap();
+        let made = Cell::new(0);
+        let call = || {
+            retrier.call(async |_| {
+                made.set(made.get() + 1);
+                clock::pause(MS).await;
+                Ok(())
+            })
+        };
+        // 16 × 0.9^16 is 2.96, of which two slow ones leave 2.40, and two more 1.94.
+        for allowed in [16, 2, 2, 1] {
+            made.set(0);
+            futures::future::join_all((0..40).map(|_| call())).await;
+            assert_eq!(made.get(), allowed);
+        }
+    });
+}

@@ -163,6 +163,7 @@ impl Site<'_> {
             policy: access.policy.unwrap_or(Policy::NONE),
             congestion: self.congestion_of(access),
             markets,
+            time_out: workload.time_out,
             second_market: workload.second_market,
             market_seed: setup.market.seed,
         };

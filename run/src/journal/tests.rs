@@ -30,7 +30,7 @@ fn measured(round: usize, void: Option<&str>) -> Measurement {
     outcome.histograms.response.record_n(1_234_567, 7).unwrap();
     Measurement {
         orders: None,
-        extra_calls: None,
+        calls_in_trouble: None,
         round,
         cell: 0,
         outcome,

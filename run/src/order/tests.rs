@@ -62,7 +62,7 @@ impl Casts for Fakes<'_> {
         }
         Ok(Measurement {
             orders: None,
-            extra_calls: None,
+            calls_in_trouble: None,
             round,
             cell,
             outcome: Outcome::new()?,

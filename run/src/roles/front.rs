@@ -28,7 +28,7 @@ pub(super) fn open(behind: &Behind) -> Result<Arc<dyn Backend>, RoleError> {
         let endpoint =
             Endpoint { address: *address, tls, congestion: Some(behind.congestion), name_server: None };
         let seed = behind.market_seed.wrapping_add(nth as u64);
-        Ok(Upstream::open(behind.carriage, endpoint, behind.policy, seed)?)
+        Ok(Upstream::open(behind.carriage, endpoint, behind.policy, behind.time_out, seed)?)
     };
     let markets = behind.markets.iter().enumerate().map(market).collect::<Result<Vec<_>, RoleError>>()?;
     Ok(Arc::new(Markets { markets, second: behind.second_market, data: DataSet::new(behind.market_seed) }))
@@ -39,12 +39,18 @@ impl Backend for Markets {
         let second = self.second.is_some_and(|share| asks_second_market(&operation, share, &self.data));
         let market = self.markets.get(usize::from(second)).cloned();
         Box::pin(async move {
-            let Some(market) = market else { return Err(fault(&CallError::TimedOut)) };
+            let market =
+                market.ok_or_else(|| Fault::new(FaultCode::Unavailable, "there is no second market"))?;
             market.call(operation).await.map_err(|error| match error {
                 CallError::Rejected(fault) => fault,
                 error => fault(&error),
             })
         })
+    }
+
+    fn renew(&self, seed: u64) -> Result<(), RoleError> {
+        let renew = |(nth, market): (usize, &Upstream)| market.renew(seed.wrapping_add(nth as u64));
+        Ok(self.markets.iter().enumerate().try_for_each(renew)?)
     }
 }
 

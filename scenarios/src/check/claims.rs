@@ -30,6 +30,14 @@ impl Check<'_> {
             }
             None => self.compared(&wire, conditions, &names)?,
         };
+        let figure = match &test {
+            Test::Absolute { holds } => holds.figure,
+            Test::Compared { metric, .. } => *metric,
+        };
+        let judged = contenders.iter().find(|contender| contender.name == *wire.contender.get_ref());
+        let has_front = judged.and_then(Contender::access).is_some_and(|access| access.through.is_some());
+        let right = !has_front || !matches!(figure, Figure::AttemptsPerCall | Figure::PeakPer10Ms);
+        self.require(&wire.contender, right, "what a front attempts is not counted: judge another figure")?;
         Ok(Claim {
             id: wire.id.map(Spanned::into_inner),
             card: wire.card,

@@ -2,8 +2,8 @@
 
 use proto::Capability;
 use terms::{
-    ATTEMPTS_MAX, Activity, Backoff, Breaker, Concurrency, Condition, Contender, Handler, Model, Policy,
-    Workload,
+    ATTEMPTS_MAX, Activity, Backoff, Breaker, Changes, Concurrency, Condition, Contender, Handler, Model,
+    Policy, Workload,
 };
 use toml::Spanned;
 
@@ -16,8 +16,9 @@ use crate::{Profile, ScenarioError};
 pub(super) const QUEUE_MAX: usize = 100_000;
 /// Calls that wait where a scenario does not say how many may.
 pub(super) const QUEUE_USUAL: usize = 1_000;
-/// Calls of a round that have a key each, at most: each is encoded before the round.
-const KEYED_CALLS_MAX: f64 = 1e6;
+/// Calls of a round that have a key each, at most: they are encoded between the order to begin it
+/// and its beginning.
+const KEYED_CALLS_MAX: f64 = 20_000.0;
 const ONLY_CALLS: &str = "this is a key of operations that make calls, such as operation = \"quote\"";
 
 impl Check<'_> {
@@ -34,6 +35,7 @@ impl Check<'_> {
             jitter,
             retry_budget,
             bulkhead,
+            adaptive_limit,
             breaker: breaker_words,
             ..
         } = wire;
@@ -67,6 +69,12 @@ impl Check<'_> {
             Breaker::parse(words.get_ref())
                 .map_err(|message| ScenarioError::at(self.file, self.text, words.span(), &message, None))
         };
+        if let Some(slow) = adaptive_limit {
+            self.require(slow, workload.activity.is_calls(), ONLY_CALLS)?;
+            let right = !slow.get_ref().0.is_zero() && slow.get_ref().0 <= workload.time_out;
+            let message = "adaptive_limit must be greater than 0, and at most the workload's time_out";
+            self.require(slow, right, message)?;
+        }
         if let Some(places) = bulkhead {
             self.require(places, workload.activity.is_calls(), ONLY_CALLS)?;
             let right = (1..=QUEUE_MAX).contains(places.get_ref());
@@ -81,6 +89,7 @@ impl Check<'_> {
             keys: self.keys(wire, workload)?,
             breaker: breaker_words.as_ref().map(breaker).transpose()?,
             bulkhead: bulkhead.as_ref().map(|places| *places.get_ref()),
+            adaptive_limit: adaptive_limit.as_ref().map(|slow| slow.get_ref().0),
         };
         let is_given =
             attempts.is_some() || attempt_time_out.is_some() || policy != Policy { backoff, ..Policy::NONE };
@@ -111,7 +120,7 @@ impl Check<'_> {
             Model::Closed => 0.0,
         };
         let few = conditions.iter().all(|condition| calls(condition) <= KEYED_CALLS_MAX);
-        self.require(keys, few, "with idempotency_keys a round must have at most 1 000 000 calls")
+        self.require(keys, few, "with idempotency_keys a round must have at most 20 000 calls")
     }
 
     /// How much the market does at once under a condition.
@@ -132,6 +141,12 @@ impl Check<'_> {
         }
         let Some(at_once) = handler_at_once else { return Ok(None) };
         self.require(at_once, workload.activity.is_calls(), ONLY_CALLS)?;
+        let reads = workload.activity != Activity::Market(Capability::PlaceOrder);
+        self.require(
+            at_once,
+            reads,
+            "handler_at_once is a key of reads: an order is placed before its turn",
+        )?;
         let right = (1..=QUEUE_MAX).contains(at_once.get_ref());
         self.require(at_once, right, &format!("handler_at_once must be from 1 to {QUEUE_MAX}"))?;
         let wait = condition.handler_wait.map_or(workload.handler.wait, |wait| wait.0);
@@ -177,7 +192,7 @@ impl Check<'_> {
                 self.require(share, false, &message)?;
             }
             if let Some(changes) = &condition.changes {
-                let of_market = changes.get_ref().iter().any(|change| change.contains(" market"));
+                let of_market = changes.get_ref().iter().any(|change| Changes::is_of_market(change));
                 self.require(changes, !of_market, &message)?;
             }
             if let Some(at_once) = &condition.handler_at_once {

@@ -1,10 +1,10 @@
-//! Whoever answers calls in the market's stead: a front has services behind it, and no data of its
-//! own to answer with.
+//! The services behind a front, which answer calls in the market's place.
 
 use std::fmt;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use proto::flow::Congestion;
 use proto::{MarketResult, Operation, Reply};
@@ -19,6 +19,12 @@ pub type Asked = Pin<Box<dyn Future<Output = MarketResult<Reply>> + Send>>;
 pub trait Backend: fmt::Debug + Send + Sync {
     /// Has a call answered. Dropping the future abandons it.
     fn ask(&self, operation: Operation) -> Asked;
+
+    /// Forgets what came of calls before, and draws from this seed: a round begins.
+    ///
+    /// # Errors
+    /// Where that cannot be, with why.
+    fn renew(&self, seed: u64) -> Result<(), RoleError>;
 }
 
 /// The markets behind a front, and how it calls them.
@@ -32,6 +38,8 @@ pub struct Behind {
     pub congestion: Congestion,
     /// Each market.
     pub markets: Vec<MarketBehind>,
+    /// Time after which a call has failed, whatever the policy says.
+    pub time_out: Duration,
     /// The share of symbols of which only the second market knows.
     pub second_market: Option<f64>,
     /// Seed of the markets' data.
@@ -47,6 +55,6 @@ pub struct MarketBehind {
     pub tls: Option<(TlsOptions, Vec<u8>)>,
 }
 
-/// Opens what is behind a front, on the runtime of its process. This room knows no clients: whoever
-/// plays the role brings it.
+/// Opens what is behind a front, on the runtime of its process. This room knows no clients, so
+/// that the role's caller brings it.
 pub type OpenBackend = fn(&Behind) -> Result<Arc<dyn Backend>, RoleError>;

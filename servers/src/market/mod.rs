@@ -23,6 +23,7 @@ use proto::v1::{
 
 use crate::reference::{Behaviour, Reference, Treatment};
 use proto::{Fault, MarketResult, Operation, Reply};
+use terms::role::RoleError;
 use terms::{Handler, MARKET_SEED};
 use tokio::task::AbortHandle;
 
@@ -88,7 +89,7 @@ pub struct Market {
     chance: Mutex<ChaCha8Rng>,
     reference: Option<Reference>,
     source: Mutex<Option<TickSource>>,
-    /// Who answers calls in its stead.
+    /// Services behind it that answer its calls.
     backend: Option<Arc<dyn Backend>>,
 }
 
@@ -312,7 +313,7 @@ impl Market {
         }
     }
 
-    /// Has a call answered by whoever is behind, in its turn.
+    /// Has a call answered by the service behind, in its turn.
     async fn ask(&self, backend: &Arc<dyn Backend>, operation: Operation) -> MarketResult<Reply> {
         let asked = backend.ask(operation);
         self.work().asking(asked).await
@@ -401,6 +402,14 @@ impl Market {
     pub fn set_spells(&self, spells: &[Spell]) {
         self.in_trouble.store(0, Ordering::Relaxed);
         self.handler.lock().unwrap_or_else(PoisonError::into_inner).set_spells(spells);
+    }
+
+    /// Has the policies of a front begin a round, where it is one.
+    ///
+    /// # Errors
+    /// Where they cannot, with why.
+    pub fn renew(&self, seed: u64) -> Result<(), RoleError> {
+        self.backend.as_ref().map_or(Ok(()), |backend| backend.renew(seed))
     }
 
     /// Calls that came while something happened to it.

@@ -1,6 +1,7 @@
 //! What a handler does before a call's answer leaves: its wait, its turn, and what goes wrong.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use clock::{Clock, Delays, Mono};
 use proto::{MarketResult, Reply};
@@ -85,7 +86,7 @@ impl Work {
         for spell in self.now(clock) {
             match spell.kind {
                 TroubleKind::Stalls => begin = begin.max(spell.to),
-                TroubleKind::Slows(times) => wait = wait.mul_f64(times),
+                TroubleKind::Slows(times) => wait = slower(wait, times),
                 TroubleKind::Fails => {}
             }
         }
@@ -110,6 +111,12 @@ impl Work {
     }
 }
 
+/// So many times as long, an hour at most.
+fn slower(wait: Duration, times: f64) -> Duration {
+    const LONGEST: Duration = Duration::from_hours(1);
+    Duration::try_from_secs_f64(wait.as_secs_f64() * times).unwrap_or(LONGEST).min(LONGEST)
+}
+
 async fn in_turn<T: Send + 'static>(
     turns: Option<Arc<Turns>>,
     work: impl Future<Output = T> + Send + 'static,
@@ -122,8 +129,6 @@ async fn in_turn<T: Send + 'static>(
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     const MS: Duration = Duration::from_millis(1);
@@ -152,6 +157,7 @@ mod tests {
         assert!(!work.fails(&clock));
         time.advance(10 * MS);
         assert_eq!(ends(&work), 550 * MS);
+        assert_eq!(slower(Duration::MAX, 10_000.0), Duration::from_hours(1));
         work.set_handler(Handler::default());
         assert_eq!(ends(&work), 50 * MS, "what happens goes on when the handler changes");
     }

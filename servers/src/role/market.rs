@@ -44,8 +44,10 @@ orders! {
         Handle(Handler) -> (),
         /// What happens to it, and when.
         Troubles(Troubles) -> (),
+        /// Begin a round: a front's policies remember nothing.
+        Renew(Renew) -> (),
         /// Count calls that came in trouble.
-        InTrouble(CountInTrouble) -> u64,
+        CallsInTrouble(CountCallsInTrouble) -> u64,
         /// Count orders.
         Orders(CountOrders) -> u64,
         /// What the relay before it does.
@@ -101,9 +103,13 @@ pub struct Emit {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Troubles(pub Vec<Spell>);
 
+/// Forget what came of a front's calls so far, and draw from the round's seed.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub struct Renew(pub u64);
+
 /// Say how many calls came while something happened to the market.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
-pub struct CountInTrouble;
+pub struct CountCallsInTrouble;
 
 /// Say how many orders are in the ledger.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
@@ -224,7 +230,11 @@ impl Process {
                 self.market.set_spells(&order.0);
                 answer::<MarketServer, _>(output, &order, ())?;
             }
-            MarketOrder::InTrouble(order) => {
+            MarketOrder::Renew(order) => {
+                self.market.renew(order.0)?;
+                answer::<MarketServer, _>(output, &order, ())?;
+            }
+            MarketOrder::CallsInTrouble(order) => {
                 answer::<MarketServer, _>(output, &order, self.market.calls_in_trouble())?;
             }
             MarketOrder::Orders(order) => {

@@ -137,9 +137,11 @@ impl LoadReport {
             Figure::RatePerS => Some(self.rate_per_s),
             Figure::CpuPerCall | Figure::ServerCpuPerCall | Figure::CpuPerS | Figure::BytesPerCall => None,
             // It makes each call once, and knows no ledger.
-            Figure::AttemptsPerCall | Figure::PeakPer10Ms | Figure::OrdersPerCall => None,
+            Figure::AttemptsPerCall | Figure::PeakPer10Ms | Figure::OrdersPerCall | Figure::Duplicates => {
+                None
+            }
             // Nothing happens to a server that it did not start.
-            Figure::ExtraCalls | Figure::TimeToRecover => None,
+            Figure::CallsInTrouble | Figure::TimeToRecover => None,
             // Calls are no flows.
             Figure::Jain | Figure::FlowShare(_) => None,
         }
@@ -178,8 +180,8 @@ pub(super) fn parse_threshold(text: &str) -> Result<Expression, String> {
         Figure::AttemptsPerCall | Figure::PeakPer10Ms => {
             Err("wirebench load makes each call once".to_owned())
         }
-        Figure::OrdersPerCall => Err("wirebench load does not see the server's ledger".to_owned()),
-        Figure::ExtraCalls | Figure::TimeToRecover => Err("nothing happens to a server that wirebench did not start".to_owned()),
+        Figure::OrdersPerCall | Figure::Duplicates => Err("wirebench load does not see the server's ledger".to_owned()),
+        Figure::CallsInTrouble | Figure::TimeToRecover => Err("nothing happens to a server that wirebench did not start".to_owned()),
         Figure::Jain | Figure::FlowShare(_) => Err("this is a figure of flows, not of calls".to_owned()),
         _ => Ok(threshold),
     }

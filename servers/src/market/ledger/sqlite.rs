@@ -1,5 +1,5 @@
-//! Orders in SQLite: an order and its key are committed in one transaction, and whoever placed it
-//! is told afterwards. One thread writes; what comes while it commits shares the next transaction.
+//! Orders in SQLite: an order and its key are committed in one transaction, and its caller is told
+//! afterwards. One thread writes; what comes while it commits shares the next transaction.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -24,6 +24,7 @@ const KEY_AGE_MAX: Duration = Duration::from_hours(24);
 /// `synchronous = FULL`: a commit is on the disk before anybody is told of it, so that it survives
 /// the machine too.
 const SCHEMA: &str = "
+    PRAGMA trusted_schema = OFF;
     PRAGMA journal_mode = WAL;
     PRAGMA synchronous = FULL;
     CREATE TABLE IF NOT EXISTS orders (
