@@ -54,6 +54,10 @@ fn absolute(record: &Record, claim: &Claim, holds: &Expression, ratio: &Ratio) -
             format!("{} 0 of {} {noun}s", fails(noun), text::count(of)),
             format!("at most {}", show(ratio.high)),
         ),
+        (Figure::Duplicates, Some((0, of))) => (
+            format!("places one order for each of {} {noun}s", text::count(of)),
+            format!("a second one for at most {}", show(ratio.high)),
+        ),
         (Figure::Within(us), Some((within, of))) if within == of => (
             format!("{} all {} {noun}s within {}", delivers(noun), text::count(of), text::micros(us)),
             format!("at least {}", show(ratio.low)),
