@@ -16,6 +16,7 @@ mod map;
 pub mod matrix;
 mod ratio;
 mod restart;
+mod round;
 #[doc(hidden)]
 pub mod samples;
 mod scale_out;
@@ -29,7 +30,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use terms::bounds::{CELLS_MAX, RECORDED_MAX};
-use terms::{Amount, Concurrency, Coordinate, Histograms, Layout, LinkUsed, Machine, Quantiles};
+use terms::{Amount, Concurrency, Coordinate, Layout, LinkUsed, Machine, Quantiles};
 
 pub use acts::ActPart;
 pub use calibration::Calibration;
@@ -42,6 +43,7 @@ pub use hold::{MemoryPart, MemoryPoint};
 pub use map::{MapCell, MapPart, MapRow};
 pub use ratio::{Method, Ratio};
 pub use restart::{MeanPart, RestartPart, RestartTrial};
+pub use round::{EndPart, RoundPart, TrafficPart, VoidFor, WirePart};
 pub use scale_out::{Evened, LoadKind, LoadPart, ScaleOutPart, ScaleOutTrial};
 pub use store::{AnyRecord, Head, StoreError, files, read, read_any, read_head, write_atomically};
 pub use sweep::{BreakEvenPart, Found, SweepPoint};
@@ -372,135 +374,6 @@ pub struct Counts {
     /// Calls that succeeded, per second of the measured time, or of the time until the last right
     /// reply where that is longer.
     pub ok_per_s: f64,
-}
-
-/// One measurement: a cell in a round.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct RoundPart {
-    /// Which round, from 0.
-    pub round: usize,
-    /// Index of the cell.
-    pub cell: usize,
-    /// The counters.
-    #[serde(flatten)]
-    pub counts: Counts,
-    /// Why it does not count, and what to change; absent where it counts.
-    pub void: Option<String>,
-    /// Which figures do not count, where it is void.
-    #[serde(default)]
-    pub void_for: VoidFor,
-    /// Orders that it added to the market's ledger, warm-up included; absent where orders are not
-    /// what is called.
-    #[serde(default)]
-    pub orders: Option<u64>,
-    /// Calls that came to markets while something happened to them; absent where nothing did.
-    #[serde(default)]
-    pub calls_in_trouble: Option<u64>,
-    /// The most attempts that were made again within 10 ms; absent where no call is.
-    #[serde(default)]
-    pub peak_per_10ms: Option<u64>,
-    /// From the end of the last trouble of a market to the end of the last slice in which more
-    /// than one in twenty of the calls that need it failed, in µs; a slice at least. Absent where
-    /// nothing happens to a market, and where calls fail to the end.
-    #[serde(default)]
-    pub time_to_recover_us: Option<f64>,
-    /// Whether calls fail to the end of the measured time, after the last trouble of a market.
-    #[serde(default)]
-    pub never_recovered: bool,
-    /// What the client used.
-    pub client: EndPart,
-    /// What the server used.
-    pub server: EndPart,
-    /// What crossed between them.
-    pub wire: WirePart,
-    /// What came of the ticks that were pushed beside the calls of a session.
-    #[serde(default)]
-    pub ticks: Option<TicksPart>,
-    /// What came of the calls that need a second market, which are not among the others.
-    #[serde(default)]
-    pub apart: Option<TicksPart>,
-    /// What each flow came to, where flows are what is sent.
-    #[serde(default)]
-    pub flows: Vec<FlowPart>,
-    /// What the way to the clients did to packets, where a router knows.
-    #[serde(default)]
-    pub queue: Option<QueuePart>,
-    /// Done − scheduled.
-    pub response_us: Quantiles,
-    /// Picked up − scheduled.
-    pub lag_us: Quantiles,
-    /// Sent − picked up.
-    pub wait_us: Quantiles,
-    /// Done − sent, of calls that succeeded.
-    pub service_us: Quantiles,
-    /// All four in nanoseconds: base64 of HdrHistogram V2, deflated. Mergeable.
-    pub histograms_ns: Histograms,
-}
-
-/// Which figures of a measurement do not count that was disturbed from outside.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum VoidFor {
-    /// All: the core itself was slower, or nobody knows what happened.
-    #[default]
-    Everything,
-    /// Those that depend on timing: other work had the core for moments, which makes calls late and
-    /// is in nobody's processor time, bytes or packets.
-    Times,
-}
-
-/// What one end used in a measurement, and what happened to its core.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct EndPart {
-    /// The time in which all this was: the measured time, as the meters were read, in µs; absent
-    /// from records of version 2.
-    #[serde(default)]
-    pub window_us: f64,
-    /// Processor time of the process, user and kernel, in µs.
-    pub cpu_us: f64,
-    /// Time that it could have run and did not, because something else had its core, in µs.
-    pub waited_us: f64,
-    /// Times that a thread gave its core up.
-    pub voluntary_switches: u64,
-    /// Times that a thread was made to.
-    pub involuntary_switches: u64,
-    /// Its processor time as a share of the time.
-    pub own_share: f64,
-    /// The share of the time in which its core was busy, with whatever.
-    pub core_busy_share: f64,
-    /// The share in which its core handled packets and timers; in `core_busy_share` too.
-    pub core_softirq_share: f64,
-    /// The share that the hypervisor took.
-    pub core_steal_share: f64,
-    /// The share that processes other than the two ends and the command used.
-    pub core_foreign_share: f64,
-    /// Allocations, in a build that counts them.
-    #[serde(default)]
-    pub allocations: Option<f64>,
-}
-
-/// What crossed between the ends in a measurement, headers and acknowledgements included.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct WirePart {
-    /// Both ways.
-    pub total: TrafficPart,
-    /// From client to server; absent on loopback, which does not tell the ways apart.
-    pub to_server: Option<TrafficPart>,
-    /// From server to client, likewise.
-    pub to_client: Option<TrafficPart>,
-    /// TCP segments that either end sent again.
-    pub retransmitted_segments: u64,
-    /// Datagrams that either end's host threw away, because a socket's buffer was full.
-    pub udp_drops: u64,
-}
-
-/// Bytes and packets.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct TrafficPart {
-    /// On a cable from the Ethernet header on, on loopback from the IP header on.
-    pub bytes: u64,
-    /// Packets.
-    pub packets: u64,
 }
 
 /// The JSON Schema of records.

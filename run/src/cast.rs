@@ -2,6 +2,7 @@
 //! or several; told what to do, and metered from outside.
 
 mod start;
+mod told;
 
 use std::time::Duration;
 
@@ -17,21 +18,17 @@ use lab::wan::RouterCount;
 use record::{EndPart, WirePart};
 use servers::MarketConfig;
 use servers::flow::FlowTimes;
-use servers::market::Spell;
 use servers::role::{
-    AwaitSubscribers, CountAllocations, CountCallsInTrouble, CountOrders, Emit, MarketServer, Ready, Renew,
-    Sender, Serve, SetPolicy, TakeArrivals, Troubles,
+    AwaitSubscribers, CountAllocations, Emit, MarketServer, Ready, Sender, Serve, SetPolicy, TakeArrivals,
 };
 use terms::role::Progress;
-use terms::{
-    Amount, Changes, Concurrency, Condition, Emission, Handler, Outcome, RelayPolicy, Sent, Shape, Trouble,
-    WayCount, text,
-};
+use terms::{Amount, Changes, Emission, Handler, Outcome, RelayPolicy, Sent, Shape, WayCount, text};
 
 use crate::roles::Supervisor;
 use crate::site::Site;
 
 pub(crate) use start::Setup;
+pub(crate) use told::CastWork;
 
 /// Time for a child to start, to check its server and to open its connections.
 pub(crate) const OPEN_TIME_MAX: Duration = Duration::from_secs(120);
@@ -65,24 +62,6 @@ pub(crate) struct Cast {
     troubled: bool,
     /// Whether orders are what it is loaded with, and its ledger can be asked.
     counts_orders: bool,
-}
-
-/// What the servers of a cast do about calls.
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub(crate) struct CastWork {
-    /// What the market's handlers do.
-    pub(crate) handler: Handler,
-    /// How long those of the second market wait, where that differs.
-    pub(crate) second_wait: Option<Duration>,
-    /// How much a front does at once.
-    pub(crate) pool: Option<Concurrency>,
-}
-
-impl From<&Condition> for CastWork {
-    fn from(condition: &Condition) -> CastWork {
-        let Condition { handler, second_wait, front, .. } = condition;
-        CastWork { handler: *handler, second_wait: *second_wait, pool: *front }
-    }
 }
 
 /// The client of a cast.
@@ -361,78 +340,6 @@ impl Cast {
         if self.amount != Some(amount) {
             (self.amount, self.shape) = (Some(amount), None);
         }
-    }
-
-    /// Has markets and front do this, unless they do.
-    pub(crate) fn handle(&mut self, work: CastWork) -> anyhow::Result<()> {
-        let CastWork { handler, second_wait, pool } = work;
-        if (self.work.handler, self.work.second_wait) != (handler, second_wait) {
-            self.each_market(|nth, market| {
-                let own =
-                    second_wait.filter(|_| nth == 2).map_or(handler, |wait| Handler { wait, ..handler });
-                Ok(market.ask(own, ANSWER_TIME_MAX)?)
-            })?;
-        }
-        if self.work.pool != pool {
-            let front = Handler { concurrency: pool, ..Handler::default() };
-            self.server.market()?.ask(front, ANSWER_TIME_MAX)?;
-        }
-        self.work = work;
-        Ok(())
-    }
-
-    /// Tells each market something, counted from 1: those behind the server, or else the server.
-    fn each_market(
-        &mut self,
-        mut tell: impl FnMut(usize, &mut Child<MarketServer>) -> anyhow::Result<()>,
-    ) -> anyhow::Result<()> {
-        if self.behind.is_empty() {
-            return tell(1, self.server.market()?);
-        }
-        self.behind.iter_mut().enumerate().try_for_each(|(nth, market)| tell(nth + 1, market))
-    }
-
-    /// Has this happen to the market, in place of what was to happen before.
-    fn trouble(&mut self, measured_from: Mono, troubles: &[Trouble]) -> anyhow::Result<()> {
-        if troubles.is_empty() && !self.troubled {
-            return Ok(());
-        }
-        let spell = |trouble: &Trouble| {
-            let from = measured_from + trouble.after;
-            Spell { from, to: from + trouble.lasts, kind: trouble.kind }
-        };
-        self.each_market(|nth, market| {
-            let of_it = troubles.iter().filter(|trouble| trouble.market.is_none_or(|market| market == nth));
-            Ok(market.ask(Troubles(of_it.map(spell).collect()), ANSWER_TIME_MAX)?)
-        })?;
-        self.troubled = !troubles.is_empty();
-        Ok(())
-    }
-
-    /// Has a front's policies begin a round, as the load engine's do.
-    fn renew(&mut self, seed: u64) -> anyhow::Result<()> {
-        if self.behind.is_empty() {
-            return Ok(());
-        }
-        Ok(self.server.market()?.ask(Renew(seed), ANSWER_TIME_MAX)?)
-    }
-
-    /// Calls that came to markets while something happened to them; `None` where nothing did.
-    fn calls_in_trouble(&mut self) -> anyhow::Result<Option<u64>> {
-        if !self.troubled {
-            return Ok(None);
-        }
-        let mut calls = 0;
-        self.each_market(|_, market| {
-            calls += market.ask(CountCallsInTrouble, ANSWER_TIME_MAX)?;
-            Ok(())
-        })?;
-        Ok(Some(calls))
-    }
-
-    /// Orders in the market's ledger.
-    fn orders(&mut self) -> anyhow::Result<u64> {
-        Ok(self.server.market()?.ask(CountOrders, ANSWER_TIME_MAX)?)
     }
 
     /// Has the relay do this from now on; without effect where none stands between.

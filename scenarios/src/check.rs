@@ -20,9 +20,10 @@ use terms::{
 };
 use toml::Spanned;
 
+use crate::contender::WireContender;
 use crate::profile::{Usual, WireProfile};
 use crate::suggest::did_you_mean;
-use crate::wire::{Call, WireCondition, WireContender, WireScenario, WireWorkload};
+use crate::wire::{Call, WireCondition, WireScenario, WireWorkload};
 use crate::{Profile, Profiles, Scenario, ScenarioError};
 
 /// Rounds, connections and the like: bounds that catch a slip of the finger.

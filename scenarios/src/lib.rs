@@ -4,6 +4,7 @@
 
 mod asked;
 mod check;
+mod contender;
 mod diagnose;
 mod extension;
 #[cfg(test)]

@@ -12,8 +12,8 @@ const MOST: f64 = 1_000.0;
 
 /// Additive increase, multiplicative decrease: after the `AIMDLimit` of Netflix's
 /// concurrency-limits, with its ratio of 0.9. That one adds a place for each fast attempt, where
-/// this adds one for as many as there are places (as TCP does); and it starts at 20 and stays
-/// within 20 and 200. An attempt whose caller leaves is not counted.
+/// this adds one for as many as there are places (as TCP does); and its slow attempt takes at
+/// least a whole place away. An attempt whose caller leaves is not counted here.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct AdaptiveLimit {
     slow: Duration,

@@ -7,7 +7,8 @@ use toml::Spanned;
 
 use super::Check;
 use crate::ScenarioError;
-use crate::wire::{WireCondition, WireContender, WireScenario};
+use crate::contender::WireContender;
+use crate::wire::{WireCondition, WireScenario};
 use terms::resumes_by_default;
 
 impl Check<'_> {

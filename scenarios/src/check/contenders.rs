@@ -15,7 +15,7 @@ use toml::Spanned;
 
 use super::Check;
 use crate::ScenarioError;
-use crate::wire::{WireContender, WireDefaults, WireServer};
+use crate::contender::{WireContender, WireDefaults, WireServer};
 
 /// Who asks more often does nothing else.
 const POLL_EVERY_MIN: Duration = Duration::from_millis(1);

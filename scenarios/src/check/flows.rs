@@ -6,8 +6,9 @@ use toml::Spanned;
 
 use super::{Check, OWN_RATE};
 use crate::ScenarioError;
+use crate::contender::WireContender;
 use crate::values::SPAN_MAX;
-use crate::wire::{WireContender, WireWorkload};
+use crate::wire::WireWorkload;
 
 /// Flows of a contender, at most: one thread at either end has them all.
 const FLOWS_MAX: usize = 16;

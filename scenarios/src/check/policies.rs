@@ -8,8 +8,9 @@ use terms::{
 use toml::Spanned;
 
 use super::Check;
+use crate::contender::WireContender;
 use crate::values::Share;
-use crate::wire::{Call, WireCondition, WireContender, WireScenario};
+use crate::wire::{Call, WireCondition, WireScenario};
 use crate::{Profile, ScenarioError};
 
 /// Calls in turn or waiting, at most: each is a task of the server.

@@ -115,7 +115,7 @@ enum Begun {
     Made(MarketResult<Reply>),
     Placing(Placing),
     Read(Operation),
-    Asked(Operation),
+    Asked(Arc<dyn Backend>, Operation),
 }
 
 /// The task that emits ticks, ended when dropped.
@@ -270,8 +270,9 @@ impl Market {
     /// Any of the calls above, for protocols that dispatch by number: the answer, or what becomes
     /// it once the handler has waited ([`Market::finish`]).
     pub fn answer(&self, operation: Operation) -> Answer {
-        if self.backend.is_some() {
-            return Answer::Waits(Waiting { time: None, begun: Begun::Asked(operation) });
+        if let Some(backend) = &self.backend {
+            let begun = Begun::Asked(Arc::clone(backend), operation);
+            return Answer::Waits(Waiting { time: None, begun });
         }
         let work = self.work();
         let begun = match (self.fault(&work), operation) {
@@ -289,7 +290,7 @@ impl Market {
                 let (placing, time) = self.treat(work, placing);
                 (Begun::Placing(placing), time)
             }
-            other @ (Begun::Read(_) | Begun::Asked(_)) => (other, self.time(work)),
+            other @ (Begun::Read(_) | Begun::Asked(..)) => (other, self.time(work)),
         };
         match (time, begun) {
             (None, Begun::Made(answer)) => Answer::Now(answer),
@@ -306,10 +307,7 @@ impl Market {
             Begun::Made(answer) => answer,
             Begun::Placing(placing) => placing.result().await.map(Reply::Receipt),
             Begun::Read(read) => self.data.answer(&read),
-            Begun::Asked(operation) => match &self.backend {
-                Some(backend) => self.ask(backend, operation).await,
-                None => self.data.answer(&operation),
-            },
+            Begun::Asked(backend, operation) => self.ask(&backend, operation).await,
         }
     }
 
