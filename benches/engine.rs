@@ -35,7 +35,7 @@ impl Connection for Nothing {
     fn prepare(&self, (): &()) -> Result<(), Unsupported> {
         Ok(())
     }
-    async fn call(&self, (): &()) -> Result<(), CallError> {
+    async fn call(&self, (): &(), _: Option<Duration>) -> Result<(), CallError> {
         // Other slots have their turn, as when a real call waits for its reply.
         tokio::task::yield_now().await;
         Ok(())

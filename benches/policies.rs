@@ -30,6 +30,7 @@ fn main() {
         ("one attempt", Some(Policy::NONE)),
         ("four attempts", Some(attempts)),
         ("a time-out", Some(time_out)),
+        ("a hedge", Some(Policy { hedge_after: time_out.attempt_time_out, ..Policy::NONE })),
         ("a budget", Some(budget)),
         ("a bulkhead", Some(Policy { bulkhead: Some(64), ..Policy::NONE })),
         ("a limit that adapts", Some(Policy { adaptive_limit: time_out.attempt_time_out, ..Policy::NONE })),

@@ -83,7 +83,7 @@ impl Visit for RoundTrip<'_> {
         let quote = Operation::Quote(QuoteRequest { symbol: "AAAA".to_owned() });
         let prepared = connection.prepare(&quote).expect("every protocol offers a quote");
         self.criterion.bench_function(&format!("round-trip/{}", self.name), |bencher| {
-            bencher.iter(|| runtime.block_on(connection.call(&prepared)).expect("a quote"));
+            bencher.iter(|| runtime.block_on(connection.call(&prepared, None)).expect("a quote"));
         });
     }
 }

@@ -1,6 +1,8 @@
 //! Cold calls: each opens a connection of its own, waits for the reply and closes it. Connecting,
 //! every handshake and the call itself are in its response time, and told apart.
 
+use std::time::Duration;
+
 use clock::Clock;
 
 use crate::connection::{CallError, Connection, Connector, Unsupported};
@@ -53,11 +55,17 @@ where
         Ok(request.clone())
     }
 
-    async fn call(&self, request: &Self::Prepared) -> Result<Self::Reply, CallError> {
+    async fn call(
+        &self,
+        request: &Self::Prepared,
+        time_left: Option<Duration>,
+    ) -> Result<Self::Reply, CallError> {
+        let begun = self.clock.now();
         let call = async {
             let connection = self.connector.connect_for_one_call().await?;
             let prepared = connection.prepare(request)?;
-            connection.call(&prepared).await
+            let time_left = time_left.map(|left| left.saturating_sub(self.clock.now().since(begun)));
+            connection.call(&prepared, time_left).await
         };
         let (reply, phases) = told_apart(&self.clock, call).await;
         Ok(ColdReply { reply: reply?, phases })

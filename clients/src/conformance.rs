@@ -156,7 +156,7 @@ where
 async fn call<C: MarketConnection>(connection: &C, operation: &Operation) -> Result<Reply, CallError> {
     // What cannot even be prepared is over a limit of the protocol itself.
     let prepared = connection.prepare(operation).map_err(|error| CallError::Limit(error.to_string()))?;
-    let reply = connection.call(&prepared).await?;
+    let reply = connection.call(&prepared, None).await?;
     operation.check(&reply)?;
     Ok(reply)
 }

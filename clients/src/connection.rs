@@ -1,5 +1,8 @@
 //! What the load engine knows of a protocol: a connection that prepares requests and makes calls.
 
+use std::time::Duration;
+
+use proto::v1::FaultCode;
 use proto::{Fault, WrongReply};
 use terms::Failure;
 
@@ -24,8 +27,13 @@ pub trait Connection: 'static {
     fn prepare(&self, request: &Self::Request) -> Result<Self::Prepared, Unsupported>;
 
     /// Makes one call and decodes its reply. Dropping the future abandons the call: its reply, if
-    /// it comes, is not taken for another's.
-    fn call(&self, prepared: &Self::Prepared) -> impl Future<Output = Result<Self::Reply, CallError>>;
+    /// it comes, is not taken for another's. Where `time_left` is given, a call of the market's
+    /// protocols says it to the server.
+    fn call(
+        &self,
+        prepared: &Self::Prepared,
+        time_left: Option<Duration>,
+    ) -> impl Future<Output = Result<Self::Reply, CallError>>;
 
     /// Whether another call can be made on it.
     fn is_open(&self) -> bool;
@@ -90,6 +98,16 @@ pub enum CallError {
     /// The market refused.
     #[error("refused by the market: {0}")]
     Rejected(Fault),
+}
+
+impl From<Fault> for CallError {
+    fn from(fault: Fault) -> CallError {
+        match fault.code {
+            FaultCode::Limit => CallError::Limit(fault.detail),
+            FaultCode::DeadlineExceeded => CallError::TimedOut,
+            _ => CallError::Rejected(fault),
+        }
+    }
 }
 
 impl From<Unsupported> for CallError {

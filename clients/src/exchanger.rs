@@ -1,5 +1,7 @@
 //! One HTTP connection of any version, for requests whose replies are taken whole.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use http::{Response, StatusCode};
 use http_body_util::Full;
@@ -29,18 +31,22 @@ impl Exchanger {
         })
     }
 
-    /// Sends a request and collects the whole reply.
-    pub(crate) async fn exchange(&self, request: &HttpRequest) -> Result<Response<Bytes>, CallError> {
+    /// Sends a request, saying the time left where it is given, and collects the whole reply.
+    pub(crate) async fn exchange(
+        &self,
+        request: &HttpRequest,
+        time_left: Option<Duration>,
+    ) -> Result<Response<Bytes>, CallError> {
         match self {
-            Exchanger::Tcp(http) => http.exchange(request.build()).await,
-            Exchanger::Quic(http3) => http3.exchange(request).await,
+            Exchanger::Tcp(http) => http.exchange(request.build(time_left)).await,
+            Exchanger::Quic(http3) => http3.exchange(request, time_left).await,
         }
     }
 
     /// Sends a request and counts the bytes of its reply.
     pub(crate) async fn count(&self, request: &HttpRequest) -> Result<(StatusCode, usize), CallError> {
         match self {
-            Exchanger::Tcp(http) => http.count(request.build()).await,
+            Exchanger::Tcp(http) => http.count(request.build(None)).await,
             Exchanger::Quic(http3) => http3.count(request).await,
         }
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bytes::{Buf as _, BytesMut};
 use proto::encoding::Encoding;
-use proto::frame::{self, Frame, FrameError, Kind};
+use proto::frame::{self, Frame, FrameError, FrameHead};
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::connection::CallError;
@@ -39,8 +39,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Wire for Framed<S> {
         Encoding::Protobuf
     }
 
-    fn push(&mut self, id: u32, kind: Kind, payload: &[u8]) {
-        frame::put_encoded(&mut self.outbound, id, kind, payload);
+    fn push(&mut self, head: FrameHead, payload: &[u8]) {
+        frame::put_encoded(&mut self.outbound, head, payload);
     }
 
     fn waiting(&self) -> usize {

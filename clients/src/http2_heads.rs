@@ -119,7 +119,7 @@ mod tests {
             let version = HttpVersion::Http2;
             let http = HttpConnection::<Full<Bytes>>::open(&endpoint, version).await.unwrap();
             let request = Origin::new(&endpoint, version).get("/", "*/*").unwrap();
-            http.exchange(request.build()).await.unwrap_err()
+            http.exchange(request.build(None)).await.unwrap_err()
         });
         assert!(matches!(error, CallError::Limit(_)), "{error}");
         drop(runtime);

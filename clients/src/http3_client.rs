@@ -1,9 +1,11 @@
 //! HTTP/3 on QUIC, for requests whose replies are taken whole, or counted.
 
+use std::time::Duration;
+
 use bytes::{Buf as _, Bytes};
 use h3::client::{RequestStream, SendRequest};
 use h3::error::StreamError;
-use http::{HeaderValue, Request, Response, StatusCode, header};
+use http::{HeaderValue, Response, StatusCode, header};
 use quinn::Connection;
 use streams::http3::{Bounded, BoundedOpener, Bounds, OverBound, bounded};
 
@@ -57,9 +59,13 @@ impl Http3Connection {
     }
 
     /// Sends a request and collects the whole reply.
-    pub(crate) async fn exchange(&self, request: &HttpRequest) -> Result<Response<Bytes>, CallError> {
+    pub(crate) async fn exchange(
+        &self,
+        request: &HttpRequest,
+        time_left: Option<Duration>,
+    ) -> Result<Response<Bytes>, CallError> {
         let collected = async {
-            let (mut stream, head) = self.send(request).await?;
+            let (mut stream, head) = self.send(request, time_left).await?;
             let mut whole = WholeBody::default();
             while let Some(mut data) = stream.recv_data().await? {
                 whole.add(data.copy_to_bytes(data.remaining()))?;
@@ -72,7 +78,7 @@ impl Http3Connection {
     /// Sends a request and counts the bytes of its reply, which are not kept.
     pub(crate) async fn count(&self, request: &HttpRequest) -> Result<(StatusCode, usize), CallError> {
         let counted = async {
-            let (mut stream, head) = self.send(request).await?;
+            let (mut stream, head) = self.send(request, None).await?;
             let mut counted = CountedBody::default();
             while let Some(data) = stream.recv_data().await? {
                 counted.add(data.remaining())?;
@@ -83,12 +89,12 @@ impl Http3Connection {
     }
 
     /// Sends a request and waits for the head of its reply.
-    async fn send(&self, request: &HttpRequest) -> Result<(Sent, Response<()>), Broken> {
-        let body = request.body.clone();
-        let mut head = Request::new(());
-        *head.method_mut() = request.method.clone();
-        *head.uri_mut() = request.uri.clone();
-        *head.headers_mut() = request.headers.clone();
+    async fn send(
+        &self,
+        request: &HttpRequest,
+        time_left: Option<Duration>,
+    ) -> Result<(Sent, Response<()>), Broken> {
+        let (mut head, body) = (request.head(time_left), request.body.clone());
         if !body.is_empty() {
             head.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
         }

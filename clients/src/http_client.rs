@@ -5,15 +5,17 @@ use std::cell::{Cell, RefCell};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
-use terms::HttpVersion;
+use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, header};
 use http_body::Body;
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
 use hyper::client::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use proto::deadline;
+use terms::HttpVersion;
 use tokio::task::AbortHandle;
 
 use crate::connection::{CallError, Unsupported};
@@ -21,6 +23,8 @@ use crate::endpoint::{Endpoint, Stream};
 use crate::http2_heads::{Heads, HeadsCounted, TOO_MANY};
 use crate::limits::{CONNECTION_WINDOW_BYTES, GIVEN_UP_MAX, HEAD_BYTES_MAX, STREAM_WINDOW_BYTES};
 use crate::reply_body::{CountedBody, WholeBody};
+
+const TIME_LEFT: HeaderName = HeaderName::from_static(deadline::HTTP_HEADER);
 
 /// One HTTP connection.
 pub(crate) enum HttpConnection<B>
@@ -315,12 +319,22 @@ pub struct HttpRequest {
 
 impl HttpRequest {
     /// As hyper takes it.
-    pub(crate) fn build(&self) -> Request<Full<Bytes>> {
-        let mut request = Request::new(Full::new(self.body.clone()));
-        *request.method_mut() = self.method.clone();
-        *request.uri_mut() = self.uri.clone();
-        *request.headers_mut() = self.headers.clone();
-        request
+    pub(crate) fn build(&self, time_left: Option<Duration>) -> Request<Full<Bytes>> {
+        self.head(time_left).map(|()| Full::new(self.body.clone()))
+    }
+
+    /// Its head, with the time that it has left where that is to be said.
+    pub(crate) fn head(&self, time_left: Option<Duration>) -> Request<()> {
+        let mut head = Request::new(());
+        *head.method_mut() = self.method.clone();
+        *head.uri_mut() = self.uri.clone();
+        *head.headers_mut() = self.headers.clone();
+        // Digits are a value of a header.
+        let said = time_left.and_then(|left| HeaderValue::try_from(deadline::to_http(left)).ok());
+        if let Some(said) = said {
+            head.headers_mut().insert(TIME_LEFT, said);
+        }
+        head
     }
 }
 
@@ -393,8 +407,6 @@ pub(crate) fn in_full(error: &dyn std::error::Error) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use futures::FutureExt as _;
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
@@ -422,7 +434,7 @@ mod tests {
             let request = Origin::new(&endpoint, version).get("/", "*/*").unwrap();
             for _ in 0..=GIVEN_UP_MAX {
                 assert!(http.is_open());
-                assert!(http.exchange(request.build()).now_or_never().is_none());
+                assert!(http.exchange(request.build(None)).now_or_never().is_none());
             }
             assert!(!http.is_open());
             drop(http);

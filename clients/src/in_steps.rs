@@ -1,6 +1,9 @@
 //! A screen in steps, as an API of plain resources has it: what an account holds, and then the
 //! quotes of that, in one more request.
 
+use std::time::Duration;
+
+use clock::Clock;
 use proto::v1::{PortfolioRequest, QuotesRequest};
 use proto::{Operation, Reply, WrongReply, mask};
 
@@ -29,8 +32,9 @@ impl<C: Connection<Request = Operation, Reply = Reply>> Connection for InSteps<C
         self.0.prepare(&Operation::Portfolio(PortfolioRequest { account: account.clone(), field_mask }))
     }
 
-    async fn call(&self, prepared: &C::Prepared) -> Result<Reply, CallError> {
-        let holdings = self.0.call(prepared).await?;
+    async fn call(&self, prepared: &C::Prepared, time_left: Option<Duration>) -> Result<Reply, CallError> {
+        let begun = Clock::System.now();
+        let holdings = self.0.call(prepared, time_left).await?;
         let Reply::Portfolio(mut portfolio) = holdings else {
             let asked = "a portfolio".to_owned();
             return Err(WrongReply { asked, got: holdings.in_words() }.into());
@@ -39,7 +43,9 @@ impl<C: Connection<Request = Operation, Reply = Reply>> Connection for InSteps<C
         let second = Operation::Quotes(QuotesRequest { symbols });
         // It depends on the first, so that it is encoded in the call's own time, as anybody would
         // have to.
-        let reply = self.0.call(&self.0.prepare(&second)?).await?;
+        let taken = Clock::System.now().since(begun);
+        let time_left = time_left.map(|left| left.saturating_sub(taken));
+        let reply = self.0.call(&self.0.prepare(&second)?, time_left).await?;
         second.check(&reply)?;
         if let Reply::Quotes(quotes) = reply {
             for (position, quote) in portfolio.positions.iter_mut().zip(quotes.quotes) {

@@ -1,6 +1,7 @@
 //! A connection to the market: calls whose replies are checked, subscriptions, sessions.
 
 use std::pin::Pin;
+use std::time::Duration;
 
 use futures::stream::Stream;
 use proto::v1::{SessionEvent, SessionRequest, SubscribeRequest, Tick};
@@ -61,8 +62,12 @@ impl<C: Connection<Request = Operation, Reply = Reply>> Connection for Checked<C
         Ok((request.clone(), self.0.prepare(request)?))
     }
 
-    async fn call(&self, (operation, prepared): &Self::Prepared) -> Result<Reply, CallError> {
-        let reply = self.0.call(prepared).await?;
+    async fn call(
+        &self,
+        (operation, prepared): &Self::Prepared,
+        time_left: Option<Duration>,
+    ) -> Result<Reply, CallError> {
+        let reply = self.0.call(prepared, time_left).await?;
         operation.check(&reply)?;
         Ok(reply)
     }

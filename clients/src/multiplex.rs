@@ -14,8 +14,8 @@ use bytes::Bytes;
 use futures::stream;
 use prost::Message;
 use proto::encoding::Encoding;
-use proto::frame::{Frame, Kind};
-use proto::v1::{FaultCode, SessionEvent, SessionRequest, SubscribeRequest, Tick};
+use proto::frame::{Frame, FrameHead, Kind};
+use proto::v1::{SessionEvent, SessionRequest, SubscribeRequest, Tick};
 use proto::{Capability, Fault, Operation, Reply};
 use serde::de::DeserializeOwned;
 use tokio::sync::mpsc;
@@ -42,7 +42,7 @@ pub trait Wire: 'static {
     fn encoding(&self) -> Encoding;
 
     /// Queues a frame.
-    fn push(&mut self, id: u32, kind: Kind, payload: &[u8]);
+    fn push(&mut self, head: FrameHead, payload: &[u8]);
 
     /// Bytes that are queued.
     fn waiting(&self) -> usize;
@@ -88,9 +88,9 @@ impl PreparedFrame {
         Ok(PreparedFrame { kind: operation.kind(), payload })
     }
 
-    /// What its frame is.
-    pub(crate) fn kind(&self) -> Kind {
-        self.kind
+    /// What stands before it in its frame.
+    pub(crate) fn head(&self, id: u32, time_left: Option<Duration>) -> FrameHead {
+        FrameHead { id, kind: self.kind, time_left }
     }
 
     /// What its frame holds.
@@ -138,7 +138,7 @@ fn renew<W: Wire>(handle: &Rc<Handle<W>>, id: u32, lease: Duration) -> AbortHand
     let renewing = tokio::task::spawn_local(async move {
         while shared.ended.borrow().is_none() {
             clock::pause(lease / RENEWALS_A_LEASE).await;
-            shared.send(id, Kind::Renew, &[]);
+            shared.send(FrameHead::of(id, Kind::Renew), &[]);
         }
     });
     renewing.abort_handle()
@@ -153,9 +153,9 @@ impl<W: Wire> Connection for Multiplexed<W> {
         PreparedFrame::new(operation, self.encoding, W::PAYLOAD_BYTES_MAX)
     }
 
-    async fn call(&self, prepared: &PreparedFrame) -> Result<Reply, CallError> {
+    async fn call(&self, prepared: &PreparedFrame, time_left: Option<Duration>) -> Result<Reply, CallError> {
         let slot = Slot::open(&self.handle, Waiting::Call(CallState::default()))?;
-        self.shared().send(slot.id(), prepared.kind, &prepared.payload);
+        self.shared().send(prepared.head(slot.id(), time_left), &prepared.payload);
         self.shared().give_up_if_nothing_is_taken();
         let frame = std::future::poll_fn(|context| self.shared().poll_call(&slot, context)).await?;
         decode_reply(&frame, self.encoding)
@@ -173,7 +173,8 @@ impl<W: Wire> Connection for Multiplexed<W> {
 impl<W: Wire> Subscribe for Multiplexed<W> {
     async fn subscribe(&self, request: &SubscribeRequest) -> Result<TickStream, CallError> {
         let (feed, encoding) = (self.feed()?, self.encoding);
-        self.shared().send(feed.slot.id(), Kind::SubscribeRequest, &encoding.encode(request));
+        let head = FrameHead::of(feed.slot.id(), Kind::SubscribeRequest);
+        self.shared().send(head, &encoding.encode(request));
         let ticks = stream::unfold(feed, move |mut feed| async move {
             let event = feed.next(Kind::Tick, encoding).await?;
             Some((event.and_then(|payload| decode::<Tick>(encoding, &payload)), feed))
@@ -196,7 +197,7 @@ impl<W: Wire> Session for Multiplexed<W> {
                 if shared.is_over() {
                     return;
                 }
-                shared.send(id, Kind::SessionRequest, &encoding.encode(&request));
+                shared.send(FrameHead::of(id, Kind::SessionRequest), &encoding.encode(&request));
             }
         });
         let events = stream::unfold(feed, move |mut feed| async move {
@@ -233,10 +234,7 @@ pub(crate) fn decode_reply(frame: &Frame, encoding: Encoding) -> Result<Reply, C
 /// The market's refusal as a call's error.
 fn fault(encoding: Encoding, payload: &[u8]) -> CallError {
     match decode::<proto::v1::Fault>(encoding, payload) {
-        Ok(message) => match Fault::from(message) {
-            Fault { code: FaultCode::Limit, detail } => CallError::Limit(detail),
-            fault => CallError::Rejected(fault),
-        },
+        Ok(message) => Fault::from(message).into(),
         Err(error) => error,
     }
 }
@@ -255,7 +253,7 @@ impl<W: Wire> Drop for Feed<W> {
         if let Some(renewal) = &self.renewal {
             renewal.abort();
         }
-        self.slot.handle.0.send(self.slot.id(), Kind::Cancel, &[]);
+        self.slot.handle.0.send(FrameHead::of(self.slot.id(), Kind::Cancel), &[]);
     }
 }
 

@@ -57,21 +57,21 @@ impl Retrier {
         Retrier::with(self.policy, self.clock.clone(), self.delays.clone(), seed)
     }
 
-    /// Makes a call: attempt after attempt until one succeeds, or the policy has no other. Each is
-    /// told when it was due, the first nothing. Dropping the future ends it.
+    /// Makes a call: attempt after attempt until one succeeds, or the policy has no other; two at a
+    /// time where it hedges. Each is told when it was due, the first nothing. Dropping the future
+    /// ends it.
     ///
     /// # Errors
     /// The last attempt's.
     pub async fn call<T>(
         &self,
-        mut attempt: impl AsyncFnMut(Option<Mono>) -> Result<T, CallError>,
+        attempt: impl AsyncFn(Option<Mono>) -> Result<T, CallError>,
     ) -> Result<T, CallError> {
         self.with_budget(|budget| budget.earn());
         let (mut pause, mut due) = (Duration::ZERO, None);
         let mut nth = 1;
         loop {
-            let attempt = pin!(attempt(due));
-            match self.guarded(attempt).await {
+            match self.hedged(due, &attempt).await {
                 Err(error) if nth < self.policy.attempts && is_transient(&error) => {
                     if self.with_budget(Budget::spend) == Some(false) {
                         return Err(error);
@@ -87,6 +87,33 @@ impl Retrier {
             }
             due = Some(again);
             nth += 1;
+        }
+    }
+
+    /// Makes an attempt, and another beside it where the first has no answer in time and the budget
+    /// has room: the first success counts, or the last failure.
+    async fn hedged<T>(
+        &self,
+        due: Option<Mono>,
+        attempt: &impl AsyncFn(Option<Mono>) -> Result<T, CallError>,
+    ) -> Result<T, CallError> {
+        let mut first = pin!(self.guarded(attempt(due)));
+        let Some(after) = self.policy.hedge_after else { return first.await };
+        let hedge = self.clock.now() + after;
+        tokio::select! {
+            biased;
+            result = &mut first => return result,
+            () = self.delays.sleep_until(hedge) => {}
+        }
+        if self.with_budget(Budget::spend) == Some(false) {
+            return first.await;
+        }
+        let mut second = pin!(self.guarded(attempt(Some(hedge))));
+        let decides = |result: &Result<T, CallError>| !result.as_ref().is_err_and(may_pass);
+        tokio::select! {
+            biased;
+            result = &mut first => if decides(&result) { result } else { second.await },
+            result = &mut second => if decides(&result) { result } else { first.await },
         }
     }
 
@@ -178,6 +205,11 @@ impl Drop for Admitted<'_> {
             circuit.borrow_mut().give_back(admission);
         }
     }
+}
+
+/// Whether another attempt, that is under way already, may still succeed.
+fn may_pass(error: &CallError) -> bool {
+    is_transient(error) || matches!(error, CallError::Limit(_))
 }
 
 /// Whether the same call may succeed a moment later: nobody answered, or who did says so. A call

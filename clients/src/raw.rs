@@ -65,10 +65,10 @@ async fn exchange(
     if version == HttpVersion::Http1 {
         let host = HeaderValue::from_str(&server.to_string());
         request.headers.insert(header::HOST, host.map_err(|error| CallError::Protocol(error.to_string()))?);
-        let (head, body) = http.exchange(request.build()).await?.into_parts();
+        let (head, body) = http.exchange(request.build(None)).await?.into_parts();
         return Ok(HttpAnswer { status: head.status.as_u16(), headers: head.headers, body });
     }
-    let (head, body) = http.send(request.build()).await.map_err(|error| failure(&error))?.into_parts();
+    let (head, body) = http.send(request.build(None)).await.map_err(|error| failure(&error))?.into_parts();
     let body = Limited::new(body, REPLY_BYTES_MAX).collect().await;
     let body = body.map_err(|error| CallError::Protocol(error.to_string()))?;
     let mut headers = head.headers;

@@ -226,14 +226,19 @@ where
     let cold = Cold { connector: connector.clone(), clock: Clock::System };
     Box::new(move |order| {
         let (requests, policy, with_key) = (requests(order), open.policy, Operation::with_key);
+        let deadline = open.deadline;
         let second = open.workload.second_market;
         let apart = second.map(|share| asks_second(&requests, share, open.market_seed)).unwrap_or_default();
         if order.shape.cold {
             let connector = cold.clone();
-            starter(&open.cores, Calls { connector, requests, policy, with_key, apart }, means)(order)
+            starter(&open.cores, Calls { connector, requests, policy, deadline, with_key, apart }, means)(
+                order,
+            )
         } else {
             let connector = connector.clone();
-            starter(&open.cores, Calls { connector, requests, policy, with_key, apart }, means)(order)
+            starter(&open.cores, Calls { connector, requests, policy, deadline, with_key, apart }, means)(
+                order,
+            )
         }
     })
 }
@@ -333,7 +338,7 @@ where
     for operation in operations.iter().step_by(step) {
         let Ok(right) = data.answer(operation) else { continue };
         let Ok(prepared) = connection.prepare(operation) else { continue };
-        let call = clock::limit(AUDIT_TIME_MAX, connection.call(&prepared));
+        let call = clock::limit(AUDIT_TIME_MAX, connection.call(&prepared, None));
         let wrong = match call.await.unwrap_or(Err(CallError::TimedOut)) {
             Ok(reply) if reply == right => {
                 compared += 1;

@@ -5,6 +5,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use futures::stream::StreamExt as _;
 use proto::v1::session_event::Event;
@@ -112,7 +113,7 @@ impl<C: 'static> Connection for SessionCalls<C> {
         }
     }
 
-    async fn call(&self, prepared: &OrderRequest) -> Result<Reply, CallError> {
+    async fn call(&self, prepared: &OrderRequest, _: Option<Duration>) -> Result<Reply, CallError> {
         if let Some(error) = self.shared.ended.borrow().as_ref() {
             return Err(error.clone());
         }

@@ -8,7 +8,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use clock::Clock;
+use clock::{Clock, Mono};
 use proto::{Operation, Reply};
 use terms::{Carriage, Policy};
 use tokio::sync::{Semaphore, mpsc, oneshot};
@@ -41,8 +41,8 @@ impl fmt::Debug for Upstream {
 
 /// What the task is asked for.
 enum Ask {
-    /// A call; who waits for what comes of it.
-    Call(Operation, oneshot::Sender<Result<Reply, CallError>>),
+    /// A call; its deadline, which it says; who waits for what comes of it.
+    Call(Operation, Option<Mono>, oneshot::Sender<Result<Reply, CallError>>),
     /// To forget what came of calls so far, and to draw from this seed.
     Renew(u64),
 }
@@ -66,16 +66,17 @@ impl Upstream {
         Ok(Upstream { asks, time_out })
     }
 
-    /// Makes a call. Dropping the future abandons it.
+    /// Makes a call, by its deadline where it has one. Dropping the future abandons it.
     ///
     /// # Errors
     /// The last attempt's, that the policy allows none, or that time is up.
-    pub async fn call(&self, operation: Operation) -> Result<Reply, CallError> {
+    pub async fn call(&self, operation: Operation, deadline: Option<Mono>) -> Result<Reply, CallError> {
+        let left = deadline.map_or(self.time_out, |deadline| deadline.since(Clock::System.now()));
         let (answer, answered) = oneshot::channel();
-        let asked = self.asks.try_send(Ask::Call(operation, answer));
+        let asked = self.asks.try_send(Ask::Call(operation, deadline, answer));
         asked.map_err(|_| CallError::Limit(format!("{UNDER_WAY_MAX} calls are under way already")))?;
         let closed = |_| CallError::Reset("the service behind is closed".to_owned());
-        match clock::limit(self.time_out, answered).await {
+        match clock::limit(self.time_out.min(left), answered).await {
             Ok(answered) => answered.map_err(closed)?,
             Err(_) => Err(CallError::TimedOut),
         }
@@ -112,7 +113,7 @@ impl Visit for Serving {
             while let Some(ask) = asked.recv().await {
                 match ask {
                     Ask::Renew(seed) => retrier = Rc::new(retrier.renewed(seed)),
-                    Ask::Call(operation, mut answer) => {
+                    Ask::Call(operation, deadline, mut answer) => {
                         let (pool, retrier) = (Rc::clone(&pool), Rc::clone(&retrier));
                         // As many as the places of `calls`, and no more.
                         let Ok(place) = Arc::clone(&pool.calls).try_acquire_owned() else {
@@ -122,7 +123,7 @@ impl Visit for Serving {
                         };
                         tokio::task::spawn_local(async move {
                             let _place = place;
-                            let call = retrier.call(async |_| pool.attempt(&operation).await);
+                            let call = retrier.call(async |_| pool.attempt(&operation, deadline).await);
                             tokio::select! {
                                 () = answer.closed() => {}
                                 result = call => drop(answer.send(result)),
@@ -163,7 +164,7 @@ where
         }
     }
 
-    async fn attempt(&self, operation: &Operation) -> Result<Reply, CallError> {
+    async fn attempt(&self, operation: &Operation, deadline: Option<Mono>) -> Result<Reply, CallError> {
         // None is ever closed.
         let _place = self.places.acquire().await;
         // Where a place is free, some lane has one. Connections are opened as they are needed, and
@@ -178,6 +179,7 @@ where
         };
         let _in_flight = places.acquire().await;
         let connection = lane.connection(&self.connector).await?;
-        connection.call(&connection.prepare(operation)?).await
+        let time_left = deadline.map(|deadline| deadline.since(Clock::System.now()));
+        connection.call(&connection.prepare(operation)?, time_left).await
     }
 }

@@ -5,6 +5,7 @@
 //! it. No sockets, no tokio, no clock: time and randomness are arguments.
 
 pub mod data;
+pub mod deadline;
 pub mod encoding;
 pub mod flow;
 pub mod frame;

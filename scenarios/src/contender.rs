@@ -146,6 +146,17 @@ pub(super) struct WireContender {
     #[serde(default)]
     #[schemars(with = "Option<String>", example = &"100ms")]
     pub(super) attempt_time_out: Option<Spanned<Span>>,
+    /// Time that each call has, from its schedule, and tells: servers and fronts keep it. Default:
+    /// none: `time_out` alone, of which servers know nothing.
+    #[serde(default)]
+    #[schemars(with = "Option<String>", example = &"250ms")]
+    pub(super) deadline: Option<Spanned<Span>>,
+    /// Time after which an attempt without an answer gets another beside it; the first answer
+    /// counts. Of reads, and of orders with `idempotency_keys`; not over HTTP/1.1 without
+    /// `through`. Default: none.
+    #[serde(default)]
+    #[schemars(with = "Option<String>", example = &"20ms")]
+    pub(super) hedge_after: Option<Spanned<Span>>,
     /// Pause before another attempt: `immediate`, `fixed` with a time, or `exponential` with the
     /// first and the longest. Default: `exponential 50ms..1s`.
     #[serde(default)]

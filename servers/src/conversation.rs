@@ -4,13 +4,14 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use futures::future::BoxFuture;
 use futures::stream::{self, FuturesUnordered, StreamExt as _};
 use prost::Message;
 use proto::encoding::Encoding;
-use proto::frame::{self, Frame, Kind};
+use proto::frame::{self, Frame, FrameHead, Kind};
 use proto::v1::{FaultCode, SessionRequest, SubscribeRequest};
 use proto::{Fault, MarketResult, Operation, Reply};
 use serde::Serialize;
@@ -50,7 +51,7 @@ impl Outbound for BytesMut {
     }
 
     fn put_encoded(&mut self, id: u32, kind: Kind, payload: &[u8]) {
-        frame::put_encoded(self, id, kind, payload);
+        frame::put_encoded(self, FrameHead::of(id, kind), payload);
     }
 
     fn waiting(&self) -> usize {
@@ -182,15 +183,15 @@ impl Conversation {
                 Ok(())
             }
             kind => Operation::decode(kind, self.encoding, &frame.payload)
-                .map(|operation| self.call(id, operation, out)),
+                .map(|operation| self.call(id, operation, frame.time_left, out)),
         };
         if let Err(fault) = taken {
             put_answer(out, id, Err(fault));
         }
     }
 
-    fn call(&mut self, id: u32, operation: Operation, out: &mut impl Outbound) {
-        match self.market.answer(operation) {
+    fn call(&mut self, id: u32, operation: Operation, time_left: Option<Duration>, out: &mut impl Outbound) {
+        match self.market.answer(operation, time_left) {
             Answer::Now(answer) => self.put_answer(id, answer, out),
             Answer::Waits(waiting) => {
                 let market = Arc::clone(&self.market);

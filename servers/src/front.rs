@@ -3,6 +3,7 @@
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
@@ -10,9 +11,10 @@ use axum::http::{HeaderMap, HeaderValue, Request, StatusCode, Version, header};
 use axum::response::{IntoResponse as _, Response};
 use bytes::Bytes;
 use hyper::body::Body as HttpBody;
-use proto::Fault;
+use proto::{Fault, deadline};
 use tower::ServiceExt as _;
 
+use crate::market::within;
 use crate::protocols::rest::problem::Problem;
 use crate::replies::{Counted, Replies};
 use crate::turn;
@@ -56,10 +58,11 @@ impl Front {
         replies.room().await;
         let request = request.map(Body::new);
         let is_grpc = is_grpc(request.headers());
-        let response = match self.admit(&request) {
+        let admitted = self.admit(&request).and_then(|()| time_left(request.headers(), is_grpc));
+        let response = match admitted {
             // A router answers every request.
-            Ok(()) => {
-                let Ok(response) = self.router.clone().oneshot(request).await;
+            Ok(time_left) => {
+                let Ok(response) = within(time_left, self.router.clone().oneshot(request)).await;
                 response
             }
             Err(refusal) => refusal,
@@ -206,6 +209,23 @@ pub(crate) fn is_grpc(headers: &HeaderMap) -> bool {
     behind.is_some_and(|behind| matches!(behind.first(), None | Some(b'+' | b';')))
 }
 
+/// How long the caller waits for the answer, where it says so.
+fn time_left(headers: &HeaderMap, is_grpc: bool) -> Result<Option<Duration>, Response> {
+    let name = if is_grpc { deadline::GRPC_HEADER } else { deadline::HTTP_HEADER };
+    let Some(said) = headers.get(name).map(HeaderValue::as_bytes) else { return Ok(None) };
+    let read = if is_grpc { deadline::from_grpc(said) } else { deadline::from_http(said) };
+    read.map(Some).ok_or_else(|| match is_grpc {
+        true => {
+            let detail = format!("{name} is 1 to 8 digits and one of H, M, S, m, u, n");
+            tonic::Status::invalid_argument(detail).into_http()
+        }
+        false => {
+            let detail = format!("{name} is a whole number of microseconds");
+            Problem::new(StatusCode::BAD_REQUEST, detail).into_response()
+        }
+    })
+}
+
 /// The answer where there is no room for the answer.
 fn refusal(fault: Fault, is_grpc: bool) -> Response {
     match is_grpc {
@@ -261,6 +281,20 @@ mod tests {
             status(&front, Version::HTTP_11, &[("host", "localhost"), ("host", "localhost")]),
             Some(400)
         );
+    }
+
+    #[test]
+    fn time_that_is_left_is_read_or_refused() {
+        let status = |name: &'static str, value: &str, is_grpc| {
+            let headers = HeaderMap::from_iter([(name.parse().unwrap(), value.parse().unwrap())]);
+            time_left(&headers, is_grpc).map_err(|response| response.status().as_u16())
+        };
+        let quarter = Ok(Some(Duration::from_millis(250)));
+        assert_eq!(status("time-left-us", "250000", false), quarter);
+        assert_eq!(status("grpc-timeout", "250m", true), quarter);
+        assert_eq!(status("grpc-timeout", "nonsense", false), Ok(None), "it is gRPC's alone");
+        assert_eq!(status("time-left-us", "250ms", false), Err(400));
+        assert_eq!(status("grpc-timeout", "250", true), Err(200), "gRPC says it in a trailer");
     }
 
     #[test]

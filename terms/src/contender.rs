@@ -1,6 +1,7 @@
 //! Contenders: ways to reach the market, or flows that share a link; and each of them in words.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use proto::Transport;
 use proto::encoding::Encoding;
@@ -92,6 +93,10 @@ pub struct Access {
     /// `None` for one attempt a call.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub policy: Option<Policy>,
+    /// Time that each of its calls has, from its schedule, and says: servers and fronts keep it.
+    /// `None` where only the workload's time-out bounds them, which nobody says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deadline: Option<Duration>,
     /// The service that it reaches the market through.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub through: Option<Through>,
@@ -204,6 +209,9 @@ impl Access {
         words += &between::in_words(self.manners, self.carriage);
         if let Some(policy) = &self.policy {
             words += &format!(", {}", policy.in_words());
+        }
+        if let Some(deadline) = self.deadline {
+            words += &format!(", a deadline of {} that travels", humantime::format_duration(deadline));
         }
         if self.dns {
             words += ", its name looked up";

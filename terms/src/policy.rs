@@ -17,6 +17,10 @@ pub struct Policy {
     pub attempts: u32,
     /// Time of one attempt, after which it has failed; `None` for all that the call has left.
     pub attempt_time_out: Option<Duration>,
+    /// When an attempt that has no answer gets another beside it, of which the first answer counts
+    /// (Dean and Barroso, "The Tail at Scale", 2013); `None` for never.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hedge_after: Option<Duration>,
     /// The pause before an attempt is made again.
     pub backoff: Backoff,
     /// What chance does to that pause.
@@ -123,6 +127,7 @@ impl Policy {
     pub const NONE: Policy = Policy {
         attempts: 1,
         attempt_time_out: None,
+        hedge_after: None,
         backoff: Backoff::DEFAULT,
         jitter: RetryJitter::Full,
         budget: None,
@@ -159,6 +164,9 @@ impl Policy {
             words += &format!(" of {}", humantime::format_duration(time_out));
         }
         let mut also = String::new();
+        if let Some(after) = self.hedge_after {
+            also += &format!(", hedged after {}", humantime::format_duration(after));
+        }
         if let Some(places) = self.bulkhead {
             also += &format!(", a bulkhead of {places}");
         }
@@ -292,6 +300,8 @@ mod tests {
         let words = "up to 4 attempts of 100ms, exponential backoff, full jitter, a budget of 20 %";
         assert_eq!(of.in_words(), words);
         assert_eq!(Policy { attempts: 1, ..of }.in_words(), "1 attempt of 100ms");
+        let hedged = Policy { hedge_after: Some(20 * MS), ..Policy::NONE };
+        assert_eq!(hedged.in_words(), "1 attempt, hedged after 20ms");
         let keyed = Policy { attempts: 1, attempt_time_out: None, keys: true, ..of };
         assert_eq!(keyed.in_words(), "1 attempt, an idempotency key a call");
         let breaker = Breaker::parse("50% of 20, open 250ms").ok();

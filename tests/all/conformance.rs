@@ -2,13 +2,15 @@
 //! benchmark.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use clients::conformance::{self, CaseResult};
 use clients::protocols::Visit;
-use clients::{Connector, Endpoint, MarketConnection, Tls};
+use clients::{CallError, Connection as _, Connector, Endpoint, MarketConnection, Tls};
 use proto::data::DataSet;
 use proto::encoding::Encoding;
-use proto::{Capability, Protocol, Transport};
+use proto::v1::QuoteRequest;
+use proto::{Capability, Operation, Protocol, Reply, Transport};
 use servers::MarketConfig;
 use servers::background::Background;
 use servers::tls::Identity;
@@ -89,6 +91,51 @@ fn assert_cases(carriage: Carriage, endpoint: impl Into<Endpoint>) {
 #[test]
 fn every_protocol_gives_the_same_answers() {
     assert_conformance(&MarketConfig::default());
+}
+
+/// Makes a call that has so much time left, and no other bound.
+struct Hurried(Duration);
+
+impl Visit for Hurried {
+    type Output = Result<Reply, CallError>;
+    fn with<K>(self, connector: K) -> Result<Reply, CallError>
+    where
+        K: Connector + Send,
+        K::Connection: MarketConnection,
+    {
+        clients::local_runtime().unwrap().block_on(async {
+            let connection = connector.connect().await?;
+            let quote = Operation::Quote(QuoteRequest { symbol: "AAAA".to_owned() });
+            connection.call(&connection.prepare(&quote)?, Some(self.0)).await
+        })
+    }
+}
+
+/// The market would answer after an hour: who is answered before that has told it when.
+#[test]
+fn a_deadline_travels_over_every_protocol() {
+    let hour = Duration::from_hours(1);
+    let identity = Identity::generate(&[]).map(Arc::new).unwrap();
+    let handler = Handler { wait: hour, ..Handler::default() };
+    for transport in [Transport::Plain, Transport::Quic] {
+        let slow = serve(transport, &identity, &MarketConfig { handler, ..MarketConfig::default() });
+        let fast = serve(transport, &identity, &MarketConfig::default());
+        let secure = transport == Transport::Quic;
+        let options = TlsOptions { version: TlsVersion::Tls13, ..TlsOptions::default() };
+        let offers = |carriage: &Carriage| carriage.protocol().offers().contains(&Capability::Quote);
+        for carriage in carriages(secure, transport).filter(offers) {
+            let call = |servers: &Background, time_left| {
+                let address = servers.address(carriage.protocol()).unwrap();
+                let tls = secure.then(|| Tls::to_market(options, identity.root()).unwrap());
+                let endpoint = Endpoint { tls, ..Endpoint::from(address) };
+                clients::protocols::visit(carriage, endpoint, Hurried(time_left))
+            };
+            let late = call(&slow, Duration::from_millis(20));
+            assert!(matches!(late, Err(CallError::TimedOut)), "{carriage:?}: {late:?}");
+            let answered = call(&fast, hour);
+            assert!(answered.is_ok(), "{carriage:?}: {answered:?}");
+        }
+    }
 }
 
 /// With early data the first connection of each carriage is a full handshake, and those that the

@@ -63,7 +63,7 @@ fn ours(address: std::net::SocketAddr) -> u32 {
     clients::local_runtime().unwrap().block_on(async {
         let upstream =
             Upstream::open(Carriage::Grpc, address.into(), policy, Duration::from_secs(10), 1).unwrap();
-        let call = || upstream.call(Operation::Quote(QuoteRequest { symbol: "AAAA".to_owned() }));
+        let call = || upstream.call(Operation::Quote(QuoteRequest { symbol: "AAAA".to_owned() }), None);
         let mut failed = 0;
         for _ in 0..CALLS / 20 {
             let results = futures::future::join_all((0..20).map(|_| call())).await;

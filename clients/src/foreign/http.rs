@@ -1,5 +1,7 @@
 //! Any HTTP server: one request, again and again; a status below 400 is a success.
 
+use std::time::Duration;
+
 use http::{HeaderValue, header};
 use terms::HttpVersion;
 
@@ -57,7 +59,7 @@ impl Connection for ForeignHttp {
         Ok(prepared)
     }
 
-    async fn call(&self, prepared: &HttpRequest) -> Result<usize, CallError> {
+    async fn call(&self, prepared: &HttpRequest, _: Option<Duration>) -> Result<usize, CallError> {
         let (status, bytes) = self.http.count(prepared).await?;
         if status.is_client_error() || status.is_server_error() {
             return Err(CallError::Protocol(format!("status {status}")));

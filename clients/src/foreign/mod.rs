@@ -85,7 +85,7 @@ where
     let with_key = |request: &<K::Connection as Connection>::Request, _| request.clone();
     Engine::start(
         cores,
-        &Calls { connector, requests, policy: None, with_key, apart: Vec::new() },
+        &Calls { connector, requests, policy: None, deadline: None, with_key, apart: Vec::new() },
         shape,
         pin,
     )

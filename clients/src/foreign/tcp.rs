@@ -4,6 +4,7 @@
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
 use std::task::Poll;
+use std::time::Duration;
 
 use bytes::{Buf as _, Bytes, BytesMut};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -64,7 +65,7 @@ impl Connection for RawTcp {
         Ok(request.clone())
     }
 
-    async fn call(&self, request: &Bytes) -> Result<usize, CallError> {
+    async fn call(&self, request: &Bytes, _: Option<Duration>) -> Result<usize, CallError> {
         // Taken out for the time of the call: if it is given up, the stream is gone with it, and
         // the reply too.
         let taken = self.stream.borrow_mut().take();
@@ -198,13 +199,13 @@ mod tests {
                 server.write_all(b"\n").await.unwrap();
             };
             let ask = Bytes::from_static(b"ask");
-            let (reply, ()) = tokio::join!(connection.call(&ask), answer);
+            let (reply, ()) = tokio::join!(connection.call(&ask, None), answer);
             assert_eq!(reply, Ok(100_002));
             assert!(connection.is_open());
 
             server.write_all(b"again\r\n").await.unwrap();
             clock::pause(std::time::Duration::from_millis(20)).await;
-            let early = connection.call(&ask).await.unwrap_err().to_string();
+            let early = connection.call(&ask, None).await.unwrap_err().to_string();
             assert!(early.contains("before they were asked for"), "{early}");
             assert!(!connection.is_open());
         });

@@ -3,6 +3,7 @@
 
 use std::cell::Cell;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::net::UdpSocket;
@@ -50,7 +51,7 @@ impl Connection for RawUdp {
         Ok(request.clone())
     }
 
-    async fn call(&self, request: &Bytes) -> Result<usize, CallError> {
+    async fn call(&self, request: &Bytes, _: Option<Duration>) -> Result<usize, CallError> {
         // Until the reply is here: if the call is given up, or fails, the socket is not used again.
         self.broken.set(true);
         let mut reply = [0; 2_048];

@@ -1,6 +1,7 @@
 //! Any WebSocket server that answers a text message with a message; one call in flight.
 
 use std::cell::{Cell, RefCell};
+use std::time::Duration;
 
 use futures::{FutureExt as _, SinkExt as _, StreamExt as _};
 use http::HeaderMap;
@@ -52,7 +53,7 @@ impl Connection for RawWebSocket {
         Ok(Message::text(request.clone()))
     }
 
-    async fn call(&self, request: &Message) -> Result<usize, CallError> {
+    async fn call(&self, request: &Message, _: Option<Duration>) -> Result<usize, CallError> {
         // Taken out for the time of the call: if it is given up, the socket is gone with it, and
         // the reply too.
         let taken = self.socket.borrow_mut().take();

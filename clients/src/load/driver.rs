@@ -31,6 +31,7 @@ pub struct Driver<K: Connector> {
     lanes: Vec<Rc<Lane<K>>>,
     in_flight: usize,
     policy: Option<Policy>,
+    deadline: Option<Duration>,
     prepared: Requests<K>,
     keyed: Option<Keyed<<K::Connection as Connection>::Request>>,
     /// Whether each request is counted apart; empty where none is.
@@ -80,6 +81,7 @@ impl<K: Connector> Driver<K> {
             lanes,
             in_flight,
             policy: None,
+            deadline: None,
             prepared,
             keyed: None,
             apart: Rc::default(),
@@ -101,6 +103,11 @@ impl<K: Connector> Driver<K> {
         let driver = DRIVERS.fetch_add(1, Ordering::Relaxed);
         let keyed = || Keyed { requests: requests.to_vec(), with_key, driver };
         Driver { policy, keyed: policy.filter(|policy| policy.keys).map(|_| keyed()), ..self }
+    }
+
+    /// The same, with a deadline that each call says: so long after its schedule.
+    pub fn with_deadline(self, deadline: Option<Duration>) -> Driver<K> {
+        Driver { deadline, ..self }
     }
 
     /// The same, with these of its requests counted apart.
@@ -146,6 +153,7 @@ impl<K: Connector> Driver<K> {
             slots: (0..slots).map(|_| SlotWatch::default()).collect(),
             looked_at: Rc::new(Cell::new(Mono::default())),
             policy: retrier.transpose()?,
+            deadline: self.deadline,
             outcome: RefCell::new(outcome),
             apart: Rc::clone(&self.apart),
             outcome_apart: RefCell::new(empty()?),
@@ -156,7 +164,7 @@ impl<K: Connector> Driver<K> {
         let pacer = self.clock.timer(round.precision)?;
         let looks = self.clock.timer(Precision::Sleep)?;
         let (watched, looked_at) = (Rc::clone(&shared.slots), Rc::clone(&shared.looked_at));
-        let watching = watch(watched, looked_at, round.time_out, self.clock.clone(), looks);
+        let watching = watch(watched, looked_at, shared.time_allowed(), self.clock.clone(), looks);
         let watchdog = tokio::task::spawn_local(watching);
         let mut running = Vec::with_capacity(slots);
         for slot in 0..slots {

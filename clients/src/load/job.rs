@@ -3,6 +3,7 @@
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use clock::Clock;
 use proto::Operation;
@@ -53,6 +54,9 @@ pub struct Calls<K, R> {
     pub requests: Vec<R>,
     /// What is done about a call that fails.
     pub policy: Option<Policy>,
+    /// Time that each call has, from its schedule, and says; `None` where only the round's time-out
+    /// bounds it.
+    pub deadline: Option<Duration>,
     /// A request with an idempotency key, for policies that have them.
     pub with_key: WithKey<R>,
     /// Whether each request is counted apart from the others; none is where this is empty.
@@ -68,7 +72,7 @@ where
 
     async fn open(&self, clock: Clock, shape: Shape, live: Arc<Live>) -> Result<Driver<K>, CallError> {
         let driver = Driver::open(clock, self.connector.clone(), shape, &self.requests, live).await?;
-        let driver = driver.counting_apart(self.apart.clone());
+        let driver = driver.counting_apart(self.apart.clone()).with_deadline(self.deadline);
         Ok(driver.with_policy(self.policy, &self.requests, self.with_key))
     }
 }

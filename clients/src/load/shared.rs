@@ -3,6 +3,7 @@
 use std::cell::{Cell, RefCell, RefMut};
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use clock::{Clock, Mono};
 use terms::{Failure, Outcome};
@@ -26,6 +27,8 @@ pub(super) struct Shared {
     pub(super) looked_at: Rc<Cell<Mono>>,
     /// Makes the calls where they have a policy.
     pub(super) policy: Option<Retrier>,
+    /// Time that each call has and says; `None` where only the round's time-out bounds it.
+    pub(super) deadline: Option<Duration>,
     pub(super) outcome: RefCell<Outcome>,
     /// Whether each request is counted apart; empty where none is.
     pub(super) apart: Rc<[bool]>,
@@ -66,6 +69,11 @@ impl Shared {
             self.outcome_of(nth).record(times, failure, self.round.time_out);
             self.live.count(times.done.nanos_since(times.scheduled), failure.is_some());
         }
+    }
+
+    /// Time that each call has.
+    pub(super) fn time_allowed(&self) -> Duration {
+        self.deadline.map_or(self.round.time_out, |deadline| deadline.min(self.round.time_out))
     }
 
     pub(super) fn end(&self) -> Mono {

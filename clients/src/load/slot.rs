@@ -1,5 +1,6 @@
 //! A slot: makes one call at a time and records it.
 
+use std::cell::Cell;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -25,6 +26,13 @@ pub(super) struct SlotWorker<K: Connector> {
     pub(super) lane: Rc<Lane<K>>,
     pub(super) connector: K,
     pub(super) prepared: Rc<Vec<<K::Connection as Connection>::Prepared>>,
+}
+
+/// Attempts of a call.
+#[derive(Default)]
+struct Made {
+    first_sent: Cell<Option<Mono>>,
+    attempts: Cell<u32>,
 }
 
 impl<K: Connector> SlotWorker<K> {
@@ -59,7 +67,7 @@ impl<K: Connector> SlotWorker<K> {
     async fn perform(&self, arrival: Arrival) -> bool {
         let shared = &self.shared;
         let watch = &shared.slots[self.slot];
-        let deadline = arrival.scheduled + shared.round.time_out;
+        let deadline = arrival.scheduled + shared.time_allowed();
         let mut times = CallTimes {
             scheduled: arrival.scheduled,
             picked_up: arrival.picked_up,
@@ -75,9 +83,10 @@ impl<K: Connector> SlotWorker<K> {
             return false;
         }
         watch.begin(deadline);
-        let called = self.call(arrival.nth, deadline, &mut times);
-        let mut result = watched(watch, called).await;
+        let made = Made::default();
+        let mut result = watched(watch, self.call(arrival.nth, deadline, &made)).await;
         times.done = shared.clock.now();
+        (times.sent, times.attempts) = (made.first_sent.get(), made.attempts.get());
         if times.done > deadline && result.is_ok() {
             // It came before the watchdog looked, and too late all the same.
             result = Err(CallError::TimedOut);
@@ -92,14 +101,9 @@ impl<K: Connector> SlotWorker<K> {
 
     /// Makes the call, by the policy if there is one; says what its phases were, where they were
     /// told apart.
-    async fn call(
-        &self,
-        nth: usize,
-        deadline: Mono,
-        times: &mut CallTimes,
-    ) -> Result<Option<Phases>, CallError> {
+    async fn call(&self, nth: usize, deadline: Mono, made: &Made) -> Result<Option<Phases>, CallError> {
         let prepared = &self.prepared[nth % self.prepared.len()];
-        let mut attempt = async |due: Option<Mono>| {
+        let attempt = async |due: Option<Mono>| {
             if let Some(due) = due {
                 self.shared.record_retry(due);
             }
@@ -108,9 +112,10 @@ impl<K: Connector> SlotWorker<K> {
             if now >= deadline {
                 return Err(CallError::TimedOut);
             }
-            times.sent.get_or_insert(now);
-            times.attempts += 1;
-            let reply = connection.call(prepared).await?;
+            made.first_sent.set(made.first_sent.get().or(Some(now)));
+            made.attempts.set(made.attempts.get() + 1);
+            let time_left = self.shared.deadline.map(|_| deadline.since(now));
+            let reply = connection.call(prepared, time_left).await?;
             Ok(K::Connection::phases(&reply).cloned())
         };
         match &self.shared.policy {

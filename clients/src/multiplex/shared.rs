@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
 use proto::encoding::Encoding;
-use proto::frame::{Frame, Kind};
+use proto::frame::{Frame, FrameHead, Kind};
 use slab::Slab;
 use tokio::sync::mpsc;
 
@@ -94,8 +94,8 @@ impl<W: Wire> Drop for Slot<W> {
 }
 
 impl<W: Wire> Shared<W> {
-    pub(super) fn send(&self, id: u32, kind: Kind, payload: &[u8]) {
-        self.wire.borrow_mut().push(id, kind, payload);
+    pub(super) fn send(&self, head: FrameHead, payload: &[u8]) {
+        self.wire.borrow_mut().push(head, payload);
         self.wake_pump();
     }
 

@@ -204,3 +204,32 @@ fn an_adaptive_limit_leaves_fewer_places_to_slow_attempts() {
         }
     });
 }
+
+#[test]
+fn an_attempt_without_an_answer_gets_another_beside_it_and_the_first_answer_counts() {
+    let hedged = Policy { hedge_after: Some(20 * MS), ..Policy::NONE };
+    let first_is_silent = |nth| if nth == 0 { Does::Nothing } else { Does::Answers };
+    assert_eq!(calls(1, hedged, 1, first_is_silent), (vec![0, 20], Ok(1)));
+    assert_eq!(calls(3, hedged, 1, |_| Does::Answers).0, [0; 3], "who answers in time gets no other");
+    let first_fails = |nth| if nth == 0 { Does::Fails(FaultCode::Unavailable) } else { Does::Answers };
+    assert!(calls(1, hedged, 1, first_fails).1.is_err(), "a failure is no silence: that is for attempts");
+    let second_fails = |nth| if nth % 2 == 0 { Does::Nothing } else { Does::Fails(FaultCode::Unavailable) };
+    let timed = Policy { attempt_time_out: Some(50 * MS), ..hedged };
+    assert_eq!(
+        calls(1, timed, 1, second_fails),
+        (vec![0, 20], Err(CallError::TimedOut)),
+        "the first had time"
+    );
+    let refused = |nth| if nth == 0 { Does::Nothing } else { Does::Fails(FaultCode::NotFound) };
+    assert!(matches!(calls(1, timed, 1, refused).1, Err(CallError::Rejected(_))), "an answer all the same");
+}
+
+/// A hundred calls that each would have one: the reserve, and what each earns.
+#[test]
+fn hedges_are_paid_for_from_the_budget() {
+    let timed = Some(30 * MS);
+    let hedged =
+        Policy { hedge_after: Some(20 * MS), attempt_time_out: timed, budget: Some(0.1), ..Policy::NONE };
+    let (at, _) = calls(100, hedged, 1, |_| Does::Nothing);
+    assert_eq!(at.len() - 100, 10 + 10 - 1, "the first call finds it full");
+}

@@ -3,6 +3,8 @@
 
 mod documents;
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use futures::{SinkExt as _, StreamExt as _, stream};
 use http::{HeaderMap, Response};
@@ -93,11 +95,11 @@ impl Connection for GraphQlConnection {
         Ok(PreparedQuery { capability, request, whole: Some(self.post(&whole)?) })
     }
 
-    async fn call(&self, prepared: &PreparedQuery) -> Result<Reply, CallError> {
-        let response = self.http.exchange(prepared.request.build()).await?;
+    async fn call(&self, prepared: &PreparedQuery, time_left: Option<Duration>) -> Result<Reply, CallError> {
+        let response = self.http.exchange(prepared.request.build(time_left)).await?;
         match (decode_reply(prepared.capability, &response), &prepared.whole) {
             (Err(Refusal::NotPersisted), Some(whole)) => {
-                let response = self.http.exchange(whole.build()).await?;
+                let response = self.http.exchange(whole.build(time_left)).await?;
                 decode_reply(prepared.capability, &response).map_err(Refusal::into_error)
             }
             (decoded, _) => decoded.map_err(Refusal::into_error),
@@ -204,8 +206,7 @@ impl Answer {
             return Err(Refusal::NotPersisted);
         }
         Err(Refusal::Error(match FaultCode::from_str_name(&error.extensions.code) {
-            Some(FaultCode::Limit) => CallError::Limit(error.message),
-            Some(code) => CallError::Rejected(Fault::new(code, error.message)),
+            Some(code) => Fault::new(code, error.message).into(),
             // The library's own: the query does not fit the schema.
             None => CallError::Rejected(Fault::new(FaultCode::InvalidArgument, error.message)),
         }))

@@ -6,6 +6,7 @@ use std::marker::PhantomData;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::{Buf as _, BufMut as _, Bytes};
 use futures::stream::StreamExt as _;
@@ -17,7 +18,7 @@ use proto::encoding::Encoding;
 use proto::v1::{
     FaultCode, History, OrderReceipt, Portfolio, Quote, Quotes, SessionRequest, SubscribeRequest,
 };
-use proto::{Capability, Fault, Operation, Reply};
+use proto::{Capability, Fault, Operation, Reply, deadline};
 use terms::HttpVersion;
 use tokio::sync::mpsc;
 use tonic::body::Body;
@@ -103,13 +104,19 @@ impl Connection for GrpcConnection {
         Ok(PreparedMessage { capability, path, message: operation.encode(Encoding::Protobuf) })
     }
 
-    async fn call(&self, prepared: &PreparedMessage) -> Result<Reply, CallError> {
+    async fn call(
+        &self,
+        prepared: &PreparedMessage,
+        time_left: Option<Duration>,
+    ) -> Result<Reply, CallError> {
         match prepared.capability {
-            Capability::Quote => self.unary::<Quote>(prepared).await.map(Reply::Quote),
-            Capability::Quotes => self.unary::<Quotes>(prepared).await.map(Reply::Quotes),
-            Capability::Portfolio => self.unary::<Portfolio>(prepared).await.map(Reply::Portfolio),
-            Capability::History => self.unary::<History>(prepared).await.map(Reply::History),
-            Capability::PlaceOrder => self.unary::<OrderReceipt>(prepared).await.map(Reply::Receipt),
+            Capability::Quote => self.unary::<Quote>(prepared, time_left).await.map(Reply::Quote),
+            Capability::Quotes => self.unary::<Quotes>(prepared, time_left).await.map(Reply::Quotes),
+            Capability::Portfolio => self.unary::<Portfolio>(prepared, time_left).await.map(Reply::Portfolio),
+            Capability::History => self.unary::<History>(prepared, time_left).await.map(Reply::History),
+            Capability::PlaceOrder => {
+                self.unary::<OrderReceipt>(prepared, time_left).await.map(Reply::Receipt)
+            }
             Capability::Subscribe | Capability::Session => Err(CallError::Protocol("not a call".to_owned())),
         }
     }
@@ -123,8 +130,14 @@ impl GrpcConnection {
     async fn unary<M: Message + Default + 'static>(
         &self,
         prepared: &PreparedMessage,
+        time_left: Option<Duration>,
     ) -> Result<M, CallError> {
-        let request = tonic::Request::new(prepared.message.clone());
+        let mut request = tonic::Request::new(prepared.message.clone());
+        // Digits and a unit are a value of a header.
+        let said = time_left.and_then(|left| deadline::to_grpc(left).parse().ok());
+        if let Some(said) = said {
+            request.metadata_mut().insert(deadline::GRPC_HEADER, said);
+        }
         let codec = PreparedCodec { capability: prepared.capability, message: PhantomData };
         let reply = self.grpc.clone().unary(request, prepared.path.clone(), codec).await;
         reply.map(tonic::Response::into_inner).map_err(|status| failure(&status))
@@ -247,6 +260,7 @@ fn failure(status: &Status) -> CallError {
         Code::InvalidArgument => rejected(FaultCode::InvalidArgument),
         Code::AlreadyExists => rejected(FaultCode::Conflict),
         Code::Unavailable => rejected(FaultCode::Unavailable),
+        Code::DeadlineExceeded => CallError::TimedOut,
         // tonic refuses a message over its limit with OUT_OF_RANGE.
         Code::ResourceExhausted | Code::OutOfRange => CallError::Limit(status.message().to_owned()),
         code => CallError::Protocol(format!("status {code:?}: {}", status.message())),

@@ -1,6 +1,8 @@
 //! QUIC: the frames of TCP on streams, a stream for each call or one for all of them. What is lost
 //! on one stream holds up no other; on one stream it holds up all, as on TCP.
 
+use std::time::Duration;
+
 use bytes::BytesMut;
 use proto::encoding::Encoding;
 use proto::frame::{self, Frame, Kind};
@@ -74,13 +76,13 @@ impl Connection for QuicConnection {
         PreparedFrame::new(operation, Encoding::Protobuf, REPLY_BYTES_MAX)
     }
 
-    async fn call(&self, prepared: &PreparedFrame) -> Result<Reply, CallError> {
+    async fn call(&self, prepared: &PreparedFrame, time_left: Option<Duration>) -> Result<Reply, CallError> {
         if let Some(shared) = &self.shared {
-            return shared.call(prepared).await;
+            return shared.call(prepared, time_left).await;
         }
         let (mut sender, mut receiver) = self.quic.open_bi().await.map_err(|error| failure(&error))?;
         let mut request = BytesMut::with_capacity(frame::HEADER_BYTES + prepared.payload().len());
-        frame::put_encoded(&mut request, ONLY, prepared.kind(), prepared.payload());
+        frame::put_encoded(&mut request, prepared.head(ONLY, time_left), prepared.payload());
         let broken = |error: &dyn std::error::Error| match self.quic.close_reason() {
             Some(reason) => failure(&reason),
             None => CallError::Reset(format!("QUIC: {error}")),

@@ -9,7 +9,7 @@ use bytes::{Bytes, BytesMut};
 use futures::StreamExt as _;
 use futures::stream::{self, LocalBoxStream};
 use proto::encoding::Encoding;
-use proto::frame::{self, Frame, HEADER_BYTES, Kind, QUIC_DATAGRAM_BYTES_MAX};
+use proto::frame::{self, Frame, FrameHead, HEADER_BYTES, QUIC_DATAGRAM_BYTES_MAX, TIME_LEFT_BYTES};
 use proto::{Protocol, Transport};
 use quinn::{Connection, ConnectionError, SendDatagramError};
 
@@ -49,16 +49,16 @@ pub struct QuicDatagramWire {
 }
 
 impl Wire for QuicDatagramWire {
-    const PAYLOAD_BYTES_MAX: usize = QUIC_DATAGRAM_BYTES_MAX - HEADER_BYTES;
+    const PAYLOAD_BYTES_MAX: usize = QUIC_DATAGRAM_BYTES_MAX - HEADER_BYTES - TIME_LEFT_BYTES;
     const LEASE: Option<Duration> = None;
 
     fn encoding(&self) -> Encoding {
         Encoding::Protobuf
     }
 
-    fn push(&mut self, id: u32, kind: Kind, payload: &[u8]) {
+    fn push(&mut self, head: FrameHead, payload: &[u8]) {
         let mut datagram = BytesMut::with_capacity(HEADER_BYTES + payload.len());
-        frame::put_encoded(&mut datagram, id, kind, payload);
+        frame::put_encoded(&mut datagram, head, payload);
         match self.quic.send_datagram(datagram.freeze()) {
             Ok(()) => {}
             Err(SendDatagramError::ConnectionLost(error)) => self.failed = Some(failure(&error)),

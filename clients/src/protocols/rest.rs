@@ -106,8 +106,12 @@ impl Connection for RestConnection {
         Ok(PreparedRequest { capability: operation.capability(), request: request? })
     }
 
-    async fn call(&self, prepared: &PreparedRequest) -> Result<Reply, CallError> {
-        let response = self.http.exchange(&prepared.request).await?;
+    async fn call(
+        &self,
+        prepared: &PreparedRequest,
+        time_left: Option<Duration>,
+    ) -> Result<Reply, CallError> {
+        let response = self.http.exchange(&prepared.request, time_left).await?;
         decode_reply(prepared.capability, self.encoding, &response)
     }
 
@@ -125,7 +129,7 @@ impl RestConnection {
     {
         let body = self.encoding.encode(message);
         let request = self.origin.post(path, self.encoding.media_type(), body)?;
-        let response = self.http.exchange(&request).await?;
+        let response = self.http.exchange(&request, None).await?;
         if !response.status().is_success() {
             return Err(refusal(&response));
         }
@@ -170,7 +174,7 @@ pub(super) fn refusal(response: &Response<Bytes>) -> CallError {
     let status = response.status();
     let problem: Problem = serde_json::from_slice(response.body()).unwrap_or_default();
     if let Some(code) = problem.code.as_deref().and_then(FaultCode::from_str_name) {
-        return CallError::Rejected(Fault::new(code, problem.detail));
+        return Fault::new(code, problem.detail).into();
     }
     let text = format!("status {status}: {}", problem.detail);
     match status {
@@ -283,7 +287,7 @@ impl Poll {
         let after = self.after.map(|after| format!("&after={after}")).unwrap_or_default();
         let path = format!("/v1/ticks?wait_ms={wait_ms}{after}{}", self.filter);
         let request = self.origin.get(&path, self.encoding.media_type())?;
-        let response = self.http.exchange(&request).await?;
+        let response = self.http.exchange(&request, None).await?;
         if !response.status().is_success() {
             return Err(refusal(&response));
         }

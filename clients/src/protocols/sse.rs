@@ -8,6 +8,7 @@ mod source;
 
 use std::cell::RefCell;
 use std::convert::Infallible;
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures::stream;
@@ -63,7 +64,7 @@ impl Connection for SseConnection {
         Err(Unsupported("SSE carries events from the server only".to_owned()))
     }
 
-    async fn call(&self, prepared: &Infallible) -> Result<Reply, CallError> {
+    async fn call(&self, prepared: &Infallible, _: Option<Duration>) -> Result<Reply, CallError> {
         match *prepared {}
     }
 

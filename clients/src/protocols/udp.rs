@@ -10,7 +10,7 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use proto::bounds::LEASE;
 use proto::encoding::Encoding;
-use proto::frame::{self, DATAGRAM_BYTES_MAX, Frame, HEADER_BYTES, Kind};
+use proto::frame::{self, DATAGRAM_BYTES_MAX, Frame, FrameHead, HEADER_BYTES, Kind, TIME_LEFT_BYTES};
 use socket2::{Domain, Socket, Type};
 use tokio::io::ReadBuf;
 use tokio::net::UdpSocket;
@@ -105,7 +105,7 @@ async fn prove(socket: &UdpSocket) -> Result<(), CallError> {
     let mut datagram = BytesMut::new();
     for _ in 0..HELLOS_MAX {
         datagram.clear();
-        frame::put_encoded(&mut datagram, 0, Kind::Hello, &cookie);
+        frame::put_encoded(&mut datagram, FrameHead::of(0, Kind::Hello), &cookie);
         socket.send(&datagram).await.map_err(|error| CallError::from_io(&error))?;
         let mut answer = [0; DATAGRAM_BYTES_MAX];
         let Ok(received) = clock::limit(HELLO_TIME_MAX, socket.recv(&mut answer)).await else { continue };
@@ -161,22 +161,22 @@ impl UdpWire {
             return;
         }
         let mut datagram = BytesMut::new();
-        frame::put_encoded(&mut datagram, 0, Kind::Hello, cookie);
+        frame::put_encoded(&mut datagram, FrameHead::of(0, Kind::Hello), cookie);
         self.queue(datagram);
     }
 }
 
 impl Wire for UdpWire {
-    const PAYLOAD_BYTES_MAX: usize = DATAGRAM_BYTES_MAX - HEADER_BYTES;
+    const PAYLOAD_BYTES_MAX: usize = DATAGRAM_BYTES_MAX - HEADER_BYTES - TIME_LEFT_BYTES;
     const LEASE: Option<Duration> = Some(LEASE);
 
     fn encoding(&self) -> Encoding {
         Encoding::Protobuf
     }
 
-    fn push(&mut self, id: u32, kind: Kind, payload: &[u8]) {
+    fn push(&mut self, head: FrameHead, payload: &[u8]) {
         let mut datagram = BytesMut::new();
-        frame::put_encoded(&mut datagram, id, kind, payload);
+        frame::put_encoded(&mut datagram, head, payload);
         if let Proof::OmittedFor(call) = &mut self.proof {
             datagram.resize(DATAGRAM_BYTES_MAX, 0);
             call.clone_from(&datagram);
@@ -255,7 +255,7 @@ mod tests {
                 let frame = Frame::from_datagram(&bytes[..received]).unwrap();
                 heard.push((frame.kind, frame.payload.clone()));
                 let mut datagram = BytesMut::new();
-                frame::put_encoded(&mut datagram, 0, answer.0, answer.1);
+                frame::put_encoded(&mut datagram, FrameHead::of(0, answer.0), answer.1);
                 socket.send_to(&datagram, from).unwrap();
             }
             heard
@@ -267,7 +267,7 @@ mod tests {
             let quote = Operation::Quote(QuoteRequest { symbol: "AAAA".to_owned() });
             let prepared = connection.prepare(&quote).unwrap();
             // It is lost on who does not know the caller; the proof goes out all the same.
-            let _ = clock::limit(Duration::from_millis(200), connection.call(&prepared)).await;
+            let _ = clock::limit(Duration::from_millis(200), connection.call(&prepared, None)).await;
         });
         let heard = serving.join().unwrap();
         assert_eq!(heard[0], (Kind::Hello, Bytes::from_static(&[0; 8])));

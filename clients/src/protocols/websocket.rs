@@ -10,7 +10,7 @@ use futures::{SinkExt as _, StreamExt as _};
 use http::HeaderMap;
 use proto::Protocol;
 use proto::encoding::Encoding;
-use proto::frame::{self, Frame, Kind};
+use proto::frame::{self, Frame, FrameHead};
 use tokio_tungstenite::tungstenite::{Message, Utf8Bytes};
 
 use crate::connection::{CallError, Connector};
@@ -66,13 +66,13 @@ impl Wire for WebSocketWire {
         self.encoding
     }
 
-    fn push(&mut self, id: u32, kind: Kind, payload: &[u8]) {
+    fn push(&mut self, head: FrameHead, payload: &[u8]) {
         let message = match self.encoding {
             Encoding::Json => {
                 // Made of JSON, which is UTF-8: what is lost here is an empty message.
-                Message::Text(Utf8Bytes::try_from(frame::text(id, kind, payload)).unwrap_or_default())
+                Message::Text(Utf8Bytes::try_from(frame::text(head, payload)).unwrap_or_default())
             }
-            Encoding::Protobuf => Message::Binary(frame::message(id, kind, payload)),
+            Encoding::Protobuf => Message::Binary(frame::message(head, payload)),
         };
         self.waiting += message.len();
         self.outbound.push_back(message);

@@ -1,6 +1,7 @@
 //! What client processes are started with.
 
 use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
 
 use proto::flow::{Congestion, Flow};
 use serde::{Deserialize, Serialize};
@@ -27,6 +28,8 @@ pub struct Open {
     pub manners: Manners,
     /// What is done about a call that fails.
     pub policy: Option<Policy>,
+    /// Time that each call has and says.
+    pub deadline: Option<Duration>,
     /// What is done.
     pub workload: Workload,
     /// How a portfolio is asked for.

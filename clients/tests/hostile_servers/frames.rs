@@ -4,7 +4,7 @@ use std::io::{self, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 
 use bytes::BytesMut;
-use proto::frame::{Kind, put_encoded};
+use proto::frame::{FrameHead, Kind, put_encoded};
 use terms::{Carriage, Failure};
 
 use crate::case::{Case, Client, Expect};
@@ -13,7 +13,7 @@ use crate::stream::{drain, flood, serve, wait_for_the_end};
 /// The bytes of a frame.
 pub(crate) fn frame(id: u32, kind: Kind, payload: &[u8]) -> Vec<u8> {
     let mut bytes = BytesMut::new();
-    put_encoded(&mut bytes, id, kind, payload);
+    put_encoded(&mut bytes, FrameHead::of(id, kind), payload);
     bytes.to_vec()
 }
 

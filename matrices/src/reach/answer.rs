@@ -96,6 +96,8 @@ pub(super) fn brief(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use proto::frame::FrameHead;
+
     use super::*;
 
     #[test]
@@ -119,7 +121,7 @@ mod tests {
         assert!(is_right(Contender::GrpcWeb, &ended(b"grpc-status:0\r\n")));
         assert!(!is_right(Contender::GrpcWeb, &ended(b"grpc-status:13\r\n")));
         let mut frame = BytesMut::new();
-        proto::frame::put_encoded(&mut frame, 7, Kind::Quote, &message);
+        proto::frame::put_encoded(&mut frame, FrameHead::of(7, Kind::Quote), &message);
         assert!(is_right(Contender::Tcp, &frame));
         assert!(!is_right(Contender::Tcp, &frame[..20]) && !is_right(Contender::Grpc, b""));
         assert_eq!(printed(Contender::Tcp, "00ff\n"), [0, 0xff]);

@@ -391,8 +391,10 @@ pub enum FaultCode {
     Conflict = 3,
     /// A size, a count or a rate over its limit.
     Limit = 4,
-    /// The server is stopping.
+    /// Nobody can answer now: the same call may succeed a moment later.
     Unavailable = 5,
+    /// The time that the caller gave the call is up.
+    DeadlineExceeded = 6,
 }
 impl FaultCode {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -407,6 +409,7 @@ impl FaultCode {
             Self::Conflict => "FAULT_CODE_CONFLICT",
             Self::Limit => "FAULT_CODE_LIMIT",
             Self::Unavailable => "FAULT_CODE_UNAVAILABLE",
+            Self::DeadlineExceeded => "FAULT_CODE_DEADLINE_EXCEEDED",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -418,6 +421,7 @@ impl FaultCode {
             "FAULT_CODE_CONFLICT" => Some(Self::Conflict),
             "FAULT_CODE_LIMIT" => Some(Self::Limit),
             "FAULT_CODE_UNAVAILABLE" => Some(Self::Unavailable),
+            "FAULT_CODE_DEADLINE_EXCEEDED" => Some(Self::DeadlineExceeded),
             _ => None,
         }
     }

@@ -188,6 +188,7 @@ impl Bench<'_> {
             congestion: None,
             manners: Manners::default(),
             policy: None,
+            deadline: None,
             through: None,
         };
         let contender = Contender { name, label: None, traffic: Traffic::Market(Box::new(access)) };

@@ -239,6 +239,7 @@ impl Site<'_> {
             manners: access.manners,
             // A front carries it out.
             policy: access.policy.filter(|_| access.through.is_none()),
+            deadline: access.deadline,
             workload: setup.workload.clone(),
             is_ours: access.server.is_none(),
             screen: access.screen.clone(),

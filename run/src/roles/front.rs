@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use clients::{CallError, Endpoint, Tls, Upstream};
+use clock::{Clock, Mono};
 use proto::data::DataSet;
 use proto::v1::FaultCode;
 use proto::{Fault, Operation};
@@ -35,15 +36,15 @@ pub(super) fn open(behind: &Behind) -> Result<Arc<dyn Backend>, RoleError> {
 }
 
 impl Backend for Markets {
-    fn ask(&self, operation: Operation) -> Asked {
+    fn ask(&self, operation: Operation, deadline: Option<Mono>) -> Asked {
         let second = self.second.is_some_and(|share| asks_second_market(&operation, share, &self.data));
         let market = self.markets.get(usize::from(second)).cloned();
         Box::pin(async move {
             let market =
                 market.ok_or_else(|| Fault::new(FaultCode::Unavailable, "there is no second market"))?;
-            market.call(operation).await.map_err(|error| match error {
+            market.call(operation, deadline).await.map_err(|error| match error {
                 CallError::Rejected(fault) => fault,
-                error => fault(&error),
+                error => fault(&error, deadline),
             })
         })
     }
@@ -55,6 +56,8 @@ impl Backend for Markets {
 }
 
 /// What a front says of a call that failed behind it.
-fn fault(error: &CallError) -> Fault {
-    Fault::new(FaultCode::Unavailable, format!("the market behind: {}", error.sample()))
+fn fault(error: &CallError, deadline: Option<Mono>) -> Fault {
+    let is_over = deadline.is_some_and(|deadline| deadline <= Clock::System.now());
+    let code = if is_over { FaultCode::DeadlineExceeded } else { FaultCode::Unavailable };
+    Fault::new(code, format!("the market behind: {}", error.sample()))
 }

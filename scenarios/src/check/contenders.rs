@@ -102,6 +102,7 @@ impl Check<'_> {
         let wire = &wire.with(*protocol.get_ref(), defaults);
         let carriage = self.carriage(wire, *protocol.get_ref())?;
         let server = self.server(wire, carriage, workload)?;
+        self.hedges_fit(wire, carriage)?;
         if let Some(congestion) = &wire.congestion {
             let has = carriage.protocol() != Protocol::Udp;
             self.require(congestion, has, "udp has no congestion control")?;
@@ -117,6 +118,7 @@ impl Check<'_> {
             congestion: wire.congestion.as_ref().map(|congestion| *congestion.get_ref()),
             manners: self.manners(wire, carriage, workload)?,
             policy: self.policy(wire, workload)?,
+            deadline: self.deadline(wire, workload)?,
             through: wire.through.as_ref().map(|through| *through.get_ref()),
         })
     }

@@ -1,9 +1,11 @@
 //! What a client does about a call that fails, and what makes calls fail: where each has a meaning.
 
+use std::time::Duration;
+
 use proto::Capability;
 use terms::{
-    ATTEMPTS_MAX, Activity, Backoff, Breaker, Changes, Concurrency, Condition, Contender, Handler, Model,
-    Policy, Workload,
+    ATTEMPTS_MAX, Activity, Backoff, Breaker, Carriage, Changes, Concurrency, Condition, Contender, Handler,
+    Model, Policy, Workload,
 };
 use toml::Spanned;
 
@@ -32,6 +34,7 @@ impl Check<'_> {
         let WireContender {
             attempts,
             attempt_time_out,
+            hedge_after,
             backoff,
             jitter,
             retry_budget,
@@ -53,11 +56,21 @@ impl Check<'_> {
             let message = "attempt_time_out must be greater than 0, and at most the workload's time_out";
             self.require(time_out, right, message)?;
         }
+        if let Some(after) = hedge_after {
+            self.require(after, workload.activity.is_calls(), ONLY_CALLS)?;
+            let right = !after.get_ref().0.is_zero() && after.get_ref().0 < workload.time_out;
+            let message = "hedge_after must be greater than 0, and less than the workload's time_out";
+            self.require(after, right, message)?;
+            let safe = workload.activity != Activity::Market(Capability::PlaceOrder)
+                || wire.idempotency_keys.is_some();
+            self.require(after, safe, "a hedged order is placed twice: this needs idempotency_keys")?;
+        }
         if let Some(jitter) = jitter {
             self.require(jitter, repeats, needs_repeats)?;
         }
         if let Some(budget) = retry_budget {
-            self.require(budget, repeats, needs_repeats)?;
+            let right = repeats || hedge_after.is_some();
+            self.require(budget, right, "this needs attempts of at least 2, or hedge_after")?;
         }
         let read = |words: &Spanned<String>| {
             self.require(words, repeats, needs_repeats)?;
@@ -84,6 +97,7 @@ impl Check<'_> {
         let policy = Policy {
             attempts: attempts.as_ref().map_or(1, |attempts| *attempts.get_ref()),
             attempt_time_out: attempt_time_out.as_ref().map(|time_out| time_out.get_ref().0),
+            hedge_after: hedge_after.as_ref().map(|after| after.get_ref().0),
             backoff,
             jitter: jitter.as_ref().map(|jitter| *jitter.get_ref()).unwrap_or_default(),
             budget: retry_budget.as_ref().map(|budget| budget.get_ref().0),
@@ -95,6 +109,36 @@ impl Check<'_> {
         let is_given =
             attempts.is_some() || attempt_time_out.is_some() || policy != Policy { backoff, ..Policy::NONE };
         Ok(is_given.then_some(policy))
+    }
+
+    /// A hedge goes out beside a call that is under way. (A front has connections for both.)
+    pub(super) fn hedges_fit(&self, wire: &WireContender, carriage: Carriage) -> Result<(), ScenarioError> {
+        let Some(after) = &wire.hedge_after else { return Ok(()) };
+        let has_room = wire.through.is_some() || carriage.in_flight_max().is_none();
+        self.require(
+            after,
+            has_room,
+            "a connection of HTTP/1.1 has room for one call, and none for its hedge",
+        )
+    }
+
+    /// The deadline that a contender's calls say.
+    pub(super) fn deadline(
+        &self,
+        wire: &WireContender,
+        workload: &Workload,
+    ) -> Result<Option<Duration>, ScenarioError> {
+        let Some(deadline) = &wire.deadline else { return Ok(None) };
+        self.require(deadline, workload.activity.is_calls(), ONLY_CALLS)?;
+        let right = !deadline.get_ref().0.is_zero() && deadline.get_ref().0 <= workload.time_out;
+        self.require(
+            deadline,
+            right,
+            "deadline must be greater than 0, and at most the workload's time_out",
+        )?;
+        let own = wire.server.is_none() && wire.target.is_none();
+        self.require(deadline, own, "only wirebench's own servers read a deadline here")?;
+        Ok(Some(deadline.get_ref().0))
     }
 
     /// Whether each call has an idempotency key.

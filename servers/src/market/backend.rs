@@ -6,6 +6,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use clock::Mono;
 use proto::flow::Congestion;
 use proto::{MarketResult, Operation, Reply};
 use serde::{Deserialize, Serialize};
@@ -17,8 +18,8 @@ pub type Asked = Pin<Box<dyn Future<Output = MarketResult<Reply>> + Send>>;
 
 /// Services that a front calls.
 pub trait Backend: fmt::Debug + Send + Sync {
-    /// Has a call answered. Dropping the future abandons it.
-    fn ask(&self, operation: Operation) -> Asked;
+    /// Has a call answered, by its deadline where it has one. Dropping the future abandons it.
+    fn ask(&self, operation: Operation, deadline: Option<Mono>) -> Asked;
 
     /// Forgets what came of calls before, and draws from this seed: a round begins.
     ///

@@ -2,6 +2,7 @@
 //! only the ledger, ticks come from one source. It knows nothing of how it is carried.
 
 mod backend;
+mod deadline;
 mod ledger;
 mod session;
 mod ticks;
@@ -28,6 +29,7 @@ use terms::{Handler, MARKET_SEED};
 use tokio::task::AbortHandle;
 
 pub use backend::{Asked, Backend, Behind, MarketBehind, OpenBackend};
+pub(crate) use deadline::within;
 use ledger::{Ledger, Placing};
 use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
@@ -107,6 +109,7 @@ pub enum Answer {
 pub struct Waiting {
     time: Option<Time>,
     begun: Begun,
+    deadline: Option<Mono>,
 }
 
 /// How far a call has come.
@@ -209,10 +212,7 @@ impl Market {
     /// # Errors
     /// The fault to answer with.
     pub async fn quote(&self, request: QuoteRequest) -> MarketResult<Quote> {
-        if let Some(backend) = &self.backend {
-            return self.ask(backend, Operation::Quote(request)).await.and_then(Reply::quote);
-        }
-        self.read(|data| data.quote(&request.symbol)).await
+        self.call(Operation::Quote(request)).await.and_then(Reply::quote)
     }
 
     /// Several quotes.
@@ -220,10 +220,7 @@ impl Market {
     /// # Errors
     /// The fault to answer with.
     pub async fn quotes(&self, request: QuotesRequest) -> MarketResult<Quotes> {
-        if let Some(backend) = &self.backend {
-            return self.ask(backend, Operation::Quotes(request)).await.and_then(Reply::quotes);
-        }
-        self.read(|data| data.quotes(&request.symbols)).await
+        self.call(Operation::Quotes(request)).await.and_then(Reply::quotes)
     }
 
     /// A portfolio, masked as asked.
@@ -231,10 +228,7 @@ impl Market {
     /// # Errors
     /// The fault to answer with.
     pub async fn portfolio(&self, request: PortfolioRequest) -> MarketResult<Portfolio> {
-        if let Some(backend) = &self.backend {
-            return self.ask(backend, Operation::Portfolio(request)).await.and_then(Reply::portfolio);
-        }
-        self.read(|data| data.masked_portfolio(&request)).await
+        self.call(Operation::Portfolio(request)).await.and_then(Reply::portfolio)
     }
 
     /// A history.
@@ -242,10 +236,7 @@ impl Market {
     /// # Errors
     /// The fault to answer with.
     pub async fn history(&self, request: HistoryRequest) -> MarketResult<History> {
-        if let Some(backend) = &self.backend {
-            return self.ask(backend, Operation::History(request)).await.and_then(Reply::history);
-        }
-        self.read(|data| data.history(&request.symbol, request.n)).await
+        self.call(Operation::History(request)).await.and_then(Reply::history)
     }
 
     /// Places an order, once for each idempotency key.
@@ -253,31 +244,39 @@ impl Market {
     /// # Errors
     /// The fault to answer with.
     pub async fn place_order(&self, request: OrderRequest) -> MarketResult<OrderReceipt> {
-        if let Some(backend) = &self.backend {
-            return self.ask(backend, Operation::PlaceOrder(request)).await.and_then(Reply::receipt);
+        self.call(Operation::PlaceOrder(request)).await.and_then(Reply::receipt)
+    }
+
+    /// Any of the calls above, by the deadline of the call that this task answers.
+    async fn call(&self, operation: Operation) -> MarketResult<Reply> {
+        match self.answer_by(operation, deadline::current()) {
+            Answer::Now(answer) => answer,
+            Answer::Waits(waiting) => self.finish(waiting).await,
         }
-        // A call that fails is refused before anything is done about it.
-        let work = self.work();
-        let placing = match self.fault(&work) {
-            Some(fault) => Placing::Done(Err(fault)),
-            None => self.ledger.place(&self.data, request),
-        };
-        let (placing, time) = self.treat(work, placing);
-        self.wait(time).await?;
-        placing.result().await
     }
 
     /// Any of the calls above, for protocols that dispatch by number: the answer, or what becomes
-    /// it once the handler has waited ([`Market::finish`]).
-    pub fn answer(&self, operation: Operation) -> Answer {
+    /// it once the handler has waited ([`Market::finish`]). The caller waits for so long, where it
+    /// said so.
+    pub fn answer(&self, operation: Operation, time_left: Option<Duration>) -> Answer {
+        self.answer_by(operation, time_left.map(|left| self.clock.now() + left))
+    }
+
+    /// A call that comes too late, or whose handler fails it, is refused before anything is done
+    /// about it.
+    fn answer_by(&self, operation: Operation, deadline: Option<Mono>) -> Answer {
+        if deadline.is_some_and(|deadline| deadline <= self.clock.now()) {
+            return Answer::Now(Err(deadline::exceeded()));
+        }
         if let Some(backend) = &self.backend {
             let begun = Begun::Asked(Arc::clone(backend), operation);
-            return Answer::Waits(Waiting { time: None, begun });
+            return Answer::Waits(Waiting { time: None, begun, deadline });
         }
         let work = self.work();
         let begun = match (self.fault(&work), operation) {
             (Some(fault), _) => Begun::Made(Err(fault)),
             (None, Operation::PlaceOrder(request)) => Begun::Placing(self.ledger.place(&self.data, request)),
+            // Its time to reply is exact: it reads before it waits.
             (None, read) if self.reference.is_some() => Begun::Made(self.data.answer(&read)),
             (None, read) => Begun::Read(read),
         };
@@ -296,25 +295,32 @@ impl Market {
             (None, Begun::Made(answer)) => Answer::Now(answer),
             (None, Begun::Placing(Placing::Done(placed))) => Answer::Now(placed.map(Reply::Receipt)),
             (None, Begun::Read(read)) => Answer::Now(self.data.answer(&read)),
-            (time, begun) => Answer::Waits(Waiting { time, begun }),
+            (time, begun) => Answer::Waits(Waiting { time, begun, deadline }),
         }
     }
 
-    /// The answer to a call, once its handler has waited.
+    /// The answer to a call, once its handler has waited, or that its time is up.
     pub async fn finish(&self, waiting: Waiting) -> MarketResult<Reply> {
-        self.wait(waiting.time).await?;
-        match waiting.begun {
-            Begun::Made(answer) => answer,
-            Begun::Placing(placing) => placing.result().await.map(Reply::Receipt),
-            Begun::Read(read) => self.data.answer(&read),
-            Begun::Asked(backend, operation) => self.ask(&backend, operation).await,
+        let Waiting { time, begun, deadline } = waiting;
+        let finished = async {
+            self.wait(time).await?;
+            match begun {
+                Begun::Made(answer) => answer,
+                Begun::Placing(placing) => placing.result().await.map(Reply::Receipt),
+                // Read after the wait, so that callers who wait hold no replies.
+                Begun::Read(read) => self.data.answer(&read),
+                Begun::Asked(backend, operation) => {
+                    let asked = backend.ask(operation, deadline);
+                    self.work().asking(asked).await
+                }
+            }
+        };
+        let Some(deadline) = deadline else { return finished.await };
+        tokio::select! {
+            biased;
+            answer = finished => answer,
+            () = self.delays.sleep_until(deadline) => Err(deadline::exceeded()),
         }
-    }
-
-    /// Has a call answered by the service behind, in its turn.
-    async fn ask(&self, backend: &Arc<dyn Backend>, operation: Operation) -> MarketResult<Reply> {
-        let asked = backend.ask(operation);
-        self.work().asking(asked).await
     }
 
     /// Ticks of some symbols (none named: all), behind the one that the caller has seen, or from
@@ -330,21 +336,6 @@ impl Market {
             Some(seen) => Subscription::after(ticks, symbols, *seen),
             None => Subscription::from_now(ticks, symbols),
         })
-    }
-
-    /// The handler's own work is stated, so that a protocol's overhead can be set against it. What
-    /// is read is read after the wait, so that callers who wait hold no replies; a reference reads
-    /// it before, for its time to reply is exact.
-    async fn read<T>(&self, read: impl FnOnce(&DataSet) -> MarketResult<T>) -> MarketResult<T> {
-        let work = self.work();
-        if self.reference.is_some() {
-            let (answer, time) = self.treat(work, read(&self.data));
-            self.wait(time).await?;
-            return answer;
-        }
-        let fault = self.fault(&work);
-        self.wait(self.time(work)).await?;
-        fault.map_or_else(|| read(&self.data), Err)
     }
 
     /// What a call fails with, if it is one of those that fail.

@@ -66,24 +66,7 @@ fn check(request: &http::Request<Body>) -> Result<(), http::Response<Body>> {
     if !is_grpc(request.headers()) {
         return refuse(StatusCode::UNSUPPORTED_MEDIA_TYPE, "the content type of gRPC is application/grpc\n");
     }
-    match request.headers().get("grpc-timeout") {
-        Some(timeout) if !is_timeout(timeout.as_bytes()) => {
-            let detail = "grpc-timeout is 1 to 8 digits and one of H, M, S, m, u, n";
-            Err(Status::invalid_argument(detail).into_http())
-        }
-        _ => Ok(()),
-    }
-}
-
-fn is_timeout(value: &[u8]) -> bool {
-    match value.split_last() {
-        Some((unit, digits)) => {
-            matches!(unit, b'H' | b'M' | b'S' | b'm' | b'u' | b'n')
-                && matches!(digits.len(), 1..=8)
-                && digits.iter().all(u8::is_ascii_digit)
-        }
-        None => false,
-    }
+    Ok(())
 }
 
 struct Carrier {
@@ -152,6 +135,7 @@ fn status(fault: &Fault) -> Status {
         FaultCode::Conflict => Code::AlreadyExists,
         FaultCode::Limit => Code::ResourceExhausted,
         FaultCode::Unavailable => Code::Unavailable,
+        FaultCode::DeadlineExceeded => Code::DeadlineExceeded,
     };
     Status::new(code, fault.detail.clone())
 }

@@ -8,7 +8,7 @@ use bytes::BytesMut;
 use prost::Message;
 use proto::Fault;
 use proto::encoding::Encoding;
-use proto::frame::{self, Frame, Kind, QUIC_DATAGRAM_BYTES_MAX};
+use proto::frame::{self, Frame, FrameHead, Kind, QUIC_DATAGRAM_BYTES_MAX};
 use proto::v1::FaultCode;
 use quinn::{Connection, Endpoint};
 use serde::Serialize;
@@ -73,7 +73,7 @@ impl Outbound for Datagrams {
 
     fn put_encoded(&mut self, id: u32, kind: Kind, payload: &[u8]) {
         let mut datagram = BytesMut::with_capacity(frame::HEADER_BYTES + payload.len());
-        frame::put_encoded(&mut datagram, id, kind, payload);
+        frame::put_encoded(&mut datagram, FrameHead::of(id, kind), payload);
         if datagram.len() > QUIC_DATAGRAM_BYTES_MAX {
             let fault = too_large(datagram.len(), QUIC_DATAGRAM_BYTES_MAX);
             return self.put(id, Kind::Fault, &fault.message());

@@ -37,6 +37,8 @@ use problem::{Problem, ProblemDocument};
 
 /// The field that carries an order's key.
 pub const IDEMPOTENCY_KEY: &str = "idempotency-key";
+/// What [`deadline::HTTP_HEADER`] is.
+const TIME_LEFT: &str = "Microseconds that the caller waits for the answer.";
 
 /// Serves until `shutdown`, then drains.
 pub async fn serve(listener: Listener, market: Arc<Market>, limits: Limits, shutdown: Shutdown) {
@@ -165,8 +167,10 @@ impl Caching {
 }
 
 /// One quote.
-#[utoipa::path(get, path = "/v1/quotes/{symbol}", params(("symbol" = String, Path, example = "AAAA")),
-    responses((status = 200, body = Quote), (status = 304), (status = 404, body = ProblemDocument)))]
+#[utoipa::path(get, path = "/v1/quotes/{symbol}", params(("symbol" = String, Path, example = "AAAA"),
+        ("Time-Left-Us" = Option<u64>, Header, description = TIME_LEFT)),
+    responses((status = 200, body = Quote), (status = 304), (status = 404, body = ProblemDocument),
+        (status = 504, body = ProblemDocument)))]
 async fn quote(
     State(api): State<Api>,
     path: Result<Path<String>, PathRejection>,
@@ -185,9 +189,9 @@ struct QuotesQuery {
 }
 
 /// Several quotes, in the order asked.
-#[utoipa::path(get, path = "/v1/quotes", params(QuotesQuery),
+#[utoipa::path(get, path = "/v1/quotes", params(QuotesQuery, ("Time-Left-Us" = Option<u64>, Header, description = TIME_LEFT)),
     responses((status = 200, body = Quotes), (status = 304), (status = 400, body = ProblemDocument),
-        (status = 404, body = ProblemDocument)))]
+        (status = 404, body = ProblemDocument), (status = 504, body = ProblemDocument)))]
 async fn quotes(
     State(api): State<Api>,
     query: Result<Query<QuotesQuery>, QueryRejection>,
@@ -207,9 +211,10 @@ struct PortfolioQuery {
 
 /// An account's positions with their quotes and news.
 #[utoipa::path(get, path = "/v1/portfolios/{account}",
-    params(("account" = String, Path, example = "ACC00000"), PortfolioQuery),
+    params(("account" = String, Path, example = "ACC00000"), PortfolioQuery,
+        ("Time-Left-Us" = Option<u64>, Header, description = TIME_LEFT)),
     responses((status = 200, body = Portfolio), (status = 304), (status = 400, body = ProblemDocument),
-        (status = 404, body = ProblemDocument)))]
+        (status = 404, body = ProblemDocument), (status = 504, body = ProblemDocument)))]
 async fn portfolio(
     State(api): State<Api>,
     path: Result<Path<String>, PathRejection>,
@@ -246,9 +251,10 @@ fn candles_default() -> u32 {
 
 /// The last candles of a symbol.
 #[utoipa::path(get, path = "/v1/history/{symbol}",
-    params(("symbol" = String, Path, example = "AAAA"), HistoryQuery),
+    params(("symbol" = String, Path, example = "AAAA"), HistoryQuery,
+        ("Time-Left-Us" = Option<u64>, Header, description = TIME_LEFT)),
     responses((status = 200, body = History), (status = 304), (status = 400, body = ProblemDocument),
-        (status = 404, body = ProblemDocument)))]
+        (status = 404, body = ProblemDocument), (status = 504, body = ProblemDocument)))]
 async fn history(
     State(api): State<Api>,
     path: Result<Path<String>, PathRejection>,
@@ -262,10 +268,11 @@ async fn history(
 
 /// Places an order; once for each idempotency key.
 #[utoipa::path(post, path = "/v1/orders", request_body = Order,
-    params(("Idempotency-Key" = Option<String>, Header, description = "At most 128 bytes.")),
+    params(("Idempotency-Key" = Option<String>, Header, description = "At most 128 bytes."),
+        ("Time-Left-Us" = Option<u64>, Header, description = TIME_LEFT)),
     responses((status = 201, body = OrderReceipt), (status = 400, body = ProblemDocument),
-        (status = 404, body = ProblemDocument), (status = 422, body = ProblemDocument),
-        (status = 413, body = ProblemDocument)))]
+        (status = 404, body = ProblemDocument), (status = 413, body = ProblemDocument),
+        (status = 422, body = ProblemDocument), (status = 504, body = ProblemDocument)))]
 async fn place_order(State(api): State<Api>, headers: HeaderMap, body: Body) -> Result<Response, Problem> {
     let encoding = accepted(&headers)?;
     let body = read_body(body, &headers, &api.limits).await?;

@@ -9,6 +9,7 @@ use std::hash::{BuildHasher as _, RandomState};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::BytesMut;
 use futures::future::BoxFuture;
@@ -75,11 +76,12 @@ pub async fn serve(socket: UdpSocket, market: Arc<Market>, limits: Limits, shutd
 /// Who asks, and under which correlation id.
 type Caller = (SocketAddr, u32);
 
-/// A call, and how many bytes its answer may have.
+/// A call, how many bytes its answer may have, and how long its caller waits, where it said so.
 #[derive(Debug, Clone, Copy)]
 struct Asked {
     by: Caller,
     room: usize,
+    time_left: Option<Duration>,
 }
 
 struct Server {
@@ -198,7 +200,7 @@ impl Server {
                 Ok(())
             }
             kind => {
-                let asked = Asked { by: caller, room: DATAGRAM_BYTES_MAX };
+                let asked = Asked { by: caller, room: DATAGRAM_BYTES_MAX, time_left: frame.time_left };
                 Operation::decode(kind, Encoding::Protobuf, &frame.payload)
                     .and_then(|operation| self.call(asked, operation))
             }
@@ -212,7 +214,7 @@ impl Server {
     /// What came from an address that could be forged. Of it, nothing is kept but calls that wait,
     /// and of those no more than leave room for as many from proven ones.
     fn take_unproven(&mut self, address: SocketAddr, room: usize, frame: &Frame) {
-        let asked = Asked { by: (address, frame.id), room };
+        let asked = Asked { by: (address, frame.id), room, time_left: frame.time_left };
         if frame.kind == Kind::Hello && self.known.proves(&address, &frame.payload) {
             if self.known.admit(address, self.limits.datagram_peers_max) {
                 self.out.put_encoded(frame.id, Kind::Welcome, &[]);
@@ -233,7 +235,7 @@ impl Server {
 
     /// Asks for a proof, where that fits what may be sent.
     fn challenge(&mut self, asked: Asked) {
-        let Asked { by: (address, id), room } = asked;
+        let Asked { by: (address, id), room, .. } = asked;
         self.out.clear();
         self.out.put_encoded(id, Kind::Challenge, &self.known.cookie(&address, 0));
         if self.out.waiting() <= room {
@@ -257,7 +259,7 @@ impl Server {
         if self.calls.len() >= self.limits.datagram_peers_max {
             return Err(Fault::new(FaultCode::Limit, "too many calls in flight"));
         }
-        match self.market.answer(operation) {
+        match self.market.answer(operation, asked.time_left) {
             Answer::Now(answer) => put_answer(&mut self.out, asked.by.1, answer.and_then(that_fits)),
             Answer::Waits(waiting) => {
                 let market = Arc::clone(&self.market);

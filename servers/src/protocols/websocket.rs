@@ -12,7 +12,7 @@ use axum::{Extension, Router};
 use futures::{SinkExt as _, StreamExt as _};
 use prost::Message;
 use proto::encoding::Encoding;
-use proto::frame::{self, Frame, Kind};
+use proto::frame::{self, Frame, FrameHead, Kind};
 use proto::v1::FaultCode;
 use proto::{Fault, Protocol};
 use serde::Serialize;
@@ -89,10 +89,11 @@ impl Outbound for Messages {
         self.outbox.push(match self.encoding {
             Encoding::Json => {
                 // Made of JSON, which is UTF-8: what is lost here is an empty message.
-                let text = Utf8Bytes::try_from(frame::text(id, kind, payload)).unwrap_or_default();
+                let text =
+                    Utf8Bytes::try_from(frame::text(FrameHead::of(id, kind), payload)).unwrap_or_default();
                 WsMessage::Text(text)
             }
-            Encoding::Protobuf => WsMessage::Binary(frame::message(id, kind, payload)),
+            Encoding::Protobuf => WsMessage::Binary(frame::message(FrameHead::of(id, kind), payload)),
         });
     }
 

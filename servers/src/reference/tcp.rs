@@ -8,7 +8,7 @@ use clock::{Clock, Delays, Precision};
 use futures::future::BoxFuture;
 use futures::stream::{FuturesUnordered, StreamExt as _};
 use prost::Message as _;
-use proto::frame::{self, Frame, FrameError, Kind};
+use proto::frame::{self, Frame, FrameError, FrameHead, Kind};
 use proto::v1::{Quote, QuoteRequest};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
@@ -95,6 +95,6 @@ fn put_reply(outbound: &mut BytesMut, frame: &Frame, fails: bool) {
                 &Quote { symbol: request.symbol, ..Quote::default() },
             );
         }
-        _ => frame::put_encoded(outbound, frame.id, Kind::End, &[]),
+        _ => frame::put_encoded(outbound, FrameHead::of(frame.id, Kind::End), &[]),
     }
 }

@@ -196,5 +196,5 @@ where
 {
     let connection = connector.connect().await?;
     let request = Operation::Quote(QuoteRequest { symbol: "AAAA".to_owned() });
-    connection.call(&connection.prepare(&request)?).await
+    connection.call(&connection.prepare(&request)?, None).await
 }

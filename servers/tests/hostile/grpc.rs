@@ -35,10 +35,10 @@ fn call_over_grpc(address: SocketAddr) {
         let order = Order { account: "A".repeat(200_000), ..Order::default() };
         let oversized = Operation::PlaceOrder(OrderRequest { order: Some(order), ..OrderRequest::default() });
         let prepared = connection.prepare(&oversized).unwrap();
-        let refused = connection.call(&prepared).await.unwrap_err();
+        let refused = connection.call(&prepared, None).await.unwrap_err();
         assert!(matches!(refused, CallError::Limit(_)), "{refused:?}");
         let quote = Operation::Quote(QuoteRequest { symbol: "AAAA".into() });
         let prepared = connection.prepare(&quote).unwrap();
-        assert!(connection.call(&prepared).await.is_ok(), "others are not served");
+        assert!(connection.call(&prepared, None).await.is_ok(), "others are not served");
     });
 }

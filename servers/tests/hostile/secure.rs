@@ -12,7 +12,7 @@ use clients::protocols::rest::RestConnector;
 use clients::protocols::tcp::TcpConnector;
 use clients::{CallError, Connection as _, Connector, Endpoint, Tls};
 use proto::encoding::Encoding;
-use proto::frame::{self, Frame, Kind};
+use proto::frame::{self, Frame, FrameHead, Kind};
 use proto::v1::{FaultCode, Order, OrderRequest, QuoteRequest};
 use proto::{Operation, Protocol, Reply, Transport};
 use quinn::crypto::rustls::QuicClientConfig;
@@ -50,7 +50,7 @@ where
     K::Connection: clients::Connection<Request = Operation, Reply = Reply>,
 {
     let connection = connector.connect().await?;
-    let reply = connection.call(&connection.prepare(&quote())?).await?;
+    let reply = connection.call(&connection.prepare(&quote())?, None).await?;
     Ok((connection, reply))
 }
 
@@ -143,7 +143,7 @@ pub(crate) async fn dial_with(
 
 fn framed(id: u32, kind: Kind, payload: &[u8]) -> BytesMut {
     let mut bytes = BytesMut::new();
-    frame::put_encoded(&mut bytes, id, kind, payload);
+    frame::put_encoded(&mut bytes, FrameHead::of(id, kind), payload);
     bytes
 }
 
@@ -223,9 +223,9 @@ fn a_body_over_the_limit_is_refused_over_http_3() {
         let order = Some(Order { account, ..Order::default() });
         let order = OrderRequest { order, idempotency_key: String::new() };
         let prepared = connection.prepare(&Operation::PlaceOrder(order)).unwrap();
-        let refused = connection.call(&prepared).await;
+        let refused = connection.call(&prepared, None).await;
         assert!(matches!(refused, Err(CallError::Limit(_))), "{refused:?}");
-        assert!(connection.call(&connection.prepare(&quote()).unwrap()).await.is_ok());
+        assert!(connection.call(&connection.prepare(&quote()).unwrap(), None).await.is_ok());
     });
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::BytesMut;
 use prost::Message as _;
 use proto::Protocol;
-use proto::frame::{self, Kind};
+use proto::frame::{self, FrameHead, Kind};
 use proto::v1::{FaultCode, HistoryRequest, Quote, QuoteRequest, SubscribeRequest};
 
 use crate::{Server, fault, frames, limits, resident_bytes, tcp_frame};
@@ -40,7 +40,7 @@ fn tcp_answers_hostile_frames_and_serves_on() {
     // A frame that holds no message: a fault for its call, and the connection goes on.
     let mut stream = server.connect();
     let mut malformed = BytesMut::new();
-    frame::put_encoded(&mut malformed, 3, Kind::QuoteRequest, b"\xff\xff");
+    frame::put_encoded(&mut malformed, FrameHead::of(3, Kind::QuoteRequest), b"\xff\xff");
     stream.write_all(&malformed).unwrap();
     stream.write_all(&tcp_frame(4, Kind::QuoteRequest, &QuoteRequest { symbol: "AAAB".into() })).unwrap();
     let mut got = Vec::new();

@@ -5,7 +5,7 @@ use std::net::UdpSocket;
 use std::time::Duration;
 
 use proto::Protocol;
-use proto::frame::{self, DATAGRAM_BYTES_MAX, Frame, Kind};
+use proto::frame::{self, DATAGRAM_BYTES_MAX, Frame, FrameHead, Kind};
 use proto::v1::{FaultCode, HistoryRequest, OrderRequest, QuoteRequest, SubscribeRequest};
 use servers::Limits;
 
@@ -158,7 +158,7 @@ fn the_client_proves_itself_and_is_served() {
         let connection = connector.connect().await.unwrap();
         let operation = proto::Operation::Quote(QuoteRequest { symbol: "AAAA".into() });
         let prepared = connection.prepare(&operation).unwrap();
-        assert!(connection.call(&prepared).await.is_ok());
+        assert!(connection.call(&prepared, None).await.is_ok());
         let mut ticks = connection.subscribe(&SubscribeRequest::default()).await.unwrap();
         assert!(ticks.next().await.unwrap().is_ok());
     });
@@ -237,7 +237,7 @@ fn an_address_has_so_many_subscriptions_and_no_more() {
 
 fn datagram_of(id: u32, kind: Kind, payload: &[u8]) -> Vec<u8> {
     let mut bytes = bytes::BytesMut::new();
-    frame::put_encoded(&mut bytes, id, kind, payload);
+    frame::put_encoded(&mut bytes, FrameHead::of(id, kind), payload);
     bytes.to_vec()
 }
 
@@ -249,7 +249,7 @@ fn what_only_servers_send_is_answered_by_none() {
         let socket = peer(&server);
         for kind in [Kind::Challenge, Kind::Fault, Kind::Welcome, Kind::Tick, Kind::Quote] {
             let mut bytes = bytes::BytesMut::new();
-            frame::put_encoded(&mut bytes, 7, kind, &[0; 8]);
+            frame::put_encoded(&mut bytes, FrameHead::of(7, kind), &[0; 8]);
             socket.send(&bytes).unwrap();
         }
         let answers = receive_all(&socket, SHORT);

@@ -73,7 +73,7 @@ impl Connection for ScriptedConnection {
         Ok(())
     }
 
-    async fn call(&self, (): &()) -> Result<(), CallError> {
+    async fn call(&self, (): &(), _: Option<Duration>) -> Result<(), CallError> {
         self.calls.set(self.calls.get() + 1);
         CALLS.set(CALLS.get() + 1);
         let nth = self.calls.get();

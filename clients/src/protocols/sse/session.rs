@@ -83,7 +83,7 @@ async fn place(
     order: proto::v1::OrderRequest,
 ) -> Result<proto::v1::OrderReceipt, CallError> {
     let prepared = calls.prepare(&Operation::PlaceOrder(order))?;
-    match calls.call(&prepared).await? {
+    match calls.call(&prepared, None).await? {
         Reply::Receipt(receipt) => Ok(receipt),
         other => Err(CallError::Protocol(format!("got {}", other.in_words()))),
     }

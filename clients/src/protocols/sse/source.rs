@@ -155,7 +155,8 @@ impl EventSource {
                 .map_err(|error| CallError::Protocol(format!("the last event's id: {error}")))?;
             request.headers.insert("last-event-id", id);
         }
-        let (head, body) = http.send(request.build()).await.map_err(|error| failure(&error))?.into_parts();
+        let (head, body) =
+            http.send(request.build(None)).await.map_err(|error| failure(&error))?.into_parts();
         if !head.status.is_success() {
             return Err(rest::refusal(&http.collect(head, body).await?));
         }

@@ -49,6 +49,7 @@ impl From<Fault> for Problem {
             FaultCode::Conflict => StatusCode::UNPROCESSABLE_ENTITY,
             FaultCode::Limit => StatusCode::PAYLOAD_TOO_LARGE,
             FaultCode::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+            FaultCode::DeadlineExceeded => StatusCode::GATEWAY_TIMEOUT,
         };
         Problem { status, code: Some(fault.code), detail: fault.detail }
     }
