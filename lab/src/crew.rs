@@ -198,7 +198,7 @@ pub fn was_stopped(pid: u32) -> bool {
     matches!(waitid(Id::Pid(pid_of(pid)), flags), Ok(WaitStatus::Continued(_)))
 }
 
-fn pid_of(pid: u32) -> Pid {
+pub(crate) fn pid_of(pid: u32) -> Pid {
     Pid::from_raw(pid.cast_signed())
 }
 

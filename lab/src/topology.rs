@@ -16,6 +16,8 @@ use crate::wan::{Join, RouterCount, WAN, Wan, Which};
 pub const CLIENTS: &str = "clients";
 /// The host of the servers.
 pub const SERVERS: &str = "servers";
+/// The host of the markets behind a front, where they are not on its own.
+pub const MARKETS: &str = "markets";
 
 /// Named hosts, and what joins them.
 #[derive(Debug)]
@@ -56,6 +58,16 @@ impl Topology {
     pub fn wan(hosts: &[&str], joins: &[Join], seed: u64) -> Result<Topology, HostError> {
         let wan = Wan::build(hosts.len(), joins, seed)?;
         Ok(Topology { hosts: owned(hosts), network: Network::Wan(wan) })
+    }
+
+    /// Clients, servers that are fronts, and their markets: with this between the first two, and
+    /// nothing yet between the others.
+    ///
+    /// # Errors
+    /// As [`Topology::wan`].
+    pub fn with_markets(link: Ways, seed: u64) -> Result<Topology, HostError> {
+        let joins = [Join { from: 0, to: 1, link }, Join { from: 1, to: 2, link: link.cleared() }];
+        Topology::wan(&[CLIENTS, SERVERS, MARKETS], &joins, seed)
     }
 
     /// Clients and servers, with this between them.
@@ -115,6 +127,19 @@ impl Topology {
         if let Network::Wan(wan) = &self.network {
             wan.change(changes.into_iter().map(|(at, ways)| (at, 0, ways)));
         }
+    }
+
+    /// Has what is between fronts and their markets do this from now on; without effect where that
+    /// is nothing.
+    pub fn lay_to_markets(&self, ways: Ways) {
+        if let (Network::Wan(wan), Some(_)) = (&self.network, self.place(MARKETS)) {
+            wan.change([(Mono::default(), 1, ways)]);
+        }
+    }
+
+    /// The host of the markets behind a front.
+    pub fn of_markets(&self) -> &'static str {
+        if self.place(MARKETS).is_some() { MARKETS } else { SERVERS }
     }
 
     /// Keeps every packet that crosses the first join in a file, from now on; without effect where

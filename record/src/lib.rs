@@ -30,7 +30,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use terms::bounds::{CELLS_MAX, RECORDED_MAX};
-use terms::{Amount, Concurrency, Coordinate, Layout, LinkUsed, Machine, Quantiles};
+use terms::{Amount, Concurrency, Coordinate, Layout, Link, LinkUsed, Machine, Quantiles};
 
 pub use acts::ActPart;
 pub use calibration::Calibration;
@@ -43,7 +43,7 @@ pub use hold::{MemoryPart, MemoryPoint};
 pub use map::{MapCell, MapPart, MapRow};
 pub use ratio::{Method, Ratio};
 pub use restart::{MeanPart, RestartPart, RestartTrial};
-pub use round::{EndPart, RoundPart, TrafficPart, VoidFor, WirePart};
+pub use round::{EndPart, HappenedPart, RoundPart, TrafficPart, VoidFor, WirePart};
 pub use scale_out::{Evened, LoadKind, LoadPart, ScaleOutPart, ScaleOutTrial};
 pub use store::{AnyRecord, Head, StoreError, files, read, read_any, read_head, write_atomically};
 pub use sweep::{BreakEvenPart, Found, SweepPoint};
@@ -151,6 +151,9 @@ pub struct CellPart {
     /// The share of calls whose reply the handler loses after all is done.
     #[serde(default)]
     pub handler_loses: f64,
+    /// What lies between the front and the markets behind it; absent where that is nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub market_link: Option<Link>,
     /// How much the front before the market does at once; absent where there is none, or no bound.
     #[serde(default)]
     pub front: Option<Concurrency>,

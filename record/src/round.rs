@@ -28,6 +28,9 @@ pub struct RoundPart {
     /// Calls that came to markets while something happened to them; absent where nothing did.
     #[serde(default)]
     pub calls_in_trouble: Option<u64>,
+    /// What happened to the processes of markets; empty where nothing did.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub happened: Vec<HappenedPart>,
     /// The most attempts that were made again within 10 ms; absent where no call is.
     #[serde(default)]
     pub peak_per_10ms: Option<u64>,
@@ -67,6 +70,17 @@ pub struct RoundPart {
     pub service_us: Quantiles,
     /// All four in nanoseconds: base64 of HdrHistogram V2, deflated. Mergeable.
     pub histograms_ns: Histograms,
+}
+
+/// Something that happened to the process of a market, after the start of the measured time.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct HappenedPart {
+    /// What: `market.2 dies`.
+    pub what: String,
+    /// When it was to happen, in µs.
+    pub asked_us: f64,
+    /// When it did, in µs: a market is back once its new process listens.
+    pub at_us: f64,
 }
 
 /// Which figures of a measurement do not count that was disturbed from outside.

@@ -381,11 +381,13 @@ pub(crate) fn condition_in_words(cell: &CellPart, operation: &str) -> String {
     let second = cell
         .second_handler_wait_us
         .map_or_else(String::new, |wait| format!(", that of the second market {}", text::micros(wait)));
+    let behind = cell.market_link.as_ref().map(|link| format!(", {} from front to market", link.name()));
+    let behind = behind.unwrap_or_default();
     let front = cell.front.map_or_else(String::new, |of| {
         format!(", a front with {} calls at once and {} waiting", of.at_once, text::count(of.queue as u64))
     });
     format!(
-        "{n} {connections} × {} in flight, {load}{front}{handler}{second}{concurrency}{fails}",
+        "{n} {connections} × {} in flight, {load}{behind}{front}{handler}{second}{concurrency}{fails}",
         cell.in_flight
     )
 }

@@ -1,6 +1,8 @@
 //! A cast: the processes that one contender needs, on the hosts of a site. A client, and a server
 //! or several; told what to do, and metered from outside.
 
+mod fates;
+mod market;
 mod start;
 mod told;
 
@@ -12,14 +14,13 @@ use clients::role::{Audit, Caller, Connect, Receiver, RoundResult};
 use clock::{Clock, Mono};
 use lab::child::{Child, ChildError, Given, Heard};
 use lab::crew::was_stopped;
+use lab::meter::ProcessUse;
 use lab::neighbours::{Neighbour, Neighbours};
-use lab::topology::SERVERS;
 use lab::wan::RouterCount;
-use record::{EndPart, WirePart};
-use servers::MarketConfig;
+use record::{EndPart, HappenedPart, WirePart};
 use servers::flow::FlowTimes;
 use servers::role::{
-    AwaitSubscribers, CountAllocations, Emit, MarketServer, Ready, Sender, Serve, SetPolicy, TakeArrivals,
+    AwaitSubscribers, CountAllocations, Emit, MarketServer, Sender, SetPolicy, TakeArrivals,
 };
 use terms::role::Progress;
 use terms::{Amount, Changes, Emission, Handler, Outcome, RelayPolicy, Sent, Shape, WayCount, text};
@@ -27,6 +28,8 @@ use terms::{Amount, Changes, Emission, Handler, Outcome, RelayPolicy, Sent, Shap
 use crate::roles::Supervisor;
 use crate::site::Site;
 
+use fates::Fates;
+pub(crate) use market::MarketProcess;
 pub(crate) use start::Setup;
 pub(crate) use told::CastWork;
 
@@ -55,7 +58,7 @@ pub(crate) struct Cast {
     /// When the first freeze of the server's behaviour began, if it was given one.
     pub(crate) origin: Option<Mono>,
     /// The markets behind the server, where that is a front.
-    behind: Vec<Child<MarketServer>>,
+    behind: Vec<MarketProcess>,
     /// What its servers do about calls.
     work: CastWork,
     /// Whether something was to happen to the market in its last round.
@@ -76,8 +79,8 @@ pub(crate) enum Client {
 /// The server of a cast.
 #[derive(Debug)]
 pub(crate) enum Server {
-    /// The market's, and how it was told to serve, with where it listens.
-    Market(Child<MarketServer>, Box<Serve>),
+    /// The market's, or a front's.
+    Market(Box<MarketProcess>),
     /// A server that is not wirebench's, and the program's process where wirebench started it: that
     /// is what is metered.
     Foreign(Child<Supervisor>, Option<u32>),
@@ -108,6 +111,8 @@ pub(crate) struct Taken {
     pub(crate) read_late: Duration,
     /// The end whose process was stopped and went on meanwhile.
     pub(crate) stopped: Option<&'static str>,
+    /// What happened to the processes of markets, and when.
+    pub(crate) happened: Vec<HappenedPart>,
     /// Who else used most processor time, warm-up and waiting included.
     pub(crate) busiest: Option<Neighbour>,
 }
@@ -168,7 +173,7 @@ impl Server {
     /// The process whose use is the server's.
     pub(crate) fn pid(&self) -> u32 {
         match self {
-            Server::Market(child, _) => child.pid(),
+            Server::Market(market) => market.child.pid(),
             Server::Foreign(child, program) => program.unwrap_or_else(|| child.pid()),
             Server::Sender(child) => child.pid(),
         }
@@ -176,7 +181,7 @@ impl Server {
 
     fn ensure_running(&mut self) -> Result<(), ChildError> {
         match self {
-            Server::Market(child, _) => child.ensure_running(),
+            Server::Market(market) => market.child.ensure_running(),
             Server::Foreign(child, _) => child.ensure_running(),
             Server::Sender(child) => child.ensure_running(),
         }
@@ -184,8 +189,13 @@ impl Server {
 
     /// The market's; nothing else can be told what it is about to be told.
     fn market(&mut self) -> anyhow::Result<&mut Child<MarketServer>> {
+        Ok(&mut self.process()?.child)
+    }
+
+    /// The market's process.
+    fn process(&mut self) -> anyhow::Result<&mut MarketProcess> {
         match self {
-            Server::Market(child, _) => Ok(child),
+            Server::Market(market) => Ok(market),
             Server::Foreign(..) => bail!("a server that is not wirebench's cannot be told what to do"),
             Server::Sender(_) => bail!("a sender of flows is no server of the market"),
         }
@@ -197,7 +207,7 @@ impl Server {
             return Ok(None);
         }
         Ok(match self {
-            Server::Market(child, _) => child.ask(CountAllocations, ANSWER_TIME_MAX)?,
+            Server::Market(market) => market.child.ask(CountAllocations, ANSWER_TIME_MAX)?,
             Server::Foreign(child, _) => child.ask(CountAllocations, ANSWER_TIME_MAX)?,
             Server::Sender(child) => child.ask(CountAllocations, ANSWER_TIME_MAX)?,
         })
@@ -227,6 +237,7 @@ impl Site<'_> {
         let end = measured_from + round.duration;
         self.topology.change(changes.link.iter().map(|(after, ways)| (measured_from + *after, *ways)));
         cast.trouble(measured_from, &changes.market)?;
+        let mut fates = Fates::of(&changes.market, measured_from);
         if let Some(emission) = round.emission {
             let span = round.warm_up + round.duration;
             round.emission = Some(cast.emit(Emit { start, span, seed: round.seed, emission })?);
@@ -235,7 +246,7 @@ impl Site<'_> {
         let loading = cast.client.begin(round)?;
         let sending = match &mut cast.server {
             Server::Sender(sender) => Some(sender.give(FlowTimes { start, measured_from, until: end })?),
-            Server::Market(..) | Server::Foreign(..) => None,
+            Server::Market(_) | Server::Foreign(..) => None,
         };
         self.crew.pause_until(measured_from)?;
         let mut read_late = clock.now().since(measured_from);
@@ -243,13 +254,17 @@ impl Site<'_> {
         let mut after = None;
         let RoundResult { mut outcome, allocations } = loop {
             let now = clock.now();
+            fates.come(now, cast, self)?;
             if now >= end && after.is_none() {
                 read_late = read_late.max(now.since(end));
                 after = Some(self.read(cast)?);
             }
             let last = end + round.time_out + GRACE;
             let heard = match after {
-                None => cast.client.hear_perhaps(&loading, end.since(now))?,
+                None => {
+                    let next = fates.next().map_or(end, |next| next.min(end));
+                    cast.client.hear_perhaps(&loading, next.since(clock.now()))?
+                }
                 Some(_) => Some(cast.client.hear(&loading, last.since(now))?),
             };
             match heard {
@@ -281,7 +296,9 @@ impl Site<'_> {
         let measured = round.duration.as_secs_f64() / (round.warm_up + round.duration).as_secs_f64();
         let of_server = cast.server.allocations()?.zip(allocated_before);
         client.allocations = allocations.map(|count| count as f64 * measured);
-        server.allocations = of_server.map(|(after, before)| (after - before) as f64 * measured);
+        // A process that took another's place begins to count anew.
+        let grew = of_server.and_then(|(after, before): (u64, u64)| after.checked_sub(before));
+        server.allocations = grew.map(|count| count as f64 * measured);
         Ok(Taken {
             start,
             outcome: *outcome,
@@ -295,6 +312,7 @@ impl Site<'_> {
             way: after.way.zip(before.way).map(|(after, before)| after.since(&before)),
             read_late,
             stopped: cast.was_stopped(),
+            happened: fates.happened(),
             busiest: Neighbours::read().busiest_since(&others_before),
         })
     }
@@ -304,13 +322,23 @@ impl Cast {
     /// Checks that both processes still run.
     pub(crate) fn ensure_running(&mut self) -> anyhow::Result<()> {
         self.server.ensure_running()?;
-        self.behind.iter_mut().try_for_each(Child::ensure_running)?;
+        self.behind.iter_mut().try_for_each(|market| market.child.ensure_running())?;
         Ok(self.client.ensure_running()?)
+    }
+
+    /// What the server used so far, all of its processes together: a front and the markets behind
+    /// it are one server to its clients.
+    pub(crate) fn server_use(&self) -> std::io::Result<ProcessUse> {
+        let server = match &self.server {
+            Server::Market(market) => market.used()?,
+            Server::Foreign(..) | Server::Sender(_) => ProcessUse::read(self.server.pid())?,
+        };
+        self.behind.iter().try_fold(server, |all, market| Ok(all.and(&market.used()?)))
     }
 
     /// The processes behind the server.
     pub(crate) fn behind(&self) -> impl Iterator<Item = u32> {
-        self.behind.iter().map(Child::pid)
+        self.behind.iter().map(|market| market.child.pid())
     }
 
     /// Which end's process was stopped and went on since this was last asked. (A program of
@@ -420,19 +448,10 @@ impl Cast {
     /// another that listens where it did; says when it was killed, and since when the other
     /// listens.
     pub(crate) fn restart(&mut self, site: &Site<'_>, down: Duration) -> anyhow::Result<(Mono, Mono)> {
-        let Server::Market(child, serve) = &mut self.server else {
-            bail!("a server that is not wirebench's is not to be restarted")
-        };
-        let market = MarketConfig { handler: self.work.handler, ..serve.market.clone() };
-        let serve = Box::new(Serve { market, ..(**serve).clone() });
-        let killed = Clock::System.now();
-        child.kill()?;
+        let market = self.server.process()?;
+        let killed = market.kill()?;
         site.crew.pause_until(killed + down)?;
-        let name = format!("the server of {}", self.name);
-        let mut child = Child::start(&site.crew, &name, site.topology.host(SERVERS), &serve)?;
-        let Ready { listening_since, .. } = child.ready(OPEN_TIME_MAX)?;
-        self.server = Server::Market(child, serve);
-        Ok((killed, listening_since))
+        Ok((killed, market.start_again(site, self.work.handler)?))
     }
 
     /// When calls came to a server with a behaviour, since this was last asked.

@@ -160,6 +160,7 @@ mod tests {
         Taken {
             orders: None,
             calls_in_trouble: None,
+            happened: Vec::new(),
             start: clock::Mono(0),
             outcome,
             sent: Vec::new(),

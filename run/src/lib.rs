@@ -19,7 +19,7 @@ use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
 use clients::conformance::CaseResult;
-use record::{ActPart, EndPart, VoidFor, WirePart};
+use record::{ActPart, EndPart, HappenedPart, VoidFor, WirePart};
 use scenarios::{Plan, Scenario};
 use terms::role::Progress;
 use terms::{Layout, LinkUsed, Outcome, Sent, WayCount};
@@ -43,6 +43,9 @@ pub struct Measurement {
     /// Calls that came to markets while something happened to them; `None` where nothing did.
     #[serde(default)]
     pub calls_in_trouble: Option<u64>,
+    /// What happened to the processes of markets.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub happened: Vec<HappenedPart>,
     /// What the client used in the measured time.
     pub client: EndPart,
     /// What the server used, likewise.
@@ -147,7 +150,8 @@ pub fn execute(
     results.partial = true;
     let absent = |of: &&terms::Contender| Some((of.name.clone(), site::cannot_run(of)?));
     let absent: Vec<_> = plan.contenders().iter().filter_map(absent).collect();
-    let (site, used) = site::Site::build(on.layout, &scenario.link, plan.seed)?;
+    let (site, used) =
+        site::Site::build(on.layout, &scenario.link, scenario.markets_are_elsewhere(), plan.seed)?;
     if results.link.as_ref().is_some_and(|link| *link != used || results.absent != absent) {
         anyhow::bail!(
             "this machine has other contenders or another link than when the run was started: run it again, without --resume"

@@ -18,14 +18,10 @@ impl Site<'_> {
         let client_core = *self.layout.client.first().context("no core for the client")?;
         let (client, server) = (cast.client.pid(), cast.server.pid());
         let interface = self.topology.interface();
-        // A front and the markets behind it are one server to its clients.
-        let behind = cast.behind().map(ProcessUse::read);
-        let mut servers = std::iter::once(ProcessUse::read(server)).chain(behind);
-        let together = |all: ProcessUse, one| Ok::<_, std::io::Error>(all.and(&one?));
         Ok(Readings {
             at: Clock::System.now(),
             shared_core: self.layout.shared,
-            server: servers.try_fold(ProcessUse::default(), together)?,
+            server: cast.server_use()?,
             client: ProcessUse::read(client)?,
             command: ProcessUse::read(std::process::id())?,
             server_core: CoreTime::read(self.layout.server)?,

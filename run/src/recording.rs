@@ -9,9 +9,9 @@ use std::time::Duration;
 use judge::capacity::SATURATED_SHARE;
 use judge::{judge_all, mean, mean_with_interval};
 use record::{
-    Calibration, CellPart, ConformancePart, Counts, Distance, EndPart, EndPerCall, FlowPart, Merged,
-    PhasePart, PlanPart, Record, RoundPart, SCHEMA, ScenarioPart, SlicePart, TicksPart, Tool, WirePart,
-    WirePerCall,
+    Calibration, CellPart, ConformancePart, Counts, Distance, EndPart, EndPerCall, FlowPart, HappenedPart,
+    Merged, PhasePart, PlanPart, Record, RoundPart, SCHEMA, ScenarioPart, SlicePart, TicksPart, Tool,
+    WirePart, WirePerCall,
 };
 use scenarios::{Cell, Plan, Scenario};
 use terms::{
@@ -157,6 +157,7 @@ fn cell_part(index: usize, cell: &Cell, pushed: bool, plan: &Plan, results: &Res
         handler_cpu_us: micros(cell.condition.handler.cpu),
         handler_fails: cell.condition.handler.fails,
         handler_loses: cell.condition.handler.loses,
+        market_link: cell.condition.market_link.clone(),
         front: cell.condition.front,
         second_handler_wait_us: cell.condition.second_wait.map(micros),
         handler_concurrency: cell.condition.handler.concurrency,
@@ -313,7 +314,8 @@ fn merge(cell: &Cell, measured: &[&Measurement], plan: &Plan, loopback: bool) ->
 
 fn round_part(measurement: &Measurement, plan: &Plan) -> RoundPart {
     let outcome = &measurement.outcome;
-    let recovered = time_to_recover(outcome, &plan.cells[measurement.cell].condition);
+    let condition = &plan.cells[measurement.cell].condition;
+    let recovered = time_to_recover(outcome, condition, &measurement.happened);
     RoundPart {
         round: measurement.round,
         cell: measurement.cell,
@@ -322,6 +324,7 @@ fn round_part(measurement: &Measurement, plan: &Plan) -> RoundPart {
         void_for: measurement.void_for,
         orders: measurement.orders,
         calls_in_trouble: measurement.calls_in_trouble,
+        happened: measurement.happened.clone(),
         peak_per_10ms: outcome.retries.peak(),
         time_to_recover_us: recovered.flatten().map(micros),
         never_recovered: recovered == Some(None),
@@ -347,11 +350,17 @@ fn round_part(measurement: &Measurement, plan: &Plan) -> RoundPart {
 const RECOVERED_FAILED_SHARE: f64 = 0.05;
 
 /// Of the calls that need a market that had trouble; nothing within where they do not recover.
-fn time_to_recover(outcome: &Outcome, condition: &Condition) -> Option<Option<Duration>> {
+fn time_to_recover(
+    outcome: &Outcome,
+    condition: &Condition,
+    happened: &[HappenedPart],
+) -> Option<Option<Duration>> {
     // What the link does is of no matter, and has no ways here.
     let of_market = condition.changes.iter().filter(|change| Changes::is_of_market(change)).cloned();
     let changes = Changes::parse(&of_market.collect::<Vec<_>>(), None).ok()?;
-    let end = changes.troubles_end()?;
+    // A process that is back listens a while after it was to.
+    let back = happened.iter().map(|part| Duration::from_secs_f64(part.at_us / 1e6)).max();
+    let end = changes.troubles_end()?.max(back.unwrap_or_default());
     let only = |nth| changes.market.iter().all(|trouble| trouble.market == Some(nth));
     let mut course = outcome.course.clone();
     match &outcome.apart {

@@ -73,6 +73,9 @@ impl<'a> OnSite<'a> {
     pub(crate) fn lay_link(&self, condition: &Condition) {
         if let Link::Wan(link) = self.link(condition) {
             self.site.lay(*link.ways);
+            let behind = condition.market_link.as_ref().unwrap_or(&Link::Loopback);
+            let nothing = link.ways.cleared();
+            self.site.topology.lay_to_markets(if let Link::Wan(of) = behind { *of.ways } else { nothing });
         }
     }
 
@@ -81,6 +84,7 @@ impl<'a> OnSite<'a> {
     fn clear_link(&self) {
         if let Link::Wan(link) = &self.scenario.link {
             self.site.lay(link.ways.cleared());
+            self.site.topology.lay_to_markets(link.ways.cleared());
         }
     }
 
@@ -197,13 +201,15 @@ impl Casts for OnSite<'_> {
         let pushes = self.scenario.workload.activity.is_pushed();
         let void = if self.plan.accept_noise { None } else { disturbance::void_reason(&taken, pushes) };
         let (void, void_for) = void.map_or((None, VoidFor::default()), |(why, of)| (Some(why), of));
-        let Taken { outcome, orders, calls_in_trouble, client, server, wire, sent, way, .. } = taken;
+        let Taken { outcome, orders, calls_in_trouble, happened, client, server, wire, sent, way, .. } =
+            taken;
         Ok(Measurement {
             round,
             cell,
             outcome,
             orders,
             calls_in_trouble,
+            happened,
             client,
             server,
             wire,

@@ -23,7 +23,8 @@ pub(crate) struct Site<'a> {
 }
 
 impl Site<'_> {
-    /// Makes the hosts that a scenario asks for. Loopback stands in for the cable where the machine
+    /// Makes the hosts that a scenario asks for, with one for the markets of fronts where these are
+    /// elsewhere. Loopback stands in for the cable where the machine
     /// does not let it be laid, and says why; nothing stands in for a link.
     ///
     /// # Errors
@@ -31,11 +32,15 @@ impl Site<'_> {
     pub(crate) fn build<'a>(
         layout: &'a Layout,
         link: &Link,
+        markets_elsewhere: bool,
         seed: u64,
     ) -> anyhow::Result<(Site<'a>, LinkUsed)> {
         let (topology, link, instead_because) = match link {
             Link::Wan(WanLink { ways, .. }) => {
-                let topology = Topology::between(**ways, seed);
+                let topology = match markets_elsewhere {
+                    true => Topology::with_markets(**ways, seed),
+                    false => Topology::between(**ways, seed),
+                };
                 let name = || format!("'{}' is a link between two hosts", link.name());
                 (topology.with_context(name)?, link.clone(), None)
             }

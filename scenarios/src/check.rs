@@ -77,6 +77,7 @@ impl Check<'_> {
         self.targets_are_near(&wire)?;
         self.between_fits(&wire, &contenders)?;
         self.failures_fit(&wire, &contenders, &workload)?;
+        self.deaths_fit(&wire, &contenders, &workload)?;
         self.fronts_fit(&wire, &contenders)?;
         let baseline = self.baseline(&wire, &contenders)?;
         let twin = Contender {
@@ -339,6 +340,7 @@ impl Check<'_> {
             shape: Shape { connections, in_flight, cold },
             model: own.map_or(workload.model, |rate| Model::of(Some(rate), arrivals)),
             link,
+            market_link: self.market_link(&wire.link, condition)?,
             between: self.between(condition, workload)?,
             changes: condition.changes.as_ref().map(|changes| changes.get_ref().clone()).unwrap_or_default(),
             handler: Handler {

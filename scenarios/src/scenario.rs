@@ -198,6 +198,12 @@ impl Scenario {
         self.conditions.iter().any(|condition| condition.between.is_some())
     }
 
+    /// Whether the markets behind fronts are on a host of their own: in every condition, if one of
+    /// them says what lies between.
+    pub fn markets_are_elsewhere(&self) -> bool {
+        self.conditions.iter().any(|condition| condition.market_link.is_some())
+    }
+
     /// A condition by name.
     pub fn condition(&self, name: &str) -> Option<&Condition> {
         self.conditions.iter().find(|condition| condition.name == name)

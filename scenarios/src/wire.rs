@@ -239,8 +239,10 @@ pub(super) struct WireCondition {
     pub(super) cold: Option<Spanned<bool>>,
     /// Changes of the link while it is measured, and of the market: `1s market stalls 500ms` (it
     /// begins no work), `1s market fails 500ms` (it answers "unavailable" at once) and `1s market
-    /// slows 100x 500ms` (its handler waits so many times as long). With a `second_market`,
-    /// `market.1` and `market.2` are one of the two. Times count from the start of the measured
+    /// slows 100x 500ms` (its handler waits so many times as long), `1s market dies 500ms` (its
+    /// process is killed, and another is started after that time) and `1s market freezes 500ms`
+    /// (its process is stopped). With a `second_market`, `market.1` and `market.2` are one of the
+    /// two. Times count from the start of the measured
     /// time; each change of the link adds to the one before it. Default: none.
     #[serde(default)]
     #[schemars(with = "Option<Vec<String>>", example = ["1s cut", "2s mended"])]
@@ -250,6 +252,12 @@ pub(super) struct WireCondition {
     #[serde(default)]
     #[schemars(with = "Option<String>", example = &"loss=1%")]
     pub(super) link: Option<Spanned<String>>,
+    /// What lies between a front and the markets behind it, on a host of their own; of a scenario
+    /// whose link has a delay, a loss or a rate. Where one condition has it, the markets are
+    /// elsewhere in all conditions, and without delay in the others. Default: none.
+    #[serde(default)]
+    #[schemars(with = "Option<String>", example = &"rtt=20ms")]
+    pub(super) market_link: Option<Spanned<String>>,
     /// What a relay of TCP connections between clients and servers does: `closes`, `closes_idle`,
     /// `resets` or `silent` with an age, `buffers` with a size, or `passes`. Of `subscribe`, over
     /// TCP. Where one condition has it, the relay stands in all conditions and passes everything on

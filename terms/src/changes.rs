@@ -45,6 +45,17 @@ pub enum TroubleKind {
     Fails,
     /// Its handler waits so many times as long.
     Slows(f64),
+    /// Its process is killed, with everybody's connections; after that time another listens there.
+    Dies,
+    /// Its process is stopped (SIGSTOP): connections stay, and nothing moves.
+    Freezes,
+}
+
+impl TroubleKind {
+    /// Whether it happens to the process of the market, and not in it.
+    pub fn is_of_process(self) -> bool {
+        matches!(self, TroubleKind::Dies | TroubleKind::Freezes)
+    }
 }
 
 impl Changes {
@@ -100,6 +111,8 @@ impl Trouble {
         let (kind, lasts) = match words[..] {
             ["stalls", lasts] => (TroubleKind::Stalls, lasts),
             ["fails", lasts] => (TroubleKind::Fails, lasts),
+            ["dies", lasts] => (TroubleKind::Dies, lasts),
+            ["freezes", lasts] => (TroubleKind::Freezes, lasts),
             ["slows", times, lasts] => (TroubleKind::Slows(times_as_long(times)?), lasts),
             _ => return None,
         };
@@ -114,7 +127,7 @@ fn times_as_long(words: &str) -> Option<f64> {
     (1.0..=SLOWER_MAX).contains(&times).then_some(times)
 }
 
-const THERE_IS: &str = "the market has '1s market stalls 500ms', '1s market fails 500ms' and '1s market slows 100x 500ms'; of two markets one is 'market.2'";
+const THERE_IS: &str = "the market stalls, fails, dies or freezes, as in '1s market stalls 500ms', or '1s market slows 100x 500ms'; of two markets one is 'market.2'";
 
 /// What is missing where a link changes that has no router.
 const NEEDS_A_LINK: &str = "changes of a link need one with delay, loss or a rate: give the scenario one, such as link = \"rtt=1ms\";";
@@ -133,10 +146,17 @@ mod tests {
             Changes::parse(&words(&["1s cut", "1s market stalls 500ms", "2s mended"]), Some(link)).unwrap();
         assert_eq!((both.link.len(), both.market), (2, vec![stall]));
         assert!(both.link[0].1.up.down && !both.link[1].1.up.down);
-        let alone = ["1s market stalls 500ms", "1s market fails 500ms", "1s market slows 2.5x 500ms"];
-        let alone = Changes::parse(&words(&alone), None).unwrap();
-        assert_eq!(alone.times().collect::<Vec<_>>(), [second; 3]);
-        let kinds = [TroubleKind::Stalls, TroubleKind::Fails, TroubleKind::Slows(2.5)];
+        let alone = ["stalls", "fails", "slows 2.5x", "dies", "freezes"]
+            .map(|what| format!("1s market {what} 500ms"));
+        let alone = Changes::parse(&alone, None).unwrap();
+        assert_eq!(alone.times().collect::<Vec<_>>(), [second; 5]);
+        let kinds = [
+            TroubleKind::Stalls,
+            TroubleKind::Fails,
+            TroubleKind::Slows(2.5),
+            TroubleKind::Dies,
+            TroubleKind::Freezes,
+        ];
         assert_eq!(alone.market, kinds.map(|kind| Trouble { kind, ..stall }));
         let second = Changes::parse(&words(&["1s market.2 stalls 500ms"]), None).unwrap();
         assert_eq!(second.market, [Trouble { market: Some(2), ..stall }]);
@@ -145,10 +165,11 @@ mod tests {
             ("1s markets stalls 1s", "'market.2'"),
             ("1s cut", "need one with delay"),
             ("1s market stalls", "market stalls 500ms'"),
+            ("1s market dies", "dies or freezes"),
             ("1s market slows 0x 1s", "market slows 100x 500ms'"),
             ("1s market slows 1s", "market slows 100x 500ms'"),
-            ("x market stalls 1s", "market fails 500ms'"),
-            ("18446744073709551615s market stalls 1s", "market fails 500ms'"),
+            ("x market stalls 1s", "market stalls 500ms'"),
+            ("18446744073709551615s market stalls 1s", "market stalls 500ms'"),
         ] {
             let error = Changes::parse(&words(&[wrong]), None).unwrap_err();
             assert!(error.contains(said), "{error}");

@@ -33,6 +33,9 @@ pub struct Condition {
     /// How much a front does at once; `None` for all that comes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub front: Option<Concurrency>,
+    /// What lies between a front and the markets behind it, which are on another host then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub market_link: Option<Link>,
     /// Of a condition with axes: its name, and where on them this one is.
     pub family: Option<(String, Vec<Coordinate>)>,
 }

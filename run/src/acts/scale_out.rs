@@ -10,21 +10,20 @@ use clients::role::{Caller, Connect};
 use clock::{Clock, Precision};
 use lab::child::{Child, Heard};
 use lab::crew::Crew;
+use lab::topology::SERVERS;
 use proto::Capability;
 use proto::encoding::Encoding;
 use record::{ActPart, Evened, LoadKind, ScaleOutPart, ScaleOutTrial};
 use servers::MarketConfig;
 use servers::reference::Behaviour;
-use servers::role::{
-    AwaitSubscribers, Balancer, CountGiven, MarketServer, SetBackends, SetPolicy, TakeArrivals,
-};
+use servers::role::{AwaitSubscribers, Balancer, CountGiven, SetBackends, SetPolicy, TakeArrivals};
 use terms::{
     Access, Activity, Arrivals, Carriage, HttpVersion, Manners, Model, RelayPolicy, ScaleOut, Shape,
     Workload, text,
 };
 
 use super::restart::BACK_TIME_MAX;
-use crate::cast::{ANSWER_TIME_MAX, GRACE, LEAD, OPEN_TIME_MAX, Setup};
+use crate::cast::{ANSWER_TIME_MAX, GRACE, LEAD, MarketProcess, OPEN_TIME_MAX, Setup};
 use crate::rounds::OnSite;
 use crate::{Ended, Watcher};
 
@@ -112,7 +111,7 @@ struct Fleet {
     // The client is dropped, and so ended, first: then nobody is left to drain for.
     client: Child<Caller>,
     balancer: Child<Balancer>,
-    servers: Vec<(SocketAddr, Child<MarketServer>)>,
+    servers: Vec<(SocketAddr, MarketProcess)>,
 }
 
 impl Fleet {
@@ -136,8 +135,8 @@ impl Fleet {
         let setup = Setup { market, workload: &workload, conformance: false, relayed: false };
         let start = |nth: usize| {
             let name = format!("{name}, number {}", nth + 1);
-            let (child, _, ready) = run.site.start_market(&name, access, &setup, None)?;
-            anyhow::Ok((ready.address, child))
+            let (market, ready) = run.site.start_market(&name, SERVERS, access, &setup, None)?;
+            anyhow::Ok((ready.address, market))
         };
         let servers = (0..asked.to).map(start).collect::<anyhow::Result<Vec<_>>>()?;
         let (balancer, ready) = run.site.start_balancer(name, access)?;
@@ -209,7 +208,7 @@ impl Fleet {
     /// Connections that each server was given so far.
     fn given(&mut self) -> anyhow::Result<Vec<u64>> {
         let given = self.balancer.ask(CountGiven, ANSWER_TIME_MAX)?;
-        let of = |(address, _): &(SocketAddr, Child<MarketServer>)| {
+        let of = |(address, _): &(SocketAddr, MarketProcess)| {
             given.iter().find(|(server, _)| server == address).map_or(0, |(_, given)| *given)
         };
         Ok(self.servers.iter().map(of).collect())
@@ -217,8 +216,8 @@ impl Fleet {
 
     /// Calls that came to each server since this was last asked.
     fn arrivals(&mut self) -> anyhow::Result<Vec<u64>> {
-        let count = |(_, server): &mut (SocketAddr, Child<MarketServer>)| {
-            Ok(server.ask(TakeArrivals, ANSWER_TIME_MAX)?.len() as u64)
+        let count = |(_, server): &mut (SocketAddr, MarketProcess)| {
+            Ok(server.child.ask(TakeArrivals, ANSWER_TIME_MAX)?.len() as u64)
         };
         self.servers.iter_mut().map(count).collect()
     }
@@ -226,8 +225,8 @@ impl Fleet {
     /// Subscriptions that wait for ticks at each server.
     fn load(&mut self) -> anyhow::Result<Vec<u64>> {
         let now = AwaitSubscribers { subscribers: 0, within: Duration::ZERO };
-        let count = |(_, server): &mut (SocketAddr, Child<MarketServer>)| {
-            Ok(server.ask(now, ANSWER_TIME_MAX)?.subscribers as u64)
+        let count = |(_, server): &mut (SocketAddr, MarketProcess)| {
+            Ok(server.child.ask(now, ANSWER_TIME_MAX)?.subscribers as u64)
         };
         self.servers.iter_mut().map(count).collect()
     }

@@ -32,7 +32,7 @@ pub fn calibrate(
     with_links: bool,
     tell: &mut dyn FnMut(Told<'_>),
 ) -> anyhow::Result<Calibration> {
-    let (site, link) = Site::build(layout, link, 1)?;
+    let (site, link) = Site::build(layout, link, false, 1)?;
     let mut calibration = Calibration {
         made_at_us: clock::wall_time_us(),
         machine,

@@ -11,11 +11,11 @@ use lab::topology::{CLIENTS, SERVERS};
 use proto::Capability;
 use proto::flow::Flow;
 use servers::market::{Behind, MarketBehind};
-use servers::role::{Balance, Balancer, MarketServer, Ready, SendFlows, Sender, Serve};
+use servers::role::{Balance, Balancer, Ready, SendFlows, Sender, Serve};
 use servers::{Limits, MarketConfig};
 use terms::{Access, Activity, Contender, FlowSettings, Handler, Policy, Through, Traffic, Workload};
 
-use super::{Cast, CastWork, Client, OPEN_TIME_MAX, Server};
+use super::{Cast, CastWork, Client, MarketProcess, OPEN_TIME_MAX, Server};
 use crate::roles::{Supervise, Supervisor};
 use crate::site::Site;
 
@@ -126,8 +126,8 @@ impl Site<'_> {
         setup: &Setup<'_>,
     ) -> anyhow::Result<(Server, Ready)> {
         let Some(foreign) = &access.server else {
-            let (child, serve, ready) = self.start_market(name, access, setup, None)?;
-            return Ok((Server::Market(child, serve), ready));
+            let (market, ready) = self.start_market(name, SERVERS, access, setup, None)?;
+            return Ok((Server::Market(Box::new(market)), ready));
         };
         // What somebody else started is on no host of ours.
         let host = if access.is_target() { None } else { self.topology.host(SERVERS) };
@@ -149,13 +149,14 @@ impl Site<'_> {
         name: &str,
         access: &Access,
         setup: &Setup<'_>,
-    ) -> anyhow::Result<(Server, Vec<Child<MarketServer>>, Ready)> {
+    ) -> anyhow::Result<(Server, Vec<MarketProcess>, Ready)> {
         let workload = setup.workload;
-        let (mut children, mut markets) = (Vec::new(), Vec::new());
+        let (mut processes, mut markets) = (Vec::new(), Vec::new());
         for nth in 1..=1 + usize::from(workload.second_market.is_some()) {
             let name = format!("{name} (market.{nth})");
-            let (child, _, ready) = self.start_market(&name, access, setup, None)?;
-            children.push(child);
+            let host = self.topology.of_markets();
+            let (process, ready) = self.start_market(&name, host, access, setup, None)?;
+            processes.push(process);
             markets.push(MarketBehind { address: ready.address, tls: access.tls.zip(ready.root) });
         }
         let behind = Behind {
@@ -169,22 +170,22 @@ impl Site<'_> {
         };
         let market = MarketConfig { handler: Handler::default(), ..setup.market.clone() };
         let own = Setup { market, ..*setup };
-        let (front, serve, ready) = self.start_market(name, access, &own, Some(behind))?;
-        Ok((Server::Market(front, serve), children, ready))
+        let (front, ready) = self.start_market(name, SERVERS, access, &own, Some(behind))?;
+        Ok((Server::Market(Box::new(front)), processes, ready))
     }
 
-    /// A server of the market, or one with markets behind it; says how it was told to serve, with
-    /// where it listens.
+    /// A server of the market, or one with markets behind it.
     pub(crate) fn start_market(
         &self,
         name: &str,
+        host: &'static str,
         access: &Access,
         setup: &Setup<'_>,
         behind: Option<Behind>,
-    ) -> anyhow::Result<(Child<MarketServer>, Box<Serve>, Ready)> {
+    ) -> anyhow::Result<(MarketProcess, Ready)> {
         let serve = Box::new(Serve {
             core: self.layout.server,
-            address: SocketAddr::new(self.topology.address(SERVERS), 0),
+            address: SocketAddr::new(self.topology.address(host), 0),
             protocol: access.carriage.protocol(),
             transport: access.transport(),
             congestion: self.congestion_of(access),
@@ -194,11 +195,7 @@ impl Site<'_> {
             behind,
             limits: limits(),
         });
-        let host = self.topology.host(SERVERS);
-        let title = format!("the server of {name}");
-        let mut child = Child::<MarketServer>::start(&self.crew, &title, host, &serve)?;
-        let ready = child.ready(OPEN_TIME_MAX)?;
-        Ok((child, Box::new(Serve { address: ready.address, ..*serve }), ready))
+        Ok(MarketProcess::start(self, name, host, serve)?)
     }
 
     /// A balancer, before servers of which a client is to see one address.

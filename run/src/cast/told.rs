@@ -4,12 +4,11 @@
 use std::time::Duration;
 
 use clock::Mono;
-use lab::child::Child;
 use servers::market::Spell;
-use servers::role::{CountCallsInTrouble, CountOrders, MarketServer, Renew, Troubles};
+use servers::role::{CountCallsInTrouble, CountOrders, Renew, Troubles};
 use terms::{Concurrency, Condition, Handler, Trouble};
 
-use super::{ANSWER_TIME_MAX, Cast};
+use super::{ANSWER_TIME_MAX, Cast, MarketProcess};
 
 /// What the servers of a cast do about calls.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
@@ -29,16 +28,20 @@ impl From<&Condition> for CastWork {
     }
 }
 
+impl CastWork {
+    /// What the handlers of a market do, counted from 1.
+    pub(super) fn handler_of(&self, nth: usize) -> Handler {
+        let own = self.second_wait.filter(|_| nth == 2);
+        own.map_or(self.handler, |wait| Handler { wait, ..self.handler })
+    }
+}
+
 impl Cast {
     /// Has markets and front do this, unless they do.
     pub(crate) fn handle(&mut self, work: CastWork) -> anyhow::Result<()> {
         let CastWork { handler, second_wait, front } = work;
         if (self.work.handler, self.work.second_wait) != (handler, second_wait) {
-            self.each_market(|nth, market| {
-                let own =
-                    second_wait.filter(|_| nth == 2).map_or(handler, |wait| Handler { wait, ..handler });
-                Ok(market.ask(own, ANSWER_TIME_MAX)?)
-            })?;
+            self.each_market(|nth, market| Ok(market.child.ask(work.handler_of(nth), ANSWER_TIME_MAX)?))?;
         }
         if self.work.front != front {
             let front = Handler { concurrency: front, ..Handler::default() };
@@ -49,19 +52,20 @@ impl Cast {
     }
 
     /// Tells each market something, counted from 1: those behind the server, or else the server.
-    fn each_market(
+    pub(super) fn each_market(
         &mut self,
-        mut tell: impl FnMut(usize, &mut Child<MarketServer>) -> anyhow::Result<()>,
+        mut tell: impl FnMut(usize, &mut MarketProcess) -> anyhow::Result<()>,
     ) -> anyhow::Result<()> {
         if self.behind.is_empty() {
-            return tell(1, self.server.market()?);
+            return tell(1, self.server.process()?);
         }
         self.behind.iter_mut().enumerate().try_for_each(|(nth, market)| tell(nth + 1, market))
     }
 
     /// Has this happen to the market, in place of what was to happen before.
     pub(super) fn trouble(&mut self, measured_from: Mono, troubles: &[Trouble]) -> anyhow::Result<()> {
-        if troubles.is_empty() && !self.troubled {
+        let inside: Vec<&Trouble> = troubles.iter().filter(|of| !of.kind.is_of_process()).collect();
+        if inside.is_empty() && !self.troubled {
             return Ok(());
         }
         let spell = |trouble: &Trouble| {
@@ -69,10 +73,11 @@ impl Cast {
             Spell { from, to: from + trouble.lasts, kind: trouble.kind }
         };
         self.each_market(|nth, market| {
-            let of_it = troubles.iter().filter(|trouble| trouble.market.is_none_or(|market| market == nth));
-            Ok(market.ask(Troubles(of_it.map(spell).collect()), ANSWER_TIME_MAX)?)
+            let of_it = inside.iter().filter(|trouble| trouble.market.is_none_or(|market| market == nth));
+            let spells = of_it.map(|trouble| spell(trouble)).collect();
+            Ok(market.child.ask(Troubles(spells), ANSWER_TIME_MAX)?)
         })?;
-        self.troubled = !troubles.is_empty();
+        self.troubled = !inside.is_empty();
         Ok(())
     }
 
@@ -91,7 +96,7 @@ impl Cast {
         }
         let mut calls = 0;
         self.each_market(|_, market| {
-            calls += market.ask(CountCallsInTrouble, ANSWER_TIME_MAX)?;
+            calls += market.child.ask(CountCallsInTrouble, ANSWER_TIME_MAX)?;
             Ok(())
         })?;
         Ok(Some(calls))

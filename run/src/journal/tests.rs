@@ -31,6 +31,7 @@ fn measured(round: usize, void: Option<&str>) -> Measurement {
     Measurement {
         orders: None,
         calls_in_trouble: None,
+        happened: Vec::new(),
         round,
         cell: 0,
         outcome,

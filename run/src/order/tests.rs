@@ -63,6 +63,7 @@ impl Casts for Fakes<'_> {
         Ok(Measurement {
             orders: None,
             calls_in_trouble: None,
+            happened: Vec::new(),
             round,
             cell,
             outcome: Outcome::new()?,

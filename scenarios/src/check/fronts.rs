@@ -1,6 +1,6 @@
 //! Fronts: services between clients and markets, where they have a meaning.
 
-use terms::{Concurrency, Contender};
+use terms::{Concurrency, Contender, Link};
 use toml::Spanned;
 
 use super::Check;
@@ -29,6 +29,27 @@ impl Check<'_> {
         }))
     }
 
+    /// What lies between a front and its markets.
+    pub(super) fn market_link(
+        &self,
+        link: &Link,
+        condition: &WireCondition,
+    ) -> Result<Option<Link>, ScenarioError> {
+        let Some(words) = &condition.market_link else { return Ok(None) };
+        let routed = matches!(link, Link::Wan(_));
+        let message =
+            "this needs a link of the scenario with delay, loss or a rate, such as link = \"rtt=1ms\"";
+        self.require(words, routed, message)?;
+        match Link::try_from(words.get_ref().clone()) {
+            Ok(link @ Link::Wan(_)) => Ok(Some(link)),
+            Ok(Link::Loopback | Link::Cable) => {
+                self.require(words, false, "this needs a delay, a loss or a rate, such as \"rtt=20ms\"")?;
+                Ok(None)
+            }
+            Err(error) => Err(ScenarioError::at(self.file, self.text, words.span(), &error, None)),
+        }
+    }
+
     /// What is said of fronts and of what is behind them needs one.
     pub(super) fn fronts_fit(
         &self,
@@ -49,6 +70,7 @@ impl Check<'_> {
         }
         for condition in wire.condition.get_ref() {
             self.needs(condition.front_at_once.as_ref(), all, NEEDS_A_FRONT)?;
+            self.needs(condition.market_link.as_ref(), all, NEEDS_A_FRONT)?;
             let two = wire.workload.second_market.is_some();
             let message = "this needs a second_market in the workload";
             self.needs(condition.second_handler_wait.as_ref(), two, message)?;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use proto::Capability;
 use terms::{
     ATTEMPTS_MAX, Activity, Backoff, Breaker, Carriage, Changes, Concurrency, Condition, Contender, Handler,
-    Model, Policy, Workload,
+    LedgerKind, Model, Policy, TroubleKind, Workload,
 };
 use toml::Spanned;
 
@@ -201,6 +201,41 @@ impl Check<'_> {
             queue: handler_queue.as_ref().map_or(QUEUE_USUAL, |queue| *queue.get_ref()),
             drops_abandoned: handler_drops_abandoned.as_ref().is_some_and(|drops| *drops.get_ref()),
         }))
+    }
+
+    /// A market that dies has a successor at the same address, which has no certificate of its and
+    /// knows no orders that were kept in memory.
+    pub(super) fn deaths_fit(
+        &self,
+        wire: &WireScenario,
+        contenders: &[Contender],
+        workload: &Workload,
+    ) -> Result<(), ScenarioError> {
+        let dies = |changes: &Spanned<Vec<String>>| {
+            let of_market = changes.get_ref().iter().filter(|change| Changes::is_of_market(change)).cloned();
+            let parsed = Changes::parse(&of_market.collect::<Vec<_>>(), None).unwrap_or_default();
+            parsed.market.iter().any(|trouble| trouble.kind == TroubleKind::Dies)
+        };
+        let conditions = wire.condition.get_ref();
+        for changes in conditions.iter().filter_map(|of| of.changes.as_ref()).filter(|changes| dies(changes))
+        {
+            let secure = contenders.iter().find(|of| of.access().is_some_and(|access| access.tls.is_some()));
+            if let Some(Contender { name, .. }) = secure {
+                let message =
+                    format!("a market that is back has another certificate: '{name}' needs plain text");
+                self.require(changes, false, &message)?;
+            }
+            let kept = workload.activity != Activity::Market(Capability::PlaceOrder)
+                || workload.ledger == LedgerKind::Sqlite;
+            self.require(
+                changes,
+                kept,
+                "a market that dies forgets its orders: this needs ledger = \"sqlite\"",
+            )?;
+            let relayed = conditions.iter().any(|of| of.between.is_some());
+            self.require(changes, !relayed, "a market that dies cannot have a relay before it")?;
+        }
+        Ok(())
     }
 
     /// A market is told to fail, to queue or to stall; somebody else's server is not.

@@ -338,6 +338,9 @@ fn what_does_not_go_through_a_relay_is_refused() {
         ("retry_budget = \"20%\"", "needs attempts of at least 2"),
         ("attempts = 2\nretry_budget = \"20\"", "a share from 0% to 100%"),
         ("attempts = 2\nbackoff = \"linear\"", "'linear' is no backoff"),
+        ("deadline = \"0s\"", "deadline must be greater than 0"),
+        ("deadline = \"1h\"", "at most the workload's time_out"),
+        ("hedge_after = \"1h\"", "less than the workload's time_out"),
     ] {
         assert_refused(GOOD, "protocol = \"tcp\"", &format!("protocol = \"tcp\"\n{lines}"), said, "");
     }
@@ -349,6 +352,8 @@ fn what_does_not_go_through_a_relay_is_refused() {
         ("changes = [\"100ms market stalls 100ms\"]", "wirebench's own servers"),
         ("changes = [\"100ms market stalls 1s\"]", "each trouble of a market end"),
         ("changes = [\"100ms market sleeps 1s\"]", "market slows 100x 500ms"),
+        ("changes = [\"100ms market dies 100ms\"]", "wirebench's own servers"),
+        ("market_link = \"rtt=20ms\"", "link of the scenario with delay"),
         ("handler_loses = \"5%\"", "wirebench's own servers"),
         ("front_at_once = 5", "needs through"),
         ("front_queue = 5", "needs front_at_once"),
@@ -364,6 +369,8 @@ fn what_does_not_go_through_a_relay_is_refused() {
     ] {
         assert_refused(GOOD, "protocol = \"tcp\"", &format!("protocol = \"tcp\"\n{line}"), said, "");
     }
+    let hedged = "protocol = \"rest\"\nhedge_after = \"5ms\"";
+    assert_refused(GOOD, "protocol = \"tcp\"", hedged, "HTTP/1.1 has room for one call", "");
     let through = "protocol = \"tcp\"\nthrough = \"back\"";
     assert_refused(GOOD, "protocol = \"tcp\"", through, "unknown value 'back'", "front");
     let said = "operations that make calls";

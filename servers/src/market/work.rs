@@ -87,7 +87,8 @@ impl Work {
             match spell.kind {
                 TroubleKind::Stalls => begin = begin.max(spell.to),
                 TroubleKind::Slows(times) => wait = slower(wait, times),
-                TroubleKind::Fails => {}
+                // It is told of nothing that happens to its process.
+                TroubleKind::Fails | TroubleKind::Dies | TroubleKind::Freezes => {}
             }
         }
         begin + wait

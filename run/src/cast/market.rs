@@ -1,0 +1,75 @@
+//! A market's process, in whose place another can be started.
+
+use std::io;
+
+use clock::{Clock, Mono};
+use lab::child::{Child, ChildError};
+use lab::meter::ProcessUse;
+use servers::MarketConfig;
+use servers::role::{MarketServer, Ready, Serve};
+use terms::Handler;
+use terms::role::Role;
+
+use super::OPEN_TIME_MAX;
+use crate::site::Site;
+
+/// A market's process, and how it was told to serve.
+#[derive(Debug)]
+pub(crate) struct MarketProcess {
+    name: String,
+    /// Where it stands.
+    host: &'static str,
+    pub(crate) child: Child<MarketServer>,
+    /// With where it listens.
+    serve: Box<Serve>,
+    /// What those used that were here before it.
+    used_before: ProcessUse,
+}
+
+impl MarketProcess {
+    /// Starts it, and waits until it listens.
+    pub(super) fn start(
+        site: &Site<'_>,
+        name: &str,
+        host: &'static str,
+        serve: Box<Serve>,
+    ) -> Result<(MarketProcess, Ready), ChildError> {
+        let name = format!("the server of {name}");
+        let (child, ready) = start(site, &name, host, &serve)?;
+        let serve = Box::new(Serve { address: ready.address, ..*serve });
+        Ok((MarketProcess { name, host, child, serve, used_before: ProcessUse::default() }, ready))
+    }
+
+    /// Kills it, with everybody's connections; says when.
+    pub(super) fn kill(&mut self) -> io::Result<Mono> {
+        self.used_before = self.used()?;
+        let killed = Clock::System.now();
+        self.child.kill()?;
+        Ok(killed)
+    }
+
+    /// Starts another that listens where it did, and does this; says since when it listens.
+    pub(super) fn start_again(&mut self, site: &Site<'_>, handler: Handler) -> Result<Mono, ChildError> {
+        let market = MarketConfig { handler, ..self.serve.market.clone() };
+        let serve = Box::new(Serve { market, ..(*self.serve).clone() });
+        let (child, ready) = start(site, &self.name, self.host, &serve)?;
+        self.child = child;
+        Ok(ready.listening_since)
+    }
+
+    /// What it used so far, and those before it.
+    pub(crate) fn used(&self) -> io::Result<ProcessUse> {
+        Ok(ProcessUse::read(self.child.pid())?.and(&self.used_before))
+    }
+}
+
+fn start(
+    site: &Site<'_>,
+    name: &str,
+    host: &str,
+    serve: &<MarketServer as Role>::Start,
+) -> Result<(Child<MarketServer>, Ready), ChildError> {
+    let mut child = Child::start(&site.crew, name, site.topology.host(host), serve)?;
+    let ready = child.ready(OPEN_TIME_MAX)?;
+    Ok((child, ready))
+}
