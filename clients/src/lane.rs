@@ -45,7 +45,8 @@ impl<K: Connector> Lane<K> {
         self.open().is_some()
     }
 
-    fn open(&self) -> Option<Rc<K::Connection>> {
+    /// Its connection, where that can be called on.
+    pub(crate) fn open(&self) -> Option<Rc<K::Connection>> {
         self.connection.borrow().as_ref().filter(|connection| connection.is_open()).map(Rc::clone)
     }
 

@@ -4,6 +4,7 @@
 //! A protocol file holds carriage and nothing else: no timing, no retry, no statistics. This crate
 //! never imports `servers`: it knows the contract, and judges replies by it.
 
+pub mod balanced;
 pub mod cold;
 pub mod conformance;
 pub mod connection;

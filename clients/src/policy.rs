@@ -214,7 +214,7 @@ fn may_pass(error: &CallError) -> bool {
 
 /// Whether the same call may succeed a moment later: nobody answered, or who did says so. A call
 /// that was refused for what it asks (4xx, and its like) never is.
-fn is_transient(error: &CallError) -> bool {
+pub(crate) fn is_transient(error: &CallError) -> bool {
     match error {
         CallError::Refused(_) | CallError::Reset(_) | CallError::TimedOut => true,
         CallError::Rejected(fault) => fault.code == FaultCode::Unavailable,

@@ -11,20 +11,21 @@ use proto::data::DataSet;
 use proto::{Capability, Operation};
 use serde::{Deserialize, Serialize};
 use terms::role::{Means, Order, Progress, Role, RoleError, answer, next_order, say_progress, say_ready};
-use terms::{Activity, Amount, Outcome, Shape, Workload, asks_second_market, operations, orders};
+use terms::{Activity, Amount, Outcome, Shape, TlsOptions, Workload, asks_second_market, operations, orders};
 
+use crate::balanced::{Absence, Balanced, Registry};
 use crate::cold::Cold;
 use crate::conformance::{self, CaseResult};
 use crate::connection::in_time;
 use crate::in_steps::InSteps;
 use crate::load::{Calls, Engine, Flows, Job, Live, Pushes, Round, Sessions};
 use crate::market::Checked;
-use crate::protocols::{Visit, visit};
+use crate::protocols::{VisitEach, visit_each};
 use crate::{CallError, Connection, Connector, Endpoint, MarketConnection, Tls, local_runtime};
 
 mod start;
 
-pub use start::{Open, ReceiveFlows};
+pub use start::{Open, ReceiveFlows, Replica};
 
 /// How often a client says how it is going.
 const PROGRESS_EVERY: Duration = Duration::from_millis(250);
@@ -50,6 +51,8 @@ orders! {
     pub enum CallerOrder of Caller {
         /// Open connections.
         Connect(Connect) -> (),
+        /// Who is not on the list of markets, and when.
+        Absences(SetAbsences) -> (),
         /// Load.
         Round(Round) -> RoundResult,
         /// Compare replies.
@@ -89,6 +92,10 @@ pub struct Connect {
     pub amount: Option<Amount>,
 }
 
+/// Have these markets be absent from the list at their times, in place of those before.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct SetAbsences(pub Vec<Absence>);
+
 /// Compare a sample of replies whole, outside the timing.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub struct Audit;
@@ -120,14 +127,14 @@ pub fn call(open: &Open, input: &mut dyn BufRead, means: Means) -> Result<(), Ro
     // servers'.
     let core = *open.cores.first().ok_or_else(|| RoleError("no core for the client".to_owned()))?;
     (means.pin)(core).map_err(RoleError::during("pinning the client"))?;
-    let tls = open.tls.as_ref().map(|(options, root)| Tls::to_market(*options, root)).transpose()?;
-    let endpoint = Endpoint {
-        address: open.address,
-        tls,
-        congestion: Some(open.congestion),
-        name_server: open.name_server,
+    let endpoint = |address, tls: &Option<(TlsOptions, Vec<u8>)>, name_server| {
+        let tls = tls.as_ref().map(|(options, root)| Tls::to_market(*options, root)).transpose()?;
+        Ok::<_, RoleError>(Endpoint { address, tls, congestion: Some(open.congestion), name_server })
     };
-    visit(open.carriage, endpoint, Client { open, input, means })
+    let first = endpoint(open.address, &open.tls, open.name_server)?;
+    let others = open.replicas.iter().map(|replica| endpoint(replica.address, &replica.tls, None));
+    let others = others.collect::<Result<_, _>>()?;
+    visit_each(open.carriage, first, others, Client { open, input, means })
 }
 
 /// Receives flows, round after round, until the end of the input.
@@ -155,10 +162,10 @@ struct Client<'a> {
     means: Means,
 }
 
-impl Visit for Client<'_> {
+impl VisitEach for Client<'_> {
     type Output = Result<(), RoleError>;
 
-    fn with<K>(self, connector: K) -> Result<(), RoleError>
+    fn with<K>(self, connector: K, others: Vec<K>) -> Result<(), RoleError>
     where
         K: Connector + Send,
         K::Connection: MarketConnection,
@@ -183,19 +190,31 @@ impl Visit for Client<'_> {
         let in_steps = open.screen.in_steps;
         let (market_seed, orders) = (open.market_seed, operations.clone());
         let cores = &open.cores;
+        let registry = Registry::default();
         let start: Starter<'_> = match capability {
             Capability::Subscribe => {
                 starter(cores, Pushes { connector, market_seed, manners: open.manners }, means)
             }
             Capability::Session => starter(cores, Sessions { connector, orders, market_seed }, means),
             _ if in_steps => calls(open, Checked(InSteps(connector)), &requests, means),
-            _ => calls(open, checked.clone(), &requests, means),
+            _ => match open.balance {
+                None => calls(open, checked.clone(), &requests, means),
+                Some(balance) => {
+                    let markets = std::iter::once(connector).chain(others).map(Checked).collect();
+                    let (registry, seed) = (registry.clone(), market_seed);
+                    calls(open, Balanced { markets, balance, registry, seed }, &requests, means)
+                }
+            },
         };
         say_ready::<Caller>(&mut stdout(), conformance)?;
         let mut loader = Loader { start, engine: None, means };
         while let Some(order) = next_order::<Caller>(input)? {
             match order {
                 CallerOrder::Connect(order) => loader.connect::<Caller>(order)?,
+                CallerOrder::Absences(order) => {
+                    registry.set(order.0.clone());
+                    answer::<Caller, _>(&mut stdout(), &order, ())?;
+                }
                 CallerOrder::Round(order) => loader.round::<Caller>(order)?,
                 CallerOrder::Audit(order) => {
                     let audited = if in_steps {

@@ -174,6 +174,9 @@ impl Phrase {
             Figure::Duplicates => ("places", format!("{noun}s' orders twice"), true),
             Figure::CallsInTrouble => ("sends", format!("{noun}s to a service in trouble"), true),
             Figure::TimeToRecover => ("takes", "time to recover".to_owned(), false),
+            Figure::TimeToMove => ("takes", format!("time until its {noun}s have moved"), false),
+            Figure::MarketShare(nth) => ("sends", format!("{noun}s to market {nth}"), true),
+            Figure::Imbalance => ("has", "imbalance".to_owned(), false),
             Figure::Failed => (fails(noun), format!("{noun}s"), true),
             Figure::Within(us) => (delivers(noun), format!("{noun}s within {}", text::micros(us)), true),
             Figure::RatePerS => ("completes", format!("{noun}s per second"), true),
@@ -312,6 +315,9 @@ fn states(figure: Figure, noun: Counted, value: &str) -> String {
         Figure::Duplicates => format!("places another order for {value} of its {noun}s"),
         Figure::CallsInTrouble => format!("sends {value} {noun}s to a service in trouble"),
         Figure::TimeToRecover => format!("recovers within {value}"),
+        Figure::TimeToMove => format!("has moved its {noun}s within {value}"),
+        Figure::MarketShare(nth) => format!("sends {value} of its {noun}s to market {nth}"),
+        Figure::Imbalance => format!("sends one market {value} times an even share of its {noun}s"),
         Figure::Failed => format!("{} {value} of its {noun}s", fails(noun)),
         Figure::Within(us) => {
             format!("{} {value} of its {noun}s within {}", delivers(noun), text::micros(us))

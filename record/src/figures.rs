@@ -6,7 +6,7 @@ use proto::Capability;
 use terms::{Activity, Counted, Distribution, Figure, Point, count_within, share_within};
 
 use super::flows::{jain, share};
-use super::{Counts, Distance, Record, RoundPart, VoidFor};
+use super::{Counts, Distance, MarketsPart, Record, RoundPart, VoidFor};
 
 impl Distance {
     /// How far off a prediction of round trips may be.
@@ -76,6 +76,14 @@ impl RoundPart {
             Figure::OrdersPerCall => self.orders_per_call(),
             Figure::Duplicates => self.orders_per_call().map(|orders| (orders - 1.0).max(0.0)),
             Figure::CallsInTrouble => self.calls_in_trouble.map(|calls| calls as f64),
+            Figure::TimeToMove => self.markets.as_ref().and_then(|markets| match markets.never_moved {
+                true => Some(f64::INFINITY),
+                false => markets.time_to_move_us,
+            }),
+            Figure::MarketShare(nth) => {
+                self.markets.as_ref().and_then(|markets| markets.shares.get(nth.checked_sub(1)?).copied())
+            }
+            Figure::Imbalance => self.markets.as_ref().and_then(MarketsPart::imbalance),
             Figure::TimeToRecover if self.never_recovered => Some(f64::INFINITY),
             Figure::TimeToRecover => self.time_to_recover_us,
             Figure::Failed => Some(self.counts.failed_share()),

@@ -43,7 +43,7 @@ pub use hold::{MemoryPart, MemoryPoint};
 pub use map::{MapCell, MapPart, MapRow};
 pub use ratio::{Method, Ratio};
 pub use restart::{MeanPart, RestartPart, RestartTrial};
-pub use round::{EndPart, HappenedPart, RoundPart, TrafficPart, VoidFor, WirePart};
+pub use round::{EndPart, HappenedPart, MarketsPart, RoundPart, TrafficPart, VoidFor, WirePart};
 pub use scale_out::{Evened, LoadKind, LoadPart, ScaleOutPart, ScaleOutTrial};
 pub use store::{AnyRecord, Head, StoreError, files, read, read_any, read_head, write_atomically};
 pub use sweep::{BreakEvenPart, Found, SweepPoint};
@@ -255,6 +255,10 @@ pub struct Merged {
     /// the rounds, up to the last one; the first thousand.
     #[serde(default)]
     pub retries_per_10ms: Vec<f64>,
+    /// Calls that came to each of several markets, slice by slice as `course` has them, of all
+    /// rounds.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub calls_by_market: Vec<Vec<u64>>,
 }
 
 impl Merged {

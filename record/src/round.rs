@@ -31,6 +31,9 @@ pub struct RoundPart {
     /// What happened to the processes of markets; empty where nothing did.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub happened: Vec<HappenedPart>,
+    /// What each of several markets had of the calls; absent where there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub markets: Option<MarketsPart>,
     /// The most attempts that were made again within 10 ms; absent where no call is.
     #[serde(default)]
     pub peak_per_10ms: Option<u64>,
@@ -70,6 +73,32 @@ pub struct RoundPart {
     pub service_us: Quantiles,
     /// All four in nanoseconds: base64 of HdrHistogram V2, deflated. Mergeable.
     pub histograms_ns: Histograms,
+}
+
+/// What each of several markets had of the calls that came to them.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct MarketsPart {
+    /// Calls that came to each in the measured time.
+    pub calls: Vec<u64>,
+    /// The share of each: in the second half of the first trouble of one of them, or of all
+    /// measured time where none has any.
+    pub shares: Vec<f64>,
+    /// From the beginning of that trouble to the end of the last 100 ms, before it was over, in
+    /// which that market had more than half of an even share or more than one call in twenty
+    /// failed, in µs. Absent where none has trouble, and where that is so to its end.
+    pub time_to_move_us: Option<f64>,
+    /// Whether it is so to the end of the trouble.
+    #[serde(default)]
+    pub never_moved: bool,
+}
+
+impl MarketsPart {
+    /// The most calls of one market, in those that each would have were they even.
+    pub fn imbalance(&self) -> Option<f64> {
+        let all: f64 = self.calls.iter().map(|calls| *calls as f64).sum();
+        let most = *self.calls.iter().max()? as f64;
+        (all > 0.0).then(|| most * self.calls.len() as f64 / all)
+    }
 }
 
 /// Something that happened to the process of a market, after the start of the measured time.

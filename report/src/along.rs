@@ -28,8 +28,12 @@ pub(super) struct TimeBar {
     /// Seconds after the start of the measured time.
     pub(super) from_s: f64,
     pub(super) to_s: f64,
-    /// How much of the row's height it fills, from 0 to 1.
+    /// Where it begins in the row's height, from 0 to 1.
+    pub(super) base: f64,
+    /// How much of that height it fills.
     pub(super) share: f64,
+    /// How strong its colour is, from 0 to 1.
+    pub(super) strength: f64,
     pub(super) words: String,
 }
 
@@ -122,10 +126,11 @@ pub(super) fn bars_along(rows: &[BarRow], seconds: f64, style: Rows<'_>, size: S
             let (x, end, high) = (across.at(bar.from_s), across.at(bar.to_s), height * bar.share);
             let _ = write!(
                 svg,
-                r#"<rect x="{x:.1}" y="{:.1}" width="{:.1}" height="{high:.1}" fill="{}"><title>{}, {}</title></rect>"#,
-                y + height - high,
+                r#"<rect x="{x:.1}" y="{:.1}" width="{:.1}" height="{high:.1}" fill="{}"{}><title>{}, {}</title></rect>"#,
+                y + height * (1.0 - bar.base) - high,
                 (end - x).max(0.5),
                 row.look.colour(),
+                if bar.strength < 1.0 { format!(r#" opacity="{:.2}""#, bar.strength) } else { String::new() },
                 escape(&row.name),
                 escape(&bar.words)
             );

@@ -18,6 +18,7 @@ use super::numbers::{Row, TicksRow, interval, row, ticks_row};
 use super::received::{Received, received};
 use super::reconnections::{ReconnectionRow, reconnection_row};
 use super::retries::{RetryRow, retries};
+use super::shares::{ShareRow, shares};
 use super::tables::{CostRow, DistanceRow, cost_row, distance_row};
 
 /// Conditions that a page shows whole; of more, the points of axes are folded up.
@@ -48,6 +49,8 @@ pub(super) struct ConditionView {
     pub(super) received: [String; 2],
     /// When attempts were made again.
     pub(super) retries: [String; 2],
+    /// What each of several markets had of the calls.
+    pub(super) shares: [String; 2],
     pub(super) bars: [String; 2],
     /// Ratios to the baseline: a metric, and its chart for each width.
     pub(super) forests: Vec<(String, [String; 2])>,
@@ -134,6 +137,7 @@ pub(super) fn condition(record: &Record, name: &str, looks: &Looks<'_>) -> Condi
         changes: measured.iter().any(|(_, cell, _)| !cell.changes.is_empty()),
         received: received_of(record, &measured, looks),
         retries: retries_of(record, &measured, looks),
+        shares: shares_of(record, &measured, looks),
         bars: [draw_bars(WIDE), draw_bars(NARROW)],
         forests: forests(record, name, looks),
         aa: aa_lines(record, name),
@@ -236,6 +240,24 @@ fn retries_of(record: &Record, measured: &[(usize, &CellPart, &Merged)], looks: 
     let rows: Vec<RetryRow> =
         measured.iter().filter(|(_, cell, _)| cell.contender != twin).map(row).collect();
     [WIDE, NARROW].map(|size| retries(&rows, size, "Retries per 10 ms, by when they were due"))
+}
+
+/// What each of several markets had of the calls; the baseline's twin is left out.
+fn shares_of(record: &Record, measured: &[(usize, &CellPart, &Merged)], looks: &Looks<'_>) -> [String; 2] {
+    let twin = Scenario::again(&record.plan.baseline);
+    let row = |(_, cell, merged): &(usize, &CellPart, &Merged)| ShareRow {
+        name: cell.contender.clone(),
+        label: label(cell),
+        look: looks.get(&cell.contender),
+        calls: merged.calls_by_market.clone(),
+    };
+    let rows: Vec<ShareRow> =
+        measured.iter().filter(|(_, cell, _)| cell.contender != twin).map(row).collect();
+    let changes = measured.first().map(|(_, cell, _)| &cell.changes[..]).unwrap_or_default();
+    let marks: Vec<Mark> = changes.iter().filter_map(|change| Mark::of(change)).collect();
+    let troubled = marks.iter().find_map(Mark::market).unwrap_or(1) - 1;
+    let title = format!("Who got the calls: dark is market {}", troubled + 1);
+    [WIDE, NARROW].map(|size| shares(&rows, record.plan.duration_ms / 1e3, troubled, &marks, size, &title))
 }
 
 /// What sentences call a contender.

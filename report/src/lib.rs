@@ -26,6 +26,7 @@ mod policy;
 mod received;
 mod reconnections;
 mod retries;
+mod shares;
 mod sweep;
 mod tables;
 mod terminal;

@@ -31,6 +31,8 @@ impl Received {
         let bar = |(nth, slice): (usize, &SlicePart)| TimeBar {
             from_s: slice.from_s,
             to_s: self.slices.get(nth + 1).map_or(seconds, |next| next.from_s),
+            base: 0.0,
+            strength: 1.0,
             share: 1.0 - slice.failed as f64 / slice.arrivals.max(1) as f64,
             words: format!(
                 "due from {} s: {} of {} received",

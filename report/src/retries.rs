@@ -32,7 +32,9 @@ pub(super) fn retries(rows: &[RetryRow], size: Size, title: &str) -> String {
         let bar = |(nth, count): (usize, &f64)| TimeBar {
             from_s: nth as f64 * BIN_S,
             to_s: (nth + 1) as f64 * BIN_S,
+            base: 0.0,
             share: count / highest,
+            strength: 1.0,
             words: format!("from {:.2} s: {count:.0} in 10 ms", nth as f64 * BIN_S),
         };
         BarRow {

@@ -20,7 +20,7 @@ use lab::wan::RouterCount;
 use record::{EndPart, HappenedPart, WirePart};
 use servers::flow::FlowTimes;
 use servers::role::{
-    AwaitSubscribers, CountAllocations, Emit, MarketServer, Sender, SetPolicy, TakeArrivals,
+    AwaitSubscribers, Balancer, CountAllocations, Emit, MarketServer, Sender, SetPolicy, TakeArrivals,
 };
 use terms::role::Progress;
 use terms::{Amount, Changes, Emission, Handler, Outcome, RelayPolicy, Sent, Shape, WayCount, text};
@@ -57,8 +57,14 @@ pub(crate) struct Cast {
     relayed: bool,
     /// When the first freeze of the server's behaviour began, if it was given one.
     pub(crate) origin: Option<Mono>,
-    /// The markets behind the server, where that is a front.
-    behind: Vec<MarketProcess>,
+    /// The other processes of markets: those behind the server, or its replicas.
+    others: Vec<MarketProcess>,
+    /// Whether the server stands before the markets, and is none of them.
+    is_before: bool,
+    /// Whether its client has a list of the markets.
+    has_list: bool,
+    /// Whether calls are counted by market.
+    counts_markets: bool,
     /// What its servers do about calls.
     work: CastWork,
     /// Whether something was to happen to the market in its last round.
@@ -81,6 +87,8 @@ pub(crate) enum Client {
 pub(crate) enum Server {
     /// The market's, or a front's.
     Market(Box<MarketProcess>),
+    /// A balancer's.
+    Balancer(Child<Balancer>),
     /// A server that is not wirebench's, and the program's process where wirebench started it: that
     /// is what is metered.
     Foreign(Child<Supervisor>, Option<u32>),
@@ -98,6 +106,9 @@ pub(crate) struct Taken {
     pub(crate) orders: Option<u64>,
     /// Calls that came to markets while something happened to them.
     pub(crate) calls_in_trouble: Option<u64>,
+    /// Calls that came to each market, slice by slice of the measured time; empty where there is
+    /// one.
+    pub(crate) calls_by_market: Vec<Vec<u64>>,
     /// What the sender of each flow did.
     pub(crate) sent: Vec<Sent>,
     pub(crate) client: EndPart,
@@ -174,6 +185,7 @@ impl Server {
     pub(crate) fn pid(&self) -> u32 {
         match self {
             Server::Market(market) => market.child.pid(),
+            Server::Balancer(child) => child.pid(),
             Server::Foreign(child, program) => program.unwrap_or_else(|| child.pid()),
             Server::Sender(child) => child.pid(),
         }
@@ -182,6 +194,7 @@ impl Server {
     fn ensure_running(&mut self) -> Result<(), ChildError> {
         match self {
             Server::Market(market) => market.child.ensure_running(),
+            Server::Balancer(child) => child.ensure_running(),
             Server::Foreign(child, _) => child.ensure_running(),
             Server::Sender(child) => child.ensure_running(),
         }
@@ -196,6 +209,7 @@ impl Server {
     fn process(&mut self) -> anyhow::Result<&mut MarketProcess> {
         match self {
             Server::Market(market) => Ok(market),
+            Server::Balancer(_) => bail!("a balancer is no server of the market"),
             Server::Foreign(..) => bail!("a server that is not wirebench's cannot be told what to do"),
             Server::Sender(_) => bail!("a sender of flows is no server of the market"),
         }
@@ -208,6 +222,7 @@ impl Server {
         }
         Ok(match self {
             Server::Market(market) => market.child.ask(CountAllocations, ANSWER_TIME_MAX)?,
+            Server::Balancer(_) => return Ok(None),
             Server::Foreign(child, _) => child.ask(CountAllocations, ANSWER_TIME_MAX)?,
             Server::Sender(child) => child.ask(CountAllocations, ANSWER_TIME_MAX)?,
         })
@@ -237,6 +252,8 @@ impl Site<'_> {
         let end = measured_from + round.duration;
         self.topology.change(changes.link.iter().map(|(after, ways)| (measured_from + *after, *ways)));
         cast.trouble(measured_from, &changes.market)?;
+        cast.leave_the_list(measured_from, &changes.market)?;
+        cast.count_markets(measured_from, round.duration)?;
         let mut fates = Fates::of(&changes.market, measured_from);
         if let Some(emission) = round.emission {
             let span = round.warm_up + round.duration;
@@ -246,7 +263,7 @@ impl Site<'_> {
         let loading = cast.client.begin(round)?;
         let sending = match &mut cast.server {
             Server::Sender(sender) => Some(sender.give(FlowTimes { start, measured_from, until: end })?),
-            Server::Market(_) | Server::Foreign(..) => None,
+            Server::Market(_) | Server::Balancer(_) | Server::Foreign(..) => None,
         };
         self.crew.pause_until(measured_from)?;
         let mut read_late = clock.now().since(measured_from);
@@ -291,6 +308,7 @@ impl Site<'_> {
             None => None,
         };
         let calls_in_trouble = cast.calls_in_trouble()?;
+        let calls_by_market = cast.calls_by_market()?;
         let (mut client, mut server) = (after.client_part(&before), after.server_part(&before));
         // Counted over warm-up and measured time; the measured time's share of them.
         let measured = round.duration.as_secs_f64() / (round.warm_up + round.duration).as_secs_f64();
@@ -304,6 +322,7 @@ impl Site<'_> {
             outcome: *outcome,
             orders,
             calls_in_trouble,
+            calls_by_market,
             sent,
             client,
             server,
@@ -322,7 +341,7 @@ impl Cast {
     /// Checks that both processes still run.
     pub(crate) fn ensure_running(&mut self) -> anyhow::Result<()> {
         self.server.ensure_running()?;
-        self.behind.iter_mut().try_for_each(|market| market.child.ensure_running())?;
+        self.others.iter_mut().try_for_each(|market| market.child.ensure_running())?;
         Ok(self.client.ensure_running()?)
     }
 
@@ -331,20 +350,22 @@ impl Cast {
     pub(crate) fn server_use(&self) -> std::io::Result<ProcessUse> {
         let server = match &self.server {
             Server::Market(market) => market.used()?,
-            Server::Foreign(..) | Server::Sender(_) => ProcessUse::read(self.server.pid())?,
+            Server::Balancer(_) | Server::Foreign(..) | Server::Sender(_) => {
+                ProcessUse::read(self.server.pid())?
+            }
         };
-        self.behind.iter().try_fold(server, |all, market| Ok(all.and(&market.used()?)))
+        self.others.iter().try_fold(server, |all, market| Ok(all.and(&market.used()?)))
     }
 
-    /// The processes behind the server.
-    pub(crate) fn behind(&self) -> impl Iterator<Item = u32> {
-        self.behind.iter().map(|market| market.child.pid())
+    /// The other processes of markets.
+    fn others(&self) -> impl Iterator<Item = u32> {
+        self.others.iter().map(|market| market.child.pid())
     }
 
     /// Which end's process was stopped and went on since this was last asked. (A program of
     /// somebody else's is its supervisor's to wait for.)
     fn was_stopped(&self) -> Option<&'static str> {
-        let servers = std::iter::once(self.server.pid()).chain(self.behind());
+        let servers = std::iter::once(self.server.pid()).chain(self.others());
         let ends = std::iter::once(("client", self.client.pid())).chain(servers.map(|pid| ("server", pid)));
         // All are asked: what is not asked for is told next time.
         let stopped: Vec<&'static str> =

@@ -161,6 +161,7 @@ mod tests {
             orders: None,
             calls_in_trouble: None,
             happened: Vec::new(),
+            calls_by_market: Vec::new(),
             start: clock::Mono(0),
             outcome,
             sent: Vec::new(),

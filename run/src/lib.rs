@@ -46,6 +46,10 @@ pub struct Measurement {
     /// What happened to the processes of markets.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub happened: Vec<HappenedPart>,
+    /// Calls that came to each market, slice by slice of the measured time; empty where there is
+    /// one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub calls_by_market: Vec<Vec<u64>>,
     /// What the client used in the measured time.
     pub client: EndPart,
     /// What the server used, likewise.

@@ -1,6 +1,7 @@
 //! From a run's results to its record.
 
 mod flows;
+mod markets;
 mod trust;
 
 use std::collections::BTreeMap;
@@ -22,6 +23,7 @@ use terms::{
 use crate::meters::micros;
 use crate::{Measurement, Results};
 use flows::{flow_parts, jain_of_rounds, queue_of_all, queue_part};
+use markets::markets_part;
 use trust::{void, warnings};
 
 /// What a run was, beside its results.
@@ -309,6 +311,7 @@ fn merge(cell: &Cell, measured: &[&Measurement], plan: &Plan, loopback: bool) ->
         service_us: Quantiles::of(&all.histograms.service),
         course: course(&all.course),
         retries_per_10ms: retries(&all.retries, timed.len()),
+        calls_by_market: calls_by_market(&timed),
     })
 }
 
@@ -325,6 +328,7 @@ fn round_part(measurement: &Measurement, plan: &Plan) -> RoundPart {
         orders: measurement.orders,
         calls_in_trouble: measurement.calls_in_trouble,
         happened: measurement.happened.clone(),
+        markets: markets_part(measurement, condition),
         peak_per_10ms: outcome.retries.peak(),
         time_to_recover_us: recovered.flatten().map(micros),
         never_recovered: recovered == Some(None),
@@ -344,6 +348,21 @@ fn round_part(measurement: &Measurement, plan: &Plan) -> RoundPart {
         service_us: Quantiles::of(&outcome.histograms.service),
         histograms_ns: outcome.histograms.clone(),
     }
+}
+
+/// Calls that came to each market, of all rounds.
+fn calls_by_market(measurements: &[&Measurement]) -> Vec<Vec<u64>> {
+    let mut all: Vec<Vec<u64>> = Vec::new();
+    for calls in measurements.iter().map(|of| &of.calls_by_market).filter(|calls| !calls.is_empty()) {
+        if all.is_empty() {
+            all.clone_from(calls);
+            continue;
+        }
+        for (sums, counts) in all.iter_mut().zip(calls) {
+            sums.iter_mut().zip(counts).for_each(|(sum, count)| *sum += count);
+        }
+    }
+    all
 }
 
 /// The share of calls in a slice that may fail after a recovery.

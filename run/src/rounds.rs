@@ -201,8 +201,19 @@ impl Casts for OnSite<'_> {
         let pushes = self.scenario.workload.activity.is_pushed();
         let void = if self.plan.accept_noise { None } else { disturbance::void_reason(&taken, pushes) };
         let (void, void_for) = void.map_or((None, VoidFor::default()), |(why, of)| (Some(why), of));
-        let Taken { outcome, orders, calls_in_trouble, happened, client, server, wire, sent, way, .. } =
-            taken;
+        let Taken {
+            outcome,
+            orders,
+            calls_in_trouble,
+            calls_by_market,
+            happened,
+            client,
+            server,
+            wire,
+            sent,
+            way,
+            ..
+        } = taken;
         Ok(Measurement {
             round,
             cell,
@@ -210,6 +221,7 @@ impl Casts for OnSite<'_> {
             orders,
             calls_in_trouble,
             happened,
+            calls_by_market,
             client,
             server,
             wire,

@@ -9,6 +9,7 @@ mod contenders;
 mod flows;
 mod fronts;
 mod policies;
+mod replicas;
 mod sweeps;
 #[cfg(test)]
 mod tests;
@@ -78,6 +79,7 @@ impl Check<'_> {
         self.between_fits(&wire, &contenders)?;
         self.failures_fit(&wire, &contenders, &workload)?;
         self.deaths_fit(&wire, &contenders, &workload)?;
+        self.replicas_fit(&wire)?;
         self.fronts_fit(&wire, &contenders)?;
         let baseline = self.baseline(&wire, &contenders)?;
         let twin = Contender {
@@ -248,6 +250,7 @@ impl Check<'_> {
             handler: Handler { wait: wire.handler_wait.0, cpu: wire.handler_cpu.0, ..Handler::default() },
             ledger: wire.ledger.as_ref().map_or(LedgerKind::default(), |ledger| *ledger.get_ref()),
             second_market: wire.second_market.as_ref().map(|share| share.get_ref().0),
+            replicas: self.replicas(wire.replicas.as_ref())?,
         })
     }
 

@@ -5,7 +5,7 @@ use proto::encoding::Encoding;
 use proto::flow::Congestion;
 use schemars::JsonSchema;
 use serde::Deserialize;
-use terms::{HttpVersion, RetryJitter, Streams, Through, TlsVersion};
+use terms::{HttpVersion, Picker, RetryJitter, Streams, Through, TlsVersion};
 use toml::Spanned;
 
 use crate::values::{Share, Span};
@@ -193,9 +193,23 @@ pub(super) struct WireContender {
     #[serde(default)]
     #[schemars(with = "Option<String>", example = &"50% of 20, open 250ms")]
     pub(super) breaker: Option<Spanned<String>>,
+    /// How it spreads its calls over the `replicas` of the market by itself: `round_robin`,
+    /// `least_in_flight`, `two_choices` or `two_choices_by_latency`. Default: none.
+    #[serde(default)]
+    #[schemars(with = "Option<Picker>", example = &"two_choices")]
+    pub(super) balance: Option<Spanned<Picker>>,
+    /// How often it fetches the list of replicas, from a moment by chance on. Default: `1s`.
+    #[serde(default)]
+    #[schemars(with = "Option<String>", example = &"500ms")]
+    pub(super) refresh_every: Option<Spanned<Span>>,
+    /// When it leaves a replica out, and for how long. Default: none: never.
+    #[serde(default)]
+    #[schemars(with = "Option<String>", example = &"5 failures, 500ms")]
+    pub(super) ejects: Option<Spanned<String>>,
     /// The service that it reaches the market through: a `front`, which answers each call by
-    /// calling the market over the same protocol. `attempts` and the like are then what the front
-    /// does about its calls. Of `quote`. Default: none.
+    /// calling the market over the same protocol (`attempts` and the like are then what the front
+    /// does about its calls), or `l4`, a balancer that gives each connection to the next replica.
+    /// Of `quote`. Default: none.
     #[serde(default)]
     #[schemars(with = "Option<Through>", example = &"front")]
     pub(super) through: Option<Spanned<Through>>,

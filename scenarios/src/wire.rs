@@ -174,6 +174,11 @@ pub(super) struct WireWorkload {
     #[serde(default)]
     #[schemars(with = "Option<String>", example = &"20%")]
     pub(super) second_market: Option<Spanned<Share>>,
+    /// Markets that answer alike, of which any may have a call, 1 to 8: `market.1`, `market.2` and
+    /// so on. Contenders have `balance` or `through` then. Default: `1`.
+    #[serde(default)]
+    #[schemars(with = "Option<usize>", example = 3)]
+    pub(super) replicas: Option<Spanned<usize>>,
 }
 
 fn cable() -> Link {
@@ -241,9 +246,10 @@ pub(super) struct WireCondition {
     /// begins no work), `1s market fails 500ms` (it answers "unavailable" at once) and `1s market
     /// slows 100x 500ms` (its handler waits so many times as long), `1s market dies 500ms` (its
     /// process is killed, and another is started after that time) and `1s market freezes 500ms`
-    /// (its process is stopped). With a `second_market`, `market.1` and `market.2` are one of the
-    /// two. Times count from the start of the measured
-    /// time; each change of the link adds to the one before it. Default: none.
+    /// (its process is stopped). With a `second_market` or `replicas`, `market.1`, `market.2` and
+    /// so on are one of them, and `1s market.2 leaves 500ms` takes one off the list of markets.
+    /// Times count from the start of the measured time; each change of the link adds to the one
+    /// before it. Default: none.
     #[serde(default)]
     #[schemars(with = "Option<Vec<String>>", example = ["1s cut", "2s mended"])]
     pub(super) changes: Option<Spanned<Vec<String>>>,

@@ -16,7 +16,7 @@ use terms::role::{Role, next_order};
 pub use balancer::{Balance, Balancer, BalancerOrder, CountGiven, SetBackends, balance};
 pub use market::{
     AwaitSubscribers, CountCallsInTrouble, CountOrders, Emit, MarketOrder, MarketServer, Renew, Serve,
-    SubscriberCount, TakeArrivals, Troubles, serve,
+    SubscriberCount, TakeArrivals, TakeCounts, Troubles, serve,
 };
 pub use sender::{SendFlows, Sender, SenderOrder, send};
 

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::REPLICAS_MAX;
 use crate::ways::{self, Ways};
 
 /// Behind the time of a change of the market.
@@ -11,7 +12,7 @@ const SLOWER_MAX: f64 = 10_000.0;
 /// When a trouble begins, and how long it lasts, at most: what can be added up.
 const TIME_MAX: Duration = Duration::from_hours(24);
 /// Markets of a contender, at most.
-const MARKETS_MAX: usize = 2;
+const MARKETS_MAX: usize = REPLICAS_MAX;
 
 /// Changes, by when they come after the start of the measured time.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -49,12 +50,14 @@ pub enum TroubleKind {
     Dies,
     /// Its process is stopped (SIGSTOP): connections stay, and nothing moves.
     Freezes,
+    /// It is not on the list of markets, and still serves who calls it.
+    Leaves,
 }
 
 impl TroubleKind {
-    /// Whether it happens to the process of the market, and not in it.
-    pub fn is_of_process(self) -> bool {
-        matches!(self, TroubleKind::Dies | TroubleKind::Freezes)
+    /// Whether it happens in the market, which is told of it; the others happen to it.
+    pub fn is_inside(self) -> bool {
+        matches!(self, TroubleKind::Stalls | TroubleKind::Fails | TroubleKind::Slows(_))
     }
 }
 
@@ -113,6 +116,7 @@ impl Trouble {
             ["fails", lasts] => (TroubleKind::Fails, lasts),
             ["dies", lasts] => (TroubleKind::Dies, lasts),
             ["freezes", lasts] => (TroubleKind::Freezes, lasts),
+            ["leaves", lasts] => (TroubleKind::Leaves, lasts),
             ["slows", times, lasts] => (TroubleKind::Slows(times_as_long(times)?), lasts),
             _ => return None,
         };
@@ -127,7 +131,7 @@ fn times_as_long(words: &str) -> Option<f64> {
     (1.0..=SLOWER_MAX).contains(&times).then_some(times)
 }
 
-const THERE_IS: &str = "the market stalls, fails, dies or freezes, as in '1s market stalls 500ms', or '1s market slows 100x 500ms'; of two markets one is 'market.2'";
+const THERE_IS: &str = "the market stalls, fails, dies or freezes, as in '1s market stalls 500ms', or '1s market slows 100x 500ms'; of several markets one is 'market.2', and it leaves the list too";
 
 /// What is missing where a link changes that has no router.
 const NEEDS_A_LINK: &str = "changes of a link need one with delay, loss or a rate: give the scenario one, such as link = \"rtt=1ms\";";
@@ -146,22 +150,23 @@ mod tests {
             Changes::parse(&words(&["1s cut", "1s market stalls 500ms", "2s mended"]), Some(link)).unwrap();
         assert_eq!((both.link.len(), both.market), (2, vec![stall]));
         assert!(both.link[0].1.up.down && !both.link[1].1.up.down);
-        let alone = ["stalls", "fails", "slows 2.5x", "dies", "freezes"]
+        let alone = ["stalls", "fails", "slows 2.5x", "dies", "freezes", "leaves"]
             .map(|what| format!("1s market {what} 500ms"));
         let alone = Changes::parse(&alone, None).unwrap();
-        assert_eq!(alone.times().collect::<Vec<_>>(), [second; 5]);
+        assert_eq!(alone.times().collect::<Vec<_>>(), [second; 6]);
         let kinds = [
             TroubleKind::Stalls,
             TroubleKind::Fails,
             TroubleKind::Slows(2.5),
             TroubleKind::Dies,
             TroubleKind::Freezes,
+            TroubleKind::Leaves,
         ];
         assert_eq!(alone.market, kinds.map(|kind| Trouble { kind, ..stall }));
         let second = Changes::parse(&words(&["1s market.2 stalls 500ms"]), None).unwrap();
         assert_eq!(second.market, [Trouble { market: Some(2), ..stall }]);
         for (wrong, said) in [
-            ("1s market.3 stalls 1s", "'market.2'"),
+            ("1s market.9 stalls 1s", "'market.2'"),
             ("1s markets stalls 1s", "'market.2'"),
             ("1s cut", "need one with delay"),
             ("1s market stalls", "market stalls 500ms'"),

@@ -7,7 +7,9 @@ use proto::Transport;
 use proto::encoding::Encoding;
 use proto::flow::{Congestion, Flow};
 
-use crate::{Activity, Carriage, HttpVersion, Manners, Policy, Streams, TlsOptions, TlsVersion, between};
+use crate::{
+    Activity, Balance, Carriage, HttpVersion, Manners, Policy, Streams, TlsOptions, TlsVersion, between,
+};
 
 /// What is compared.
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
@@ -97,6 +99,9 @@ pub struct Access {
     /// `None` where only the workload's time-out bounds them, which nobody says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deadline: Option<Duration>,
+    /// How it spreads its calls over the replicas of the market by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub balance: Option<Balance>,
     /// The service that it reaches the market through.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub through: Option<Through>,
@@ -108,6 +113,8 @@ pub struct Access {
 pub enum Through {
     /// A service that answers each call by calling the market, over the same protocol.
     Front,
+    /// A balancer at layer 4: it gives each connection to the next market.
+    L4,
 }
 
 /// A server that is not wirebench's.
@@ -209,6 +216,9 @@ impl Access {
         words += &between::in_words(self.manners, self.carriage);
         if let Some(policy) = &self.policy {
             words += &format!(", {}", policy.in_words());
+        }
+        if let Some(balance) = &self.balance {
+            words += &format!(", {}", balance.in_words());
         }
         if let Some(deadline) = self.deadline {
             words += &format!(", a deadline of {} that travels", humantime::format_duration(deadline));

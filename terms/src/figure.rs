@@ -32,7 +32,8 @@ pub enum Point {
 /// `.p99`, `.p999`, `.max` or `.mean`; `cpu_per_call`, `client_cpu_per_call`,
 /// `server_cpu_per_call`, `cpu_per_s`; `bytes_per_call`; `attempts_per_call`; `peak_per_10ms`;
 /// `orders_per_call`; `duplicates`;
-/// `calls_in_trouble`; `time_to_recover`; `failed`; `within.60ms`; `rate_per_s`; of
+/// `calls_in_trouble`; `time_to_recover`; of several markets `time_to_move`, `imbalance`,
+/// `share.market.1`; `failed`; `within.60ms`; `rate_per_s`; of
 /// flows `jain`, `share.1`, `share.2`.
 #[derive(Debug, Clone, Copy, PartialEq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
 #[serde(try_from = "String", into = "String")]
@@ -62,6 +63,14 @@ pub enum Figure {
     CallsInTrouble,
     /// From the end of the last trouble of a market until calls that need it succeed again, in µs.
     TimeToRecover,
+    /// From the beginning of the first trouble of one of several markets until calls have left it,
+    /// in µs.
+    TimeToMove,
+    /// The share of calls that the n-th market has, from 1: in the second half of the first trouble
+    /// of one of them, or all the time.
+    MarketShare(usize),
+    /// The most calls of one of several markets, in those that each would have were they even.
+    Imbalance,
     /// The share of arrivals that failed.
     Failed,
     /// The share of arrivals that were done so many µs after they were due, less than the time-out;
@@ -81,7 +90,7 @@ pub const FAILED_SHARE_MAX: f64 = 0.01;
 /// Paths that a figure can have.
 const PATHS: &str = "response, lag, wait or service with .p50, .p90, .p95, .p99, .p999, .max or .mean; cpu_per_call, \
                      client_cpu_per_call, server_cpu_per_call, cpu_per_s; bytes_per_call; attempts_per_call; peak_per_10ms; \
-                     orders_per_call; duplicates; calls_in_trouble; time_to_recover; failed; within.TIME; rate_per_s; of flows jain, share.1, share.2";
+                     orders_per_call; duplicates; calls_in_trouble; time_to_recover; of several markets time_to_move, imbalance, share.market.1; failed; within.TIME; rate_per_s; of flows jain, share.1, share.2";
 
 const DISTRIBUTIONS: [(&str, Distribution); 4] = [
     ("response", Distribution::Response),
@@ -100,7 +109,7 @@ const POINTS: [(&str, Point); 7] = [
     ("mean", Point::Mean),
 ];
 
-const PLAIN: [(&str, Figure); 14] = [
+const PLAIN: [(&str, Figure); 16] = [
     ("cpu_per_s", Figure::CpuPerS),
     ("cpu_per_call", Figure::CpuPerCall),
     ("client_cpu_per_call", Figure::ClientCpuPerCall),
@@ -112,6 +121,8 @@ const PLAIN: [(&str, Figure); 14] = [
     ("duplicates", Figure::Duplicates),
     ("calls_in_trouble", Figure::CallsInTrouble),
     ("time_to_recover", Figure::TimeToRecover),
+    ("time_to_move", Figure::TimeToMove),
+    ("imbalance", Figure::Imbalance),
     ("failed", Figure::Failed),
     ("rate_per_s", Figure::RatePerS),
     ("jain", Figure::Jain),
@@ -159,7 +170,10 @@ impl Figure {
             Some(("within", time)) => {
                 humantime::parse_duration(time).ok().map(|time| Figure::Within(time.as_nanos() as f64 / 1e3))
             }
-            Some(("share", nth)) => nth.parse().ok().filter(|nth| *nth > 0).map(Figure::FlowShare),
+            Some(("share", nth)) => match nth.strip_prefix("market.") {
+                None => nth.parse().ok().filter(|nth| *nth > 0).map(Figure::FlowShare),
+                Some(nth) => nth.parse().ok().filter(|nth| *nth > 0).map(Figure::MarketShare),
+            },
             Some((distribution, point)) => named(&DISTRIBUTIONS, distribution)
                 .and_then(|distribution| Some(Figure::Time(distribution, named(&POINTS, point)?))),
             None => named(&PLAIN, path),
@@ -181,10 +195,12 @@ impl Figure {
     pub fn show(self, value: f64) -> String {
         match self {
             // The interval of a share may reach beyond what a share can be.
-            Figure::Failed | Figure::Duplicates | Figure::Within(_) | Figure::FlowShare(_) => {
-                text::percent_of_all(value.clamp(0.0, 1.0))
-            }
-            Figure::Jain | Figure::AttemptsPerCall => format!("{value:.3}"),
+            Figure::Failed
+            | Figure::Duplicates
+            | Figure::Within(_)
+            | Figure::FlowShare(_)
+            | Figure::MarketShare(_) => text::percent_of_all(value.clamp(0.0, 1.0)),
+            Figure::Jain | Figure::AttemptsPerCall | Figure::Imbalance => format!("{value:.3}"),
             // One order too many in thousands is to be seen.
             Figure::OrdersPerCall => format!("{value:.4}"),
             Figure::PeakPer10Ms | Figure::CallsInTrouble => format!("{value:.0}"),
@@ -214,6 +230,9 @@ impl Figure {
             Figure::Duplicates => format!("the share of {noun}s that placed another order"),
             Figure::CallsInTrouble => format!("{noun}s that reach a service in trouble"),
             Figure::TimeToRecover => "the time to recover".to_owned(),
+            Figure::TimeToMove => format!("the time until {noun}s have moved"),
+            Figure::MarketShare(nth) => format!("the share of {noun}s that market {nth} has"),
+            Figure::Imbalance => "the most that one market has, of an even share".to_owned(),
             Figure::Failed => format!("the share of {noun}s that failed"),
             Figure::Within(us) => format!("the share of {noun}s within {}", text::micros(us)),
             Figure::RatePerS => format!("{noun}s per second"),
@@ -226,12 +245,25 @@ impl Figure {
     pub fn counts_failures(self) -> bool {
         self.is_share()
             || self.is_a_count()
-            || matches!(self, Figure::Jain | Figure::TimeToRecover | Figure::Time(Distribution::Response, _))
+            || matches!(
+                self,
+                Figure::Jain
+                    | Figure::TimeToRecover
+                    | Figure::TimeToMove
+                    | Figure::Time(Distribution::Response, _)
+            )
     }
 
     /// Whether it is a share: of all arrivals, or of all goodput.
     pub fn is_share(self) -> bool {
-        matches!(self, Figure::Failed | Figure::Duplicates | Figure::Within(_) | Figure::FlowShare(_))
+        matches!(
+            self,
+            Figure::Failed
+                | Figure::Duplicates
+                | Figure::Within(_)
+                | Figure::FlowShare(_)
+                | Figure::MarketShare(_)
+        )
     }
 
     /// Whether it changes where something else has the core for a moment: times, what has to come
@@ -250,11 +282,15 @@ impl Figure {
         )
     }
 
-    /// Whether it is a number without a unit: attempts, retries, orders or calls.
+    /// Whether it is a number without a unit: attempts, retries, orders, calls or a ratio of these.
     fn is_a_count(self) -> bool {
         matches!(
             self,
-            Figure::AttemptsPerCall | Figure::PeakPer10Ms | Figure::OrdersPerCall | Figure::CallsInTrouble
+            Figure::AttemptsPerCall
+                | Figure::PeakPer10Ms
+                | Figure::OrdersPerCall
+                | Figure::CallsInTrouble
+                | Figure::Imbalance
         )
     }
 
@@ -300,6 +336,7 @@ impl fmt::Display for Figure {
                 write!(out, "within.{}", humantime::format_duration(time).to_string().replace(' ', ""))
             }
             Figure::FlowShare(nth) => write!(out, "share.{nth}"),
+            Figure::MarketShare(nth) => write!(out, "share.market.{nth}"),
             plain => out.write_str(name(&PLAIN, plain)),
         }
     }

@@ -4,6 +4,7 @@
 
 mod acts;
 mod axis;
+mod balance;
 mod between;
 pub mod bounds;
 mod breaker;
@@ -36,6 +37,7 @@ mod workload;
 
 pub use acts::{Act, CapacitySearch, Hold, Restart, ScaleOut};
 pub use axis::{Axis, Coordinate};
+pub use balance::{Balance, Balancing, Ejection, Picker};
 pub use between::{Between, HELD_BYTES_MAX, RelayPolicy, resumes_by_default};
 pub use breaker::{Admission, Breaker, Circuit};
 pub use carriage::{
@@ -64,5 +66,6 @@ pub use schedule::{ARRIVALS_MAX, Schedule, ScheduleError};
 pub use sweep::{BreakEven, Map, Sought};
 pub use ways::{Jitter, JitterShape, Loss, Way, WayCount, Ways};
 pub use workload::{
-    Activity, Amount, Concurrency, Counted, FlowSettings, Handler, LedgerKind, MARKET_SEED, Workload,
+    Activity, Amount, Concurrency, Counted, FlowSettings, Handler, LedgerKind, MARKET_SEED, REPLICAS_MAX,
+    Workload,
 };

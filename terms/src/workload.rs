@@ -81,6 +81,21 @@ pub struct Workload {
     /// The share of symbols of which only a second market knows; `None` for one market.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub second_market: Option<f64>,
+    /// Markets that answer alike, of which any may have a call.
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub replicas: usize,
+}
+
+/// Markets of a contender, at most.
+pub const REPLICAS_MAX: usize = 8;
+
+fn one() -> usize {
+    1
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde asks for it so")]
+fn is_one(count: &usize) -> bool {
+    *count == 1
 }
 
 /// Where the market keeps its orders.

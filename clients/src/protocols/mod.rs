@@ -19,21 +19,64 @@ use crate::market::MarketConnection;
 /// Calls `visit` with the connector of a carriage: the one place where a protocol's name becomes
 /// its type.
 pub fn visit<V: Visit>(carriage: Carriage, endpoint: impl Into<Endpoint>, visit: V) -> V::Output {
-    let endpoint = endpoint.into();
+    visit_each(carriage, endpoint.into(), Vec::new(), Only(visit))
+}
+
+/// The same with a connector for each of several endpoints.
+pub fn visit_each<V: VisitEach>(
+    carriage: Carriage,
+    first: Endpoint,
+    others: Vec<Endpoint>,
+    visit: V,
+) -> V::Output {
+    let each = (first, others);
     match carriage {
         Carriage::Rest { http, encoding, poll_every } => {
-            visit.with(rest::RestConnector { endpoint, http, encoding, poll_every })
+            with_each(each, visit, |endpoint| rest::RestConnector { endpoint, http, encoding, poll_every })
         }
         Carriage::GraphQl { http, persisted } => {
-            visit.with(graphql::GraphQlConnector { endpoint, http, persisted })
+            with_each(each, visit, |endpoint| graphql::GraphQlConnector { endpoint, http, persisted })
         }
-        Carriage::Grpc => visit.with(grpc::GrpcConnector { endpoint }),
-        Carriage::Sse { http } => visit.with(sse::SseConnector { endpoint, http }),
-        Carriage::WebSocket { encoding } => visit.with(websocket::WebSocketConnector { endpoint, encoding }),
-        Carriage::Tcp => visit.with(tcp::TcpConnector { endpoint }),
-        Carriage::Udp => visit.with(udp::UdpConnector::new(endpoint)),
-        Carriage::Quic { streams } => visit.with(quic::QuicConnector { endpoint, streams }),
-        Carriage::QuicDatagram => visit.with(quic_datagram::QuicDatagramConnector { endpoint }),
+        Carriage::Grpc => with_each(each, visit, |endpoint| grpc::GrpcConnector { endpoint }),
+        Carriage::Sse { http } => with_each(each, visit, |endpoint| sse::SseConnector { endpoint, http }),
+        Carriage::WebSocket { encoding } => {
+            with_each(each, visit, |endpoint| websocket::WebSocketConnector { endpoint, encoding })
+        }
+        Carriage::Tcp => with_each(each, visit, |endpoint| tcp::TcpConnector { endpoint }),
+        Carriage::Udp => with_each(each, visit, udp::UdpConnector::new),
+        Carriage::Quic { streams } => {
+            with_each(each, visit, |endpoint| quic::QuicConnector { endpoint, streams })
+        }
+        Carriage::QuicDatagram => {
+            with_each(each, visit, |endpoint| quic_datagram::QuicDatagramConnector { endpoint })
+        }
+    }
+}
+
+fn with_each<K, V: VisitEach>(
+    (first, others): (Endpoint, Vec<Endpoint>),
+    visit: V,
+    connector: impl Fn(Endpoint) -> K,
+) -> V::Output
+where
+    K: Connector + Send,
+    K::Connection: MarketConnection,
+{
+    visit.with(connector(first), others.into_iter().map(connector).collect())
+}
+
+/// A visit of one endpoint.
+struct Only<V>(V);
+
+impl<V: Visit> VisitEach for Only<V> {
+    type Output = V::Output;
+
+    fn with<K>(self, first: K, _: Vec<K>) -> V::Output
+    where
+        K: Connector + Send,
+        K::Connection: MarketConnection,
+    {
+        self.0.with(first)
     }
 }
 
@@ -44,6 +87,18 @@ pub trait Visit {
 
     /// Does it.
     fn with<K>(self, connector: K) -> Self::Output
+    where
+        K: Connector + Send,
+        K::Connection: MarketConnection;
+}
+
+/// Something to do with the connectors of several endpoints, of one kind, whichever it is.
+pub trait VisitEach {
+    /// What comes of it.
+    type Output;
+
+    /// Does it.
+    fn with<K>(self, first: K, others: Vec<K>) -> Self::Output
     where
         K: Connector + Send,
         K::Connection: MarketConnection;

@@ -140,7 +140,7 @@ impl Fleet {
         };
         let servers = (0..asked.to).map(start).collect::<anyhow::Result<Vec<_>>>()?;
         let (balancer, ready) = run.site.start_balancer(name, access)?;
-        let (client, _) = run.or_its_cause(run.site.start_caller(name, access, &setup, ready))?;
+        let (client, _) = run.or_its_cause(run.site.start_caller(name, access, &setup, ready, Vec::new()))?;
         Ok(Fleet { name: name.to_owned(), crew: run.site.crew.clone(), client, balancer, servers })
     }
 

@@ -173,6 +173,7 @@ impl Bench<'_> {
             handler: Handler::default(),
             ledger: LedgerKind::Memory,
             second_market: None,
+            replicas: 1,
         };
         let name = self.protocol.name().to_owned();
         let carriage = carriage(self.protocol);
@@ -189,6 +190,7 @@ impl Bench<'_> {
             manners: Manners::default(),
             policy: None,
             deadline: None,
+            balance: None,
             through: None,
         };
         let contender = Contender { name, label: None, traffic: Traffic::Market(Box::new(access)) };

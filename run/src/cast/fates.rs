@@ -35,7 +35,7 @@ impl Fates {
             let (first, last) = match trouble.kind {
                 TroubleKind::Dies => (Fate::Dies, Fate::IsBack),
                 TroubleKind::Freezes => (Fate::Freezes, Fate::GoesOn),
-                TroubleKind::Stalls | TroubleKind::Fails | TroubleKind::Slows(_) => return None,
+                _ => return None,
             };
             let from = measured_from + trouble.after;
             Some([(from, trouble.market, first), (from + trouble.lasts, trouble.market, last)])
@@ -84,6 +84,11 @@ impl Cast {
         fate: Fate,
     ) -> anyhow::Result<Vec<(usize, Mono)>> {
         let (work, mut met) = (self.work, Vec::new());
+        if fate == Fate::Dies {
+            // The next round opens its connections anew: a balancer gave those that are lost to
+            // others.
+            self.shape = None;
+        }
         self.each_market(|nth, process| {
             if market.is_some_and(|market| market != nth) {
                 return Ok(());

@@ -6,11 +6,12 @@ use clock::{Clock, Mono};
 use lab::child::{Child, ChildError};
 use lab::meter::ProcessUse;
 use servers::MarketConfig;
-use servers::role::{MarketServer, Ready, Serve};
+use servers::market::CountCalls;
+use servers::role::{MarketServer, Ready, Serve, TakeCounts};
 use terms::Handler;
 use terms::role::Role;
 
-use super::OPEN_TIME_MAX;
+use super::{ANSWER_TIME_MAX, OPEN_TIME_MAX};
 use crate::site::Site;
 
 /// A market's process, and how it was told to serve.
@@ -24,6 +25,9 @@ pub(crate) struct MarketProcess {
     serve: Box<Serve>,
     /// What those used that were here before it.
     used_before: ProcessUse,
+    /// What calls are counted, and those that those before it counted.
+    counts: Option<CountCalls>,
+    counted_before: Vec<u64>,
 }
 
 impl MarketProcess {
@@ -37,24 +41,55 @@ impl MarketProcess {
         let name = format!("the server of {name}");
         let (child, ready) = start(site, &name, host, &serve)?;
         let serve = Box::new(Serve { address: ready.address, ..*serve });
-        Ok((MarketProcess { name, host, child, serve, used_before: ProcessUse::default() }, ready))
+        Ok((
+            MarketProcess {
+                name,
+                host,
+                child,
+                serve,
+                used_before: ProcessUse::default(),
+                counts: None,
+                counted_before: Vec::new(),
+            },
+            ready,
+        ))
     }
 
     /// Kills it, with everybody's connections; says when.
-    pub(super) fn kill(&mut self) -> io::Result<Mono> {
+    pub(super) fn kill(&mut self) -> anyhow::Result<Mono> {
         self.used_before = self.used()?;
+        self.counted_before = self.counted_calls()?;
         let killed = Clock::System.now();
         self.child.kill()?;
         Ok(killed)
     }
 
     /// Starts another that listens where it did, and does this; says since when it listens.
-    pub(super) fn start_again(&mut self, site: &Site<'_>, handler: Handler) -> Result<Mono, ChildError> {
+    pub(super) fn start_again(&mut self, site: &Site<'_>, handler: Handler) -> anyhow::Result<Mono> {
         let market = MarketConfig { handler, ..self.serve.market.clone() };
         let serve = Box::new(Serve { market, ..(*self.serve).clone() });
         let (child, ready) = start(site, &self.name, self.host, &serve)?;
         self.child = child;
+        if let Some(counts) = self.counts {
+            self.child.ask(counts, ANSWER_TIME_MAX)?;
+        }
         Ok(ready.listening_since)
+    }
+
+    /// Counts calls in slices, in place of what was counted before.
+    pub(super) fn count_calls(&mut self, counts: CountCalls) -> anyhow::Result<()> {
+        (self.counts, self.counted_before) = (Some(counts), Vec::new());
+        Ok(self.child.ask(counts, ANSWER_TIME_MAX)?)
+    }
+
+    /// Calls that it and those before it counted.
+    pub(super) fn counted_calls(&mut self) -> anyhow::Result<Vec<u64>> {
+        if self.counts.is_none() {
+            return Ok(Vec::new());
+        }
+        let mut counts = self.child.ask(TakeCounts, ANSWER_TIME_MAX)?;
+        counts.iter_mut().zip(&self.counted_before).for_each(|(count, before)| *count += before);
+        Ok(counts)
     }
 
     /// What it used so far, and those before it.

@@ -5,22 +5,25 @@ use std::time::Duration;
 
 use anyhow::bail;
 use clients::conformance::CaseResult;
-use clients::role::{Caller, Open, ReceiveFlows, Receiver};
+use clients::role::{Caller, Open, ReceiveFlows, Receiver, Replica};
 use lab::child::Child;
 use lab::topology::{CLIENTS, SERVERS};
 use proto::Capability;
 use proto::flow::Flow;
 use servers::market::{Behind, MarketBehind};
-use servers::role::{Balance, Balancer, Ready, SendFlows, Sender, Serve};
+use servers::role::{Balance, Balancer, Ready, SendFlows, Sender, Serve, SetBackends};
 use servers::{Limits, MarketConfig};
 use terms::{Access, Activity, Contender, FlowSettings, Handler, Policy, Through, Traffic, Workload};
 
-use super::{Cast, CastWork, Client, MarketProcess, OPEN_TIME_MAX, Server};
+use super::{ANSWER_TIME_MAX, Cast, CastWork, Client, MarketProcess, OPEN_TIME_MAX, Server};
 use crate::roles::{Supervise, Supervisor};
 use crate::site::Site;
 
 /// A measured connection is idle while the others have their turn, and must not be closed for it.
 const IDLE_TIME_MAX: Duration = Duration::from_secs(3_600);
+
+/// A server, the other processes of markets, and where clients connect.
+type Started = (Server, Vec<MarketProcess>, Vec<Ready>);
 
 /// What a cast is started with.
 pub(crate) struct Setup<'a> {
@@ -78,7 +81,10 @@ impl Site<'_> {
             amount: None,
             relayed: false,
             origin: None,
-            behind: Vec::new(),
+            others: Vec::new(),
+            is_before: false,
+            has_list: false,
+            counts_markets: false,
             work: CastWork::default(),
             troubled: false,
             counts_orders: false,
@@ -91,16 +97,15 @@ impl Site<'_> {
         access: &Access,
         setup: &Setup<'_>,
     ) -> anyhow::Result<(Cast, Vec<CaseResult>)> {
-        let (server, behind, ready) = match access.through {
+        let (server, others, mut ready) = match access.through {
             Some(Through::Front) => self.start_front(name, access, setup)?,
-            None => {
-                let (server, ready) = self.start_server(name, access, setup)?;
-                (server, Vec::new(), ready)
-            }
+            Some(Through::L4) => self.start_behind_a_balancer(name, access, setup)?,
+            None => self.start_servers(name, access, setup)?,
         };
-        let origin = ready.origin;
+        let origin = ready[0].origin;
         let own = CastWork { handler: setup.market.handler, ..CastWork::default() };
-        let (caller, conformance) = self.start_caller(name, access, setup, ready)?;
+        let first = ready.remove(0);
+        let (caller, conformance) = self.start_caller(name, access, setup, first, ready)?;
         let cast = Cast {
             name: name.to_owned(),
             client: Client::Caller(caller),
@@ -109,7 +114,10 @@ impl Site<'_> {
             amount: None,
             relayed: setup.relayed,
             origin,
-            behind,
+            others,
+            is_before: access.through.is_some(),
+            has_list: access.balance.is_some(),
+            counts_markets: setup.workload.replicas > 1,
             // What a handler of somebody else's does is its own.
             work: access.server.as_ref().map_or(own, |_| CastWork::default()),
             troubled: false,
@@ -119,15 +127,12 @@ impl Site<'_> {
         Ok((cast, conformance))
     }
 
-    fn start_server(
-        &self,
-        name: &str,
-        access: &Access,
-        setup: &Setup<'_>,
-    ) -> anyhow::Result<(Server, Ready)> {
+    /// The servers that a client calls by itself; where each listens.
+    fn start_servers(&self, name: &str, access: &Access, setup: &Setup<'_>) -> anyhow::Result<Started> {
         let Some(foreign) = &access.server else {
-            let (market, ready) = self.start_market(name, SERVERS, access, setup, None)?;
-            return Ok((Server::Market(Box::new(market)), ready));
+            let (mut markets, ready) = self.start_markets(name, SERVERS, access, setup)?;
+            let first = markets.remove(0);
+            return Ok((Server::Market(Box::new(first)), markets, ready));
         };
         // What somebody else started is on no host of ours.
         let host = if access.is_target() { None } else { self.topology.host(SERVERS) };
@@ -140,25 +145,45 @@ impl Site<'_> {
         let title = format!("the supervisor of the server of {name}");
         let mut child = Child::<Supervisor>::start(&self.crew, &title, host, &supervise)?;
         let ready = child.ready(OPEN_TIME_MAX)?;
-        Ok((Server::Foreign(child, ready.program), ready))
+        Ok((Server::Foreign(child, ready.program), Vec::new(), vec![ready]))
     }
 
-    /// A front, and the markets behind it.
-    fn start_front(
+    /// All markets of a contender; where each listens.
+    fn start_markets(
+        &self,
+        name: &str,
+        host: &'static str,
+        access: &Access,
+        setup: &Setup<'_>,
+    ) -> anyhow::Result<(Vec<MarketProcess>, Vec<Ready>)> {
+        let Workload { replicas, second_market, .. } = setup.workload;
+        let markets = replicas + usize::from(second_market.is_some());
+        let start = |nth: usize| {
+            let one = if markets > 1 { format!("{name} (market.{nth})") } else { name.to_owned() };
+            self.start_market(&one, host, access, setup, None)
+        };
+        Ok((1..=markets).map(start).collect::<anyhow::Result<Vec<_>>>()?.into_iter().unzip())
+    }
+
+    /// A balancer at layer 4, and the markets behind it.
+    fn start_behind_a_balancer(
         &self,
         name: &str,
         access: &Access,
         setup: &Setup<'_>,
-    ) -> anyhow::Result<(Server, Vec<MarketProcess>, Ready)> {
+    ) -> anyhow::Result<Started> {
+        let (markets, ready) = self.start_markets(name, SERVERS, access, setup)?;
+        let (mut balancer, before) = self.start_balancer(name, access)?;
+        balancer.ask(SetBackends(ready.iter().map(|ready| ready.address).collect()), ANSWER_TIME_MAX)?;
+        Ok((Server::Balancer(balancer), markets, vec![before]))
+    }
+
+    /// A front, and the markets behind it.
+    fn start_front(&self, name: &str, access: &Access, setup: &Setup<'_>) -> anyhow::Result<Started> {
         let workload = setup.workload;
-        let (mut processes, mut markets) = (Vec::new(), Vec::new());
-        for nth in 1..=1 + usize::from(workload.second_market.is_some()) {
-            let name = format!("{name} (market.{nth})");
-            let host = self.topology.of_markets();
-            let (process, ready) = self.start_market(&name, host, access, setup, None)?;
-            processes.push(process);
-            markets.push(MarketBehind { address: ready.address, tls: access.tls.zip(ready.root) });
-        }
+        let (processes, ready) = self.start_markets(name, self.topology.of_markets(), access, setup)?;
+        let behind = |ready: Ready| MarketBehind { address: ready.address, tls: access.tls.zip(ready.root) };
+        let markets = ready.into_iter().map(behind).collect();
         let behind = Behind {
             carriage: access.carriage,
             policy: access.policy.unwrap_or(Policy::NONE),
@@ -171,7 +196,7 @@ impl Site<'_> {
         let market = MarketConfig { handler: Handler::default(), ..setup.market.clone() };
         let own = Setup { market, ..*setup };
         let (front, ready) = self.start_market(name, SERVERS, access, &own, Some(behind))?;
-        Ok((Server::Market(Box::new(front)), processes, ready))
+        Ok((Server::Market(Box::new(front)), processes, vec![ready]))
     }
 
     /// A server of the market, or one with markets behind it.
@@ -224,13 +249,17 @@ impl Site<'_> {
         access: &Access,
         setup: &Setup<'_>,
         server: Ready,
+        replicas: Vec<Ready>,
     ) -> anyhow::Result<(Child<Caller>, Vec<CaseResult>)> {
+        let replica = |ready: Ready| Replica { address: ready.address, tls: access.tls.zip(ready.root) };
         let open = Box::new(Open {
             cores: self.layout.client.clone(),
             carriage: access.carriage,
             address: server.address,
             name_server: server.name_server,
             tls: access.tls.zip(server.root),
+            replicas: replicas.into_iter().map(replica).collect(),
+            balance: access.balance,
             congestion: self.congestion_of(access),
             market_seed: setup.market.seed,
             manners: access.manners,

@@ -3,12 +3,14 @@
 
 use std::time::Duration;
 
+use clients::balanced::Absence;
+use clients::role::SetAbsences;
 use clock::Mono;
-use servers::market::Spell;
+use servers::market::{CountCalls, Spell};
 use servers::role::{CountCallsInTrouble, CountOrders, Renew, Troubles};
-use terms::{Concurrency, Condition, Handler, Trouble};
+use terms::{Concurrency, Condition, Course, Handler, REPLICAS_MAX, Trouble, TroubleKind};
 
-use super::{ANSWER_TIME_MAX, Cast, MarketProcess};
+use super::{ANSWER_TIME_MAX, Cast, Client, MarketProcess, Server};
 
 /// What the servers of a cast do about calls.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
@@ -51,20 +53,19 @@ impl Cast {
         Ok(())
     }
 
-    /// Tells each market something, counted from 1: those behind the server, or else the server.
+    /// Tells each market something, counted from 1: the server, if it is one, and the others.
     pub(super) fn each_market(
         &mut self,
         mut tell: impl FnMut(usize, &mut MarketProcess) -> anyhow::Result<()>,
     ) -> anyhow::Result<()> {
-        if self.behind.is_empty() {
-            return tell(1, self.server.process()?);
-        }
-        self.behind.iter_mut().enumerate().try_for_each(|(nth, market)| tell(nth + 1, market))
+        let first = if self.is_before { None } else { Some(self.server.process()?) };
+        let mut markets = first.into_iter().chain(&mut self.others).enumerate();
+        markets.try_for_each(|(nth, market)| tell(nth + 1, market))
     }
 
     /// Has this happen to the market, in place of what was to happen before.
     pub(super) fn trouble(&mut self, measured_from: Mono, troubles: &[Trouble]) -> anyhow::Result<()> {
-        let inside: Vec<&Trouble> = troubles.iter().filter(|of| !of.kind.is_of_process()).collect();
+        let inside: Vec<&Trouble> = troubles.iter().filter(|of| of.kind.is_inside()).collect();
         if inside.is_empty() && !self.troubled {
             return Ok(());
         }
@@ -83,10 +84,48 @@ impl Cast {
 
     /// Has a front's policies begin a round, as the load engine's do.
     pub(super) fn renew(&mut self, seed: u64) -> anyhow::Result<()> {
-        if self.behind.is_empty() {
+        match &mut self.server {
+            Server::Market(front) if self.is_before => Ok(front.child.ask(Renew(seed), ANSWER_TIME_MAX)?),
+            _ => Ok(()),
+        }
+    }
+
+    /// Has each market count its calls in slices of the measured time, where there are several.
+    pub(super) fn count_markets(&mut self, from: Mono, duration: Duration) -> anyhow::Result<()> {
+        if !self.counts_markets {
             return Ok(());
         }
-        Ok(self.server.market()?.ask(Renew(seed), ANSWER_TIME_MAX)?)
+        let Course { slice, slices, .. } = Course::over(from.0, duration);
+        let count = CountCalls { from, slice, slices: slices.len() };
+        self.each_market(|_, market| market.count_calls(count))
+    }
+
+    /// Calls that came to each market, slice by slice; empty where they are not counted.
+    pub(super) fn calls_by_market(&mut self) -> anyhow::Result<Vec<Vec<u64>>> {
+        let mut calls = Vec::new();
+        if self.counts_markets {
+            self.each_market(|_, market| {
+                calls.push(market.counted_calls()?);
+                Ok(())
+            })?;
+        }
+        Ok(calls)
+    }
+
+    /// Has these markets be absent from the client's list at their times.
+    pub(super) fn leave_the_list(&mut self, measured_from: Mono, troubles: &[Trouble]) -> anyhow::Result<()> {
+        let Client::Caller(caller) = &mut self.client else { return Ok(()) };
+        if !self.has_list {
+            return Ok(());
+        }
+        let leaves = troubles.iter().filter(|trouble| trouble.kind == TroubleKind::Leaves);
+        let absences = leaves.flat_map(|trouble| {
+            let from = measured_from + trouble.after;
+            let to = from + trouble.lasts;
+            let all = trouble.market.map_or(1..=REPLICAS_MAX, |nth| nth..=nth);
+            all.map(move |nth| Absence { market: nth - 1, from, to })
+        });
+        Ok(caller.ask(SetAbsences(absences.collect()), ANSWER_TIME_MAX)?)
     }
 
     /// Calls that came to markets while something happened to them; `None` where nothing did.

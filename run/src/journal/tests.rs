@@ -32,6 +32,7 @@ fn measured(round: usize, void: Option<&str>) -> Measurement {
         orders: None,
         calls_in_trouble: None,
         happened: Vec::new(),
+        calls_by_market: Vec::new(),
         round,
         cell: 0,
         outcome,

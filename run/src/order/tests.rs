@@ -64,6 +64,7 @@ impl Casts for Fakes<'_> {
             orders: None,
             calls_in_trouble: None,
             happened: Vec::new(),
+            calls_by_market: Vec::new(),
             round,
             cell,
             outcome: Outcome::new()?,

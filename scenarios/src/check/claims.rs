@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use terms::{Claim, Contender, Expression, Figure, Rule, Test};
+use terms::{Claim, Contender, Expression, Figure, Rule, Test, Through};
 use toml::Spanned;
 
 use super::Check;
@@ -35,7 +35,8 @@ impl Check<'_> {
             Test::Compared { metric, .. } => *metric,
         };
         let judged = contenders.iter().find(|contender| contender.name == *wire.contender.get_ref());
-        let has_front = judged.and_then(Contender::access).is_some_and(|access| access.through.is_some());
+        let has_front =
+            judged.and_then(Contender::access).is_some_and(|access| access.through == Some(Through::Front));
         let right = !has_front || !matches!(figure, Figure::AttemptsPerCall | Figure::PeakPer10Ms);
         self.require(&wire.contender, right, "what a front attempts is not counted: judge another figure")?;
         Ok(Claim {

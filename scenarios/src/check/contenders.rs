@@ -103,6 +103,7 @@ impl Check<'_> {
         let carriage = self.carriage(wire, *protocol.get_ref())?;
         let server = self.server(wire, carriage, workload)?;
         self.hedges_fit(wire, carriage)?;
+        self.through_fits(wire, carriage)?;
         if let Some(congestion) = &wire.congestion {
             let has = carriage.protocol() != Protocol::Udp;
             self.require(congestion, has, "udp has no congestion control")?;
@@ -119,6 +120,7 @@ impl Check<'_> {
             manners: self.manners(wire, carriage, workload)?,
             policy: self.policy(wire, workload)?,
             deadline: self.deadline(wire, workload)?,
+            balance: self.balance(wire)?,
             through: wire.through.as_ref().map(|through| *through.get_ref()),
         })
     }

@@ -1,6 +1,6 @@
 //! Fronts: services between clients and markets, where they have a meaning.
 
-use terms::{Concurrency, Contender, Link};
+use terms::{Concurrency, Contender, Link, Through};
 use toml::Spanned;
 
 use super::Check;
@@ -63,7 +63,8 @@ impl Check<'_> {
             let own = contender.server.is_none() && contender.target.is_none();
             self.require(through, own, "a contender must have only one of through, server and target")?;
         }
-        let has_front = |of: &Contender| of.access().is_some_and(|access| access.through.is_some());
+        let has_front =
+            |of: &Contender| of.access().is_some_and(|access| access.through == Some(Through::Front));
         let all = contenders.iter().all(has_front);
         if let Some(share) = &wire.workload.second_market {
             self.require(share, all, NEEDS_A_FRONT)?;
@@ -72,17 +73,24 @@ impl Check<'_> {
             self.needs(condition.front_at_once.as_ref(), all, NEEDS_A_FRONT)?;
             self.needs(condition.market_link.as_ref(), all, NEEDS_A_FRONT)?;
             let two = wire.workload.second_market.is_some();
+            let several = two || wire.workload.replicas.is_some();
             let message = "this needs a second_market in the workload";
             self.needs(condition.second_handler_wait.as_ref(), two, message)?;
             if let Some(changes) = &condition.changes {
                 let names_one = changes.get_ref().iter().any(|change| change.contains(" market."));
-                self.require(changes, two || !names_one, "market.1 and market.2 need a second_market")?;
+                let message = "market.1 and market.2 need replicas or a second_market";
+                self.require(changes, several || !names_one, message)?;
             }
         }
         Ok(())
     }
 
-    fn needs<T>(&self, key: Option<&Spanned<T>>, right: bool, message: &str) -> Result<(), ScenarioError> {
+    pub(super) fn needs<T>(
+        &self,
+        key: Option<&Spanned<T>>,
+        right: bool,
+        message: &str,
+    ) -> Result<(), ScenarioError> {
         key.map_or(Ok(()), |key| self.require(key, right, message))
     }
 }

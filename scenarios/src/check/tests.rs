@@ -369,6 +369,16 @@ fn what_does_not_go_through_a_relay_is_refused() {
     ] {
         assert_refused(GOOD, "protocol = \"tcp\"", &format!("protocol = \"tcp\"\n{line}"), said, "");
     }
+    for (lines, said) in [
+        ("balance = \"round_robin\"", "needs replicas"),
+        ("refresh_every = \"1s\"", "needs balance"),
+        ("ejects = \"3 failures, 1s\"", "needs balance"),
+        ("through = \"l4\"", "needs replicas"),
+        ("balance = \"round_robin\"\nejects = \"often\"", "5 failures, 500ms"),
+        ("balance = \"round_robin\"\nthrough = \"l4\"", "only one of balance and through"),
+    ] {
+        assert_refused(GOOD, "protocol = \"tcp\"", &format!("protocol = \"tcp\"\n{lines}"), said, "");
+    }
     let hedged = "protocol = \"rest\"\nhedge_after = \"5ms\"";
     assert_refused(GOOD, "protocol = \"tcp\"", hedged, "HTTP/1.1 has room for one call", "");
     let through = "protocol = \"tcp\"\nthrough = \"back\"";

@@ -1,6 +1,7 @@
 //! The market: the one service behind every protocol. Reads are frozen at the seed, orders change
 //! only the ledger, ticks come from one source. It knows nothing of how it is carried.
 
+mod arrivals;
 mod backend;
 mod deadline;
 mod ledger;
@@ -28,6 +29,8 @@ use terms::role::RoleError;
 use terms::{Handler, MARKET_SEED};
 use tokio::task::AbortHandle;
 
+use arrivals::CallCount;
+pub use arrivals::CountCalls;
 pub use backend::{Asked, Backend, Behind, MarketBehind, OpenBackend};
 pub(crate) use deadline::within;
 use ledger::{Ledger, Placing};
@@ -393,6 +396,17 @@ impl Market {
         self.handler.lock().unwrap_or_else(PoisonError::into_inner).set_spells(spells);
     }
 
+    /// Counts calls from now on as this asks for, in place of what was counted before.
+    pub fn count_calls(&self, asked: CountCalls) {
+        self.handler.lock().unwrap_or_else(PoisonError::into_inner).calls = Some(CallCount::new(asked));
+    }
+
+    /// Calls that were counted, slice by slice; none where none were to be.
+    pub fn counted_calls(&self) -> Vec<u64> {
+        let work = self.handler.lock().unwrap_or_else(PoisonError::into_inner);
+        work.calls.as_ref().map(CallCount::counts).unwrap_or_default()
+    }
+
     /// Has the policies of a front begin a round, where it is one.
     ///
     /// # Errors
@@ -419,6 +433,9 @@ impl Market {
         let work = self.handler.lock().unwrap_or_else(PoisonError::into_inner).clone();
         if work.in_trouble(&self.clock) {
             self.in_trouble.fetch_add(1, Ordering::Relaxed);
+        }
+        if let Some(calls) = &work.calls {
+            calls.count(self.clock.now());
         }
         work
     }

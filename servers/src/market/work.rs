@@ -8,6 +8,7 @@ use proto::{MarketResult, Reply};
 use serde::{Deserialize, Serialize};
 use terms::{Handler, TroubleKind};
 
+use super::arrivals::CallCount;
 use super::backend::Asked;
 use super::turns::Turns;
 
@@ -29,6 +30,8 @@ pub(super) struct Work {
     turns: Option<Arc<Turns>>,
     /// `None` where nothing was ever to happen, so that nobody looks at the time.
     spells: Option<Arc<[Spell]>>,
+    /// Counts calls, where somebody asked for that.
+    pub(super) calls: Option<CallCount>,
 }
 
 /// When a call's answer leaves.
@@ -42,11 +45,11 @@ pub(super) enum Time {
 
 impl Work {
     pub(super) fn of(handler: Handler) -> Work {
-        Work { handler, turns: handler.concurrency.map(Turns::new), spells: None }
+        Work { handler, turns: handler.concurrency.map(Turns::new), spells: None, calls: None }
     }
 
     pub(super) fn set_handler(&mut self, handler: Handler) {
-        *self = Work { spells: self.spells.take(), ..Work::of(handler) };
+        *self = Work { spells: self.spells.take(), calls: self.calls.take(), ..Work::of(handler) };
     }
 
     pub(super) fn set_spells(&mut self, spells: &[Spell]) {
@@ -87,8 +90,8 @@ impl Work {
             match spell.kind {
                 TroubleKind::Stalls => begin = begin.max(spell.to),
                 TroubleKind::Slows(times) => wait = slower(wait, times),
-                // It is told of nothing that happens to its process.
-                TroubleKind::Fails | TroubleKind::Dies | TroubleKind::Freezes => {}
+                // It is told of nothing that happens to it from outside.
+                TroubleKind::Fails | TroubleKind::Dies | TroubleKind::Freezes | TroubleKind::Leaves => {}
             }
         }
         begin + wait

@@ -16,7 +16,7 @@ use tokio::runtime::LocalOptions;
 
 use super::{CountAllocations, Ready, SetPolicy};
 use crate::between::Relay;
-use crate::market::{Backend, Behind, OpenBackend, Spell};
+use crate::market::{Backend, Behind, CountCalls, OpenBackend, Spell};
 use crate::protocols::{Carrier, Settings};
 use crate::tls::Identity;
 use crate::{Limits, Market, MarketConfig, Shutdown, names, protocols};
@@ -48,6 +48,10 @@ orders! {
         Renew(Renew) -> (),
         /// Count calls that came in trouble.
         CallsInTrouble(CountCallsInTrouble) -> u64,
+        /// Count calls in slices.
+        Count(CountCalls) -> (),
+        /// What was counted.
+        Counted(TakeCounts) -> Vec<u64>,
         /// Count orders.
         Orders(CountOrders) -> u64,
         /// What the relay before it does.
@@ -110,6 +114,10 @@ pub struct Renew(pub u64);
 /// Say how many calls came while something happened to the market.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub struct CountCallsInTrouble;
+
+/// Say how many calls came in each slice that was to be counted.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub struct TakeCounts;
 
 /// Say how many orders are in the ledger.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
@@ -225,6 +233,13 @@ impl Process {
             MarketOrder::Handle(order) => {
                 self.market.set_handler(order);
                 answer::<MarketServer, _>(output, &order, ())?;
+            }
+            MarketOrder::Count(order) => {
+                self.market.count_calls(order);
+                answer::<MarketServer, _>(output, &order, ())?;
+            }
+            MarketOrder::Counted(order) => {
+                answer::<MarketServer, _>(output, &order, self.market.counted_calls())?;
             }
             MarketOrder::Troubles(order) => {
                 self.market.set_spells(&order.0);

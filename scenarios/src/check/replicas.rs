@@ -1,0 +1,82 @@
+//! Replicas of the market, and who spreads calls over them.
+
+use std::time::Duration;
+
+use proto::Transport;
+use terms::{Balance, Carriage, Ejection, REPLICAS_MAX, Through};
+use toml::Spanned;
+
+use super::Check;
+use crate::ScenarioError;
+use crate::contender::WireContender;
+use crate::wire::WireScenario;
+
+/// How often a list is fetched where a scenario does not say it.
+const REFRESHED_USUALLY: Duration = Duration::from_secs(1);
+/// A list is fetched no more often than this.
+const REFRESHED_MIN: Duration = Duration::from_millis(10);
+
+impl Check<'_> {
+    /// How many markets answer alike.
+    pub(super) fn replicas(&self, replicas: Option<&Spanned<usize>>) -> Result<usize, ScenarioError> {
+        let Some(replicas) = replicas else { return Ok(1) };
+        let right = (1..=REPLICAS_MAX).contains(replicas.get_ref());
+        self.require(replicas, right, &format!("replicas must be from 1 to {REPLICAS_MAX}"))?;
+        Ok(*replicas.get_ref())
+    }
+
+    /// How a contender spreads its calls by itself.
+    pub(super) fn balance(&self, wire: &WireContender) -> Result<Option<Balance>, ScenarioError> {
+        let WireContender { balance, refresh_every, ejects, through, .. } = wire;
+        let needs = "this needs balance";
+        self.needs(refresh_every.as_ref(), balance.is_some(), needs)?;
+        self.needs(ejects.as_ref(), balance.is_some(), needs)?;
+        let Some(picker) = balance else { return Ok(None) };
+        self.require(picker, through.is_none(), "a contender must have only one of balance and through")?;
+        if let Some(every) = refresh_every {
+            let right = every.get_ref().0 >= REFRESHED_MIN;
+            self.require(every, right, "refresh_every must be at least 10ms")?;
+        }
+        let ejection = |words: &Spanned<String>| {
+            Ejection::parse(words.get_ref())
+                .map_err(|message| ScenarioError::at(self.file, self.text, words.span(), &message, None))
+        };
+        Ok(Some(Balance {
+            picker: *picker.get_ref(),
+            refresh_every: refresh_every.as_ref().map_or(REFRESHED_USUALLY, |every| every.get_ref().0),
+            ejection: ejects.as_ref().map(ejection).transpose()?,
+        }))
+    }
+
+    /// A balancer at layer 4 relays TCP.
+    pub(super) fn through_fits(&self, wire: &WireContender, carriage: Carriage) -> Result<(), ScenarioError> {
+        let Some(through) = &wire.through else { return Ok(()) };
+        let relays = *through.get_ref() == Through::L4;
+        let is_tcp = carriage.transport(false) == Some(Transport::Plain) && carriage != Carriage::Udp;
+        let message = "a balancer at layer 4 relays TCP connections, in plain text";
+        self.require(through, !relays || (is_tcp && wire.tls.is_none()), message)
+    }
+
+    /// Replicas need somebody who spreads calls over them, and who does that needs replicas.
+    pub(super) fn replicas_fit(&self, wire: &WireScenario) -> Result<(), ScenarioError> {
+        let several = wire.workload.replicas.as_ref().is_some_and(|replicas| *replicas.get_ref() > 1);
+        for contender in wire.contender.get_ref() {
+            let l4 = contender.through.as_ref().filter(|through| *through.get_ref() == Through::L4);
+            let needs = "this needs replicas in the workload";
+            self.needs(contender.balance.as_ref(), several, needs)?;
+            self.needs(l4, several, needs)?;
+            if let Some(replicas) = wire.workload.replicas.as_ref().filter(|_| several) {
+                let spreads = contender.balance.is_some() || l4.is_some();
+                let name = contender.name.get_ref();
+                let message =
+                    format!("'{name}' has neither balance nor through = \"l4\": it would call one replica");
+                self.require(replicas, spreads, &message)?;
+            }
+        }
+        if let Some(replicas) = &wire.workload.replicas {
+            let alone = wire.workload.second_market.is_none();
+            self.require(replicas, alone, "a workload must have only one of replicas and second_market")?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,325 @@
+//! How a client spreads its calls over the markets that it knows, and when it leaves one out. Pure:
+//! time and chance are arguments.
+
+use std::time::Duration;
+
+use crate::text;
+
+/// The time in which an old estimate of a market's latency loses all but 1/e of its weight. (Tower
+/// and Finagle have ten seconds; times are scaled down here.)
+const LATENCY_REMEMBERED: Duration = Duration::from_secs(1);
+
+/// How a client spreads its calls.
+#[derive(Debug, Clone, Copy, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct Balance {
+    /// How it picks a market for each call.
+    pub picker: Picker,
+    /// How often it fetches the list of markets anew.
+    pub refresh_every: Duration,
+    /// When it leaves out a market that is on the list; `None` for never.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ejection: Option<Ejection>,
+}
+
+/// How a market is picked for a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Picker {
+    /// Each in turn.
+    RoundRobin,
+    /// The one with the fewest calls in flight, those of this client.
+    LeastInFlight,
+    /// Of two by chance, the one with fewer calls in flight (Mitzenmacher, "The Power of Two
+    /// Choices in Randomized Load Balancing", 2001).
+    TwoChoices,
+    /// Of two by chance, the one whose latency times its calls in flight is less; a latency counts
+    /// at once where it is a peak, and is forgotten slowly (Finagle's and tower's peak EWMA).
+    TwoChoicesByLatency,
+}
+
+impl Picker {
+    fn in_words(self) -> &'static str {
+        match self {
+            Picker::RoundRobin => "round robin",
+            Picker::LeastInFlight => "least in flight",
+            Picker::TwoChoices => "two choices",
+            Picker::TwoChoicesByLatency => "two choices by latency",
+        }
+    }
+}
+
+/// When a market is left out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Ejection {
+    /// Calls that failed one after the other.
+    pub failures: u32,
+    /// For how long.
+    pub lasts: Duration,
+}
+
+impl Ejection {
+    /// Reads `5 failures, 500ms`.
+    ///
+    /// # Errors
+    /// In words, with what there is.
+    pub fn parse(words: &str) -> Result<Ejection, String> {
+        let read = || {
+            let (failures, lasts) = words.split_once(" failures, ")?;
+            let (failures, lasts) = (failures.parse().ok()?, humantime::parse_duration(lasts).ok()?);
+            (failures > 0 && !lasts.is_zero()).then_some(Ejection { failures, lasts })
+        };
+        read().ok_or_else(|| {
+            format!("'{words}' is no ejection: write the failures in a row, and for how long, such as \"5 failures, 500ms\"")
+        })
+    }
+}
+
+impl Balance {
+    /// It in words: `two choices, a list of 1s`.
+    pub fn in_words(&self) -> String {
+        let time = humantime::format_duration;
+        let ejects = self.ejection.map_or_else(String::new, |of| {
+            format!(
+                ", a market left out for {} after {} failures",
+                time(of.lasts),
+                text::count(of.failures.into())
+            )
+        });
+        format!("{}, a list fetched every {}{ejects}", self.picker.in_words(), time(self.refresh_every))
+    }
+}
+
+/// The markets that a client knows, and how each does.
+#[derive(Debug, Clone)]
+pub struct Balancing {
+    balance: Balance,
+    each: Vec<Backend>,
+    turn: usize,
+}
+
+#[derive(Debug, Clone)]
+struct Backend {
+    is_listed: bool,
+    in_flight: usize,
+    /// What a call takes, and when that was known.
+    latency: Option<(Duration, Duration)>,
+    failed_in_a_row: u32,
+    ejected_until: Duration,
+}
+
+impl Balancing {
+    /// So many, all on the list.
+    pub fn new(balance: Balance, count: usize) -> Balancing {
+        let backend = Backend {
+            is_listed: true,
+            in_flight: 0,
+            latency: None,
+            failed_in_a_row: 0,
+            ejected_until: Duration::ZERO,
+        };
+        Balancing { balance, each: vec![backend; count], turn: 0 }
+    }
+
+    /// Takes a list that was fetched.
+    pub fn list(&mut self, is_listed: impl Fn(usize) -> bool) {
+        self.each.iter_mut().enumerate().for_each(|(nth, backend)| backend.is_listed = is_listed(nth));
+    }
+
+    /// Picks one for a call that begins now; two numbers in [0, 1) are its chance. Where all that
+    /// are listed are left out, none is. `None` where none is listed.
+    pub fn pick(&mut self, now: Duration, chance: [f64; 2]) -> Option<usize> {
+        let listed = |of: &Balancing, ejected: bool| -> Vec<usize> {
+            let fit = |backend: &Backend| backend.is_listed && (ejected || backend.ejected_until <= now);
+            (0..of.each.len()).filter(|&nth| fit(&of.each[nth])).collect()
+        };
+        let mut able = listed(self, false);
+        if able.is_empty() {
+            able = listed(self, true);
+        }
+        let last = able.len().checked_sub(1)?;
+        let in_flight = |nth: &usize| self.each[*nth].in_flight;
+        let drawn = |chance: f64, of: usize| ((chance * of as f64) as usize).min(of.saturating_sub(1));
+        let two = || {
+            let first = drawn(chance[0], able.len());
+            // Another one, where there is another.
+            let second = (first + 1 + drawn(chance[1], last)) % able.len();
+            [able[first], able[second]]
+        };
+        let nth = match self.balance.picker {
+            Picker::RoundRobin => able[self.turn % able.len()],
+            // Those that are alike take turns.
+            Picker::LeastInFlight => {
+                let (before, from) = able.split_at(self.turn % able.len());
+                from.iter().chain(before).copied().min_by_key(in_flight)?
+            }
+            Picker::TwoChoices => two().into_iter().min_by_key(in_flight)?,
+            Picker::TwoChoicesByLatency => {
+                let cost = |nth: &usize| self.each[*nth].cost();
+                two().into_iter().min_by(|one, other| cost(one).total_cmp(&cost(other)))?
+            }
+        };
+        self.turn = self.turn.wrapping_add(1);
+        self.each[nth].in_flight += 1;
+        Some(nth)
+    }
+
+    /// A call is over that began so long before now, or was given up.
+    pub fn done(&mut self, nth: usize, now: Duration, took: Duration, failed: bool) {
+        let ejection = self.balance.ejection;
+        let Some(backend) = self.each.get_mut(nth) else { return };
+        backend.in_flight = backend.in_flight.saturating_sub(1);
+        backend.learn(now, took);
+        backend.failed_in_a_row = if failed { backend.failed_in_a_row.saturating_add(1) } else { 0 };
+        if let Some(Ejection { failures, lasts }) = ejection
+            && backend.failed_in_a_row >= failures
+        {
+            (backend.failed_in_a_row, backend.ejected_until) = (0, now + lasts);
+        }
+    }
+}
+
+impl Backend {
+    /// A market that nobody has asked yet costs nothing, and so is asked.
+    fn cost(&self) -> f64 {
+        self.latency.map_or(0.0, |(latency, _)| latency.as_secs_f64()) * (self.in_flight + 1) as f64
+    }
+
+    fn learn(&mut self, now: Duration, took: Duration) {
+        let latency = match self.latency {
+            Some((before, at)) if took < before => {
+                let weight = (-now.saturating_sub(at).div_duration_f64(LATENCY_REMEMBERED)).exp();
+                before.mul_f64(weight) + took.mul_f64(1.0 - weight)
+            }
+            _ => took,
+        };
+        self.latency = Some((latency, now));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use rand::{RngExt, SeedableRng as _};
+    use rand_chacha::ChaCha8Rng;
+
+    use super::*;
+
+    const MS: Duration = Duration::from_millis(1);
+
+    fn balance(picker: Picker) -> Balance {
+        Balance { picker, refresh_every: 1_000 * MS, ejection: None }
+    }
+
+    /// Shares of 20 000 calls over markets that take so long, at a rate: a simulation in virtual
+    /// time.
+    fn shares(picker: Picker, takes: &[Duration], per_ms: u32) -> Vec<f64> {
+        let mut backends = Balancing::new(balance(picker), takes.len());
+        let mut chance = ChaCha8Rng::seed_from_u64(1);
+        let mut ends: std::collections::BTreeMap<(Duration, u32), usize> = std::collections::BTreeMap::new();
+        let mut counts = vec![0_u32; takes.len()];
+        for call in 0..20_000 {
+            let now = MS * call / per_ms;
+            while let Some(entry) = ends.first_entry().filter(|entry| entry.key().0 <= now) {
+                let (at, nth) = (entry.key().0, entry.remove());
+                backends.done(nth, at, takes[nth], false);
+            }
+            let nth = backends.pick(now, [chance.random(), chance.random()]).unwrap();
+            counts[nth] += 1;
+            ends.insert((now + takes[nth], call), nth);
+        }
+        counts.iter().map(|count| f64::from(*count) / 20_000.0).collect()
+    }
+
+    #[test]
+    fn shares_of_a_slow_market_are_what_theory_expects() {
+        let takes = [5 * MS, 50 * MS, 5 * MS];
+        let slow = |picker| shares(picker, &takes, 2)[1];
+        assert!((slow(Picker::RoundRobin) - 1.0 / 3.0).abs() < 0.01);
+        // (1/k)/(n - 1 + 1/k) = 4.8 % with many calls in flight, 6 to 9 % with few.
+        let least = slow(Picker::LeastInFlight);
+        assert!((0.04..0.10).contains(&least), "{least}");
+        let two = slow(Picker::TwoChoices);
+        assert!((0.05..0.12).contains(&two), "{two}");
+        let by_latency = slow(Picker::TwoChoicesByLatency);
+        assert!(by_latency < 0.02, "{by_latency}");
+    }
+
+    #[test]
+    fn markets_that_are_alike_have_even_shares() {
+        for picker in
+            [Picker::RoundRobin, Picker::LeastInFlight, Picker::TwoChoices, Picker::TwoChoicesByLatency]
+        {
+            for share in shares(picker, &[5 * MS; 3], 2) {
+                assert!((share - 1.0 / 3.0).abs() < 0.05, "{picker:?}: {share}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_market_that_fails_is_left_out_for_a_while_unless_it_is_the_only_one() {
+        let ejection = Ejection::parse("2 failures, 100ms").ok();
+        let mut backends = Balancing::new(Balance { ejection, ..balance(Picker::RoundRobin) }, 2);
+        let mut picks = |now: u32| -> Vec<usize> {
+            let pick = |_| {
+                let nth = backends.pick(now * MS, [0.0; 2]).unwrap();
+                backends.done(nth, now * MS, MS, nth == 0);
+                nth
+            };
+            (0..6).map(pick).collect()
+        };
+        assert_eq!(picks(0), [0, 1, 0, 1, 1, 1], "two failures");
+        assert_eq!(picks(99), [1; 6]);
+        assert_eq!(picks(100)[..4], [0, 1, 0, 1]);
+        backends.list(|nth| nth == 0);
+        assert_eq!(backends.pick(101 * MS, [0.0; 2]), Some(0), "there is no other");
+        backends.list(|_| false);
+        assert_eq!(backends.pick(101 * MS, [0.0; 2]), None);
+    }
+
+    #[test]
+    fn an_ejection_is_read_from_words() {
+        assert_eq!(Ejection::parse("5 failures, 500ms"), Ok(Ejection { failures: 5, lasts: 500 * MS }));
+        for wrong in ["", "5, 500ms", "0 failures, 1s", "5 failures", "5 failures, 0s", "-1 failures, 1s"] {
+            assert!(Ejection::parse(wrong).unwrap_err().contains("5 failures, 500ms"), "{wrong}");
+        }
+        let of =
+            Balance { ejection: Ejection::parse("5 failures, 500ms").ok(), ..balance(Picker::TwoChoices) };
+        let words = "two choices, a list fetched every 1s, a market left out for 500ms after 5 failures";
+        assert_eq!(of.in_words(), words);
+    }
+
+    proptest! {
+        /// Whatever happens, a pick is of the list, and calls in flight are never lost.
+        #[test]
+        fn picks_are_of_the_list(
+            steps in proptest::collection::vec((0..4_u8, 0.0..1.0, 0.0..1.0, any::<bool>()), 1..200),
+            picker in 0..4_usize,
+        ) {
+            let pickers =
+                [Picker::RoundRobin, Picker::LeastInFlight, Picker::TwoChoices, Picker::TwoChoicesByLatency];
+            let ejection = Ejection::parse("2 failures, 5ms").ok();
+            let mut backends = Balancing::new(Balance { ejection, ..balance(pickers[picker]) }, 3);
+            let (mut listed, mut under_way) = ([true; 3], Vec::new());
+            for (step, (what, one, other, failed)) in steps.into_iter().enumerate() {
+                let now = MS * step as u32;
+                match (what, under_way.pop()) {
+                    (0, under) => {
+                        under_way.extend(under);
+                        listed = [one < 0.5, other < 0.5, failed];
+                        backends.list(|nth| listed[nth]);
+                    }
+                    (1, Some(nth)) => backends.done(nth, now, MS, failed),
+                    (_, under) => {
+                        under_way.extend(under);
+                        let picked = backends.pick(now, [one, other]);
+                        prop_assert_eq!(picked.is_some(), listed.contains(&true));
+                        prop_assert!(picked.is_none_or(|nth| listed[nth]));
+                        under_way.extend(picked);
+                    }
+                }
+                let in_flight: usize = backends.each.iter().map(|backend| backend.in_flight).sum();
+                prop_assert_eq!(in_flight, under_way.len());
+            }
+        }
+    }
+}
