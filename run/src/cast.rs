@@ -307,6 +307,11 @@ impl Site<'_> {
             Some(before) => Some(cast.orders()?.saturating_sub(before)),
             None => None,
         };
+        if !changes.market.is_empty() {
+            // The next round opens its connections anew: who lost one is with another market, and
+            // who balances remembers what happened.
+            cast.shape = None;
+        }
         let calls_in_trouble = cast.calls_in_trouble()?;
         let calls_by_market = cast.calls_by_market()?;
         let (mut client, mut server) = (after.client_part(&before), after.server_part(&before));

@@ -83,8 +83,7 @@ pub(crate) fn cannot_run(contender: &Contender) -> Option<String> {
             });
         }
     };
-    let program = access.server.as_ref().and_then(terms::ForeignServer::program);
-    if let Some(program) = program.filter(|program| lab::program::find(&[program]).is_none()) {
+    if let Some(program) = access.program().filter(|program| lab::program::find(&[program]).is_none()) {
         return Some(format!(
             "{program} is not installed (`apt-get install {program}`, where Debian has it)"
         ));

@@ -213,6 +213,17 @@ pub(super) struct WireContender {
     #[serde(default)]
     #[schemars(with = "Option<Through>", example = &"front")]
     pub(super) through: Option<Spanned<Through>>,
+    /// How the balancer of `through = "l4"` looks after the replicas: how often it connects to
+    /// each, and how many checks in a row decide. One that is down gets no new connections.
+    /// Default: none: not at all.
+    #[serde(default)]
+    #[schemars(with = "Option<String>", example = &"every 100ms, fall 3, rise 2")]
+    pub(super) checks: Option<Spanned<String>>,
+    /// A program that balances the `replicas`: in its command and config `{market.1}`,
+    /// `{market.2}` and so on are their addresses with ports. Default: none.
+    #[serde(default)]
+    #[schemars(with = "Option<WireServer>")]
+    pub(super) balancer: Option<Spanned<WireServer>>,
     /// Round trips that theory predicts for a cold call; shown beside the measured ones. Default:
     /// none.
     #[serde(default)]

@@ -64,7 +64,8 @@ impl Ejection {
     /// In words, with what there is.
     pub fn parse(words: &str) -> Result<Ejection, String> {
         let read = || {
-            let (failures, lasts) = words.split_once(" failures, ")?;
+            let (failures, lasts) = words.split_once(", ")?;
+            let failures = failures.strip_suffix(" failures").or(failures.strip_suffix(" failure"))?;
             let (failures, lasts) = (failures.parse().ok()?, humantime::parse_duration(lasts).ok()?);
             (failures > 0 && !lasts.is_zero()).then_some(Ejection { failures, lasts })
         };
@@ -86,6 +87,68 @@ impl Balance {
             )
         });
         format!("{}, a list fetched every {}{ejects}", self.picker.in_words(), time(self.refresh_every))
+    }
+}
+
+/// How a balancer looks whether a market is there: by connecting to it, as HAProxy's `check` does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct HealthCheck {
+    /// Between two checks of a market.
+    pub every: Duration,
+    /// Checks that fail one after the other until it is taken to be down.
+    pub fall: u32,
+    /// Checks that succeed one after the other until it is taken to be up again.
+    pub rise: u32,
+}
+
+impl HealthCheck {
+    /// Reads `every 100ms, fall 3, rise 2`.
+    ///
+    /// # Errors
+    /// In words, with what there is.
+    pub fn parse(words: &str) -> Result<HealthCheck, String> {
+        let read = || {
+            let mut parts = words.split(", ");
+            let mut part = |name: &str| parts.next()?.strip_prefix(name)?.strip_prefix(' ');
+            let every = humantime::parse_duration(part("every")?).ok()?;
+            let (fall, rise) = (part("fall")?.parse().ok()?, part("rise")?.parse().ok()?);
+            let right = !every.is_zero() && fall > 0 && rise > 0 && parts.next().is_none();
+            right.then_some(HealthCheck { every, fall, rise })
+        };
+        read().ok_or_else(|| {
+            format!("'{words}' is no health check: write how often, and how many in a row decide, such as \"every 100ms, fall 3, rise 2\"")
+        })
+    }
+
+    /// It in words: `every 100ms (fall 3, rise 2)`.
+    pub fn in_words(&self) -> String {
+        let HealthCheck { every, fall, rise } = self;
+        format!("every {} (fall {fall}, rise {rise})", humantime::format_duration(*every))
+    }
+}
+
+/// Whether a market is up, by its checks.
+#[derive(Debug, Clone, Copy)]
+pub struct Health {
+    check: HealthCheck,
+    is_up: bool,
+    /// Checks in a row that say otherwise.
+    against: u32,
+}
+
+impl Health {
+    /// Of a market that is up.
+    pub fn new(check: HealthCheck) -> Health {
+        Health { check, is_up: true, against: 0 }
+    }
+
+    /// Takes what came of a check; says whether the market is up now.
+    pub fn checked(&mut self, succeeded: bool) -> bool {
+        self.against = if succeeded == self.is_up { 0 } else { self.against + 1 };
+        if self.against >= if self.is_up { self.check.fall } else { self.check.rise } {
+            (self.is_up, self.against) = (succeeded, 0);
+        }
+        self.is_up
     }
 }
 
@@ -274,6 +337,24 @@ mod tests {
         assert_eq!(backends.pick(101 * MS, [0.0; 2]), Some(0), "there is no other");
         backends.list(|_| false);
         assert_eq!(backends.pick(101 * MS, [0.0; 2]), None);
+    }
+
+    #[test]
+    fn a_market_is_down_after_so_many_checks_and_up_after_so_many() {
+        let mut health = Health::new(HealthCheck::parse("every 100ms, fall 3, rise 2").unwrap());
+        let checks = [false, false, true, false, false, false, true, false, true, true];
+        let is_up = checks.map(|succeeded| health.checked(succeeded));
+        assert_eq!(is_up, [true, true, true, true, true, false, false, false, false, true]);
+        for wrong in [
+            "",
+            "every 1s",
+            "every 0s, fall 1, rise 1",
+            "every 1s, fall 0, rise 1",
+            "every 1s, rise 1, fall 1",
+        ] {
+            assert!(HealthCheck::parse(wrong).unwrap_err().contains("fall 3, rise 2"), "{wrong}");
+        }
+        assert!(HealthCheck::parse("every 1s, fall 1, rise 1, more").is_err());
     }
 
     #[test]

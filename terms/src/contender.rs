@@ -8,7 +8,8 @@ use proto::encoding::Encoding;
 use proto::flow::{Congestion, Flow};
 
 use crate::{
-    Activity, Balance, Carriage, HttpVersion, Manners, Policy, Streams, TlsOptions, TlsVersion, between,
+    Activity, Balance, Carriage, HealthCheck, HttpVersion, Manners, Policy, Streams, TlsOptions, TlsVersion,
+    between,
 };
 
 /// What is compared.
@@ -105,6 +106,24 @@ pub struct Access {
     /// The service that it reaches the market through.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub through: Option<Through>,
+    /// How a balancer of wirebench's looks after the markets behind it; `None` for not at all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub checks: Option<HealthCheck>,
+    /// A program that balances.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub balancer: Option<ForeignServer>,
+}
+
+impl Access {
+    /// Whether a process of its own stands before the markets.
+    pub fn is_behind_another(&self) -> bool {
+        self.through.is_some() || self.balancer.is_some()
+    }
+
+    /// A program that has to be installed for it, where one has.
+    pub fn program(&self) -> Option<&str> {
+        self.server.as_ref().or(self.balancer.as_ref()).and_then(ForeignServer::program)
+    }
 }
 
 /// A service between the client and the market.
@@ -219,6 +238,14 @@ impl Access {
         }
         if let Some(balance) = &self.balance {
             words += &format!(", {}", balance.in_words());
+        }
+        if self.through == Some(Through::L4) {
+            words += ", behind a balancer at layer 4";
+            let checks = self.checks.map(|checks| format!(" that checks {}", checks.in_words()));
+            words += &checks.unwrap_or_default();
+        }
+        if let Some(balancer) = &self.balancer {
+            words += &format!(", behind {}", balancer.program().unwrap_or_default());
         }
         if let Some(deadline) = self.deadline {
             words += &format!(", a deadline of {} that travels", humantime::format_duration(deadline));

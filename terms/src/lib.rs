@@ -37,7 +37,7 @@ mod workload;
 
 pub use acts::{Act, CapacitySearch, Hold, Restart, ScaleOut};
 pub use axis::{Axis, Coordinate};
-pub use balance::{Balance, Balancing, Ejection, Picker};
+pub use balance::{Balance, Balancing, Ejection, Health, HealthCheck, Picker};
 pub use between::{Between, HELD_BYTES_MAX, RelayPolicy, resumes_by_default};
 pub use breaker::{Admission, Breaker, Circuit};
 pub use carriage::{

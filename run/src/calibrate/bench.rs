@@ -191,6 +191,8 @@ impl Bench<'_> {
             policy: None,
             deadline: None,
             balance: None,
+            checks: None,
+            balancer: None,
             through: None,
         };
         let contender = Contender { name, label: None, traffic: Traffic::Market(Box::new(access)) };

@@ -84,11 +84,6 @@ impl Cast {
         fate: Fate,
     ) -> anyhow::Result<Vec<(usize, Mono)>> {
         let (work, mut met) = (self.work, Vec::new());
-        if fate == Fate::Dies {
-            // The next round opens its connections anew: a balancer gave those that are lost to
-            // others.
-            self.shape = None;
-        }
         self.each_market(|nth, process| {
             if market.is_some_and(|market| market != nth) {
                 return Ok(());

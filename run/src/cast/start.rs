@@ -13,7 +13,9 @@ use proto::flow::Flow;
 use servers::market::{Behind, MarketBehind};
 use servers::role::{Balance, Balancer, Ready, SendFlows, Sender, Serve, SetBackends};
 use servers::{Limits, MarketConfig};
-use terms::{Access, Activity, Contender, FlowSettings, Handler, Policy, Through, Traffic, Workload};
+use terms::{
+    Access, Activity, Contender, FlowSettings, ForeignServer, Handler, Policy, Through, Traffic, Workload,
+};
 
 use super::{ANSWER_TIME_MAX, Cast, CastWork, Client, MarketProcess, OPEN_TIME_MAX, Server};
 use crate::roles::{Supervise, Supervisor};
@@ -100,7 +102,10 @@ impl Site<'_> {
         let (server, others, mut ready) = match access.through {
             Some(Through::Front) => self.start_front(name, access, setup)?,
             Some(Through::L4) => self.start_behind_a_balancer(name, access, setup)?,
-            None => self.start_servers(name, access, setup)?,
+            None => match &access.balancer {
+                Some(program) => self.start_behind_a_program(name, program, access, setup)?,
+                None => self.start_servers(name, access, setup)?,
+            },
         };
         let origin = ready[0].origin;
         let own = CastWork { handler: setup.market.handler, ..CastWork::default() };
@@ -115,7 +120,7 @@ impl Site<'_> {
             relayed: setup.relayed,
             origin,
             others,
-            is_before: access.through.is_some(),
+            is_before: access.is_behind_another(),
             has_list: access.balance.is_some(),
             counts_markets: setup.workload.replicas > 1,
             // What a handler of somebody else's does is its own.
@@ -134,18 +139,46 @@ impl Site<'_> {
             let first = markets.remove(0);
             return Ok((Server::Market(Box::new(first)), markets, ready));
         };
+        let (server, ready) = self.start_foreign(name, foreign, Vec::new(), setup)?;
+        Ok((server, Vec::new(), vec![ready]))
+    }
+
+    /// A program, and the markets behind it.
+    fn start_behind_a_program(
+        &self,
+        name: &str,
+        program: &ForeignServer,
+        access: &Access,
+        setup: &Setup<'_>,
+    ) -> anyhow::Result<Started> {
+        let (markets, ready) = self.start_markets(name, SERVERS, access, setup)?;
+        let behind = ready.iter().map(|ready| ready.address).collect();
+        let (server, before) = self.start_foreign(name, program, behind, setup)?;
+        Ok((server, markets, vec![before]))
+    }
+
+    /// A server that is not wirebench's, with these markets behind it.
+    fn start_foreign(
+        &self,
+        name: &str,
+        foreign: &ForeignServer,
+        markets: Vec<SocketAddr>,
+        setup: &Setup<'_>,
+    ) -> anyhow::Result<(Server, Ready)> {
         // What somebody else started is on no host of ours.
-        let host = if access.is_target() { None } else { self.topology.host(SERVERS) };
+        let is_target = matches!(foreign, ForeignServer::Target(_));
+        let host = if is_target { None } else { self.topology.host(SERVERS) };
         let supervise = Supervise {
             core: self.layout.server,
             address: self.topology.address(SERVERS),
             server: foreign.clone(),
+            markets,
             market_seed: setup.market.seed,
         };
         let title = format!("the supervisor of the server of {name}");
         let mut child = Child::<Supervisor>::start(&self.crew, &title, host, &supervise)?;
         let ready = child.ready(OPEN_TIME_MAX)?;
-        Ok((Server::Foreign(child, ready.program), Vec::new(), vec![ready]))
+        Ok((Server::Foreign(child, ready.program), ready))
     }
 
     /// All markets of a contender; where each listens.
@@ -233,6 +266,7 @@ impl Site<'_> {
             core: self.layout.server,
             address: self.topology.address(SERVERS),
             congestion: self.congestion_of(access),
+            checks: access.checks,
             limits: limits(),
         };
         let host = self.topology.host(SERVERS);
@@ -267,7 +301,8 @@ impl Site<'_> {
             policy: access.policy.filter(|_| access.through.is_none()),
             deadline: access.deadline,
             workload: setup.workload.clone(),
-            is_ours: access.server.is_none(),
+            // Replicas have a ledger each: what is asked of any of them are reads.
+            is_ours: access.server.is_none() && access.balancer.is_none(),
             screen: access.screen.clone(),
             conformance: setup.conformance,
         });

@@ -58,8 +58,8 @@ fn shares(calls: &[u64]) -> Vec<f64> {
 }
 
 /// From the beginning of a trouble to the end of the last window, before the trouble ends, in which
-/// its market had more than half of an even share, or calls failed. `None` where that is the last
-/// window.
+/// its market had more than half of an even share, or calls failed; a window at least, for it is not
+/// known more closely. `None` where that is the last window.
 fn time_to_move(calls: &[Vec<u64>], course: &Course, trouble: &Trouble, market: usize) -> Option<Duration> {
     let windows = trouble.lasts.div_duration_f64(WINDOW) as u32;
     let even = 1.0 / calls.len() as f64;
@@ -75,7 +75,7 @@ fn time_to_move(calls: &[Vec<u64>], course: &Course, trouble: &Trouble, market: 
         share <= LEFT_SHARE * even && failed as f64 <= IN_VAIN_SHARE * arrivals as f64
     };
     match (0..windows).rfind(|nth| !has_left(*nth)) {
-        None => Some(Duration::ZERO),
+        None => Some(WINDOW),
         Some(last) => (last + 1 < windows).then(|| WINDOW * (last + 1)),
     }
 }
@@ -104,15 +104,11 @@ mod tests {
     fn calls_have_left_where_few_come_and_none_fail() {
         let until = |end: usize| move |nth: usize| if nth < end { 4 } else { 0 };
         assert_eq!(moved(until(50), |_| false), Some(300 * MS), "30 slices behind its beginning");
-        assert_eq!(moved(until(20), |_| false), Some(Duration::ZERO), "before it began");
+        assert_eq!(moved(until(20), |_| false), Some(100 * MS), "before it began");
         assert_eq!(moved(|_| 4, |_| false), None, "never");
-        assert_eq!(moved(|_| 1, |_| false), Some(Duration::ZERO), "a ninth is less than a sixth");
+        assert_eq!(moved(|_| 1, |_| false), Some(100 * MS), "a ninth is less than a sixth");
         assert_eq!(moved(until(0), |nth| (20..65).contains(&nth)), Some(500 * MS), "they fail until then");
-        assert_eq!(
-            moved(until(0), |nth| nth >= 80),
-            Some(Duration::ZERO),
-            "what comes later is another matter"
-        );
+        assert_eq!(moved(until(0), |nth| nth >= 80), Some(100 * MS), "what comes later is another matter");
     }
 
     #[test]

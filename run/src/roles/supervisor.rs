@@ -56,6 +56,8 @@ pub(crate) struct Supervise {
     pub(crate) core: usize,
     pub(crate) address: IpAddr,
     pub(crate) server: ForeignServer,
+    /// The markets that it balances, where it does.
+    pub(crate) markets: Vec<SocketAddr>,
     pub(crate) market_seed: u64,
 }
 
@@ -71,14 +73,15 @@ pub(super) fn supervise(start: &Supervise, means: Means) -> anyhow::Result<()> {
         ForeignServer::Program { command, config } => {
             (means.pin)(start.core).context("pinning the server")?;
             let address = SocketAddr::new(start.address, free_port(start)?);
-            let folder = Folder::create(
-                start.market_seed,
-                |text| {
-                    let text = text.replace("{address}", &address.ip().to_string());
-                    text.replace("{port}", &address.port().to_string())
-                },
-                config.as_deref(),
-            )?;
+            let fill = |text: &str| {
+                let mut text = text.replace("{address}", &address.ip().to_string());
+                text = text.replace("{port}", &address.port().to_string());
+                for (nth, market) in start.markets.iter().enumerate() {
+                    text = text.replace(&format!("{{market.{}}}", nth + 1), &market.to_string());
+                }
+                text
+            };
+            let folder = Folder::create(start.market_seed, fill, config.as_deref())?;
             let program = start_program(command, folder.0.path(), address)?;
             let mut program = Supervised::new(command, program);
             listens(address, &mut program)?;

@@ -121,6 +121,8 @@ impl Check<'_> {
             policy: self.policy(wire, workload)?,
             deadline: self.deadline(wire, workload)?,
             balance: self.balance(wire)?,
+            checks: self.checks(wire)?,
+            balancer: self.balancer(wire)?,
             through: wire.through.as_ref().map(|through| *through.get_ref()),
         })
     }

@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use proto::Transport;
-use terms::{Balance, Carriage, Ejection, REPLICAS_MAX, Through};
+use terms::{Balance, Carriage, Ejection, ForeignServer, HealthCheck, REPLICAS_MAX, Through};
 use toml::Spanned;
 
 use super::Check;
 use crate::ScenarioError;
-use crate::contender::WireContender;
+use crate::contender::{WireContender, WireServer};
 use crate::wire::WireScenario;
 
 /// How often a list is fetched where a scenario does not say it.
@@ -48,6 +48,29 @@ impl Check<'_> {
         }))
     }
 
+    /// How a balancer of ours looks after the replicas.
+    pub(super) fn checks(&self, wire: &WireContender) -> Result<Option<HealthCheck>, ScenarioError> {
+        let Some(words) = &wire.checks else { return Ok(None) };
+        let is_ours = wire.through.as_ref().is_some_and(|through| *through.get_ref() == Through::L4);
+        self.require(words, is_ours, "this needs through = \"l4\"")?;
+        HealthCheck::parse(words.get_ref())
+            .map(Some)
+            .map_err(|message| ScenarioError::at(self.file, self.text, words.span(), &message, None))
+    }
+
+    /// A program that balances.
+    pub(super) fn balancer(&self, wire: &WireContender) -> Result<Option<ForeignServer>, ScenarioError> {
+        let Some(balancer) = &wire.balancer else { return Ok(None) };
+        let others =
+            [wire.through.is_some(), wire.balance.is_some(), wire.server.is_some(), wire.target.is_some()];
+        let alone = others.iter().all(|is_given| !is_given);
+        let message = "a contender must have only one of balancer, balance, through, server and target";
+        self.require(balancer, alone, message)?;
+        let WireServer { command, config } = balancer.get_ref().clone();
+        self.require(balancer, !command.trim().is_empty(), "command must name a program")?;
+        Ok(Some(ForeignServer::Program { command, config }))
+    }
+
     /// A balancer at layer 4 relays TCP.
     pub(super) fn through_fits(&self, wire: &WireContender, carriage: Carriage) -> Result<(), ScenarioError> {
         let Some(through) = &wire.through else { return Ok(()) };
@@ -65,11 +88,13 @@ impl Check<'_> {
             let needs = "this needs replicas in the workload";
             self.needs(contender.balance.as_ref(), several, needs)?;
             self.needs(l4, several, needs)?;
+            self.needs(contender.balancer.as_ref(), several, needs)?;
             if let Some(replicas) = wire.workload.replicas.as_ref().filter(|_| several) {
-                let spreads = contender.balance.is_some() || l4.is_some();
+                let spreads = contender.balance.is_some() || l4.is_some() || contender.balancer.is_some();
                 let name = contender.name.get_ref();
-                let message =
-                    format!("'{name}' has neither balance nor through = \"l4\": it would call one replica");
+                let message = format!(
+                    "'{name}' has no balance, no through = \"l4\" and no balancer: it would call one replica"
+                );
                 self.require(replicas, spreads, &message)?;
             }
         }

@@ -11,6 +11,8 @@ pub struct Backends(Arc<Mutex<Turn>>);
 #[derive(Debug)]
 struct Turn {
     servers: Vec<SocketAddr>,
+    /// Those of them that are taken to be down.
+    down: Vec<SocketAddr>,
     next: usize,
     /// Connections given so far, to each that there ever was.
     given: Vec<(SocketAddr, u64)>,
@@ -19,8 +21,12 @@ struct Turn {
 impl Backends {
     /// Beginning with the first of these.
     pub fn new(servers: Vec<SocketAddr>) -> Backends {
-        let backends =
-            Backends(Arc::new(Mutex::new(Turn { servers: Vec::new(), next: 0, given: Vec::new() })));
+        let backends = Backends(Arc::new(Mutex::new(Turn {
+            servers: Vec::new(),
+            down: Vec::new(),
+            next: 0,
+            given: Vec::new(),
+        })));
         backends.set(servers);
         backends
     }
@@ -43,11 +49,28 @@ impl Backends {
         self.turn().given.clone()
     }
 
-    /// Whose turn it is; `None` where there is no server.
+    /// Those that there are, whether they are up or down.
+    pub(super) fn servers(&self) -> Vec<SocketAddr> {
+        self.turn().servers.clone()
+    }
+
+    /// Takes a server to be up, or down: then it is given no new connections.
+    pub(super) fn mark(&self, server: SocketAddr, is_up: bool) {
+        let mut turn = self.turn();
+        turn.down.retain(|down| *down != server);
+        if !is_up {
+            turn.down.push(server);
+        }
+    }
+
+    /// Whose turn it is, of those that are up; `None` where there is none.
     pub(super) fn next(&self) -> Option<SocketAddr> {
         let mut turn = self.turn();
-        let server = *turn.servers.get(turn.next)?;
-        turn.next = (turn.next + 1) % turn.servers.len();
+        let count = turn.servers.len();
+        let is_up = |nth: &usize| !turn.down.contains(&turn.servers[*nth]);
+        let nth = (turn.next..turn.next + count).map(|nth| nth % count).find(is_up)?;
+        let server = turn.servers[nth];
+        turn.next = (nth + 1) % count;
         if let Some((_, given)) = turn.given.iter_mut().find(|(known, _)| *known == server) {
             *given += 1;
         }

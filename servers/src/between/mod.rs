@@ -2,7 +2,9 @@
 //! server behind it, or several.
 
 pub mod backends;
+mod checks;
 pub mod relay;
 
 pub use backends::Backends;
+pub(crate) use checks::look_after;
 pub use relay::Relay;

@@ -6,8 +6,8 @@ use std::net::{IpAddr, SocketAddr};
 use clock::Clock;
 use proto::flow::Congestion;
 use serde::{Deserialize, Serialize};
-use terms::orders;
 use terms::role::{Means, Role, RoleError, answer, say_ready};
+use terms::{HealthCheck, orders};
 
 use super::{Ready, SetPolicy};
 use crate::between::Relay;
@@ -45,6 +45,8 @@ pub struct Balance {
     pub address: IpAddr,
     /// Of its connections to clients.
     pub congestion: Congestion,
+    /// How it looks after the servers; `None` for not at all.
+    pub checks: Option<HealthCheck>,
     /// Its bounds.
     pub limits: Limits,
 }
@@ -62,7 +64,7 @@ pub struct CountGiven;
 /// # Errors
 /// Where it cannot go on, with why.
 pub fn balance(start: &Balance, means: Means) -> Result<(), RoleError> {
-    let Balance { core, address, congestion, limits } = *start;
+    let Balance { core, address, congestion, checks, limits } = *start;
     (means.pin)(core).map_err(RoleError::during("pinning the balancer"))?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
@@ -73,6 +75,10 @@ pub fn balance(start: &Balance, means: Means) -> Result<(), RoleError> {
         let listening = format!("listening on {address}");
         let mut relay = started.map_err(RoleError::during(&listening))?;
         say_ready::<Balancer>(&mut stdout(), Ready::at(relay.address, Clock::System.now()))?;
+        if let Some(checks) = checks {
+            // It ends with the runtime.
+            tokio::spawn(between::look_after(backends.clone(), checks));
+        }
         let mut orders = super::orders::<Balancer>(shutdown);
         loop {
             tokio::select! {
