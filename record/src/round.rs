@@ -85,7 +85,8 @@ pub struct MarketsPart {
     pub shares: Vec<f64>,
     /// From the beginning of that trouble to the end of the last 100 ms, before it was over, in
     /// which that market had more than half of an even share or more than one call in twenty
-    /// failed, in µs; 100 ms at least. Absent where none has trouble, and where that is so to its end.
+    /// failed, in µs; 100 ms at least. Absent where none has trouble, and where that is so to its
+    /// end.
     pub time_to_move_us: Option<f64>,
     /// Whether it is so to the end of the trouble.
     #[serde(default)]

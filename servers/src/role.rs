@@ -13,7 +13,7 @@ use clock::Mono;
 use serde::{Deserialize, Serialize};
 use terms::role::{Role, next_order};
 
-pub use balancer::{Balance, Balancer, BalancerOrder, CountGiven, SetBackends, balance};
+pub use balancer::{Balancer, BalancerOrder, CountGiven, SetBackends, Spread, balance};
 pub use market::{
     AwaitSubscribers, CountCallsInTrouble, CountOrders, Emit, MarketOrder, MarketServer, Renew, Serve,
     SubscriberCount, TakeArrivals, TakeCounts, Troubles, serve,

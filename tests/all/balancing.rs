@@ -27,20 +27,21 @@ warm_up = "100ms"
 duration = "1400ms"
 "#;
 
-fn run() -> Record {
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("replicas.toml");
-    std::fs::write(&file, REPLICAS).unwrap();
-    let results = folder.path().join("results");
+/// Runs a scenario of this name, with more options.
+fn run(name: &str, scenario: &str, options: &[&str]) -> Record {
+    let results = tempfile::tempdir().unwrap();
     let ran = Command::new(env!("CARGO_BIN_EXE_wirebench"))
-        .args(["run", file.to_str().unwrap(), "--quick", "--rounds=2", "--allow-debug", "--accept-noise"])
-        .args(["--out", results.to_str().unwrap()])
+        .args(["run", scenario, "--rounds=2", "--allow-debug", "--accept-noise"])
+        .args(options)
+        .arg("--out")
+        .arg(results.path())
         .output()
         .unwrap();
     assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
-    let report = std::fs::read_to_string(results.join("replicas/report.html")).unwrap();
+    let folder = results.path().join(name);
+    let report = std::fs::read_to_string(folder.join("report.html")).unwrap();
     assert!(report.contains("Who got the calls: dark is market 2"));
-    record::read(&results.join("replicas/record.json")).unwrap()
+    record::read(&folder.join("record.json")).unwrap()
 }
 
 fn each_round(record: &Record, contender: &str, condition: &str, check: impl Fn(&RoundPart, &MarketsPart)) {
@@ -58,7 +59,10 @@ fn each_round(record: &Record, contender: &str, condition: &str, check: impl Fn(
 
 #[test]
 fn calls_go_where_they_are_served() {
-    let record = run();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("replicas.toml");
+    std::fs::write(&file, REPLICAS).unwrap();
+    let record = run("replicas", file.to_str().unwrap(), &["--quick"]);
     for contender in ["in-turn", "least", "l4"] {
         each_round(&record, contender, "even", |_, markets| {
             assert!(markets.imbalance().unwrap() < 1.25, "{contender}: {markets:?}");
@@ -88,4 +92,35 @@ fn calls_go_where_they_are_served() {
     each_round(&record, "in-turn", "dies", |round, markets| {
         assert!(markets.never_moved && round.counts.failed_share() > 0.15, "{:?}", round.counts);
     });
+}
+
+/// Programs that read HTTP try another market where they cannot connect, so that few calls fail
+/// beside those that were under way: one a connection at most.
+#[test]
+fn programs_balance_too() {
+    for program in ["haproxy", "nginx"] {
+        if ::lab::program::find(&[program]).is_none() {
+            return ::lab::skip(&format!("{program} is not installed"));
+        }
+    }
+    let options = ["--only=direct", "--only=haproxy", "--only=nginx", "--only=l4"];
+    let record = run("balance-dedicated", "balance-dedicated", &options);
+    for contender in ["haproxy", "nginx", "l4"] {
+        each_round(&record, contender, "even", |round, markets| {
+            assert_eq!(round.counts.failures(), 0, "{contender}: {:?}", round.counts);
+            let most = if contender == "l4" { 1.5 } else { 1.1 };
+            assert!(markets.imbalance().unwrap() < most, "{contender}: {markets:?}");
+        });
+        each_round(&record, contender, "dies", |round, markets| {
+            assert!(markets.shares[1] < 1e-9, "{contender}: {markets:?}");
+            assert!(round.counts.failures() <= 32, "{contender}: {:?}", round.counts);
+        });
+    }
+    // The program's processor time is the server's.
+    let cpu = |contender| {
+        let cell = record.cell(contender, "even").unwrap();
+        let rounds = record.rounds.iter().filter(|round| round.cell == cell);
+        rounds.map(|round| round.server.cpu_us).sum::<f64>()
+    };
+    assert!(cpu("haproxy") > cpu("direct"), "{} {}", cpu("haproxy"), cpu("direct"));
 }

@@ -68,7 +68,7 @@ fn the_card_leads_to_its_evidence_and_back_and_fits_a_phone() {
         let word = "document.querySelector('#R5 .word').textContent";
         assert_eq!(browser.evaluate(word).await, json!("undecided"), "two rounds decide nothing");
         assert_eq!(
-            browser.evaluate("document.querySelector('#L1 .shows').textContent.trim()").await,
+            browser.evaluate("document.querySelector('#P1 .shows').textContent.trim()").await,
             json!("No scenario tests it yet.")
         );
         browser.click("#R5 .link a").await;

@@ -11,7 +11,7 @@ use lab::topology::{CLIENTS, SERVERS};
 use proto::Capability;
 use proto::flow::Flow;
 use servers::market::{Behind, MarketBehind};
-use servers::role::{Balance, Balancer, Ready, SendFlows, Sender, Serve, SetBackends};
+use servers::role::{Balancer, Ready, SendFlows, Sender, Serve, SetBackends, Spread};
 use servers::{Limits, MarketConfig};
 use terms::{
     Access, Activity, Contender, FlowSettings, ForeignServer, Handler, Policy, Through, Traffic, Workload,
@@ -262,7 +262,7 @@ impl Site<'_> {
         name: &str,
         access: &Access,
     ) -> anyhow::Result<(Child<Balancer>, Ready)> {
-        let balance = Balance {
+        let balance = Spread {
             core: self.layout.server,
             address: self.topology.address(SERVERS),
             congestion: self.congestion_of(access),

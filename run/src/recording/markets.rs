@@ -58,8 +58,8 @@ fn shares(calls: &[u64]) -> Vec<f64> {
 }
 
 /// From the beginning of a trouble to the end of the last window, before the trouble ends, in which
-/// its market had more than half of an even share, or calls failed; a window at least, for it is not
-/// known more closely. `None` where that is the last window.
+/// its market had more than half of an even share, or calls failed; a window at least, for it is
+/// not known more closely. `None` where that is the last window.
 fn time_to_move(calls: &[Vec<u64>], course: &Course, trouble: &Trouble, market: usize) -> Option<Duration> {
     let windows = trouble.lasts.div_duration_f64(WINDOW) as u32;
     let even = 1.0 / calls.len() as f64;

@@ -1,4 +1,5 @@
-//! Health checks: whether the servers behind a balancer can be connected to, looked at now and then.
+//! Health checks: whether the servers behind a balancer can be connected to, looked at now and
+//! then.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;

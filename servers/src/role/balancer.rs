@@ -19,7 +19,7 @@ pub struct Balancer;
 
 impl Role for Balancer {
     const NAME: &'static str = "balancer";
-    type Start = Balance;
+    type Start = Spread;
     type Ready = Ready;
     type Order = BalancerOrder;
 }
@@ -38,7 +38,7 @@ orders! {
 
 /// A relay with several servers behind it.
 #[derive(Debug, Serialize, Deserialize)]
-pub struct Balance {
+pub struct Spread {
     /// Where it runs.
     pub core: usize,
     /// Where it listens, on any port.
@@ -63,8 +63,8 @@ pub struct CountGiven;
 ///
 /// # Errors
 /// Where it cannot go on, with why.
-pub fn balance(start: &Balance, means: Means) -> Result<(), RoleError> {
-    let Balance { core, address, congestion, checks, limits } = *start;
+pub fn balance(start: &Spread, means: Means) -> Result<(), RoleError> {
+    let Spread { core, address, congestion, checks, limits } = *start;
     (means.pin)(core).map_err(RoleError::during("pinning the balancer"))?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
