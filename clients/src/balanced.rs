@@ -1,7 +1,8 @@
 //! Calls that a client spreads over several markets by itself: a connection to each, a list of them
 //! that is fetched now and then, and a picker.
 
-use std::cell::{Cell, OnceCell, RefCell};
+use std::cell::{OnceCell, RefCell};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -56,10 +57,8 @@ pub struct Balanced<K> {
     pub seed: u64,
 }
 
-thread_local! {
-    /// Connections of this thread so far.
-    static OPENED: Cell<u64> = const { Cell::new(0) };
-}
+/// Connections of this process so far.
+static OPENED: AtomicU64 = AtomicU64::new(0);
 
 impl<K: Connector> Connector for Balanced<K>
 where
@@ -69,8 +68,9 @@ where
 
     /// Opens one to each market; who is not there is tried again by its first call.
     async fn connect(&self) -> Result<BalancedConnection<K>, CallError> {
-        let opened = OPENED.replace(OPENED.get() + 1);
+        let opened = OPENED.fetch_add(1, Ordering::Relaxed);
         let mut chance = ChaCha8Rng::seed_from_u64(self.seed.wrapping_add(opened << 32));
+        let first_turn = chance.random::<u32>() as usize;
         let phase = self.balance.refresh_every.mul_f64(chance.random());
         let lanes: Vec<_> = self.markets.iter().map(|_| Lane::closed()).collect();
         let opening = lanes.iter().zip(&self.markets).map(|(lane, market)| lane.connection(market));
@@ -78,8 +78,11 @@ where
         if let Some(Err(error)) = opened.iter().find(|_| opened.iter().all(Result::is_err)) {
             return Err(error.clone());
         }
-        let state =
-            State { balancing: Balancing::new(self.balance, self.markets.len()), chance, fetched: None };
+        let state = State {
+            balancing: Balancing::new(self.balance, self.markets.len(), first_turn),
+            chance,
+            fetched: None,
+        };
         Ok(BalancedConnection { of: self.clone(), phase, lanes, state: RefCell::new(state) })
     }
 

@@ -294,7 +294,11 @@ impl Site<'_> {
             Some(after) => after,
             None => {
                 // A flow whose peer reset it ends before its time; the meters are of all of it, and
-                // so are the link's changes.
+                // so are the link's changes. What happens to processes ends before that, too.
+                while let Some(next) = fates.next() {
+                    self.crew.pause_until(next)?;
+                    fates.come(clock.now(), cast, self)?;
+                }
                 self.crew.pause_until(end)?;
                 self.read(cast)?
             }
@@ -308,8 +312,7 @@ impl Site<'_> {
             None => None,
         };
         if !changes.market.is_empty() {
-            // The next round opens its connections anew: who lost one is with another market, and
-            // who balances remembers what happened.
+            // The next round opens its connections anew: who lost one is with another market.
             cast.shape = None;
         }
         let calls_in_trouble = cast.calls_in_trouble()?;
@@ -404,10 +407,10 @@ impl Cast {
         Ok(())
     }
 
-    /// Forgets that connections are open, where a relay may have silenced them or made them old:
-    /// the next round opens others.
+    /// Forgets that connections are open, where a relay may have silenced them or made them old, or
+    /// where they remember how markets did: the next round opens others.
     pub(crate) fn forget_connections(&mut self) {
-        if self.relayed {
+        if self.relayed || self.has_list {
             self.shape = None;
         }
     }

@@ -378,7 +378,8 @@ fn time_to_recover(
     let of_market = condition.changes.iter().filter(|change| Changes::is_of_market(change)).cloned();
     let changes = Changes::parse(&of_market.collect::<Vec<_>>(), None).ok()?;
     // A process that is back listens a while after it was to.
-    let back = happened.iter().map(|part| Duration::from_secs_f64(part.at_us / 1e6)).max();
+    let at = |part: &HappenedPart| Duration::try_from_secs_f64(part.at_us / 1e6).unwrap_or_default();
+    let back = happened.iter().map(at).max();
     let end = changes.troubles_end()?.max(back.unwrap_or_default());
     let only = |nth| changes.market.iter().all(|trouble| trouble.market == Some(nth));
     let mut course = outcome.course.clone();

@@ -231,8 +231,9 @@ pub(super) struct WireContender {
     pub(super) cold_round_trips: Option<u32>,
 }
 
-/// A program that serves in place of the market's server. It must answer as the market would:
-/// `{folder}/v1/quotes/SYMBOL` holds the reply to each quote as JSON.
+/// A program that serves in place of the market's server, or that stands before its replicas. The
+/// first must answer as the market would: `{folder}/v1/quotes/SYMBOL` holds the reply to each quote
+/// as JSON.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct WireServer {

@@ -2,6 +2,7 @@
 
 mod fitness;
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use clock::{Clock, Precision};
@@ -10,6 +11,7 @@ use lab::meter::CoreTime;
 use lab::stalls::{STALL_MIN, Stalls};
 use lab::wan::Wan;
 use record::Tool;
+use scenarios::Scenario;
 use terms::{Layout, Machine, text};
 
 use crate::columns::wrapped;
@@ -51,6 +53,7 @@ enum What {
     CongestionControl,
     Hosts,
     Links,
+    Programs,
     OpenFiles,
     Load,
     Timer,
@@ -60,7 +63,7 @@ enum What {
 
 impl What {
     #[cfg(test)]
-    const ALL: [What; 15] = [
+    const ALL: [What; 16] = [
         What::Build,
         What::Kernel,
         What::Processor,
@@ -71,6 +74,7 @@ impl What {
         What::CongestionControl,
         What::Hosts,
         What::Links,
+        What::Programs,
         What::OpenFiles,
         What::Load,
         What::Timer,
@@ -90,6 +94,7 @@ impl What {
             What::CongestionControl => "congestion control",
             What::Hosts => "hosts and cable",
             What::Links => "links with distance",
+            What::Programs => "balancers",
             What::OpenFiles => "open files",
             What::Load => "load average",
             What::Timer => "timer lateness",
@@ -208,6 +213,7 @@ fn machine_findings(machine: &Machine, layout: &Layout, tool: &Tool) -> Vec<Find
         },
         hosts_finding(),
         links_finding(),
+        programs_finding(),
         Finding {
             what: What::OpenFiles,
             found: format!("{files} allowed"),
@@ -242,6 +248,29 @@ fn links_finding() -> Finding {
             found: "not possible: scenarios over such a link are refused".to_owned(),
             advice: Some(error.to_string()),
         },
+    }
+}
+
+/// Whether the programs are there that built-in scenarios start.
+fn programs_finding() -> Finding {
+    let scenarios = Scenario::built_in().unwrap_or_default();
+    let contenders = scenarios.iter().flat_map(|scenario| &scenario.contenders);
+    let programs: BTreeSet<&str> = contenders.filter_map(|contender| contender.access()?.program()).collect();
+    let (here, missing): (Vec<&str>, Vec<&str>) =
+        programs.into_iter().partition(|name| lab::program::find(&[name]).is_some());
+    Finding {
+        what: What::Programs,
+        found: match here.is_empty() {
+            true => "no program that balances is installed".to_owned(),
+            false => here.join(" and "),
+        },
+        advice: (!missing.is_empty()).then(|| {
+            format!(
+                "contenders that need {} are left out: apt-get install {}",
+                missing.join(" and "),
+                missing.join(" ")
+            )
+        }),
     }
 }
 

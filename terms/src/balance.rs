@@ -9,6 +9,9 @@ use crate::text;
 /// and Finagle have ten seconds; times are scaled down here.)
 const LATENCY_REMEMBERED: Duration = Duration::from_secs(1);
 
+/// The longest time that can be asked for: what can be added up.
+const TIME_MAX: Duration = Duration::from_hours(24);
+
 /// How a client spreads its calls.
 #[derive(Debug, Clone, Copy, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Balance {
@@ -67,7 +70,8 @@ impl Ejection {
             let (failures, lasts) = words.split_once(", ")?;
             let failures = failures.strip_suffix(" failures").or(failures.strip_suffix(" failure"))?;
             let (failures, lasts) = (failures.parse().ok()?, humantime::parse_duration(lasts).ok()?);
-            (failures > 0 && !lasts.is_zero()).then_some(Ejection { failures, lasts })
+            let right = failures > 0 && !lasts.is_zero() && lasts <= TIME_MAX;
+            right.then_some(Ejection { failures, lasts })
         };
         read().ok_or_else(|| {
             format!("'{words}' is no ejection: write the failures in a row, and for how long, such as \"5 failures, 500ms\"")
@@ -112,7 +116,8 @@ impl HealthCheck {
             let mut part = |name: &str| parts.next()?.strip_prefix(name)?.strip_prefix(' ');
             let every = humantime::parse_duration(part("every")?).ok()?;
             let (fall, rise) = (part("fall")?.parse().ok()?, part("rise")?.parse().ok()?);
-            let right = !every.is_zero() && fall > 0 && rise > 0 && parts.next().is_none();
+            let right =
+                !every.is_zero() && every <= TIME_MAX && fall > 0 && rise > 0 && parts.next().is_none();
             right.then_some(HealthCheck { every, fall, rise })
         };
         read().ok_or_else(|| {
@@ -171,8 +176,9 @@ struct Backend {
 }
 
 impl Balancing {
-    /// So many, all on the list.
-    pub fn new(balance: Balance, count: usize) -> Balancing {
+    /// So many, all on the list. Turns begin anywhere: clients that began with the same one would
+    /// send it calls together.
+    pub fn new(balance: Balance, count: usize, first_turn: usize) -> Balancing {
         let backend = Backend {
             is_listed: true,
             in_flight: 0,
@@ -180,7 +186,7 @@ impl Balancing {
             failed_in_a_row: 0,
             ejected_until: Duration::ZERO,
         };
-        Balancing { balance, each: vec![backend; count], turn: 0 }
+        Balancing { balance, each: vec![backend; count], turn: first_turn }
     }
 
     /// Takes a list that was fetched.
@@ -212,8 +218,9 @@ impl Balancing {
             Picker::RoundRobin => able[self.turn % able.len()],
             // Those that are alike take turns.
             Picker::LeastInFlight => {
-                let (before, from) = able.split_at(self.turn % able.len());
-                from.iter().chain(before).copied().min_by_key(in_flight)?
+                let fewest = able.iter().map(in_flight).min()?;
+                let alike: Vec<usize> = able.iter().copied().filter(|nth| in_flight(nth) == fewest).collect();
+                alike[self.turn % alike.len()]
             }
             Picker::TwoChoices => two().into_iter().min_by_key(in_flight)?,
             Picker::TwoChoicesByLatency => {
@@ -236,7 +243,7 @@ impl Balancing {
         if let Some(Ejection { failures, lasts }) = ejection
             && backend.failed_in_a_row >= failures
         {
-            (backend.failed_in_a_row, backend.ejected_until) = (0, now + lasts);
+            (backend.failed_in_a_row, backend.ejected_until) = (0, now.saturating_add(lasts));
         }
     }
 }
@@ -276,7 +283,7 @@ mod tests {
     /// Shares of 20 000 calls over markets that take so long, at a rate: a simulation in virtual
     /// time.
     fn shares(picker: Picker, takes: &[Duration], per_ms: u32) -> Vec<f64> {
-        let mut backends = Balancing::new(balance(picker), takes.len());
+        let mut backends = Balancing::new(balance(picker), takes.len(), 0);
         let mut chance = ChaCha8Rng::seed_from_u64(1);
         let mut ends: std::collections::BTreeMap<(Duration, u32), usize> = std::collections::BTreeMap::new();
         let mut counts = vec![0_u32; takes.len()];
@@ -321,7 +328,7 @@ mod tests {
     #[test]
     fn a_market_that_fails_is_left_out_for_a_while_unless_it_is_the_only_one() {
         let ejection = Ejection::parse("2 failures, 100ms").ok();
-        let mut backends = Balancing::new(Balance { ejection, ..balance(Picker::RoundRobin) }, 2);
+        let mut backends = Balancing::new(Balance { ejection, ..balance(Picker::RoundRobin) }, 2, 0);
         let mut picks = |now: u32| -> Vec<usize> {
             let pick = |_| {
                 let nth = backends.pick(now * MS, [0.0; 2]).unwrap();
@@ -360,7 +367,15 @@ mod tests {
     #[test]
     fn an_ejection_is_read_from_words() {
         assert_eq!(Ejection::parse("5 failures, 500ms"), Ok(Ejection { failures: 5, lasts: 500 * MS }));
-        for wrong in ["", "5, 500ms", "0 failures, 1s", "5 failures", "5 failures, 0s", "-1 failures, 1s"] {
+        for wrong in [
+            "",
+            "5, 500ms",
+            "0 failures, 1s",
+            "5 failures",
+            "5 failures, 0s",
+            "1 failure, 18446744073709551615s",
+            "-1 failures, 1s",
+        ] {
             assert!(Ejection::parse(wrong).unwrap_err().contains("5 failures, 500ms"), "{wrong}");
         }
         let of =
@@ -379,7 +394,7 @@ mod tests {
             let pickers =
                 [Picker::RoundRobin, Picker::LeastInFlight, Picker::TwoChoices, Picker::TwoChoicesByLatency];
             let ejection = Ejection::parse("2 failures, 5ms").ok();
-            let mut backends = Balancing::new(Balance { ejection, ..balance(pickers[picker]) }, 3);
+            let mut backends = Balancing::new(Balance { ejection, ..balance(pickers[picker]) }, 3, 1);
             let (mut listed, mut under_way) = ([true; 3], Vec::new());
             for (step, (what, one, other, failed)) in steps.into_iter().enumerate() {
                 let now = MS * step as u32;

@@ -18,7 +18,7 @@ condition = [
 contender = [
   { name = "in-turn", protocol = "tcp", balance = "round_robin", refresh_every = "200ms" },
   { name = "least", protocol = "grpc", balance = "least_in_flight", refresh_every = "200ms", ejects = "3 failures, 2s" },
-  { name = "l4", protocol = "grpc", through = "l4" },
+  { name = "l4", protocol = "grpc", through = "l4", attempts = 2, backoff = "immediate" },
 ]
 claim = [{ card = "mine", sentence = "It has moved", condition = "leaves", contender = "least", holds = "time_to_move < 500ms" }]
 [quick]
@@ -88,6 +88,10 @@ fn calls_go_where_they_are_served() {
     each_round(&record, "least", "dies", |round, markets| {
         assert!(markets.shares[1] < 1e-9, "{markets:?}");
         assert!(round.counts.failed_share() < 0.2, "ejected after three: {:?}", round.counts);
+    });
+    // Who calls through it makes calls again by its own policy.
+    each_round(&record, "l4", "dies", |round, _| {
+        assert!(round.counts.attempts > round.counts.sent, "{:?}", round.counts);
     });
     each_round(&record, "in-turn", "dies", |round, markets| {
         assert!(markets.never_moved && round.counts.failed_share() > 0.15, "{:?}", round.counts);

@@ -106,7 +106,10 @@ impl Visit for Hurried {
         clients::local_runtime().unwrap().block_on(async {
             let connection = connector.connect().await?;
             let quote = Operation::Quote(QuoteRequest { symbol: "AAAA".to_owned() });
-            connection.call(&connection.prepare(&quote)?, Some(self.0)).await
+            let prepared = connection.prepare(&quote)?;
+            let call = clock::limit(Duration::from_secs(20), connection.call(&prepared, Some(self.0)));
+            // Nobody kept the deadline.
+            call.await.unwrap_or_else(|_| Err(CallError::Protocol("no answer".to_owned())))
         })
     }
 }

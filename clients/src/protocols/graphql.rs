@@ -6,6 +6,7 @@ mod documents;
 use std::time::Duration;
 
 use bytes::Bytes;
+use clock::Clock;
 use futures::{SinkExt as _, StreamExt as _, stream};
 use http::{HeaderMap, Response};
 use http_body_util::Full;
@@ -96,9 +97,12 @@ impl Connection for GraphQlConnection {
     }
 
     async fn call(&self, prepared: &PreparedQuery, time_left: Option<Duration>) -> Result<Reply, CallError> {
+        let begun = Clock::System.now();
         let response = self.http.exchange(prepared.request.build(time_left)).await?;
         match (decode_reply(prepared.capability, &response), &prepared.whole) {
             (Err(Refusal::NotPersisted), Some(whole)) => {
+                let taken = Clock::System.now().since(begun);
+                let time_left = time_left.map(|left| left.saturating_sub(taken));
                 let response = self.http.exchange(whole.build(time_left)).await?;
                 decode_reply(prepared.capability, &response).map_err(Refusal::into_error)
             }

@@ -6,8 +6,8 @@ use clock::{Clock, Mono};
 use lab::child::{Child, ChildError};
 use lab::meter::ProcessUse;
 use servers::MarketConfig;
-use servers::market::CountCalls;
-use servers::role::{MarketServer, Ready, Serve, TakeCounts};
+use servers::market::{CountCalls, Spell};
+use servers::role::{CountCallsInTrouble, MarketServer, Ready, Serve, TakeCounts, Troubles};
 use terms::Handler;
 use terms::role::Role;
 
@@ -28,6 +28,9 @@ pub(crate) struct MarketProcess {
     /// What calls are counted, and those that those before it counted.
     counts: Option<CountCalls>,
     counted_before: Vec<u64>,
+    /// What happens in it, which a successor has to be told.
+    spells: Vec<Spell>,
+    in_trouble_before: u64,
 }
 
 impl MarketProcess {
@@ -50,6 +53,8 @@ impl MarketProcess {
                 used_before: ProcessUse::default(),
                 counts: None,
                 counted_before: Vec::new(),
+                spells: Vec::new(),
+                in_trouble_before: 0,
             },
             ready,
         ))
@@ -59,6 +64,7 @@ impl MarketProcess {
     pub(super) fn kill(&mut self) -> anyhow::Result<Mono> {
         self.used_before = self.used()?;
         self.counted_before = self.counted_calls()?;
+        self.in_trouble_before = self.calls_in_trouble()?;
         let killed = Clock::System.now();
         self.child.kill()?;
         Ok(killed)
@@ -73,6 +79,9 @@ impl MarketProcess {
         if let Some(counts) = self.counts {
             self.child.ask(counts, ANSWER_TIME_MAX)?;
         }
+        if !self.spells.is_empty() {
+            self.child.ask(Troubles(self.spells.clone()), ANSWER_TIME_MAX)?;
+        }
         Ok(ready.listening_since)
     }
 
@@ -80,6 +89,17 @@ impl MarketProcess {
     pub(super) fn count_calls(&mut self, counts: CountCalls) -> anyhow::Result<()> {
         (self.counts, self.counted_before) = (Some(counts), Vec::new());
         Ok(self.child.ask(counts, ANSWER_TIME_MAX)?)
+    }
+
+    /// Has this happen in it, in place of what was to happen before.
+    pub(super) fn trouble(&mut self, spells: Vec<Spell>) -> anyhow::Result<()> {
+        (self.spells, self.in_trouble_before) = (spells, 0);
+        Ok(self.child.ask(Troubles(self.spells.clone()), ANSWER_TIME_MAX)?)
+    }
+
+    /// Calls that came to it, and to those before it, while something happened in it.
+    pub(super) fn calls_in_trouble(&mut self) -> anyhow::Result<u64> {
+        Ok(self.in_trouble_before + self.child.ask(CountCallsInTrouble, ANSWER_TIME_MAX)?)
     }
 
     /// Calls that it and those before it counted.

@@ -298,11 +298,12 @@ impl Site<'_> {
             market_seed: setup.market.seed,
             manners: access.manners,
             // A front carries it out.
-            policy: access.policy.filter(|_| access.through.is_none()),
+            policy: access.policy.filter(|_| access.through != Some(Through::Front)),
             deadline: access.deadline,
             workload: setup.workload.clone(),
-            // Replicas have a ledger each: what is asked of any of them are reads.
-            is_ours: access.server.is_none() && access.balancer.is_none(),
+            // Where somebody spreads its connections or calls, each case may meet another market,
+            // with a ledger and ticks of its own.
+            is_ours: access.server.is_none() && (setup.workload.replicas == 1 || access.balance.is_some()),
             screen: access.screen.clone(),
             conformance: setup.conformance,
         });

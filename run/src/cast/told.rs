@@ -7,7 +7,7 @@ use clients::balanced::Absence;
 use clients::role::SetAbsences;
 use clock::Mono;
 use servers::market::{CountCalls, Spell};
-use servers::role::{CountCallsInTrouble, CountOrders, Renew, Troubles};
+use servers::role::{CountOrders, Renew};
 use terms::{Concurrency, Condition, Course, Handler, REPLICAS_MAX, Trouble, TroubleKind};
 
 use super::{ANSWER_TIME_MAX, Cast, Client, MarketProcess, Server};
@@ -76,7 +76,7 @@ impl Cast {
         self.each_market(|nth, market| {
             let of_it = inside.iter().filter(|trouble| trouble.market.is_none_or(|market| market == nth));
             let spells = of_it.map(|trouble| spell(trouble)).collect();
-            Ok(market.child.ask(Troubles(spells), ANSWER_TIME_MAX)?)
+            market.trouble(spells)
         })?;
         self.troubled = !inside.is_empty();
         Ok(())
@@ -135,7 +135,7 @@ impl Cast {
         }
         let mut calls = 0;
         self.each_market(|_, market| {
-            calls += market.child.ask(CountCallsInTrouble, ANSWER_TIME_MAX)?;
+            calls += market.calls_in_trouble()?;
             Ok(())
         })?;
         Ok(Some(calls))

@@ -27,7 +27,7 @@ pub(super) fn markets_part(measurement: &Measurement, condition: &Condition) -> 
     let whole = Duration::MAX;
     let (from, to) =
         trouble.as_ref().map_or((Duration::ZERO, whole), |of| (of.after + of.lasts / 2, of.after + of.lasts));
-    let moved = trouble.and_then(|of| Some(time_to_move(calls, course, &of, of.market?)));
+    let moved = trouble.and_then(|of| time_to_move(calls, course, &of, of.market?));
     Some(MarketsPart {
         calls: calls.iter().map(|slices| slices.iter().sum()).collect(),
         shares: shares(&within(calls, course.slice, from, to)),
@@ -59,25 +59,34 @@ fn shares(calls: &[u64]) -> Vec<f64> {
 
 /// From the beginning of a trouble to the end of the last window, before the trouble ends, in which
 /// its market had more than half of an even share, or calls failed; a window at least, for it is
-/// not known more closely. `None` where that is the last window.
-fn time_to_move(calls: &[Vec<u64>], course: &Course, trouble: &Trouble, market: usize) -> Option<Duration> {
-    let windows = trouble.lasts.div_duration_f64(WINDOW) as u32;
+/// not known more closely. `None` where that is the last window; nothing of a trouble that is
+/// shorter than one.
+fn time_to_move(
+    calls: &[Vec<u64>],
+    course: &Course,
+    trouble: &Trouble,
+    market: usize,
+) -> Option<Option<Duration>> {
+    // A window holds whole slices, wherever it begins.
+    let window = WINDOW.max(course.slice * 2);
+    let windows = trouble.lasts.div_duration_f64(window) as u32;
     let even = 1.0 / calls.len() as f64;
     let has_left = |nth: u32| {
-        let from = trouble.after + WINDOW * nth;
-        let share = shares(&within(calls, course.slice, from, from + WINDOW))[market - 1];
+        let from = trouble.after + window * nth;
+        let shares = shares(&within(calls, course.slice, from, from + window));
+        let share = shares.get(market - 1).copied().unwrap_or_default();
         let due = course.slices.iter().enumerate().filter(|(nth, _)| {
             let at = course.slice * *nth as u32;
-            (from..from + WINDOW).contains(&at)
+            (from..from + window).contains(&at)
         });
         let (arrivals, failed) =
             due.fold((0, 0), |(all, bad), (_, slice)| (all + slice.arrivals, bad + slice.failed));
         share <= LEFT_SHARE * even && failed as f64 <= IN_VAIN_SHARE * arrivals as f64
     };
-    match (0..windows).rfind(|nth| !has_left(*nth)) {
-        None => Some(WINDOW),
-        Some(last) => (last + 1 < windows).then(|| WINDOW * (last + 1)),
-    }
+    (windows > 0).then(|| match (0..windows).rfind(|nth| !has_left(*nth)) {
+        None => Some(window),
+        Some(last) => (last + 1 < windows).then(|| window * (last + 1)),
+    })
 }
 
 #[cfg(test)]
@@ -97,7 +106,7 @@ mod tests {
         let calls = [vec![4; 100], (0..100).map(second).collect(), vec![4; 100]];
         let trouble =
             Trouble { market: Some(2), after: 200 * MS, lasts: 600 * MS, kind: TroubleKind::Freezes };
-        time_to_move(&calls, &course, &trouble, 2)
+        time_to_move(&calls, &course, &trouble, 2).unwrap()
     }
 
     #[test]

@@ -82,7 +82,7 @@ pub(super) fn supervise(start: &Supervise, means: Means) -> anyhow::Result<()> {
                 text
             };
             let folder = Folder::create(start.market_seed, fill, config.as_deref())?;
-            let program = start_program(command, folder.0.path(), address)?;
+            let program = start_program(command, folder.0.path(), fill)?;
             let mut program = Supervised::new(command, program);
             listens(address, &mut program)?;
             ready(address, Some(program.program.pid()))?;
@@ -185,11 +185,8 @@ impl Folder {
     }
 }
 
-fn start_program(words: &str, folder: &Path, address: SocketAddr) -> anyhow::Result<Program> {
-    let fill = |word: &str| {
-        let word = word.replace("{folder}", &folder.display().to_string());
-        word.replace("{address}", &address.ip().to_string()).replace("{port}", &address.port().to_string())
-    };
+fn start_program(words: &str, folder: &Path, fill: impl Fn(&str) -> String) -> anyhow::Result<Program> {
+    let fill = |word: &str| fill(word).replace("{folder}", &folder.display().to_string());
     let mut words = words.split_whitespace().map(fill);
     let name = words.next().context("a command needs a program")?;
     // Those of administrators are not on every user's path.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use proto::Capability;
 use terms::{
     ATTEMPTS_MAX, Activity, Backoff, Breaker, Carriage, Changes, Concurrency, Condition, Contender, Handler,
-    LedgerKind, Model, Policy, TroubleKind, Workload,
+    LedgerKind, Model, Policy, Through, Trouble, TroubleKind, Workload,
 };
 use toml::Spanned;
 
@@ -61,6 +61,10 @@ impl Check<'_> {
             let right = !after.get_ref().0.is_zero() && after.get_ref().0 < workload.time_out;
             let message = "hedge_after must be greater than 0, and less than the workload's time_out";
             self.require(after, right, message)?;
+            let alone = wire.balance.is_none();
+            let message =
+                "hedge_after does not go with balance: the hedge that loses would count as a failure";
+            self.require(after, alone, message)?;
             let safe = workload.activity != Activity::Market(Capability::PlaceOrder)
                 || wire.idempotency_keys.is_some();
             self.require(after, safe, "a hedged order is placed twice: this needs idempotency_keys")?;
@@ -114,7 +118,8 @@ impl Check<'_> {
     /// A hedge goes out beside a call that is under way. (A front has connections for both.)
     pub(super) fn hedges_fit(&self, wire: &WireContender, carriage: Carriage) -> Result<(), ScenarioError> {
         let Some(after) = &wire.hedge_after else { return Ok(()) };
-        let has_room = wire.through.is_some() || carriage.in_flight_max().is_none();
+        let is_a_fronts = wire.through.as_ref().is_some_and(|of| *of.get_ref() == Through::Front);
+        let has_room = is_a_fronts || carriage.in_flight_max().is_none();
         self.require(
             after,
             has_room,
@@ -211,14 +216,25 @@ impl Check<'_> {
         contenders: &[Contender],
         workload: &Workload,
     ) -> Result<(), ScenarioError> {
-        let dies = |changes: &Spanned<Vec<String>>| {
+        let conditions = wire.condition.get_ref();
+        for changes in conditions.iter().filter_map(|of| of.changes.as_ref()) {
             let of_market = changes.get_ref().iter().filter(|change| Changes::is_of_market(change)).cloned();
             let parsed = Changes::parse(&of_market.collect::<Vec<_>>(), None).unwrap_or_default();
-            parsed.market.iter().any(|trouble| trouble.kind == TroubleKind::Dies)
-        };
-        let conditions = wire.condition.get_ref();
-        for changes in conditions.iter().filter_map(|of| of.changes.as_ref()).filter(|changes| dies(changes))
-        {
+            let is_of_process = |of: &&Trouble| matches!(of.kind, TroubleKind::Dies | TroubleKind::Freezes);
+            let fates: Vec<&Trouble> = parsed.market.iter().filter(is_of_process).collect();
+            let overlap = |one: &Trouble, other: &Trouble| {
+                let same = one.market.is_none() || other.market.is_none() || one.market == other.market;
+                same && one.after <= other.after + other.lasts && other.after <= one.after + one.lasts
+            };
+            let pairs = fates
+                .iter()
+                .enumerate()
+                .flat_map(|(nth, one)| fates[nth + 1..].iter().map(move |of| (one, of)));
+            let apart = pairs.into_iter().all(|(one, other)| !overlap(one, other));
+            self.require(changes, apart, "a market must not die or freeze while it is dead or frozen")?;
+            if !fates.iter().any(|trouble| trouble.kind == TroubleKind::Dies) {
+                continue;
+            }
             let secure = contenders.iter().find(|of| of.access().is_some_and(|access| access.tls.is_some()));
             if let Some(Contender { name, .. }) = secure {
                 let message =

@@ -9,7 +9,7 @@ use toml::Spanned;
 use super::Check;
 use crate::ScenarioError;
 use crate::contender::{WireContender, WireServer};
-use crate::wire::WireScenario;
+use crate::wire::{Call, WireScenario};
 
 /// How often a list is fetched where a scenario does not say it.
 const REFRESHED_USUALLY: Duration = Duration::from_secs(1);
@@ -97,6 +97,22 @@ impl Check<'_> {
                 );
                 self.require(replicas, spreads, &message)?;
             }
+        }
+        if let Some(replicas) = wire.workload.replicas.as_ref().filter(|_| several) {
+            let reads = matches!(
+                wire.workload.operation.get_ref(),
+                Call::Quote | Call::Quotes | Call::Portfolio | Call::History
+            );
+            self.require(replicas, reads, "replicas answer reads: each has a ledger and ticks of its own")?;
+            let in_steps = wire.contender.get_ref().iter().find_map(|of| of.in_steps.as_ref());
+            self.needs(in_steps, false, "in_steps does not go with replicas")?;
+            let cold = wire.condition.get_ref().iter().find_map(|of| of.cold.as_ref());
+            let balances = wire.contender.get_ref().iter().any(|of| of.balance.is_some());
+            self.needs(
+                cold,
+                !balances,
+                "a client with balance keeps its connections: cold does not go with it",
+            )?;
         }
         if let Some(replicas) = &wire.workload.replicas {
             let alone = wire.workload.second_market.is_none();

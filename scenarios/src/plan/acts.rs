@@ -40,8 +40,9 @@ pub(super) fn planned(scenario: &Scenario, options: &PlanOptions) -> Vec<Act> {
     };
     let mut acts: Vec<Act> = scenario.acts.iter().filter_map(of_extent).collect();
     // Over a distance a thousand connections take minutes to open, and no less memory; through a
-    // relay they take its too.
-    let is_direct = scenario.link.round_trip().is_none() && !scenario.is_relayed();
+    // relay they take its too, and of replicas those of all.
+    let stands_alone = scenario.workload.replicas == 1;
+    let is_direct = scenario.link.round_trip().is_none() && !scenario.is_relayed() && stands_alone;
     let has_connections = matches!(scenario.workload.activity, Activity::Market(_));
     let has_hold = acts.iter().any(|act| matches!(act, Act::Hold(_)));
     if !is_quick && is_direct && has_connections && !has_hold {

@@ -96,7 +96,9 @@ mod tests {
     fn a_call_without_time_is_not_begun_and_one_with_time_is() {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
-            let market = Market::open(&MarketConfig::default(), Clock::System).unwrap();
+            let handler = Handler { wait: MS, ..Handler::default() };
+            let config = MarketConfig { handler, ..MarketConfig::default() };
+            let market = Market::open(&config, Clock::System).unwrap();
             assert!(is_exceeded(&call(&market, Some(Duration::ZERO)).await));
             assert!(call(&market, Some(Duration::MAX / 4)).await.is_ok());
             let order = || proto::v1::OrderRequest::default();

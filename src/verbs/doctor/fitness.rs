@@ -12,7 +12,7 @@ struct Use {
 }
 
 /// From what works almost everywhere to what takes a quiet machine.
-const USES: [Use; 9] = [
+const USES: [Use; 10] = [
     Use { of: "bytes, packets and outcomes", spoiled_by: &[] },
     Use { of: "CPU per call", spoiled_by: &[What::Build, What::Steal, What::Load] },
     Use {
@@ -41,6 +41,7 @@ const USES: [Use; 9] = [
     },
     Use { of: "a cable between two hosts", spoiled_by: &[What::Hosts] },
     Use { of: "links with delay, loss and a rate", spoiled_by: &[What::Links] },
+    Use { of: "balancers that are programs", spoiled_by: &[What::Programs] },
     Use { of: "thousands of connections", spoiled_by: &[What::OpenFiles] },
 ];
 
