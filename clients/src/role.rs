@@ -25,7 +25,7 @@ use crate::{CallError, Connection, Connector, Endpoint, MarketConnection, Tls, l
 
 mod start;
 
-pub use start::{Open, ReceiveFlows, Replica};
+pub use start::{Open, ReceiveFlows};
 
 /// How often a client says how it is going.
 const PROGRESS_EVERY: Duration = Duration::from_millis(250);

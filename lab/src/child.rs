@@ -11,7 +11,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::Duration;
 
 use clock::{Clock, Mono};
-use nix::sys::signal::{Signal, kill};
+use nix::sys::signal::Signal;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -19,7 +19,7 @@ use serde_json::value::RawValue;
 use terms::lines::{read_message, write_message};
 use terms::role::{Order, Progress, Role, Said};
 
-use crate::crew::{Crew, LOOK_EVERY, is_stopped, pid_of, was_stopped};
+use crate::crew::{Crew, LOOK_EVERY, is_stopped};
 use crate::hosts::Host;
 use crate::words::{LastWords, Words};
 
@@ -299,8 +299,7 @@ impl<R: Role> Child<R> {
     /// # Errors
     /// The system's.
     pub fn freeze(&mut self) -> io::Result<()> {
-        self.crew.leave(self.pid());
-        Ok(kill(pid_of(self.pid()), Signal::SIGSTOP)?)
+        self.crew.freeze(self.pid())
     }
 
     /// Has it go on, and its crew look after it again.
@@ -308,11 +307,7 @@ impl<R: Role> Child<R> {
     /// # Errors
     /// The system's.
     pub fn thaw(&mut self) -> io::Result<()> {
-        kill(pid_of(self.pid()), Signal::SIGCONT)?;
-        // The kernel remembers that it was stopped: nobody else is to hear of it.
-        let _ = was_stopped(self.pid());
-        self.crew.join(self.pid(), &self.name, self.words.clone());
-        Ok(())
+        self.crew.thaw(self.pid(), &self.name, self.words.clone())
     }
 
     fn gone(&mut self) -> ChildError {

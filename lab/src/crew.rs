@@ -5,11 +5,12 @@
 //! and takes no processor time from it.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use clock::{Clock, Mono};
-use nix::sys::signal::Signal;
+use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
 use nix::unistd::Pid;
 
@@ -69,6 +70,21 @@ impl Crew {
     /// From now on its end is nobody's concern.
     pub(crate) fn leave(&self, pid: u32) {
         self.members().up.remove(&pid);
+    }
+
+    /// Stops one (SIGSTOP), which is nobody's concern until it goes on.
+    pub(crate) fn freeze(&self, pid: u32) -> io::Result<()> {
+        self.leave(pid);
+        Ok(kill(pid_of(pid), Signal::SIGSTOP)?)
+    }
+
+    /// Has one go on that was stopped, and looks after it again.
+    pub(crate) fn thaw(&self, pid: u32, name: &str, words: Words) -> io::Result<()> {
+        kill(pid_of(pid), Signal::SIGCONT)?;
+        // The kernel remembers that it was stopped: nobody else is to hear of it.
+        let _ = was_stopped(pid);
+        self.join(pid, name, words);
+        Ok(())
     }
 
     /// Checks that all are up, unless that was done within the last second.
@@ -198,7 +214,7 @@ pub fn was_stopped(pid: u32) -> bool {
     matches!(waitid(Id::Pid(pid_of(pid)), flags), Ok(WaitStatus::Continued(_)))
 }
 
-pub(crate) fn pid_of(pid: u32) -> Pid {
+fn pid_of(pid: u32) -> Pid {
     Pid::from_raw(pid.cast_signed())
 }
 
@@ -225,8 +241,6 @@ fn in_words(status: WaitStatus) -> String {
 #[cfg(test)]
 mod tests {
     use std::process::{Child, Command};
-
-    use nix::sys::signal::kill;
 
     use super::*;
 
@@ -275,6 +289,21 @@ mod tests {
         assert!(said.starts_with(&expected), "{said}");
         crew.leave(pid);
         assert!(crew.look().is_ok());
+    }
+
+    #[test]
+    fn who_was_frozen_on_purpose_is_nobodys_concern_and_is_looked_after_again() {
+        let crew = Crew::default();
+        let frozen = Sleeper::join(&crew, "the market");
+        let pid = frozen.0.id();
+        crew.freeze(pid).unwrap();
+        eventually(|| is_stopped(pid).is_some());
+        assert!(crew.look().is_ok());
+        crew.thaw(pid, "the market", Words::default()).unwrap();
+        assert!(!was_stopped(pid), "that it was is told already");
+        eventually(|| is_stopped(pid).is_none());
+        frozen.signal(Signal::SIGTERM);
+        eventually(|| crew.look().is_err());
     }
 
     #[test]

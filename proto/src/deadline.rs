@@ -15,7 +15,7 @@ pub const HTTP_HEADER: &str = "time-left-us";
 const GRPC_DIGITS_MAX: usize = 8;
 /// Digits of microseconds that are read: three years of them.
 const HTTP_DIGITS_MAX: usize = 14;
-/// gRPC's units, and how many nanoseconds each is; none is a fraction of the one before it.
+/// gRPC's units, and how many nanoseconds each is, the shortest first.
 const GRPC_UNITS: [(u8, u64); 6] = [
     (b'n', 1),
     (b'u', 1_000),
@@ -39,8 +39,8 @@ pub fn from_grpc(value: &[u8]) -> Option<Duration> {
     let (unit, digits) = value.split_last()?;
     let (_, nanos) = GRPC_UNITS.iter().find(|(known, _)| known == unit)?;
     let count = number(digits, GRPC_DIGITS_MAX)?;
-    let seconds = (u128::from(count) * u128::from(*nanos) / 1_000_000_000) as u64;
-    Some(Duration::new(seconds, (u128::from(count) * u128::from(*nanos) % 1_000_000_000) as u32))
+    let nanos = u128::from(count) * u128::from(*nanos);
+    Some(Duration::new((nanos / 1_000_000_000) as u64, (nanos % 1_000_000_000) as u32))
 }
 
 /// Time left as the other calls write it, in microseconds.

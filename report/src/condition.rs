@@ -3,7 +3,7 @@
 use hdrhistogram::Histogram;
 use record::{AaPair, CellPart, Difference, Merged, Record, SlicePart};
 use scenarios::Scenario;
-use terms::{Activity, Counted, FAILED_SHARE_MAX, Figure, printable, text};
+use terms::{Activity, Changes, Counted, FAILED_SHARE_MAX, Figure, printable, text};
 
 use super::acts::{CapacityView, capacity};
 use super::chart::{self, Bar, Line, NARROW, WIDE};
@@ -219,45 +219,57 @@ fn received_of(record: &Record, measured: &[(usize, &CellPart, &Merged)], looks:
         let (name, look) = (cell.contender.clone(), looks.get(&cell.contender));
         Received { label: label(cell), name, look, slices: merged.course.clone() }
     };
-    let twin = Scenario::again(&record.plan.baseline);
-    let rows: Vec<Received> =
-        measured.iter().filter(|(_, cell, _)| cell.contender != twin).map(row).collect();
+    let rows: Vec<Received> = without_the_twin(record, measured).map(row).collect();
     let seconds = record.plan.duration_ms / 1e3;
-    let changes = measured.first().map(|(_, cell, _)| &cell.changes[..]).unwrap_or_default();
-    let marks: Vec<Mark> = changes.iter().filter_map(|change| Mark::of(change)).collect();
+    let marks = marks(changes_of(measured));
     [WIDE, NARROW].map(|size| received(&rows, seconds, &marks, size, title))
 }
 
 /// When contenders made attempts again; the baseline's twin is left out.
 fn retries_of(record: &Record, measured: &[(usize, &CellPart, &Merged)], looks: &Looks<'_>) -> [String; 2] {
-    let twin = Scenario::again(&record.plan.baseline);
     let row = |(_, cell, merged): &(usize, &CellPart, &Merged)| RetryRow {
         name: cell.contender.clone(),
         label: label(cell),
         look: looks.get(&cell.contender),
         per_10ms: merged.retries_per_10ms.clone(),
     };
-    let rows: Vec<RetryRow> =
-        measured.iter().filter(|(_, cell, _)| cell.contender != twin).map(row).collect();
+    let rows: Vec<RetryRow> = without_the_twin(record, measured).map(row).collect();
     [WIDE, NARROW].map(|size| retries(&rows, size, "Retries per 10 ms, by when they were due"))
 }
 
 /// What each of several markets had of the calls; the baseline's twin is left out.
 fn shares_of(record: &Record, measured: &[(usize, &CellPart, &Merged)], looks: &Looks<'_>) -> [String; 2] {
-    let twin = Scenario::again(&record.plan.baseline);
     let row = |(_, cell, merged): &(usize, &CellPart, &Merged)| ShareRow {
         name: cell.contender.clone(),
         label: label(cell),
         look: looks.get(&cell.contender),
         calls: merged.calls_by_market.clone(),
     };
-    let rows: Vec<ShareRow> =
-        measured.iter().filter(|(_, cell, _)| cell.contender != twin).map(row).collect();
-    let changes = measured.first().map(|(_, cell, _)| &cell.changes[..]).unwrap_or_default();
-    let marks: Vec<Mark> = changes.iter().filter_map(|change| Mark::of(change)).collect();
-    let troubled = marks.iter().find_map(Mark::market).unwrap_or(1) - 1;
+    let rows: Vec<ShareRow> = without_the_twin(record, measured).map(row).collect();
+    let changes = changes_of(measured);
+    let marks = marks(changes);
+    let troubled = Changes::first_of_one(changes).and_then(|trouble| trouble.market).unwrap_or(1) - 1;
     let title = format!("Who got the calls: dark is market {}", troubled + 1);
     [WIDE, NARROW].map(|size| shares(&rows, record.plan.duration_ms / 1e3, troubled, &marks, size, &title))
+}
+
+/// All contenders but the baseline's twin, which would say the same again.
+fn without_the_twin<'a>(
+    record: &Record,
+    measured: &'a [(usize, &'a CellPart, &'a Merged)],
+) -> impl Iterator<Item = &'a (usize, &'a CellPart, &'a Merged)> {
+    let twin = Scenario::again(&record.plan.baseline);
+    measured.iter().filter(move |(_, cell, _)| cell.contender != twin)
+}
+
+/// What changes meanwhile, the same for all contenders of a condition.
+fn changes_of<'a>(measured: &[(usize, &'a CellPart, &Merged)]) -> &'a [String] {
+    measured.first().map(|(_, cell, _)| &cell.changes[..]).unwrap_or_default()
+}
+
+/// The marks of these changes.
+fn marks(changes: &[String]) -> Vec<Mark> {
+    changes.iter().filter_map(|change| Mark::of(change)).collect()
 }
 
 /// What sentences call a contender.

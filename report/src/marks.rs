@@ -28,12 +28,6 @@ impl Mark {
         Some(Mark { from_s: after.as_secs_f64(), to_s, words: words.to_owned() })
     }
 
-    /// Which of several markets it happens to, from 1.
-    pub(super) fn market(&self) -> Option<usize> {
-        let (market, _) = self.words.strip_prefix("market.")?.split_once(' ')?;
-        market.parse().ok().filter(|nth| *nth > 0)
-    }
-
     /// For whoever does not see it: `at 0.2 market stalls, until 0.4`.
     pub(super) fn in_words(&self) -> String {
         let until = self.to_s.map_or_else(String::new, |to| format!(", until {to}"));
@@ -52,7 +46,6 @@ mod tests {
         let slow = Mark::of("200ms market.2 slows 100x 500ms").unwrap();
         assert_eq!((slow.from_s, slow.to_s, &slow.words[..]), (0.2, Some(0.7), "market.2 slows 100x"));
         assert_eq!(slow.in_words(), "at 0.2 market.2 slows 100x, until 0.7");
-        assert_eq!((slow.market(), cut.market()), (Some(2), None));
         assert_eq!(Mark::of("cut"), None);
         let endless = Mark::of("18446744073709551615s market stalls 1s").unwrap();
         assert_eq!(endless.to_s, None);

@@ -17,7 +17,7 @@ use record::{
 use scenarios::{Cell, Plan, Scenario};
 use terms::{
     Arrivals, Changes, Condition, Course, Failure, Layout, Link, Machine, Model, Outcome, Quantiles, Retries,
-    Slice,
+    Slice, Trouble,
 };
 
 use crate::meters::micros;
@@ -374,14 +374,12 @@ fn time_to_recover(
     condition: &Condition,
     happened: &[HappenedPart],
 ) -> Option<Option<Duration>> {
-    // What the link does is of no matter, and has no ways here.
-    let of_market = condition.changes.iter().filter(|change| Changes::is_of_market(change)).cloned();
-    let changes = Changes::parse(&of_market.collect::<Vec<_>>(), None).ok()?;
+    let troubles = Changes::troubles(&condition.changes);
     // A process that is back listens a while after it was to.
     let at = |part: &HappenedPart| Duration::try_from_secs_f64(part.at_us / 1e6).unwrap_or_default();
     let back = happened.iter().map(at).max();
-    let end = changes.troubles_end()?.max(back.unwrap_or_default());
-    let only = |nth| changes.market.iter().all(|trouble| trouble.market == Some(nth));
+    let end = troubles.iter().map(Trouble::end).max()?.max(back.unwrap_or_default());
+    let only = |nth| troubles.iter().all(|trouble| trouble.market == Some(nth));
     let mut course = outcome.course.clone();
     match &outcome.apart {
         Some(apart) if only(2) => course.clone_from(&apart.course),

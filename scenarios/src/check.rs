@@ -4,6 +4,7 @@ mod acts;
 mod amount;
 mod axes;
 mod between;
+mod changes;
 mod claims;
 mod contenders;
 mod flows;
@@ -16,8 +17,8 @@ mod tests;
 
 use proto::Capability;
 use terms::{
-    Activity, Amount, BreakEven, Changes, Claim, Condition, Contender, Figure, Handler, LedgerKind, Link,
-    Map, Model, Shape, Test, Workload,
+    Activity, Amount, BreakEven, Claim, Condition, Contender, Figure, Handler, LedgerKind, Link, Map, Model,
+    Shape, Test, Workload,
 };
 use toml::Spanned;
 
@@ -78,7 +79,7 @@ impl Check<'_> {
         self.targets_are_near(&wire)?;
         self.between_fits(&wire, &contenders)?;
         self.failures_fit(&wire, &contenders, &workload)?;
-        self.deaths_fit(&wire, &contenders, &workload)?;
+        self.changes_fit(&wire, &contenders, &workload)?;
         self.replicas_fit(&wire)?;
         self.fronts_fit(&wire, &contenders)?;
         let baseline = self.baseline(&wire, &contenders)?;
@@ -357,34 +358,6 @@ impl Check<'_> {
             front: self.front_pool(condition)?,
             family: None,
         })
-    }
-
-    /// Changes of a link that has a router, and of a market, all within the measured time.
-    fn changes(
-        &self,
-        wire: &WireScenario,
-        condition: &WireCondition,
-        changes: &Spanned<Vec<String>>,
-        link: &Link,
-    ) -> Result<(), ScenarioError> {
-        let at = |message: &str| ScenarioError::at(self.file, self.text, changes.span(), message, None);
-        let ways = if let Link::Wan(of) = link { Some(*of.ways) } else { None };
-        let times = Changes::parse(changes.get_ref(), ways).map_err(|error| at(&error))?;
-        let right = times.market.is_empty() || self.makes_calls(wire);
-        self.require(changes, right, "changes of the market are for operations that make calls")?;
-        let name = condition.name.get_ref();
-        let profiles =
-            [(&wire.quick, Usual::QUICK), (&wire.standard, Usual::STANDARD), (&wire.full, Usual::FULL)];
-        for (profile, usual) in profiles {
-            let duration = profile.duration(usual);
-            let ends = times.troubles_end().is_none_or(|end| end <= duration);
-            let right = !profile.measures(name) || (ends && times.times().all(|after| after < duration));
-            let late = format!(
-                "each change must come, and each trouble of a market end, before the end of the measured time ({duration:?} in one profile)"
-            );
-            self.require(changes, right, &late)?;
-        }
-        Ok(())
     }
 
     fn connections(&self, condition: &WireCondition, workload: &Workload) -> Result<usize, ScenarioError> {

@@ -197,40 +197,41 @@ impl Balancing {
     /// Picks one for a call that begins now; two numbers in [0, 1) are its chance. Where all that
     /// are listed are left out, none is. `None` where none is listed.
     pub fn pick(&mut self, now: Duration, chance: [f64; 2]) -> Option<usize> {
-        let listed = |of: &Balancing, ejected: bool| -> Vec<usize> {
-            let fit = |backend: &Backend| backend.is_listed && (ejected || backend.ejected_until <= now);
-            (0..of.each.len()).filter(|&nth| fit(&of.each[nth])).collect()
-        };
-        let mut able = listed(self, false);
-        if able.is_empty() {
-            able = listed(self, true);
-        }
-        let last = able.len().checked_sub(1)?;
-        let in_flight = |nth: &usize| self.each[*nth].in_flight;
-        let drawn = |chance: f64, of: usize| ((chance * of as f64) as usize).min(of.saturating_sub(1));
-        let two = || {
-            let first = drawn(chance[0], able.len());
-            // Another one, where there is another.
-            let second = (first + 1 + drawn(chance[1], last)) % able.len();
-            [able[first], able[second]]
-        };
-        let nth = match self.balance.picker {
-            Picker::RoundRobin => able[self.turn % able.len()],
-            // Those that are alike take turns.
-            Picker::LeastInFlight => {
-                let fewest = able.iter().map(in_flight).min()?;
-                let alike: Vec<usize> = able.iter().copied().filter(|nth| in_flight(nth) == fewest).collect();
-                alike[self.turn % alike.len()]
-            }
-            Picker::TwoChoices => two().into_iter().min_by_key(in_flight)?,
-            Picker::TwoChoicesByLatency => {
-                let cost = |nth: &usize| self.each[*nth].cost();
-                two().into_iter().min_by(|one, other| cost(one).total_cmp(&cost(other)))?
-            }
-        };
+        let nth = self.picked(now, chance)?;
         self.turn = self.turn.wrapping_add(1);
         self.each[nth].in_flight += 1;
         Some(nth)
+    }
+
+    /// Whom it picks. Nothing is allocated: it is in the time of a call.
+    fn picked(&self, now: Duration, chance: [f64; 2]) -> Option<usize> {
+        let is_in = |nth: &usize| self.each[*nth].ejected_until <= now;
+        let listed = || (0..self.each.len()).filter(|nth| self.each[*nth].is_listed);
+        let all_are_out = !listed().any(|nth| is_in(&nth));
+        let able = || listed().filter(|nth| all_are_out || is_in(nth));
+        let count = able().count();
+        let others = count.checked_sub(1)?;
+        let in_flight = |nth: &usize| self.each[*nth].in_flight;
+        let two = || {
+            let drawn = |chance: f64, of: usize| ((chance * of as f64) as usize).min(of.saturating_sub(1));
+            let first = drawn(chance[0], count);
+            // Another one, where there is another.
+            let second = (first + 1 + drawn(chance[1], others)) % count;
+            able().nth(first).into_iter().chain(able().nth(second))
+        };
+        match self.balance.picker {
+            Picker::RoundRobin => able().nth(self.turn % count),
+            // Those that are alike take turns.
+            Picker::LeastInFlight => {
+                let fewest = able().map(|nth| in_flight(&nth)).min()?;
+                let alike = || able().filter(|nth| in_flight(nth) == fewest);
+                alike().nth(self.turn % alike().count())
+            }
+            Picker::TwoChoices => two().min_by_key(in_flight),
+            Picker::TwoChoicesByLatency => {
+                two().min_by(|one, other| self.each[*one].cost().total_cmp(&self.each[*other].cost()))
+            }
+        }
     }
 
     /// A call is over that began so long before now, or was given up.

@@ -1,5 +1,6 @@
 //! How the market is called: a protocol with its options, all of them decided.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use proto::encoding::Encoding;
@@ -116,6 +117,15 @@ pub enum HttpVersion {
     /// HTTP/3, over QUIC; many calls in flight.
     #[serde(rename = "3")]
     Http3,
+}
+
+/// A market that somebody calls.
+#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
+pub struct MarketAt {
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// How connections are secured, and the certificate to trust (DER).
+    pub tls: Option<(TlsOptions, Vec<u8>)>,
 }
 
 impl HttpVersion {

@@ -86,6 +86,20 @@ impl Changes {
         Ok(changes)
     }
 
+    /// What happens to markets, of changes that may be of a link too; nothing where one cannot be
+    /// read.
+    pub fn troubles(words: &[String]) -> Vec<Trouble> {
+        let of_market: Vec<String> =
+            words.iter().filter(|change| Changes::is_of_market(change)).cloned().collect();
+        Changes::parse(&of_market, None).map(|changes| changes.market).unwrap_or_default()
+    }
+
+    /// What happens first to one of several markets.
+    pub fn first_of_one(words: &[String]) -> Option<Trouble> {
+        let of_one = Changes::troubles(words).into_iter().filter(|trouble| trouble.market.is_some());
+        of_one.min_by_key(|trouble| trouble.after)
+    }
+
     /// Whether these words are a change of a market.
     pub fn is_of_market(change: &str) -> bool {
         change.split_once(' ').is_some_and(|(_, what)| what.starts_with(MARKET))
@@ -93,7 +107,7 @@ impl Changes {
 
     /// When the last trouble of a market ends, where there is one.
     pub fn troubles_end(&self) -> Option<Duration> {
-        self.market.iter().map(|trouble| trouble.after + trouble.lasts).max()
+        self.market.iter().map(Trouble::end).max()
     }
 
     /// When each comes.
@@ -103,6 +117,22 @@ impl Changes {
 }
 
 impl Trouble {
+    /// When it is over, after the start of the measured time.
+    pub fn end(&self) -> Duration {
+        self.after + self.lasts
+    }
+
+    /// Whether it happens to this market, counted from 1.
+    pub fn is_of(&self, nth: usize) -> bool {
+        self.market.is_none_or(|market| market == nth)
+    }
+
+    /// Whether one goes on while the other does, at the same market.
+    pub fn overlaps(&self, other: &Trouble) -> bool {
+        let same = self.market.is_none_or(|market| other.is_of(market));
+        same && self.after <= other.end() && other.after <= self.end()
+    }
+
     fn parse(after: &str, what: &str) -> Option<Trouble> {
         let (market, what) = what.split_once(' ')?;
         let market = match market.strip_prefix('.') {
@@ -165,6 +195,12 @@ mod tests {
         assert_eq!(alone.market, kinds.map(|kind| Trouble { kind, ..stall }));
         let second = Changes::parse(&words(&["1s market.2 stalls 500ms"]), None).unwrap();
         assert_eq!(second.market, [Trouble { market: Some(2), ..stall }]);
+        let first = words(&["3s market.1 dies 1s", "1s cut", "2s market.2 leaves 2s", "1s market fails 1s"]);
+        assert_eq!(Changes::troubles(&first).len(), 3);
+        let leaves = Changes::first_of_one(&first).unwrap();
+        assert_eq!((leaves.market, leaves.kind), (Some(2), TroubleKind::Leaves));
+        let [dies, _, fails] = Changes::troubles(&first)[..] else { panic!("three troubles") };
+        assert!(!dies.overlaps(&leaves) && leaves.overlaps(&fails) && !dies.overlaps(&fails));
         for (wrong, said) in [
             ("1s market.9 stalls 1s", "'market.2'"),
             ("1s markets stalls 1s", "'market.2'"),

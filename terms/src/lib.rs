@@ -41,7 +41,7 @@ pub use balance::{Balance, Balancing, Ejection, Health, HealthCheck, Picker};
 pub use between::{Between, HELD_BYTES_MAX, RelayPolicy, resumes_by_default};
 pub use breaker::{Admission, Breaker, Circuit};
 pub use carriage::{
-    Carriage, HttpVersion, Manners, REST_BEFORE_RECONNECTION, Streams, TlsOptions, TlsVersion,
+    Carriage, HttpVersion, Manners, MarketAt, REST_BEFORE_RECONNECTION, Streams, TlsOptions, TlsVersion,
 };
 pub use changes::{Changes, Trouble, TroubleKind};
 pub use claim::{Claim, Prediction, Rule, So, Test};

@@ -1,40 +1,8 @@
 //! Failure handling, end to end: real processes, lost replies, ledgers in files, fronts.
 
-use std::path::Path;
 use std::process::Command;
 
-use record::{Merged, Record, RoundPart};
-
-/// Runs a scenario in two rounds and reads its record; the results stay in the folder.
-fn run(scenario: &str, folder: &Path) -> Record {
-    run_over_a_link(scenario, folder).unwrap()
-}
-
-/// The same, or nothing where the machine allows no links.
-fn run_over_a_link(scenario: &str, folder: &Path) -> Option<Record> {
-    let ran = Command::new(env!("CARGO_BIN_EXE_wirebench"))
-        .args(["run", scenario, "--quick", "--rounds=2", "--allow-debug", "--accept-noise", "--out"])
-        .arg(folder)
-        .output()
-        .unwrap();
-    let said = String::from_utf8_lossy(&ran.stderr);
-    if said.contains("is a link between two hosts") {
-        ::lab::skip(&said);
-        return None;
-    }
-    assert!(ran.status.success(), "{said}");
-    let name = Path::new(scenario).file_stem().unwrap().to_str().unwrap();
-    Some(record::read(&folder.join(name).join("record.json")).unwrap())
-}
-
-fn rounds<'a>(record: &'a Record, contender: &str, condition: &str) -> Vec<&'a RoundPart> {
-    let cell = record.cell(contender, condition).unwrap();
-    record.rounds.iter().filter(|round| round.cell == cell).collect()
-}
-
-fn merged<'a>(record: &'a Record, contender: &str, condition: &str) -> &'a Merged {
-    record.cells[record.cell(contender, condition).unwrap()].merged.as_ref().unwrap()
-}
+use crate::measured::Measured;
 
 /// Every protocol that writes, with keys and without.
 const EVERY_PROTOCOL: &str = r#"
@@ -51,13 +19,9 @@ duration = "500ms"
 
 #[test]
 fn with_keys_every_protocol_places_each_order_once() {
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("keys.toml");
-    std::fs::write(&file, EVERY_PROTOCOL).unwrap();
-    let results = folder.path().join("results");
-    let record = run(file.to_str().unwrap(), &results);
+    let measured = Measured::text("keys", EVERY_PROTOCOL).unwrap();
     for keyed in ["rest-key", "grpc-key", "graphql-key", "websocket-key", "tcp-key", "udp-key"] {
-        for round in rounds(&record, keyed, "lost-20") {
+        for round in measured.rounds(keyed, "lost-20") {
             let counts = &round.counts;
             assert!(counts.attempts > counts.sent, "{keyed}: nothing was lost: {counts:?}");
             // A call whose every attempt came to nothing may have placed none.
@@ -66,14 +30,14 @@ fn with_keys_every_protocol_places_each_order_once() {
         }
     }
     for plain in ["rest", "grpc"] {
-        for round in rounds(&record, plain, "lost-20") {
+        for round in measured.rounds(plain, "lost-20") {
             let counts = &round.counts;
             assert!(round.orders > Some(counts.sent), "{plain}: {:?} {counts:?}", round.orders);
             assert!(round.orders <= Some(counts.attempts), "{plain}: {:?} {counts:?}", round.orders);
         }
     }
     // One order a key, as another program counts them, the conformance cases' among them.
-    let ledger = results.join("keys/ledgers/udp-key.sqlite");
+    let ledger = measured.file("ledgers/udp-key.sqlite");
     let count = "select count(*) - count(distinct idempotency_key) from orders where idempotency_key <> ''";
     match Command::new("sqlite3").arg(&ledger).arg(count).output() {
         Ok(output) => assert_eq!(String::from_utf8_lossy(&output.stdout).trim(), "0"),
@@ -85,12 +49,11 @@ fn with_keys_every_protocol_places_each_order_once() {
 /// calls that need another service do not notice.
 #[test]
 fn a_breaker_spares_the_service_that_fails() {
-    let folder = tempfile::tempdir().unwrap();
-    let record = run("circuit-breaker", folder.path());
+    let measured = Measured::of("circuit-breaker", &["--quick"]).unwrap();
     for condition in ["stalls", "fails"] {
         for contender in ["none", "hystrix"] {
             let (all, apart) =
-                (&merged(&record, contender, condition).counts, merged(&record, contender, condition));
+                (&measured.merged(contender, condition).counts, measured.merged(contender, condition));
             let apart = &apart.apart.as_ref().unwrap().counts;
             let share = apart.arrivals as f64 / (apart.arrivals + all.arrivals) as f64;
             assert!((share - 0.2).abs() < 0.02, "a fifth need the second market: {share}");
@@ -98,16 +61,16 @@ fn a_breaker_spares_the_service_that_fails() {
         }
     }
     // A stall takes places; a failure that comes at once takes none.
-    let [spared, unspared] = ["hystrix", "none"].map(|of| &merged(&record, of, "stalls").counts);
+    let [spared, unspared] = ["hystrix", "none"].map(|of| &measured.merged(of, "stalls").counts);
     assert!(spared.failed_share() <= unspared.failed_share(), "{spared:?} {unspared:?}");
     let reached = |contender| -> u64 {
-        rounds(&record, contender, "fails").iter().map(|round| round.calls_in_trouble.unwrap()).sum()
+        measured.rounds(contender, "fails").iter().map(|round| round.calls_in_trouble.unwrap()).sum()
     };
     let (none, hystrix) = (reached("none"), reached("hystrix"));
     // Ten failures and a probe or two a round, and not all 100; how many exactly is a matter of who
     // has the core.
     assert!(hystrix >= 20 && hystrix < none / 2, "{none} {hystrix}");
-    let cascade = &merged(&record, "none", "stalls").counts;
+    let cascade = &measured.merged("none", "stalls").counts;
     assert!(cascade.failed_share() > 0.05, "the pool was full: {cascade:?}");
 }
 
@@ -136,17 +99,13 @@ duration = "1s"
 /// and answers all when it goes on.
 #[test]
 fn markets_die_and_freeze_at_their_time() {
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("fates.toml");
-    std::fs::write(&file, FATES).unwrap();
-    let record = run(file.to_str().unwrap(), &folder.path().join("results"));
+    let measured = Measured::text("fates", FATES).unwrap();
     for contender in ["tcp", "rest", "front"] {
         for (condition, began, ended) in [
             ("dies", "market.1 dies", "market.1 is back"),
             ("freezes", "market.1 freezes", "market.1 goes on"),
         ] {
-            for round in rounds(&record, contender, condition) {
-                assert!(round.void.is_none(), "{contender} {condition}: {:?}", round.void);
+            for round in measured.rounds(contender, condition) {
                 let what: Vec<&str> = round.happened.iter().map(|part| &part.what[..]).collect();
                 assert_eq!(what, [began, ended], "{contender} {condition}");
                 let asked: Vec<f64> = round.happened.iter().map(|part| part.asked_us).collect();
@@ -154,7 +113,7 @@ fn markets_die_and_freeze_at_their_time() {
                 assert!(round.happened.iter().all(|part| part.at_us >= part.asked_us));
                 assert!(!round.never_recovered, "{contender} {condition}: {:?}", round.counts);
             }
-            let counts = &merged(&record, contender, condition).counts;
+            let counts = &measured.merged(contender, condition).counts;
             // 200 ms of 1 s and the start of a process; those that wait are answered.
             let failed = counts.failed_share();
             match condition {
@@ -185,14 +144,9 @@ duration = "500ms"
 
 #[test]
 fn a_market_on_another_host_costs_a_call_its_round_trip() {
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("far-market.toml");
-    std::fs::write(&file, FAR_MARKET).unwrap();
-    let Some(record) = run_over_a_link(file.to_str().unwrap(), &folder.path().join("results")) else {
-        return;
-    };
+    let Some(measured) = Measured::text("far-market", FAR_MARKET) else { return };
     for contender in ["front", "tcp"] {
-        let p50 = |condition| merged(&record, contender, condition).response_us.p50 / 1e3;
+        let p50 = |condition| measured.merged(contender, condition).response_us.p50 / 1e3;
         let (near, far) = (p50("near"), p50("far"));
         assert!(
             (10.0..40.0).contains(&near) && (50.0..80.0).contains(&far),

@@ -1,30 +1,15 @@
 //! Flows end to end: what TCP and UDP themselves do with a slow reader, with a link that is too
 //! narrow, and with a peer that is gone.
 
-use std::path::Path;
-use std::process::Command;
-
 use record::{Merged, Record};
 
-fn run(scenario: &str, options: &[&str]) -> Option<Record> {
-    let folder = tempfile::tempdir().unwrap();
-    let mut command = Command::new(env!("CARGO_BIN_EXE_wirebench"));
-    command.args(["run", scenario, "--quick", "--rounds=2", "--allow-debug", "--accept-noise", "--out"]);
-    let ran = command.arg(folder.path()).args(options).output().unwrap();
-    let said = String::from_utf8_lossy(&ran.stderr);
-    if said.contains("is a link between two hosts") {
-        ::lab::skip(&said);
-        return None;
-    }
-    assert!(ran.status.success(), "{said}");
-    let results = folder.path().join(scenario);
-    let report = std::fs::read_to_string(results.join("report.html")).unwrap();
-    assert!(report.contains("shares of the link") && !report.contains("conformance cases"));
-    Some(read(&results))
-}
+use crate::measured::Measured;
 
-fn read(results: &Path) -> Record {
-    record::read(&results.join("record.json")).unwrap()
+fn run(scenario: &str, options: &[&str]) -> Option<Record> {
+    let measured = Measured::of(scenario, &[&["--quick"], options].concat())?;
+    let report = std::fs::read_to_string(measured.file("report.html")).unwrap();
+    assert!(report.contains("shares of the link") && !report.contains("conformance cases"));
+    Some(measured.record)
 }
 
 fn of<'a>(record: &'a Record, contender: &str) -> &'a Merged {

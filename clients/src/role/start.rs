@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use proto::flow::{Congestion, Flow};
 use serde::{Deserialize, Serialize};
-use terms::{Balance, Carriage, FlowSettings, Manners, Policy, Screen, TlsOptions, Workload};
+use terms::{Balance, Carriage, FlowSettings, Manners, MarketAt, Policy, Screen, TlsOptions, Workload};
 
 /// What a client of the market opens.
 #[derive(Debug, Serialize, Deserialize)]
@@ -21,7 +21,7 @@ pub struct Open {
     /// How connections are secured, and the certificate to trust (DER).
     pub tls: Option<(TlsOptions, Vec<u8>)>,
     /// The other markets, where it spreads its calls by itself.
-    pub replicas: Vec<Replica>,
+    pub replicas: Vec<MarketAt>,
     /// How it does.
     pub balance: Option<Balance>,
     /// Of TCP and QUIC.
@@ -43,15 +43,6 @@ pub struct Open {
     pub is_ours: bool,
     /// Whether the conformance cases come first.
     pub conformance: bool,
-}
-
-/// A market that answers as another does.
-#[derive(Debug, Serialize, Deserialize)]
-pub struct Replica {
-    /// Where it is.
-    pub address: SocketAddr,
-    /// How connections are secured, and the certificate to trust (DER).
-    pub tls: Option<(TlsOptions, Vec<u8>)>,
 }
 
 /// What a receiver of flows receives in every round.

@@ -5,16 +5,17 @@ use std::time::Duration;
 
 use anyhow::bail;
 use clients::conformance::CaseResult;
-use clients::role::{Caller, Open, ReceiveFlows, Receiver, Replica};
+use clients::role::{Caller, Open, ReceiveFlows, Receiver};
 use lab::child::Child;
 use lab::topology::{CLIENTS, SERVERS};
 use proto::Capability;
 use proto::flow::Flow;
-use servers::market::{Behind, MarketBehind};
+use servers::market::Behind;
 use servers::role::{Balancer, Ready, SendFlows, Sender, Serve, SetBackends, Spread};
 use servers::{Limits, MarketConfig};
 use terms::{
-    Access, Activity, Contender, FlowSettings, ForeignServer, Handler, Policy, Through, Traffic, Workload,
+    Access, Activity, Contender, FlowSettings, ForeignServer, Handler, MarketAt, Policy, Through, Traffic,
+    Workload,
 };
 
 use super::{ANSWER_TIME_MAX, Cast, CastWork, Client, MarketProcess, OPEN_TIME_MAX, Server};
@@ -215,8 +216,7 @@ impl Site<'_> {
     fn start_front(&self, name: &str, access: &Access, setup: &Setup<'_>) -> anyhow::Result<Started> {
         let workload = setup.workload;
         let (processes, ready) = self.start_markets(name, self.topology.of_markets(), access, setup)?;
-        let behind = |ready: Ready| MarketBehind { address: ready.address, tls: access.tls.zip(ready.root) };
-        let markets = ready.into_iter().map(behind).collect();
+        let markets = ready.into_iter().map(|ready| market_at(access, ready)).collect();
         let behind = Behind {
             carriage: access.carriage,
             policy: access.policy.unwrap_or(Policy::NONE),
@@ -262,7 +262,7 @@ impl Site<'_> {
         name: &str,
         access: &Access,
     ) -> anyhow::Result<(Child<Balancer>, Ready)> {
-        let balance = Spread {
+        let spread = Spread {
             core: self.layout.server,
             address: self.topology.address(SERVERS),
             congestion: self.congestion_of(access),
@@ -271,7 +271,7 @@ impl Site<'_> {
         };
         let host = self.topology.host(SERVERS);
         let title = format!("the balancer of {name}");
-        let mut balancer = Child::<Balancer>::start(&self.crew, &title, host, &balance)?;
+        let mut balancer = Child::<Balancer>::start(&self.crew, &title, host, &spread)?;
         let ready = balancer.ready(OPEN_TIME_MAX)?;
         Ok((balancer, ready))
     }
@@ -285,14 +285,13 @@ impl Site<'_> {
         server: Ready,
         replicas: Vec<Ready>,
     ) -> anyhow::Result<(Child<Caller>, Vec<CaseResult>)> {
-        let replica = |ready: Ready| Replica { address: ready.address, tls: access.tls.zip(ready.root) };
         let open = Box::new(Open {
             cores: self.layout.client.clone(),
             carriage: access.carriage,
             address: server.address,
             name_server: server.name_server,
             tls: access.tls.zip(server.root),
-            replicas: replicas.into_iter().map(replica).collect(),
+            replicas: replicas.into_iter().map(|ready| market_at(access, ready)).collect(),
             balance: access.balance,
             congestion: self.congestion_of(access),
             market_seed: setup.market.seed,
@@ -313,6 +312,11 @@ impl Site<'_> {
         let conformance = caller.ready(OPEN_TIME_MAX)?;
         Ok((caller, conformance))
     }
+}
+
+/// A market that is ready, for who calls it.
+fn market_at(access: &Access, ready: Ready) -> MarketAt {
+    MarketAt { address: ready.address, tls: access.tls.zip(ready.root) }
 }
 
 /// Of everything that is measured.

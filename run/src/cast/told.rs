@@ -74,9 +74,8 @@ impl Cast {
             Spell { from, to: from + trouble.lasts, kind: trouble.kind }
         };
         self.each_market(|nth, market| {
-            let of_it = inside.iter().filter(|trouble| trouble.market.is_none_or(|market| market == nth));
-            let spells = of_it.map(|trouble| spell(trouble)).collect();
-            market.trouble(spells)
+            let of_it = inside.iter().filter(|trouble| trouble.is_of(nth));
+            market.trouble(of_it.map(|trouble| spell(trouble)).collect())
         })?;
         self.troubled = !inside.is_empty();
         Ok(())

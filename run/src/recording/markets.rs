@@ -23,10 +23,10 @@ pub(super) fn markets_part(measurement: &Measurement, condition: &Condition) -> 
         return None;
     }
     let course = &measurement.outcome.course;
-    let trouble = first_trouble(condition);
+    let trouble = Changes::first_of_one(&condition.changes);
     let whole = Duration::MAX;
     let (from, to) =
-        trouble.as_ref().map_or((Duration::ZERO, whole), |of| (of.after + of.lasts / 2, of.after + of.lasts));
+        trouble.as_ref().map_or((Duration::ZERO, whole), |of| (of.after + of.lasts / 2, of.end()));
     let moved = trouble.and_then(|of| time_to_move(calls, course, &of, of.market?));
     Some(MarketsPart {
         calls: calls.iter().map(|slices| slices.iter().sum()).collect(),
@@ -34,13 +34,6 @@ pub(super) fn markets_part(measurement: &Measurement, condition: &Condition) -> 
         time_to_move_us: moved.flatten().map(micros),
         never_moved: moved == Some(None),
     })
-}
-
-/// What happens first to one of the markets.
-fn first_trouble(condition: &Condition) -> Option<Trouble> {
-    let of_market = condition.changes.iter().filter(|change| Changes::is_of_market(change)).cloned();
-    let changes = Changes::parse(&of_market.collect::<Vec<_>>(), None).ok()?;
-    changes.market.into_iter().filter(|trouble| trouble.market.is_some()).min_by_key(|trouble| trouble.after)
 }
 
 /// Calls of each market in slices that lie wholly within.

@@ -7,9 +7,9 @@ use clock::{Clock, Mono};
 use proto::data::DataSet;
 use proto::v1::FaultCode;
 use proto::{Fault, Operation};
-use servers::market::{Asked, Backend, Behind, MarketBehind};
-use terms::asks_second_market;
+use servers::market::{Asked, Backend, Behind};
 use terms::role::RoleError;
+use terms::{MarketAt, asks_second_market};
 
 /// Markets, and which of them is asked.
 #[derive(Debug)]
@@ -24,7 +24,7 @@ struct Markets {
 /// # Errors
 /// Where a certificate cannot be read, or the system refuses a timer.
 pub(super) fn open(behind: &Behind) -> Result<Arc<dyn Backend>, RoleError> {
-    let market = |(nth, MarketBehind { address, tls }): (usize, &MarketBehind)| {
+    let market = |(nth, MarketAt { address, tls }): (usize, &MarketAt)| {
         let tls = tls.as_ref().map(|(options, root)| Tls::to_market(*options, root)).transpose()?;
         let endpoint =
             Endpoint { address: *address, tls, congestion: Some(behind.congestion), name_server: None };

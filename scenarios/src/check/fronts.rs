@@ -1,6 +1,6 @@
 //! Fronts: services between clients and markets, where they have a meaning.
 
-use terms::{Changes, Concurrency, Contender, Link, Through};
+use terms::{Concurrency, Contender, Link, Through};
 use toml::Spanned;
 
 use super::Check;
@@ -73,20 +73,8 @@ impl Check<'_> {
             self.needs(condition.front_at_once.as_ref(), all, NEEDS_A_FRONT)?;
             self.needs(condition.market_link.as_ref(), all, NEEDS_A_FRONT)?;
             let two = wire.workload.second_market.is_some();
-            let several = two || wire.workload.replicas.is_some();
             let message = "this needs a second_market in the workload";
             self.needs(condition.second_handler_wait.as_ref(), two, message)?;
-            let markets = wire.workload.replicas.as_ref().map_or(1 + usize::from(two), |of| *of.get_ref());
-            if let Some(changes) = &condition.changes {
-                let of_market = changes.get_ref().iter().filter(|change| Changes::is_of_market(change));
-                let parsed =
-                    Changes::parse(&of_market.cloned().collect::<Vec<_>>(), None).unwrap_or_default();
-                let known = parsed.market.iter().all(|of| of.market.is_none_or(|nth| nth <= markets));
-                self.require(changes, known || !several, &format!("there are {markets} markets"))?;
-                let names_one = changes.get_ref().iter().any(|change| change.contains(" market."));
-                let message = "market.1 and market.2 need replicas or a second_market";
-                self.require(changes, several || !names_one, message)?;
-            }
         }
         Ok(())
     }

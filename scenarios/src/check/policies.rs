@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use proto::Capability;
 use terms::{
-    ATTEMPTS_MAX, Activity, Backoff, Breaker, Carriage, Changes, Concurrency, Condition, Contender, Handler,
-    LedgerKind, Model, Policy, Through, Trouble, TroubleKind, Workload,
+    ATTEMPTS_MAX, Activity, Backoff, Breaker, Carriage, Concurrency, Condition, Contender, Handler, Model,
+    Policy, Through, Workload,
 };
 use toml::Spanned;
 
@@ -208,53 +208,7 @@ impl Check<'_> {
         }))
     }
 
-    /// A market that dies has a successor at the same address, which has no certificate of its and
-    /// knows no orders that were kept in memory.
-    pub(super) fn deaths_fit(
-        &self,
-        wire: &WireScenario,
-        contenders: &[Contender],
-        workload: &Workload,
-    ) -> Result<(), ScenarioError> {
-        let conditions = wire.condition.get_ref();
-        for changes in conditions.iter().filter_map(|of| of.changes.as_ref()) {
-            let of_market = changes.get_ref().iter().filter(|change| Changes::is_of_market(change)).cloned();
-            let parsed = Changes::parse(&of_market.collect::<Vec<_>>(), None).unwrap_or_default();
-            let is_of_process = |of: &&Trouble| matches!(of.kind, TroubleKind::Dies | TroubleKind::Freezes);
-            let fates: Vec<&Trouble> = parsed.market.iter().filter(is_of_process).collect();
-            let overlap = |one: &Trouble, other: &Trouble| {
-                let same = one.market.is_none() || other.market.is_none() || one.market == other.market;
-                same && one.after <= other.after + other.lasts && other.after <= one.after + one.lasts
-            };
-            let pairs = fates
-                .iter()
-                .enumerate()
-                .flat_map(|(nth, one)| fates[nth + 1..].iter().map(move |of| (one, of)));
-            let apart = pairs.into_iter().all(|(one, other)| !overlap(one, other));
-            self.require(changes, apart, "a market must not die or freeze while it is dead or frozen")?;
-            if !fates.iter().any(|trouble| trouble.kind == TroubleKind::Dies) {
-                continue;
-            }
-            let secure = contenders.iter().find(|of| of.access().is_some_and(|access| access.tls.is_some()));
-            if let Some(Contender { name, .. }) = secure {
-                let message =
-                    format!("a market that is back has another certificate: '{name}' needs plain text");
-                self.require(changes, false, &message)?;
-            }
-            let kept = workload.activity != Activity::Market(Capability::PlaceOrder)
-                || workload.ledger == LedgerKind::Sqlite;
-            self.require(
-                changes,
-                kept,
-                "a market that dies forgets its orders: this needs ledger = \"sqlite\"",
-            )?;
-            let relayed = conditions.iter().any(|of| of.between.is_some());
-            self.require(changes, !relayed, "a market that dies cannot have a relay before it")?;
-        }
-        Ok(())
-    }
-
-    /// A market is told to fail, to queue or to stall; somebody else's server is not.
+    /// A market is told to fail or to queue; somebody else's server is not.
     pub(super) fn failures_fit(
         &self,
         wire: &WireScenario,
@@ -286,10 +240,6 @@ impl Check<'_> {
         for condition in wire.condition.get_ref() {
             for share in [&condition.handler_fails, &condition.handler_loses].into_iter().flatten() {
                 self.require(share, false, &message)?;
-            }
-            if let Some(changes) = &condition.changes {
-                let of_market = changes.get_ref().iter().any(|change| Changes::is_of_market(change));
-                self.require(changes, !of_market, &message)?;
             }
             if let Some(at_once) = &condition.handler_at_once {
                 self.require(at_once, false, &message)?;

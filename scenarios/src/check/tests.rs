@@ -9,7 +9,7 @@ const OVER_A_LINK: &str = include_str!("../../tcp-delivers.toml");
 const IDLE: &str = include_str!("../../cost-of-state.toml");
 const BEHIND_A_RELAY: &str = include_str!("../../sse-reconnect.toml");
 
-fn error_of(text: &str) -> (String, String) {
+pub(super) fn error_of(text: &str) -> (String, String) {
     match parse("x.toml", text).unwrap_err() {
         ref error @ ScenarioError::Broken { ref help, .. } => {
             (error.to_string(), help.clone().unwrap_or_default())
@@ -480,48 +480,4 @@ fn what_a_call_asks_for_is_an_axis() {
             (1_000, Some("on replies of 1\u{202f}000 candles")),
         ]
     );
-}
-
-const REPLICAS: &str = r#"
-name = "replicas"
-question = "Who gets the calls?"
-[workload]
-operation = "quote"
-rate_per_s = 500
-time_out = "400ms"
-replicas = 3
-[[condition]]
-name = "one"
-connections = 3
-changes = ["100ms market.2 leaves 100ms"]
-[[contender]]
-name = "least"
-protocol = "grpc"
-balance = "least_in_flight"
-"#;
-
-#[test]
-fn replicas_are_refused_where_they_have_no_meaning() {
-    assert!(Scenario::parse("replicas.toml", REPLICAS, &[]).is_ok());
-    let trouble = "\"100ms market.2 leaves 100ms\"";
-    for (right, wrong, said) in [
-        ("market.2", "market.4", "there are 3 markets"),
-        ("replicas = 3", "replicas = 9", "replicas must be from 1 to 8"),
-        ("replicas = 3", "replicas = 3\nsecond_market = \"20%\"", "second_market"),
-        ("\"quote\"", "\"place_order\"", "replicas answer reads"),
-        ("balance = \"least_in_flight\"", "", "would call one replica"),
-        ("connections = 3", "connections = 3\ncold = true", "keeps its connections"),
-        ("balance", "hedge_after = \"5ms\"\nbalance", "does not go with balance"),
-        (
-            trouble,
-            "\"0ms market.2 dies 100ms\", \"50ms market.2 freezes 100ms\"",
-            "while it is dead or frozen",
-        ),
-        (trouble, "\"0ms market dies 100ms\", \"50ms market.2 dies 100ms\"", "while it is dead or frozen"),
-    ] {
-        let (message, _) = error_of(&REPLICAS.replacen(right, wrong, 1));
-        assert!(message.contains(said), "{wrong}: {message}");
-    }
-    let apart = "\"0ms market.1 dies 100ms\", \"50ms market.2 dies 100ms\"";
-    assert!(Scenario::parse("replicas.toml", &REPLICAS.replacen(trouble, apart, 1), &[]).is_ok());
 }

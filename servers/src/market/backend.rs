@@ -1,7 +1,6 @@
 //! The services behind a front, which answer calls in the market's place.
 
 use std::fmt;
-use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,7 +10,7 @@ use proto::flow::Congestion;
 use proto::{MarketResult, Operation, Reply};
 use serde::{Deserialize, Serialize};
 use terms::role::RoleError;
-use terms::{Carriage, Policy, TlsOptions};
+use terms::{Carriage, MarketAt, Policy};
 
 /// What comes of a call, later.
 pub type Asked = Pin<Box<dyn Future<Output = MarketResult<Reply>> + Send>>;
@@ -38,22 +37,13 @@ pub struct Behind {
     /// Of TCP and QUIC.
     pub congestion: Congestion,
     /// Each market.
-    pub markets: Vec<MarketBehind>,
+    pub markets: Vec<MarketAt>,
     /// Time after which a call has failed, whatever the policy says.
     pub time_out: Duration,
     /// The share of symbols of which only the second market knows.
     pub second_market: Option<f64>,
     /// Seed of the markets' data.
     pub market_seed: u64,
-}
-
-/// A market behind a front.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct MarketBehind {
-    /// Where it listens.
-    pub address: SocketAddr,
-    /// How connections are secured, and the certificate to trust (DER).
-    pub tls: Option<(TlsOptions, Vec<u8>)>,
 }
 
 /// Opens what is behind a front, on the runtime of its process. This room knows no clients, so

@@ -31,7 +31,7 @@ use tokio::task::AbortHandle;
 
 use arrivals::CallCount;
 pub use arrivals::CountCalls;
-pub use backend::{Asked, Backend, Behind, MarketBehind, OpenBackend};
+pub use backend::{Asked, Backend, Behind, OpenBackend};
 pub(crate) use deadline::within;
 use ledger::{Ledger, Placing};
 use rand::{RngExt as _, SeedableRng as _};
