@@ -3,46 +3,16 @@
 
 use std::cell::{OnceCell, RefCell};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use clock::{Clock, Mono};
 use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
-use serde::{Deserialize, Serialize};
-use terms::{Balance, Balancing};
+use terms::{Balance, Balancing, Registry};
 
 use crate::connection::{CallError, Connection, Connector, Unsupported};
 use crate::lane::Lane;
 use crate::policy::is_transient;
-
-/// A time in which a market is not on the list.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Absence {
-    /// Which, from 0.
-    pub market: usize,
-    /// Its beginning.
-    pub from: Mono,
-    /// Its end.
-    pub to: Mono,
-}
-
-/// The list of markets, as whoever keeps it has it: who is absent when.
-#[derive(Debug, Clone, Default)]
-pub struct Registry(Arc<Mutex<Vec<Absence>>>);
-
-impl Registry {
-    /// Has these be absent, in place of those before.
-    pub fn set(&self, absences: Vec<Absence>) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = absences;
-    }
-
-    /// Whether a market is on the list at this time.
-    fn lists(&self, market: usize, at: Mono) -> bool {
-        let absences = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        !absences.iter().any(|absence| absence.market == market && (absence.from..absence.to).contains(&at))
-    }
-}
 
 /// Opens connections that go to all markets.
 #[derive(Debug, Clone)]
@@ -172,7 +142,7 @@ impl<K: Connector> BalancedConnection<K> {
         let phase = clock::nanos(self.phase);
         let time = now.0.saturating_sub(phase) / every;
         if *fetched != Some(time) {
-            let at = Mono(time.saturating_mul(every).saturating_add(phase));
+            let at = Duration::from_nanos(time.saturating_mul(every).saturating_add(phase));
             balancing.list(|nth| self.of.registry.lists(nth, at));
             *fetched = Some(time);
         }

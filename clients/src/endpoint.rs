@@ -3,6 +3,8 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use proto::MARKET_NAME;
 use proto::flow::Congestion;
@@ -31,12 +33,38 @@ pub struct Endpoint {
     pub congestion: Option<Congestion>,
     /// Who is asked for the server's address by its name ([`MARKET_NAME`]), for each connection
     /// anew; `None` where `address` is known.
-    pub name_server: Option<SocketAddr>,
+    pub names: Option<Names>,
+}
+
+/// Who knows a server's name.
+#[derive(Debug, Clone)]
+pub struct Names {
+    /// Name servers, resolver caches among them; each connection asks the next.
+    servers: Arc<[SocketAddr]>,
+    turn: Arc<AtomicUsize>,
+    /// Whether the name's next address is tried where one cannot be connected to, over TCP.
+    tries_next: bool,
+}
+
+impl Names {
+    /// Asks these in turn; nothing where there are none.
+    pub fn asked_of(servers: &[SocketAddr], tries_next: bool) -> Option<Names> {
+        let turn = Arc::new(AtomicUsize::new(0));
+        (!servers.is_empty()).then(|| Names { servers: servers.into(), turn, tries_next })
+    }
+
+    fn next_server(&self) -> SocketAddr {
+        self.servers[self.turn.fetch_add(1, Ordering::Relaxed) % self.servers.len()]
+    }
+}
+
+fn no_address() -> CallError {
+    CallError::Refused(format!("{MARKET_NAME} has no address"))
 }
 
 impl From<SocketAddr> for Endpoint {
     fn from(address: SocketAddr) -> Endpoint {
-        Endpoint { address, tls: None, congestion: None, name_server: None }
+        Endpoint { address, tls: None, congestion: None, names: None }
     }
 }
 
@@ -46,14 +74,7 @@ impl Endpoint {
     /// is offered, if any is.
     pub(crate) async fn connect(&self, alpn: Option<&'static [u8]>) -> Result<Stream, CallError> {
         let failed = |error: io::Error| CallError::from_io(&error);
-        let address = self.resolve().await?;
-        let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() };
-        let socket = socket.map_err(failed)?;
-        if let Some(congestion) = self.congestion {
-            SockRef::from(&socket).set_tcp_congestion(congestion.name().as_bytes()).map_err(failed)?;
-        }
-        let stream = during(Phase::Connect, socket.connect(address)).await.map_err(failed)?;
-        stream.set_nodelay(true).map_err(failed)?;
+        let stream = self.connect_tcp().await?;
         let Some(tls) = &self.tls else { return Ok(InTurns::new(Either::Left(stream))) };
         let connector = TlsConnector::from(tls.config.clone()).early_data(tls.early_data);
         let connector = connector.with_alpn(alpn.iter().map(|name| name.to_vec()).collect());
@@ -62,11 +83,42 @@ impl Endpoint {
         Ok(InTurns::new(Either::Right(Box::new(stream))))
     }
 
+    /// To where the server listens; by its name to the first of its addresses, and to the next one
+    /// where nobody is there and that is asked for.
+    async fn connect_tcp(&self) -> Result<TcpStream, CallError> {
+        let Some(names) = &self.names else { return self.connect_to(self.address).await };
+        let mut failed = None;
+        for address in self.look_up(names).await? {
+            match self.connect_to(address).await {
+                Err(error) if names.tries_next => failed = Some(error),
+                tried => return tried,
+            }
+        }
+        Err(failed.unwrap_or_else(no_address))
+    }
+
+    async fn connect_to(&self, address: SocketAddr) -> Result<TcpStream, CallError> {
+        let failed = |error: io::Error| CallError::from_io(&error);
+        let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() };
+        let socket = socket.map_err(failed)?;
+        if let Some(congestion) = self.congestion {
+            SockRef::from(&socket).set_tcp_congestion(congestion.name().as_bytes()).map_err(failed)?;
+        }
+        let stream = during(Phase::Connect, socket.connect(address)).await.map_err(failed)?;
+        stream.set_nodelay(true).map_err(failed)?;
+        Ok(stream)
+    }
+
     /// Where the server listens, by its name if it is to be looked up.
     pub(crate) async fn resolve(&self) -> Result<SocketAddr, CallError> {
-        let Some(name_server) = self.name_server else { return Ok(self.address) };
-        let found = during(Phase::Dns, names::look_up(name_server, MARKET_NAME)).await?;
-        Ok(SocketAddr::new(found, self.address.port()))
+        let Some(names) = &self.names else { return Ok(self.address) };
+        self.look_up(names).await?.next().ok_or_else(no_address)
+    }
+
+    async fn look_up(&self, names: &Names) -> Result<impl Iterator<Item = SocketAddr>, CallError> {
+        let found = during(Phase::Dns, names::look_up(names.next_server(), MARKET_NAME)).await?;
+        let port = self.address.port();
+        Ok(found.into_iter().map(move |found| SocketAddr::new(found, port)))
     }
 
     /// The scheme of URIs that name it in HTTP.
@@ -81,8 +133,6 @@ pub type Stream = InTurns<Either<TcpStream, Box<TlsStream<TcpStream>>>>;
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use proto::{Protocol, Transport};
     use rustls::HandshakeKind;
     use servers::MarketConfig;

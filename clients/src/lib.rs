@@ -37,7 +37,7 @@ mod upstream;
 mod websocket_client;
 
 pub use connection::{CallError, Connection, Connector, Unsupported};
-pub use endpoint::Endpoint;
+pub use endpoint::{Endpoint, Names};
 pub use load::Engine;
 pub use market::MarketConnection;
 pub use policy::Retrier;

@@ -10,8 +10,8 @@ use hickory_resolver::net::runtime::TokioRuntimeProvider;
 
 use crate::connection::CallError;
 
-/// Asks this name server for the address of a name: one question over UDP, nothing remembered.
-pub(crate) async fn look_up(name_server: SocketAddr, name: &str) -> Result<IpAddr, CallError> {
+/// Asks this name server for the addresses of a name: one question over UDP, nothing remembered.
+pub(crate) async fn look_up(name_server: SocketAddr, name: &str) -> Result<Vec<IpAddr>, CallError> {
     let failed = |error: &dyn std::fmt::Display| CallError::Refused(format!("looking up {name}: {error}"));
     let mut connection = ConnectionConfig::udp();
     connection.port = name_server.port();
@@ -24,5 +24,5 @@ pub(crate) async fn look_up(name_server: SocketAddr, name: &str) -> Result<IpAdd
     options.ip_strategy = LookupIpStrategy::Ipv4Only;
     let resolver = builder.build().map_err(|error| failed(&error))?;
     let found = resolver.lookup_ip(name).await.map_err(|error| failed(&error))?;
-    found.iter().next().ok_or_else(|| failed(&"it has no address"))
+    Ok(found.iter().collect())
 }

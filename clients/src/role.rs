@@ -11,9 +11,12 @@ use proto::data::DataSet;
 use proto::{Capability, Operation};
 use serde::{Deserialize, Serialize};
 use terms::role::{Means, Order, Progress, Role, RoleError, answer, next_order, say_progress, say_ready};
-use terms::{Activity, Amount, Outcome, Shape, TlsOptions, Workload, asks_second_market, operations, orders};
+use terms::{
+    Activity, Amount, Outcome, Registry, SetAbsences, Shape, TlsOptions, Workload, asks_second_market,
+    operations, orders,
+};
 
-use crate::balanced::{Absence, Balanced, Registry};
+use crate::balanced::Balanced;
 use crate::cold::Cold;
 use crate::conformance::{self, CaseResult};
 use crate::connection::in_time;
@@ -21,7 +24,7 @@ use crate::in_steps::InSteps;
 use crate::load::{Calls, Engine, Flows, Job, Live, Pushes, Round, Sessions};
 use crate::market::Checked;
 use crate::protocols::{VisitEach, visit_each};
-use crate::{CallError, Connection, Connector, Endpoint, MarketConnection, Tls, local_runtime};
+use crate::{CallError, Connection, Connector, Endpoint, MarketConnection, Names, Tls, local_runtime};
 
 mod start;
 
@@ -92,10 +95,6 @@ pub struct Connect {
     pub amount: Option<Amount>,
 }
 
-/// Have these markets be absent from the list at their times, in place of those before.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct SetAbsences(pub Vec<Absence>);
-
 /// Compare a sample of replies whole, outside the timing.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub struct Audit;
@@ -127,11 +126,12 @@ pub fn call(open: &Open, input: &mut dyn BufRead, means: Means) -> Result<(), Ro
     // servers'.
     let core = *open.cores.first().ok_or_else(|| RoleError("no core for the client".to_owned()))?;
     (means.pin)(core).map_err(RoleError::during("pinning the client"))?;
-    let endpoint = |address, tls: &Option<(TlsOptions, Vec<u8>)>, name_server| {
+    let endpoint = |address, tls: &Option<(TlsOptions, Vec<u8>)>, names| {
         let tls = tls.as_ref().map(|(options, root)| Tls::to_market(*options, root)).transpose()?;
-        Ok::<_, RoleError>(Endpoint { address, tls, congestion: Some(open.congestion), name_server })
+        Ok::<_, RoleError>(Endpoint { address, tls, congestion: Some(open.congestion), names })
     };
-    let first = endpoint(open.address, &open.tls, open.name_server)?;
+    let names = Names::asked_of(&open.name_servers, open.tries_next);
+    let first = endpoint(open.address, &open.tls, names)?;
     let others = open.replicas.iter().map(|replica| endpoint(replica.address, &replica.tls, None));
     let others = others.collect::<Result<_, _>>()?;
     visit_each(open.carriage, first, others, Client { open, input, means })

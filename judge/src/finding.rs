@@ -175,6 +175,9 @@ impl Phrase {
             Figure::CallsInTrouble => ("sends", format!("{noun}s to a service in trouble"), true),
             Figure::TimeToRecover => ("takes", "time to recover".to_owned(), false),
             Figure::TimeToMove => ("takes", format!("time until its {noun}s have moved"), false),
+            Figure::LastCall => {
+                ("takes", format!("time until its last {noun} comes to a market that left"), false)
+            }
             Figure::MarketShare(nth) => ("sends", format!("{noun}s to market {nth}"), true),
             Figure::Imbalance => ("has", "imbalance".to_owned(), false),
             Figure::Failed => (fails(noun), format!("{noun}s"), true),
@@ -316,6 +319,7 @@ fn states(figure: Figure, noun: Counted, value: &str) -> String {
         Figure::CallsInTrouble => format!("sends {value} {noun}s to a service in trouble"),
         Figure::TimeToRecover => format!("recovers within {value}"),
         Figure::TimeToMove => format!("has moved its {noun}s within {value}"),
+        Figure::LastCall => format!("sends its last {noun} to a market that left within {value}"),
         Figure::MarketShare(nth) => format!("sends {value} of its {noun}s to market {nth}"),
         Figure::Imbalance => format!("sends one market {value} times an even share of its {noun}s"),
         Figure::Failed => format!("{} {value} of its {noun}s", fails(noun)),

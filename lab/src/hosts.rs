@@ -128,13 +128,24 @@ pub struct Cable {
 pub const CABLE: &str = "cable0";
 /// The MTU of Ethernet.
 const MTU: u32 = 1_500;
-const PREFIX: u8 = 30;
+const PREFIX: u8 = 24;
 
 impl Cable {
     /// The address of the server's end: of a range that is kept for benchmarks (RFC 2544).
     pub const SERVER: Ipv4Addr = Ipv4Addr::new(198, 18, 0, 1);
     /// The address of the client's end.
     pub const CLIENT: Ipv4Addr = Ipv4Addr::new(198, 18, 0, 2);
+
+    /// Addresses of the server's end.
+    const SERVERS: usize = 8;
+
+    /// The nth address of the server's end, counted from 1.
+    pub fn server(nth: usize) -> Ipv4Addr {
+        match u8::try_from(nth) {
+            Ok(nth @ 2..) => Ipv4Addr::new(198, 18, 0, nth.saturating_add(10)),
+            _ => Cable::SERVER,
+        }
+    }
 
     /// Makes the hosts and lays the cable.
     ///
@@ -150,11 +161,11 @@ impl Cable {
             handle.link().set(move_it).execute().await
         };
         cable.client.on(|| netlink(pair)).map_err(refused("laying a veth pair"))?;
-        for (host, name, address) in
-            [(&cable.client, CABLE, Cable::CLIENT), (&cable.server, "far0", Cable::SERVER)]
-        {
+        let servers: Vec<Ipv4Addr> = (1..=Cable::SERVERS).map(Cable::server).collect();
+        let ends = [(&cable.client, CABLE, vec![Cable::CLIENT]), (&cable.server, "far0", servers)];
+        for (host, name, addresses) in ends {
             let plug = || {
-                netlink(|handle| plug_in(handle, name, address))?;
+                netlink(|handle| plug_in(handle, name, addresses))?;
                 [ETHTOOL_STSO, ETHTOOL_SGSO, ETHTOOL_SGRO].into_iter().try_for_each(switch_off)
             };
             host.on(plug).map_err(refused("plugging the cable in"))?;
@@ -163,12 +174,14 @@ impl Cable {
     }
 }
 
-/// Gives an interface its name, an address and the rest that makes a host of a namespace.
-async fn plug_in(handle: Handle, name: &str, address: Ipv4Addr) -> Result<(), rtnetlink::Error> {
+/// Gives an interface its name, addresses and the rest that makes a host of a namespace.
+async fn plug_in(handle: Handle, name: &str, addresses: Vec<Ipv4Addr>) -> Result<(), rtnetlink::Error> {
     let index = index_of(name)?;
     let renamed = LinkUnspec::new_with_index(index).name(CABLE).mtu(MTU).build();
     handle.link().set(renamed).execute().await?;
-    handle.address().add(index, address.into(), PREFIX).execute().await?;
+    for address in addresses {
+        handle.address().add(index, address.into(), PREFIX).execute().await?;
+    }
     for index in [index, index_of("lo")?] {
         let up = LinkUnspec::new_with_index(index).up().build();
         handle.link().set(up).execute().await?;

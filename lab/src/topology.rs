@@ -107,6 +107,16 @@ impl Topology {
         }
     }
 
+    /// The nth address of the servers' host, counted from 1: one for each market of a name. Around
+    /// a router a host has one.
+    pub fn server_address(&self, nth: usize) -> IpAddr {
+        match (&self.network, u8::try_from(nth)) {
+            (Network::Loopback, Ok(nth)) => Ipv4Addr::new(127, 0, 0, nth).into(),
+            (Network::Cable(_), _) => Cable::server(nth).into(),
+            _ => self.address(SERVERS),
+        }
+    }
+
     /// The interface that is counted, the same on every host.
     pub fn interface(&self) -> &'static str {
         match self.network {

@@ -80,6 +80,10 @@ impl RoundPart {
                 true => Some(f64::INFINITY),
                 false => markets.time_to_move_us,
             }),
+            Figure::LastCall => self.markets.as_ref().and_then(|markets| match markets.called_to_the_end {
+                true => Some(f64::INFINITY),
+                false => markets.last_call_us,
+            }),
             Figure::MarketShare(nth) => {
                 self.markets.as_ref().and_then(|markets| markets.shares.get(nth.checked_sub(1)?).copied())
             }

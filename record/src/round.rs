@@ -91,6 +91,14 @@ pub struct MarketsPart {
     /// Whether it is so to the end of the trouble.
     #[serde(default)]
     pub never_moved: bool,
+    /// From the beginning of that trouble to the end of the last slice of the measured time, before
+    /// it was over, in which a call came to that market, in µs. Absent where none has trouble, and
+    /// where calls come in the last 100 ms of it.
+    #[serde(default)]
+    pub last_call_us: Option<f64>,
+    /// Whether calls come in the last 100 ms of the trouble.
+    #[serde(default)]
+    pub called_to_the_end: bool,
 }
 
 impl MarketsPart {

@@ -28,7 +28,8 @@ pub(super) fn charts(record: &Record, condition: &str, looks: &Looks<'_>) -> Vec
         });
         let title = text::capitalized(&figure.in_words(record.counted()));
         let (bars, bound) = (bars(record, condition, figure, looks), bounds.min_by(f64::total_cmp));
-        let show = |value: f64| if value.is_finite() { figure.show(value) } else { "failed".to_owned() };
+        let show =
+            |value: f64| if value.is_finite() { figure.show(value) } else { beyond(figure).to_owned() };
         let draw = |size| figure_bars(&bars, bound.map(|at| (at, "claimed")), &show, size, &title);
         (title.clone(), [draw(WIDE), draw(NARROW)])
     };
@@ -57,4 +58,11 @@ fn bars(record: &Record, condition: &str, figure: Figure, looks: &Looks<'_>) -> 
         })
     };
     cells.filter_map(bar).collect()
+}
+/// A value beyond every bound, in a word: of a time a failure, or an end that did not come.
+fn beyond(figure: Figure) -> &'static str {
+    match figure {
+        Figure::TimeToMove | Figure::TimeToRecover | Figure::LastCall => "never",
+        _ => "failed",
+    }
 }

@@ -3,6 +3,7 @@
 
 mod fates;
 mod market;
+mod names;
 mod start;
 mod told;
 
@@ -23,13 +24,16 @@ use servers::role::{
     AwaitSubscribers, Balancer, CountAllocations, Emit, MarketServer, Sender, SetPolicy, TakeArrivals,
 };
 use terms::role::Progress;
-use terms::{Amount, Changes, Emission, Handler, Outcome, RelayPolicy, Sent, Shape, WayCount, text};
+use terms::{
+    Amount, Changes, Emission, Handler, Outcome, RelayPolicy, Sent, SetAbsences, Shape, WayCount, text,
+};
 
 use crate::roles::Supervisor;
 use crate::site::Site;
 
 use fates::Fates;
 pub(crate) use market::MarketProcess;
+use names::NameProcesses;
 pub(crate) use start::Setup;
 pub(crate) use told::CastWork;
 
@@ -63,6 +67,8 @@ pub(crate) struct Cast {
     is_before: bool,
     /// Whether its client has a list of the markets.
     has_list: bool,
+    /// Who knows their name, where they have one.
+    names: Option<NameProcesses>,
     /// Whether calls are counted by market.
     counts_markets: bool,
     /// What its servers do about calls.
@@ -350,11 +356,12 @@ impl Cast {
     pub(crate) fn ensure_running(&mut self) -> anyhow::Result<()> {
         self.server.ensure_running()?;
         self.others.iter_mut().try_for_each(|market| market.child.ensure_running())?;
+        self.names.as_mut().map_or(Ok(()), NameProcesses::ensure_running)?;
         Ok(self.client.ensure_running()?)
     }
 
     /// What the server used so far, all of its processes together: a front and the markets behind
-    /// it are one server to its clients.
+    /// it, or markets and who knows their name, are one server to its clients.
     pub(crate) fn server_use(&self) -> std::io::Result<ProcessUse> {
         let server = match &self.server {
             Server::Market(market) => market.used()?,
@@ -362,12 +369,14 @@ impl Cast {
                 ProcessUse::read(self.server.pid())?
             }
         };
-        self.others.iter().try_fold(server, |all, market| Ok(all.and(&market.used()?)))
+        let names = self.names.iter().map(NameProcesses::used);
+        let others = self.others.iter().map(MarketProcess::used).chain(names);
+        others.into_iter().try_fold(server, |all, used| Ok(all.and(&used?)))
     }
 
-    /// The other processes of markets.
+    /// The other processes that are the server's.
     fn others(&self) -> impl Iterator<Item = u32> {
-        self.others.iter().map(|market| market.child.pid())
+        self.others.iter().map(|market| market.child.pid()).chain(self.names.iter().map(NameProcesses::pid))
     }
 
     /// Which end's process was stopped and went on since this was last asked. (A program of
@@ -385,6 +394,10 @@ impl Cast {
     pub(crate) fn connect(&mut self, shape: Shape) -> anyhow::Result<bool> {
         if self.shape == Some(shape) {
             return Ok(false);
+        }
+        if let Some(names) = &mut self.names {
+            // Connections find all markets, whatever caches remember of an earlier round.
+            names.set(SetAbsences(Vec::new()))?;
         }
         self.client.connect(Connect { shape, amount: self.amount })?;
         self.shape = Some(shape);
@@ -408,9 +421,9 @@ impl Cast {
     }
 
     /// Forgets that connections are open, where a relay may have silenced them or made them old, or
-    /// where they remember how markets did: the next round opens others.
+    /// where they remember how markets did or where they are: the next round opens others.
     pub(crate) fn forget_connections(&mut self) {
-        if self.relayed || self.has_list {
+        if self.relayed || self.has_list || self.names.is_some() {
             self.shape = None;
         }
     }

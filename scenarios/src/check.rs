@@ -9,6 +9,7 @@ mod claims;
 mod contenders;
 mod flows;
 mod fronts;
+mod names;
 mod policies;
 mod replicas;
 mod sweeps;
@@ -81,6 +82,7 @@ impl Check<'_> {
         self.failures_fit(&wire, &contenders, &workload)?;
         self.changes_fit(&wire, &contenders, &workload)?;
         self.replicas_fit(&wire)?;
+        self.names_fit(&wire, &contenders)?;
         self.fronts_fit(&wire, &contenders)?;
         let baseline = self.baseline(&wire, &contenders)?;
         let twin = Contender {

@@ -117,10 +117,36 @@ pub(super) struct WireContender {
     #[schemars(with = "Option<bool>", example = true)]
     pub(super) early_data: Option<Spanned<bool>>,
     /// Whether each connection looks the server's name up, at a name server beside the server,
-    /// without a cache. Default: `false`.
+    /// without a cache. With `replicas` the name has all their addresses, each answer begins with
+    /// another one, and a connection goes to the first. Default: `false`.
     #[serde(default)]
     #[schemars(example = true)]
     pub(super) dns: bool,
+    /// How long an answer for the name of `replicas` may be kept, in whole seconds. Default: `1s`.
+    #[serde(default)]
+    #[schemars(with = "Option<String>", example = &"5s")]
+    pub(super) ttl: Option<Spanned<Span>>,
+    /// Resolver caches for the name of `replicas`, 1 to 64: each connection asks the next. What a
+    /// cache remembers expires at moments by chance, since others keep it warm. Default: `8`.
+    #[serde(default)]
+    #[schemars(with = "Option<usize>", example = 8)]
+    pub(super) caches: Option<Spanned<usize>>,
+    /// How long the last of the `caches` keeps an answer at least, whatever its TTL says. Default:
+    /// none: it is as obedient as the others.
+    #[serde(default)]
+    #[schemars(with = "Option<String>", example = &"30s")]
+    pub(super) keeps: Option<Spanned<Span>>,
+    /// Whether a connection tries the next address of the name of `replicas` where nobody is at
+    /// one; over TCP. Default: `false`.
+    #[serde(default)]
+    #[schemars(with = "Option<bool>", example = true)]
+    pub(super) tries_next: Option<Spanned<bool>>,
+    /// A program that is the resolver cache for the name of `replicas`, in place of wirebench's: in
+    /// its command and config `{name_server}` is who knows the name, `127.0.0.1` with its port, and
+    /// `{name_server.port}` that port; it must listen over UDP and TCP. Default: none.
+    #[serde(default)]
+    #[schemars(with = "Option<WireServer>")]
+    pub(super) resolver: Option<Spanned<WireServer>>,
     /// Congestion control of both ends: `cubic`, `bbr` or `reno`; over TCP and QUIC. Default: that
     /// of `[defaults]`, or else `cubic`.
     #[serde(default)]

@@ -11,7 +11,7 @@ use axum::http::{HeaderMap, HeaderValue, Request, StatusCode, Version, header};
 use axum::response::{IntoResponse as _, Response};
 use bytes::Bytes;
 use hyper::body::Body as HttpBody;
-use proto::{Fault, deadline};
+use proto::{Fault, MARKET_NAME, deadline};
 use tower::ServiceExt as _;
 
 use crate::market::within;
@@ -163,13 +163,16 @@ fn name_of(authority: &str) -> Option<&str> {
     (is_name && is_port).then_some(name)
 }
 
+/// Whether nobody else can have this name lead to a loopback address: the market's own is below
+/// `test`, of which no public name server knows any name (RFC 6761, section 6.2).
 fn is_loopback_name(name: &str) -> bool {
     match name.parse::<IpAddr>() {
         Ok(address) => address.is_loopback(),
         Err(_) => {
             let name = name.strip_suffix('.').unwrap_or(name);
             let last = name.rsplit('.').next().unwrap_or(name);
-            last.eq_ignore_ascii_case("localhost")
+            let is_the_markets = name.eq_ignore_ascii_case(MARKET_NAME.trim_end_matches('.'));
+            last.eq_ignore_ascii_case("localhost") || is_the_markets
         }
     }
 }
@@ -261,7 +264,9 @@ mod tests {
             ("127.0.0.1:80", None),
             ("127.8.8.8", None),
             ("[::1]:80", None),
+            ("market.wirebench.test:80", None),
             ("evil.example", Some(421)),
+            ("wirebench.test", Some(421)),
             ("localhost.evil.example", Some(421)),
             ("notlocalhost", Some(421)),
             ("10.0.0.1", Some(421)),

@@ -4,6 +4,7 @@
 
 mod balancer;
 mod market;
+mod names;
 mod sender;
 
 use std::io::stdin;
@@ -18,6 +19,7 @@ pub use market::{
     AwaitSubscribers, CountCallsInTrouble, CountOrders, Emit, MarketOrder, MarketServer, Renew, Serve,
     SubscriberCount, TakeArrivals, TakeCounts, Troubles, serve,
 };
+pub use names::{Name, NameOrder, NameServers, Named, name};
 pub use sender::{SendFlows, Sender, SenderOrder, send};
 
 use crate::Shutdown;
@@ -31,8 +33,8 @@ pub struct Ready {
     pub listening_since: Mono,
     /// The certificate to trust (DER), where it is not in plain text.
     pub root: Option<Vec<u8>>,
-    /// Who knows its name, where it has one.
-    pub name_server: Option<SocketAddr>,
+    /// Who knows its name; nobody where it has none.
+    pub name_servers: Vec<SocketAddr>,
     /// When the first freeze of its behaviour began, if it has one.
     pub origin: Option<Mono>,
     /// Of a program that serves in its stead: its process.
@@ -42,7 +44,7 @@ pub struct Ready {
 impl Ready {
     /// It listens in plain text, and there is nothing else to know.
     pub fn at(address: SocketAddr, listening_since: Mono) -> Ready {
-        Ready { address, listening_since, root: None, name_server: None, origin: None, program: None }
+        Ready { address, listening_since, root: None, name_servers: Vec::new(), origin: None, program: None }
     }
 }
 

@@ -261,7 +261,7 @@ fn programs_finding() -> Finding {
     Finding {
         what: What::Programs,
         found: match here.is_empty() {
-            true => "no program that balances is installed".to_owned(),
+            true => "no program that balances or remembers names is installed".to_owned(),
             false => here.join(" and "),
         },
         advice: (!missing.is_empty()).then(|| {

@@ -8,8 +8,8 @@ use proto::encoding::Encoding;
 use proto::flow::{Congestion, Flow};
 
 use crate::{
-    Activity, Balance, Carriage, HealthCheck, HttpVersion, Manners, Policy, Streams, TlsOptions, TlsVersion,
-    between,
+    Activity, Balance, Carriage, HealthCheck, HttpVersion, Manners, NameSettings, Policy, Streams,
+    TlsOptions, TlsVersion, between,
 };
 
 /// What is compared.
@@ -100,6 +100,9 @@ pub struct Access {
     /// `None` where only the workload's time-out bounds them, which nobody says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deadline: Option<Duration>,
+    /// How the name of the replicas of the market is looked up, where it finds them by that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub names: Option<NameSettings>,
     /// How it spreads its calls over the replicas of the market by itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub balance: Option<Balance>,
@@ -122,7 +125,8 @@ impl Access {
 
     /// A program that has to be installed for it, where one has.
     pub fn program(&self) -> Option<&str> {
-        self.server.as_ref().or(self.balancer.as_ref()).and_then(ForeignServer::program)
+        let resolver = self.names.as_ref().and_then(|names| names.resolver.as_ref());
+        self.server.as_ref().or(self.balancer.as_ref()).or(resolver).and_then(ForeignServer::program)
     }
 }
 
@@ -250,7 +254,9 @@ impl Access {
         if let Some(deadline) = self.deadline {
             words += &format!(", a deadline of {} that travels", humantime::format_duration(deadline));
         }
-        if self.dns {
+        if let Some(names) = &self.names {
+            words += &format!(", {}", names.in_words());
+        } else if self.dns {
             words += ", its name looked up";
         }
         match &self.server {

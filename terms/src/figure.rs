@@ -32,8 +32,8 @@ pub enum Point {
 /// `.p99`, `.p999`, `.max` or `.mean`; `cpu_per_call`, `client_cpu_per_call`,
 /// `server_cpu_per_call`, `cpu_per_s`; `bytes_per_call`; `attempts_per_call`; `peak_per_10ms`;
 /// `orders_per_call`; `duplicates`;
-/// `calls_in_trouble`; `time_to_recover`; of several markets `time_to_move`, `imbalance`,
-/// `share.market.1`; `failed`; `within.60ms`; `rate_per_s`; of
+/// `calls_in_trouble`; `time_to_recover`; of several markets `time_to_move`, `last_call`,
+/// `imbalance`, `share.market.1`; `failed`; `within.60ms`; `rate_per_s`; of
 /// flows `jain`, `share.1`, `share.2`.
 #[derive(Debug, Clone, Copy, PartialEq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
 #[serde(try_from = "String", into = "String")]
@@ -66,6 +66,8 @@ pub enum Figure {
     /// From the beginning of the first trouble of one of several markets until calls have left it,
     /// in µs.
     TimeToMove,
+    /// From the beginning of that trouble until the last call comes to that market, in µs.
+    LastCall,
     /// The share of calls that the n-th market has, from 1: in the second half of the first trouble
     /// of one of them, or all the time.
     MarketShare(usize),
@@ -90,7 +92,7 @@ pub const FAILED_SHARE_MAX: f64 = 0.01;
 /// Paths that a figure can have.
 const PATHS: &str = "response, lag, wait or service with .p50, .p90, .p95, .p99, .p999, .max or .mean; cpu_per_call, \
                      client_cpu_per_call, server_cpu_per_call, cpu_per_s; bytes_per_call; attempts_per_call; peak_per_10ms; \
-                     orders_per_call; duplicates; calls_in_trouble; time_to_recover; of several markets time_to_move, imbalance, share.market.1; failed; within.TIME; rate_per_s; of flows jain, share.1, share.2";
+                     orders_per_call; duplicates; calls_in_trouble; time_to_recover; of several markets time_to_move, last_call, imbalance, share.market.1; failed; within.TIME; rate_per_s; of flows jain, share.1, share.2";
 
 const DISTRIBUTIONS: [(&str, Distribution); 4] = [
     ("response", Distribution::Response),
@@ -109,7 +111,7 @@ const POINTS: [(&str, Point); 7] = [
     ("mean", Point::Mean),
 ];
 
-const PLAIN: [(&str, Figure); 16] = [
+const PLAIN: [(&str, Figure); 17] = [
     ("cpu_per_s", Figure::CpuPerS),
     ("cpu_per_call", Figure::CpuPerCall),
     ("client_cpu_per_call", Figure::ClientCpuPerCall),
@@ -122,6 +124,7 @@ const PLAIN: [(&str, Figure); 16] = [
     ("calls_in_trouble", Figure::CallsInTrouble),
     ("time_to_recover", Figure::TimeToRecover),
     ("time_to_move", Figure::TimeToMove),
+    ("last_call", Figure::LastCall),
     ("imbalance", Figure::Imbalance),
     ("failed", Figure::Failed),
     ("rate_per_s", Figure::RatePerS),
@@ -231,6 +234,7 @@ impl Figure {
             Figure::CallsInTrouble => format!("{noun}s that reach a service in trouble"),
             Figure::TimeToRecover => "the time to recover".to_owned(),
             Figure::TimeToMove => format!("the time until {noun}s have moved"),
+            Figure::LastCall => format!("the time until the last {noun} comes to it"),
             Figure::MarketShare(nth) => format!("the share of {noun}s that market {nth} has"),
             Figure::Imbalance => "the most that one market has, of an even share".to_owned(),
             Figure::Failed => format!("the share of {noun}s that failed"),
@@ -250,6 +254,7 @@ impl Figure {
                 Figure::Jain
                     | Figure::TimeToRecover
                     | Figure::TimeToMove
+                    | Figure::LastCall
                     | Figure::Time(Distribution::Response, _)
             )
     }

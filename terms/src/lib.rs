@@ -23,10 +23,12 @@ pub mod lines;
 mod link;
 mod load;
 mod machine;
+mod names;
 mod operations;
 mod outcome;
 mod policy;
 mod quantiles;
+mod registry;
 mod retries;
 pub mod role;
 mod schedule;
@@ -55,12 +57,14 @@ pub use limit::AdaptiveLimit;
 pub use link::{Link, LinkUsed, WanLink};
 pub use load::{Arrivals, Emission, Model, Shape};
 pub use machine::{Layout, Machine};
+pub use names::NameSettings;
 pub use operations::{asks_second_market, largest_reply_bytes, operations};
 pub use outcome::{
     Failure, FlowOutcome, Histograms, Outcome, Phase, PhaseTimes, Sent, empty_histogram, packed,
 };
 pub use policy::{ATTEMPTS_MAX, Backoff, Budget, Policy, RetryJitter};
 pub use quantiles::{Quantiles, count_within, printable, share_within};
+pub use registry::{Absence, Registry, SetAbsences};
 pub use retries::Retries;
 pub use schedule::{ARRIVALS_MAX, Schedule, ScheduleError};
 pub use sweep::{BreakEven, Map, Sought};

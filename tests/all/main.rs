@@ -19,6 +19,7 @@ mod ledger;
 mod loads;
 mod matrix;
 mod measured;
+mod names;
 mod pages;
 mod reconnections;
 mod retries;

@@ -16,8 +16,11 @@ pub struct Open {
     pub carriage: Carriage,
     /// Where it is.
     pub address: SocketAddr,
-    /// Who is asked for that address, for each connection again.
-    pub name_server: Option<SocketAddr>,
+    /// Who is asked for that address, for each connection again, in turn; nobody where there are
+    /// none.
+    pub name_servers: Vec<SocketAddr>,
+    /// Whether the name's next address is tried where nobody is at one.
+    pub tries_next: bool,
     /// How connections are secured, and the certificate to trust (DER).
     pub tls: Option<(TlsOptions, Vec<u8>)>,
     /// The other markets, where it spreads its calls by itself.

@@ -190,6 +190,7 @@ impl Bench<'_> {
             manners: Manners::default(),
             policy: None,
             deadline: None,
+            names: None,
             balance: None,
             checks: None,
             balancer: None,

@@ -18,7 +18,7 @@ use terms::{
     Workload,
 };
 
-use super::{ANSWER_TIME_MAX, Cast, CastWork, Client, MarketProcess, OPEN_TIME_MAX, Server};
+use super::{ANSWER_TIME_MAX, Cast, CastWork, Client, MarketProcess, NameProcesses, OPEN_TIME_MAX, Server};
 use crate::roles::{Supervise, Supervisor};
 use crate::site::Site;
 
@@ -87,6 +87,7 @@ impl Site<'_> {
             others: Vec::new(),
             is_before: false,
             has_list: false,
+            names: None,
             counts_markets: false,
             work: CastWork::default(),
             troubled: false,
@@ -109,8 +110,14 @@ impl Site<'_> {
             },
         };
         let origin = ready[0].origin;
+        let seed = setup.market.seed;
+        let names = access.names.as_ref();
+        let names = names.map(|of| NameProcesses::start(self, name, of, &ready, seed)).transpose()?;
         let own = CastWork { handler: setup.market.handler, ..CastWork::default() };
-        let first = ready.remove(0);
+        let mut first = ready.remove(0);
+        if let Some(names) = &names {
+            first.name_servers.clone_from(&names.asked);
+        }
         let (caller, conformance) = self.start_caller(name, access, setup, first, ready)?;
         let cast = Cast {
             name: name.to_owned(),
@@ -123,6 +130,7 @@ impl Site<'_> {
             others,
             is_before: access.is_behind_another(),
             has_list: access.balance.is_some(),
+            names,
             counts_markets: setup.workload.replicas > 1,
             // What a handler of somebody else's does is its own.
             work: access.server.as_ref().map_or(own, |_| CastWork::default()),
@@ -140,8 +148,8 @@ impl Site<'_> {
             let first = markets.remove(0);
             return Ok((Server::Market(Box::new(first)), markets, ready));
         };
-        let (server, ready) = self.start_foreign(name, foreign, Vec::new(), setup)?;
-        Ok((server, Vec::new(), vec![ready]))
+        let (server, ready) = self.start_foreign(name, foreign, Vec::new(), setup.market.seed)?;
+        Ok((Server::Foreign(server, ready.program), Vec::new(), vec![ready]))
     }
 
     /// A program, and the markets behind it.
@@ -153,19 +161,21 @@ impl Site<'_> {
         setup: &Setup<'_>,
     ) -> anyhow::Result<Started> {
         let (markets, ready) = self.start_markets(name, SERVERS, access, setup)?;
-        let behind = ready.iter().map(|ready| ready.address).collect();
-        let (server, before) = self.start_foreign(name, program, behind, setup)?;
+        let behind =
+            ready.iter().enumerate().map(|(nth, ready)| (format!("market.{}", nth + 1), ready.address));
+        let (server, before) = self.start_foreign(name, program, behind.collect(), setup.market.seed)?;
+        let server = Server::Foreign(server, before.program);
         Ok((server, markets, vec![before]))
     }
 
-    /// A server that is not wirebench's, with these markets behind it.
-    fn start_foreign(
+    /// A server that is not wirebench's, with these services behind it.
+    pub(super) fn start_foreign(
         &self,
         name: &str,
         foreign: &ForeignServer,
-        markets: Vec<SocketAddr>,
-        setup: &Setup<'_>,
-    ) -> anyhow::Result<(Server, Ready)> {
+        behind: Vec<(String, SocketAddr)>,
+        market_seed: u64,
+    ) -> anyhow::Result<(Child<Supervisor>, Ready)> {
         // What somebody else started is on no host of ours.
         let is_target = matches!(foreign, ForeignServer::Target(_));
         let host = if is_target { None } else { self.topology.host(SERVERS) };
@@ -173,13 +183,13 @@ impl Site<'_> {
             core: self.layout.server,
             address: self.topology.address(SERVERS),
             server: foreign.clone(),
-            markets,
-            market_seed: setup.market.seed,
+            behind,
+            market_seed,
         };
         let title = format!("the supervisor of the server of {name}");
         let mut child = Child::<Supervisor>::start(&self.crew, &title, host, &supervise)?;
         let ready = child.ready(OPEN_TIME_MAX)?;
-        Ok((Server::Foreign(child, ready.program), ready))
+        Ok((child, ready))
     }
 
     /// All markets of a contender; where each listens.
@@ -192,11 +202,21 @@ impl Site<'_> {
     ) -> anyhow::Result<(Vec<MarketProcess>, Vec<Ready>)> {
         let Workload { replicas, second_market, .. } = setup.workload;
         let markets = replicas + usize::from(second_market.is_some());
-        let start = |nth: usize| {
+        let (mut processes, mut ready) = (Vec::new(), Vec::<Ready>::new());
+        for nth in 1..=markets {
             let one = if markets > 1 { format!("{name} (market.{nth})") } else { name.to_owned() };
-            self.start_market(&one, host, access, setup, None)
-        };
-        Ok((1..=markets).map(start).collect::<anyhow::Result<Vec<_>>>()?.into_iter().unzip())
+            // A name has addresses and no ports: each of its markets has an address of its own.
+            let address = match (&access.names, ready.first()) {
+                (Some(_), Some(first)) => {
+                    SocketAddr::new(self.topology.server_address(nth), first.address.port())
+                }
+                _ => SocketAddr::new(self.topology.address(host), 0),
+            };
+            let (process, listens) = self.start_market_at(address, &one, host, access, setup, None)?;
+            processes.push(process);
+            ready.push(listens);
+        }
+        Ok((processes, ready))
     }
 
     /// A balancer at layer 4, and the markets behind it.
@@ -241,13 +261,26 @@ impl Site<'_> {
         setup: &Setup<'_>,
         behind: Option<Behind>,
     ) -> anyhow::Result<(MarketProcess, Ready)> {
+        let any_port = SocketAddr::new(self.topology.address(host), 0);
+        self.start_market_at(any_port, name, host, access, setup, behind)
+    }
+
+    fn start_market_at(
+        &self,
+        address: SocketAddr,
+        name: &str,
+        host: &'static str,
+        access: &Access,
+        setup: &Setup<'_>,
+        behind: Option<Behind>,
+    ) -> anyhow::Result<(MarketProcess, Ready)> {
         let serve = Box::new(Serve {
             core: self.layout.server,
-            address: SocketAddr::new(self.topology.address(host), 0),
+            address,
             protocol: access.carriage.protocol(),
             transport: access.transport(),
             congestion: self.congestion_of(access),
-            named: access.dns,
+            named: access.dns && access.names.is_none(),
             relayed: setup.relayed,
             market: setup.market.clone(),
             behind,
@@ -289,7 +322,8 @@ impl Site<'_> {
             cores: self.layout.client.clone(),
             carriage: access.carriage,
             address: server.address,
-            name_server: server.name_server,
+            name_servers: server.name_servers,
+            tries_next: access.names.as_ref().is_some_and(|names| names.tries_next),
             tls: access.tls.zip(server.root),
             replicas: replicas.into_iter().map(|ready| market_at(access, ready)).collect(),
             balance: access.balance,

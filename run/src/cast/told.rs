@@ -3,12 +3,12 @@
 
 use std::time::Duration;
 
-use clients::balanced::Absence;
-use clients::role::SetAbsences;
 use clock::Mono;
 use servers::market::{CountCalls, Spell};
 use servers::role::{CountOrders, Renew};
-use terms::{Concurrency, Condition, Course, Handler, REPLICAS_MAX, Trouble, TroubleKind};
+use terms::{
+    Absence, Concurrency, Condition, Course, Handler, REPLICAS_MAX, SetAbsences, Trouble, TroubleKind,
+};
 
 use super::{ANSWER_TIME_MAX, Cast, Client, MarketProcess, Server};
 
@@ -111,20 +111,23 @@ impl Cast {
         Ok(calls)
     }
 
-    /// Has these markets be absent from the client's list at their times.
+    /// Has these markets be absent from the list at their times, the client's or the name servers'.
     pub(super) fn leave_the_list(&mut self, measured_from: Mono, troubles: &[Trouble]) -> anyhow::Result<()> {
-        let Client::Caller(caller) = &mut self.client else { return Ok(()) };
-        if !self.has_list {
-            return Ok(());
-        }
         let leaves = troubles.iter().filter(|trouble| trouble.kind == TroubleKind::Leaves);
         let absences = leaves.flat_map(|trouble| {
-            let from = measured_from + trouble.after;
+            let from = Duration::from_nanos((measured_from + trouble.after).0);
             let to = from + trouble.lasts;
             let all = trouble.market.map_or(1..=REPLICAS_MAX, |nth| nth..=nth);
             all.map(move |nth| Absence { market: nth - 1, from, to })
         });
-        Ok(caller.ask(SetAbsences(absences.collect()), ANSWER_TIME_MAX)?)
+        let absences = SetAbsences(absences.collect());
+        if let Some(names) = &mut self.names {
+            names.set(absences.clone())?;
+        }
+        match &mut self.client {
+            Client::Caller(caller) if self.has_list => Ok(caller.ask(absences, ANSWER_TIME_MAX)?),
+            _ => Ok(()),
+        }
     }
 
     /// Calls that came to markets while something happened to them; `None` where nothing did.

@@ -27,12 +27,16 @@ pub(super) fn markets_part(measurement: &Measurement, condition: &Condition) -> 
     let whole = Duration::MAX;
     let (from, to) =
         trouble.as_ref().map_or((Duration::ZERO, whole), |of| (of.after + of.lasts / 2, of.end()));
-    let moved = trouble.and_then(|of| time_to_move(calls, course, &of, of.market?));
+    let market = trouble.as_ref().and_then(|of| of.market);
+    let moved = trouble.as_ref().and_then(|of| time_to_move(calls, course, of, market?));
+    let last = trouble.as_ref().and_then(|of| last_call(calls.get(market? - 1)?, course.slice, of));
     Some(MarketsPart {
         calls: calls.iter().map(|slices| slices.iter().sum()).collect(),
         shares: shares(&within(calls, course.slice, from, to)),
         time_to_move_us: moved.flatten().map(micros),
         never_moved: moved == Some(None),
+        last_call_us: last.flatten().map(micros),
+        called_to_the_end: last == Some(None),
     })
 }
 
@@ -82,6 +86,17 @@ fn time_to_move(
     })
 }
 
+/// From the beginning of a trouble to the end of the last slice, before the trouble ends, in which
+/// a call came to its market; to its beginning where none came. `None` where calls come to the end;
+/// nothing of a trouble that is shorter than a window.
+fn last_call(calls: &[u64], slice: Duration, trouble: &Trouble) -> Option<Option<Duration>> {
+    let slices = calls.iter().enumerate().map(|(nth, count)| (slice * nth as u32, *count));
+    let within = slices.filter(|(at, _)| *at >= trouble.after && *at + slice <= trouble.end());
+    let last = within.rev().find(|(_, count)| *count > 0);
+    let last = last.map_or(Duration::ZERO, |(at, _)| at + slice - trouble.after);
+    (trouble.lasts > WINDOW).then(|| (last + WINDOW <= trouble.lasts).then_some(last))
+}
+
 #[cfg(test)]
 mod tests {
     use terms::TroubleKind;
@@ -111,6 +126,25 @@ mod tests {
         assert_eq!(moved(|_| 1, |_| false), Some(100 * MS), "a ninth is less than a sixth");
         assert_eq!(moved(until(0), |nth| (20..65).contains(&nth)), Some(500 * MS), "they fail until then");
         assert_eq!(moved(until(0), |nth| nth >= 80), Some(100 * MS), "what comes later is another matter");
+    }
+
+    #[test]
+    fn the_last_call_is_known_to_a_slice() {
+        let trouble = Trouble { market: Some(1), after: 20 * MS, lasts: 500 * MS, kind: TroubleKind::Leaves };
+        let last = |calls: &[(usize, u64)]| {
+            let mut slices = vec![0; 60];
+            calls.iter().for_each(|(nth, count)| slices[*nth] = *count);
+            last_call(&slices, 10 * MS, &trouble)
+        };
+        assert_eq!(
+            last(&[(1, 5), (2, 1), (30, 1)]),
+            Some(Some(290 * MS)),
+            "31 slices, of which 2 are before"
+        );
+        assert_eq!(last(&[(1, 5), (55, 5)]), Some(Some(Duration::ZERO)), "none came in the trouble");
+        assert_eq!(last(&[(45, 1)]), Some(None), "they come to its end");
+        let short = Trouble { lasts: 100 * MS, ..trouble };
+        assert_eq!(last_call(&[1; 60], 10 * MS, &short), None);
     }
 
     #[test]

@@ -7,15 +7,22 @@ mod supervisor;
 use std::io::{stdin, stdout};
 
 use clients::role::{Caller, Receiver};
-use servers::role::{Balancer, MarketServer, Sender};
+use servers::role::{Balancer, MarketServer, NameServers, Sender};
 use terms::lines::read_message;
 use terms::role::{Means, Role, RoleError, say_failed};
 
 pub(crate) use supervisor::{Supervise, Supervisor};
 
 /// The names of all roles, as the hidden verb has them.
-pub const NAMES: [&str; 6] =
-    [MarketServer::NAME, Supervisor::NAME, Sender::NAME, Balancer::NAME, Caller::NAME, Receiver::NAME];
+pub const NAMES: [&str; 7] = [
+    MarketServer::NAME,
+    Supervisor::NAME,
+    Sender::NAME,
+    Balancer::NAME,
+    NameServers::NAME,
+    Caller::NAME,
+    Receiver::NAME,
+];
 
 /// Plays a role to the end of the input; says whether it went well. What went wrong was said on the
 /// output.
@@ -33,6 +40,7 @@ fn play_to_the_end(name: &str) -> Result<(), RoleError> {
     match name {
         MarketServer::NAME => servers::role::serve(&*start_of::<MarketServer>()?, means, front::open),
         Balancer::NAME => servers::role::balance(&start_of::<Balancer>()?, means),
+        NameServers::NAME => servers::role::name(&start_of::<NameServers>()?, means),
         Sender::NAME => servers::role::send(&start_of::<Sender>()?, &mut stdin().lock(), means),
         Caller::NAME => clients::role::call(&*start_of::<Caller>()?, &mut stdin().lock(), means),
         Receiver::NAME => clients::role::receive(&start_of::<Receiver>()?, &mut stdin().lock(), means),

@@ -56,8 +56,8 @@ pub(crate) struct Supervise {
     pub(crate) core: usize,
     pub(crate) address: IpAddr,
     pub(crate) server: ForeignServer,
-    /// The markets that it balances, where it does.
-    pub(crate) markets: Vec<SocketAddr>,
+    /// The services that it stands before, by the placeholders that stand for them.
+    pub(crate) behind: Vec<(String, SocketAddr)>,
     pub(crate) market_seed: u64,
 }
 
@@ -76,8 +76,9 @@ pub(super) fn supervise(start: &Supervise, means: Means) -> anyhow::Result<()> {
             let fill = |text: &str| {
                 let mut text = text.replace("{address}", &address.ip().to_string());
                 text = text.replace("{port}", &address.port().to_string());
-                for (nth, market) in start.markets.iter().enumerate() {
-                    text = text.replace(&format!("{{market.{}}}", nth + 1), &market.to_string());
+                for (name, service) in &start.behind {
+                    text = text.replace(&format!("{{{name}}}"), &service.to_string());
+                    text = text.replace(&format!("{{{name}.port}}"), &service.port().to_string());
                 }
                 text
             };

@@ -120,6 +120,7 @@ impl Check<'_> {
             manners: self.manners(wire, carriage, workload)?,
             policy: self.policy(wire, workload)?,
             deadline: self.deadline(wire, workload)?,
+            names: self.names(wire, carriage, workload)?,
             balance: self.balance(wire)?,
             checks: self.checks(wire)?,
             balancer: self.balancer(wire)?,
@@ -141,9 +142,7 @@ impl Check<'_> {
                 "a contender must have only one of server and target",
             )?;
             self.only_plain_calls(server, wire, carriage, workload)?;
-            let WireServer { command, config } = server.get_ref().clone();
-            self.require(server, !command.trim().is_empty(), "command must name a program")?;
-            return Ok(Some(ForeignServer::Program { command, config }));
+            return self.program(server).map(Some);
         }
         let Some(target) = &wire.target else { return Ok(None) };
         self.only_plain_calls(target, wire, carriage, workload)?;
@@ -155,6 +154,13 @@ impl Check<'_> {
                 Err(ScenarioError::at(self.file, self.text, target.span(), message, None))
             }
         }
+    }
+
+    /// A program of somebody else's.
+    pub(super) fn program(&self, written: &Spanned<WireServer>) -> Result<ForeignServer, ScenarioError> {
+        let WireServer { command, config } = written.get_ref().clone();
+        self.require(written, !command.trim().is_empty(), "command must name a program")?;
+        Ok(ForeignServer::Program { command, config })
     }
 
     fn only_plain_calls<T>(

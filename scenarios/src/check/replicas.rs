@@ -8,7 +8,7 @@ use toml::Spanned;
 
 use super::Check;
 use crate::ScenarioError;
-use crate::contender::{WireContender, WireServer};
+use crate::contender::WireContender;
 use crate::wire::{Call, WireScenario};
 
 /// How often a list is fetched where a scenario does not say it.
@@ -66,9 +66,7 @@ impl Check<'_> {
         let alone = others.iter().all(|is_given| !is_given);
         let message = "a contender must have only one of balancer, balance, through, server and target";
         self.require(balancer, alone, message)?;
-        let WireServer { command, config } = balancer.get_ref().clone();
-        self.require(balancer, !command.trim().is_empty(), "command must name a program")?;
-        Ok(Some(ForeignServer::Program { command, config }))
+        self.program(balancer).map(Some)
     }
 
     /// A balancer at layer 4 relays TCP.
@@ -90,10 +88,13 @@ impl Check<'_> {
             self.needs(l4, several, needs)?;
             self.needs(contender.balancer.as_ref(), several, needs)?;
             if let Some(replicas) = wire.workload.replicas.as_ref().filter(|_| several) {
-                let spreads = contender.balance.is_some() || l4.is_some() || contender.balancer.is_some();
+                let spreads = contender.balance.is_some()
+                    || l4.is_some()
+                    || contender.balancer.is_some()
+                    || contender.dns;
                 let name = contender.name.get_ref();
                 let message = format!(
-                    "'{name}' has no balance, no through = \"l4\" and no balancer: it would call one replica"
+                    "'{name}' has no balance, no through = \"l4\", no balancer and no dns: it would call one replica"
                 );
                 self.require(replicas, spreads, &message)?;
             }

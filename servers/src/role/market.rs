@@ -11,15 +11,16 @@ use proto::flow::Congestion;
 use proto::{Protocol, Transport};
 use serde::{Deserialize, Serialize};
 use terms::role::{Means, Role, RoleError, answer, say_ready};
-use terms::{Emission, Handler, Schedule, orders};
+use terms::{Emission, Handler, Registry, Schedule, orders};
 use tokio::runtime::LocalOptions;
 
 use super::{CountAllocations, Ready, SetPolicy};
 use crate::between::Relay;
 use crate::market::{Backend, Behind, CountCalls, OpenBackend, Spell};
+use crate::names::{self, Zone};
 use crate::protocols::{Carrier, Settings};
 use crate::tls::Identity;
-use crate::{Limits, Market, MarketConfig, Shutdown, names, protocols};
+use crate::{Limits, Market, MarketConfig, Shutdown, protocols};
 
 /// How closely it is known when subscribers are there.
 const SUBSCRIBERS_COUNTED_EVERY: Duration = Duration::from_millis(1);
@@ -206,11 +207,13 @@ impl Process {
         let listening = format!("listening on {address}");
         let server = started.map_err(RoleError::during(&listening))?;
         let listening_since = Clock::System.now();
-        let name_server = match address.ip() {
+        let name_servers = match address.ip() {
             IpAddr::V4(market) if start.named => {
-                Some(names::start(any_port, market, shutdown.clone()).await?.address)
+                // Who looks it up is told to forget it at once.
+                let zone = Zone::new(vec![market], 0, Registry::default());
+                vec![names::start(any_port, Arc::new(zone), shutdown.clone()).await?.address]
             }
-            _ => None,
+            _ => Vec::new(),
         };
         let relay = match start.relayed {
             true => Some(Relay::start(any_port, server.address, Some(congestion), limits, shutdown).await?),
@@ -218,7 +221,7 @@ impl Process {
         };
         let ready = Ready {
             root: identity.map(|identity| identity.root().to_vec()),
-            name_server,
+            name_servers,
             origin: market.origin(),
             ..Ready::at(relay.as_ref().map_or(server.address, |relay| relay.address), listening_since)
         };

@@ -41,7 +41,7 @@ const USES: [Use; 10] = [
     },
     Use { of: "a cable between two hosts", spoiled_by: &[What::Hosts] },
     Use { of: "links with delay, loss and a rate", spoiled_by: &[What::Links] },
-    Use { of: "balancers that are programs", spoiled_by: &[What::Programs] },
+    Use { of: "balancers and resolvers that are programs", spoiled_by: &[What::Programs] },
     Use { of: "thousands of connections", spoiled_by: &[What::OpenFiles] },
 ];
 

@@ -142,7 +142,7 @@ impl LoadReport {
             }
             // Nothing happens to a server that it did not start.
             Figure::CallsInTrouble | Figure::TimeToRecover => None,
-            Figure::TimeToMove | Figure::MarketShare(_) | Figure::Imbalance => None,
+            Figure::TimeToMove | Figure::LastCall | Figure::MarketShare(_) | Figure::Imbalance => None,
             // Calls are no flows.
             Figure::Jain | Figure::FlowShare(_) => None,
         }
@@ -183,7 +183,7 @@ pub(super) fn parse_threshold(text: &str) -> Result<Expression, String> {
         }
         Figure::OrdersPerCall | Figure::Duplicates => Err("wirebench load does not see the server's ledger".to_owned()),
         Figure::CallsInTrouble | Figure::TimeToRecover => Err("nothing happens to a server that wirebench did not start".to_owned()),
-        Figure::TimeToMove | Figure::MarketShare(_) | Figure::Imbalance => {
+        Figure::TimeToMove | Figure::LastCall | Figure::MarketShare(_) | Figure::Imbalance => {
             Err("a load knows of one server only".to_owned())
         }
         Figure::Jain | Figure::FlowShare(_) => Err("this is a figure of flows, not of calls".to_owned()),

@@ -1,0 +1,116 @@
+//! Balancing by a name, end to end: who follows when a market leaves it, and what a stock client
+//! makes of it through the system's own resolver.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::process::Command;
+use std::sync::Arc;
+use std::time::Duration;
+
+use clock::Clock;
+use proto::Protocol;
+use servers::names::{self, Zone};
+use servers::protocols::{self, Settings};
+use servers::{Market, MarketConfig, Shutdown};
+use terms::{Absence, Registry};
+
+use crate::measured::Measured;
+
+/// Calls in the measured time, and those that a market of three has in a second.
+const CALLS: f64 = 600.0 * 2.5;
+const OF_ONE_A_SECOND: f64 = 600.0 / 3.0;
+
+#[test]
+fn fresh_connections_follow_a_name_and_open_ones_do_not() {
+    let has_unbound = ::lab::program::find(&["unbound"]).is_some();
+    let unbound = if has_unbound { ", \"unbound\"" } else { "" };
+    if !has_unbound {
+        ::lab::skip("unbound is not installed");
+    }
+    let options = [
+        "--quick".to_owned(),
+        format!("--set=quick.contenders=[\"dns\", \"next\"{unbound}]"),
+        "--set=quick.conditions=[\"long\", \"pooled\", \"stopped\"]".to_owned(),
+        "--set=quick.duration=\"2500ms\"".to_owned(),
+    ];
+    let measured = Measured::of("balance-dns", &options.each_ref().map(String::as_str)).unwrap();
+    let markets = |contender: &str, condition: &str| -> Vec<_> {
+        let rounds = measured.rounds(contender, condition).into_iter();
+        rounds.map(|round| (round.markets.clone().unwrap(), round.counts.clone())).collect()
+    };
+    for contender in ["dns", "next"] {
+        for (of, counts) in markets(contender, "long") {
+            let last = of.last_call_us.unwrap();
+            assert!((200e3..=1.1e6).contains(&last), "{contender}: {of:?}");
+            assert_eq!(counts.failures(), 0, "{contender}: {counts:?}");
+        }
+    }
+    for (of, counts) in markets("dns", "pooled") {
+        assert!(of.called_to_the_end && of.shares[1] > 0.25, "{of:?}");
+        assert_eq!(counts.failures(), 0, "it goes on serving: {counts:?}");
+    }
+    // What is sent to a market that is gone fails, for as long as the name is kept; not where
+    // clients try the next address, but for what is under way when it dies.
+    for (of, counts) in markets("dns", "stopped") {
+        let failed = counts.failures() as f64;
+        assert!((OF_ONE_A_SECOND / 10.0..OF_ONE_A_SECOND * 1.1).contains(&failed), "{of:?} {counts:?}");
+    }
+    for (_, counts) in markets("next", "stopped") {
+        assert!((counts.failures() as f64) < CALLS / 100.0, "{counts:?}");
+    }
+    if has_unbound {
+        for (of, counts) in markets("unbound", "long") {
+            assert!(of.last_call_us.unwrap() <= 2.1e6, "it counts in whole seconds: {of:?}");
+            assert_eq!(counts.failures(), 0, "{counts:?}");
+        }
+    }
+}
+
+/// Starts two markets at one port, with a name for both that a stub resolver can ask for.
+async fn start_named(shutdown: &Shutdown, registry: Registry) -> std::io::Result<u16> {
+    let market = Market::open(&MarketConfig::default(), Clock::System)?;
+    let mut port = 0;
+    for last in 1..=2 {
+        let address = SocketAddr::from((Ipv4Addr::new(127, 0, 0, last), port));
+        let started =
+            protocols::start(Protocol::Rest, address, market.clone(), Settings::default(), shutdown.clone());
+        port = started.await?.address.port();
+    }
+    let zone = Zone::new(vec![Ipv4Addr::new(127, 0, 0, 1), Ipv4Addr::new(127, 0, 0, 2)], 1, registry);
+    names::start(SocketAddr::from((NAME_SERVER, 53)), Arc::new(zone), shutdown.clone()).await?;
+    Ok(port)
+}
+
+/// A stub resolver asks at port 53, of whatever address `resolv.conf` has.
+const NAME_SERVER: Ipv4Addr = Ipv4Addr::new(127, 0, 53, 1);
+
+#[test]
+fn curl_finds_the_market_by_its_name_through_the_systems_resolver() {
+    let folder = tempfile::tempdir().unwrap();
+    let conf = folder.path().join("resolv.conf");
+    std::fs::write(&conf, format!("nameserver {NAME_SERVER}\n")).unwrap();
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let (shutdown, registry) = (Shutdown::new(), Registry::default());
+    let port = match runtime.block_on(start_named(&shutdown, registry.clone())) {
+        Ok(port) => port,
+        Err(error) => return ::lab::skip(&format!("no name server at port 53: {error}")),
+    };
+    // Its own mounts, so that nobody else asks there.
+    let ask = || {
+        let name = proto::MARKET_NAME.trim_end_matches('.');
+        let script = format!(
+            "mount --bind {} /etc/resolv.conf && curl -sf --max-time 10 -o /dev/null -w '%{{remote_ip}}' http://{name}:{port}/v1/quotes/AAAA",
+            conf.display()
+        );
+        let ran = Command::new("unshare").args(["--mount", "sh", "-c", &script]).output().unwrap();
+        let said = String::from_utf8_lossy(&ran.stderr).into_owned();
+        assert!(ran.status.success(), "{said}{:?}", ran.status);
+        String::from_utf8(ran.stdout).unwrap()
+    };
+    let asked: Vec<String> = (0..6).map(|_| ask()).collect();
+    // Each answer begins with another address, and glibc sorts them: those of one network by how
+    // many bits they share with this machine's own (RFC 6724, section 6, rule 9).
+    assert!(asked.iter().all(|address| address == "127.0.0.1"), "{asked:?}");
+    registry.set(vec![Absence { market: 0, from: Duration::ZERO, to: Duration::MAX }]);
+    assert_eq!(ask(), "127.0.0.2", "a stub resolver remembers nothing");
+    shutdown.cancel();
+}
