@@ -234,17 +234,23 @@ pub(super) struct WireContender {
     pub(super) ejects: Option<Spanned<String>>,
     /// The service that it reaches the market through: a `front`, which answers each call by
     /// calling the market over the same protocol (`attempts` and the like are then what the front
-    /// does about its calls), or `l4`, a balancer that gives each connection to the next replica.
-    /// Of `quote`. Default: none.
+    /// does about its calls); `l4`, a balancer that gives each connection to the next replica; or
+    /// `l7`, one that gives each request over HTTP to the next replica. A front has `quote` alone.
+    /// Default: none.
     #[serde(default)]
     #[schemars(with = "Option<Through>", example = &"front")]
     pub(super) through: Option<Spanned<Through>>,
-    /// How the balancer of `through = "l4"` looks after the replicas: how often it connects to
-    /// each, and how many checks in a row decide. One that is down gets no new connections.
-    /// Default: none: not at all.
+    /// How the balancer of `through = "l4"` or `"l7"` looks after the replicas: how often it
+    /// connects to each, and how many checks in a row decide. One that is down gets no new
+    /// connections. Default: none: not at all.
     #[serde(default)]
     #[schemars(with = "Option<String>", example = &"every 100ms, fall 3, rise 2")]
     pub(super) checks: Option<Spanned<String>>,
+    /// Which requests the balancer of `through = "l7"` gives to which replica; others go to each
+    /// in turn. Default: none.
+    #[serde(default)]
+    #[schemars(with = "Option<Vec<String>>", example = &["path /v1/history market.3", "header x-cohort=canary market.2", "cookie cohort=canary market.2"])]
+    pub(super) routes: Option<Spanned<Vec<String>>>,
     /// A program that balances the `replicas`: in its command and config `{market.1}`,
     /// `{market.2}` and so on are their addresses with ports. Default: none.
     #[serde(default)]

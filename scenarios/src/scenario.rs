@@ -73,7 +73,7 @@ pub struct Profile {
 pub(crate) const FILE_BYTES_MAX: u64 = 1 << 20;
 
 /// The scenarios that are built in, by name.
-pub(crate) const BUILT_IN: [(&str, &str); 32] = [
+pub(crate) const BUILT_IN: [(&str, &str); 33] = [
     ("rest-vs-grpc", include_str!("../rest-vs-grpc.toml")),
     ("rest-vs-grpc-portfolio", include_str!("../rest-vs-grpc-portfolio.toml")),
     ("rest-vs-grpc-size", include_str!("../rest-vs-grpc-size.toml")),
@@ -99,6 +99,7 @@ pub(crate) const BUILT_IN: [(&str, &str); 32] = [
     ("aa", include_str!("../aa.toml")),
     ("balance-client", include_str!("../balance-client.toml")),
     ("balance-dedicated", include_str!("../balance-dedicated.toml")),
+    ("balance-checks", include_str!("../balance-checks.toml")),
     ("balance-dns", include_str!("../balance-dns.toml")),
     ("l4-vs-l7", include_str!("../l4-vs-l7.toml")),
     ("timeouts", include_str!("../timeouts.toml")),

@@ -1,6 +1,9 @@
 //! HTTP connections that become WebSockets: each runs in a task of its own from then on, and still
 //! counts as the connection it was, so that it has its place, its idle time-out and its drain.
 
+use std::any::Any;
+use std::sync::{Arc, OnceLock};
+
 use axum::extract::FromRequestParts;
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::extract::ws::{WebSocket, WebSocketUpgrade};
@@ -27,16 +30,30 @@ pub(crate) struct Upgrades {
     tasks: TaskTracker,
     /// What waits on it to be sent.
     replies: Replies,
+    /// What a server keeps for it.
+    own: Arc<OnceLock<Arc<dyn Any + Send + Sync>>>,
 }
 
 impl Upgrades {
     pub(crate) fn new(shutdown: Shutdown, replies: Replies) -> Upgrades {
-        Upgrades { shutdown, alive: CancellationToken::new(), tasks: TaskTracker::new(), replies }
+        Upgrades {
+            shutdown,
+            alive: CancellationToken::new(),
+            tasks: TaskTracker::new(),
+            replies,
+            own: Arc::default(),
+        }
     }
 
     /// What waits on the connection to be sent.
     pub(crate) fn replies(&self) -> Replies {
         self.replies.clone()
+    }
+
+    /// What a server keeps for this connection alone, of one kind: it is gone with it.
+    pub(crate) fn own<T: Default + Send + Sync + 'static>(&self) -> Arc<T> {
+        let own = Arc::clone(self.own.get_or_init(|| Arc::new(T::default())));
+        own.downcast().unwrap_or_default()
     }
 
     /// Accepts an upgrade, and serves the socket until it ends or the connection is given up.
@@ -54,6 +71,15 @@ impl Upgrades {
             alive.run_until_cancelled(serve(socket, shutdown)).await;
             drop(place);
         })
+    }
+
+    /// Has what becomes of an upgrade run until it ends or the connection is given up.
+    pub(crate) fn spawn(&self, becomes: impl Future<Output = ()> + Send + 'static) {
+        let (place, alive) = (self.tasks.token(), self.alive.clone());
+        tokio::spawn(async move {
+            alive.run_until_cancelled(becomes).await;
+            drop(place);
+        });
     }
 
     /// Gives all up when dropped.

@@ -47,6 +47,47 @@ folders! {
     websocket at FEW_TICKS,
 }
 
+/// Behind a balancer at layer 7 the answers are the same: what it does not refuse itself, the
+/// server does.
+mod balanced {
+    use super::{FEW_TICKS, corpus_runner::folder::run_balanced};
+
+    /// Who closes its half of a connection before the answer is taken to have left, as by nginx.
+    const CLOSES_ITS_HALF: &str = "method-head.txt";
+
+    /// Who speaks HTTP/1.1 to a server of gRPC is told so by the balancer, and not cut off.
+    const SPEAKS_HTTP1: &str = "finding-15-http1-call.txt";
+    /// One process makes 256 long histories and passes them on here: too slow, unless optimised,
+    /// for a good call beside it.
+    const MUCH_WORK: [&str; 3] =
+        ["finding-05-unread.txt", "finding-05-window-0.txt", "finding-05-window-0-on-ten.txt"];
+
+    #[test]
+    fn grpc() {
+        run_balanced("grpc", FEW_TICKS, &[&[SPEAKS_HTTP1], &MUCH_WORK[..]].concat());
+    }
+
+    #[test]
+    fn http1() {
+        run_balanced("http1", FEW_TICKS, &[CLOSES_ITS_HALF]);
+    }
+
+    #[test]
+    fn rest() {
+        run_balanced("rest", FEW_TICKS, &[]);
+    }
+
+    #[test]
+    fn sse() {
+        run_balanced("sse", FEW_TICKS, &[]);
+    }
+
+    #[test]
+    fn websocket() {
+        run_balanced("websocket", FEW_TICKS, &[]);
+    }
+}
+
 /// Not a test: the process of the servers.
 #[test]
 #[ignore = "the corpus starts it as the process of its servers"]

@@ -8,7 +8,7 @@ use proto::encoding::Encoding;
 use proto::flow::{Congestion, Flow};
 
 use crate::{
-    Activity, Balance, Carriage, HealthCheck, HttpVersion, Manners, NameSettings, Policy, Streams,
+    Activity, Balance, Carriage, HealthCheck, HttpVersion, Manners, NameSettings, Policy, Route, Streams,
     TlsOptions, TlsVersion, between,
 };
 
@@ -112,6 +112,10 @@ pub struct Access {
     /// How a balancer of wirebench's looks after the markets behind it; `None` for not at all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub checks: Option<HealthCheck>,
+    /// Which requests a balancer of wirebench's at layer 7 gives to which market; others have their
+    /// turn.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub routes: Vec<Route>,
     /// A program that balances.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub balancer: Option<ForeignServer>,
@@ -138,6 +142,19 @@ pub enum Through {
     Front,
     /// A balancer at layer 4: it gives each connection to the next market.
     L4,
+    /// A balancer at layer 7: it gives each request over HTTP to the next market.
+    L7,
+}
+
+impl Through {
+    /// The layer of a balancer; nothing of another service.
+    pub fn layer(self) -> Option<u8> {
+        match self {
+            Through::Front => None,
+            Through::L4 => Some(4),
+            Through::L7 => Some(7),
+        }
+    }
 }
 
 /// A server that is not wirebench's.
@@ -243,10 +260,14 @@ impl Access {
         if let Some(balance) = &self.balance {
             words += &format!(", {}", balance.in_words());
         }
-        if self.through == Some(Through::L4) {
-            words += ", behind a balancer at layer 4";
+        if let Some(layer) = self.through.and_then(Through::layer) {
+            words += &format!(", behind a balancer at layer {layer}");
             let checks = self.checks.map(|checks| format!(" that checks {}", checks.in_words()));
             words += &checks.unwrap_or_default();
+            let routes = self.routes.len();
+            if routes > 0 {
+                words += &format!(" and has {routes} routes");
+            }
         }
         if let Some(balancer) = &self.balancer {
             words += &format!(", behind {}", balancer.program().unwrap_or_default());

@@ -193,6 +193,7 @@ impl Bench<'_> {
             names: None,
             balance: None,
             checks: None,
+            routes: Vec::new(),
             balancer: None,
             through: None,
         };

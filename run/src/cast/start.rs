@@ -103,7 +103,7 @@ impl Site<'_> {
     ) -> anyhow::Result<(Cast, Vec<CaseResult>)> {
         let (server, others, mut ready) = match access.through {
             Some(Through::Front) => self.start_front(name, access, setup)?,
-            Some(Through::L4) => self.start_behind_a_balancer(name, access, setup)?,
+            Some(Through::L4 | Through::L7) => self.start_behind_a_balancer(name, access, setup)?,
             None => match &access.balancer {
                 Some(program) => self.start_behind_a_program(name, program, access, setup)?,
                 None => self.start_servers(name, access, setup)?,
@@ -219,7 +219,7 @@ impl Site<'_> {
         Ok((processes, ready))
     }
 
-    /// A balancer at layer 4, and the markets behind it.
+    /// A balancer of wirebench's, and the markets behind it.
     fn start_behind_a_balancer(
         &self,
         name: &str,
@@ -300,6 +300,7 @@ impl Site<'_> {
             address: self.topology.address(SERVERS),
             congestion: self.congestion_of(access),
             checks: access.checks,
+            routes: (access.through == Some(Through::L7)).then(|| access.routes.clone()),
             limits: limits(),
         };
         let host = self.topology.host(SERVERS);

@@ -123,6 +123,7 @@ impl Check<'_> {
             names: self.names(wire, carriage, workload)?,
             balance: self.balance(wire)?,
             checks: self.checks(wire)?,
+            routes: self.routes(wire, workload)?,
             balancer: self.balancer(wire)?,
             through: wire.through.as_ref().map(|through| *through.get_ref()),
         })

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use proto::Transport;
-use terms::{Balance, Carriage, Ejection, ForeignServer, HealthCheck, REPLICAS_MAX, Through};
+use terms::{
+    Balance, Carriage, Ejection, ForeignServer, HealthCheck, REPLICAS_MAX, Route, Through, Workload,
+};
 use toml::Spanned;
 
 use super::Check;
@@ -51,8 +53,8 @@ impl Check<'_> {
     /// How a balancer of ours looks after the replicas.
     pub(super) fn checks(&self, wire: &WireContender) -> Result<Option<HealthCheck>, ScenarioError> {
         let Some(words) = &wire.checks else { return Ok(None) };
-        let is_ours = wire.through.as_ref().is_some_and(|through| *through.get_ref() == Through::L4);
-        self.require(words, is_ours, "this needs through = \"l4\"")?;
+        let is_ours = wire.through.as_ref().is_some_and(|through| through.get_ref().layer().is_some());
+        self.require(words, is_ours, "this needs through = \"l4\" or \"l7\"")?;
         HealthCheck::parse(words.get_ref())
             .map(Some)
             .map_err(|message| ScenarioError::at(self.file, self.text, words.span(), &message, None))
@@ -69,32 +71,58 @@ impl Check<'_> {
         self.program(balancer).map(Some)
     }
 
-    /// A balancer at layer 4 relays TCP.
+    /// Which requests a balancer of ours at layer 7 gives to which replica.
+    pub(super) fn routes(
+        &self,
+        wire: &WireContender,
+        workload: &Workload,
+    ) -> Result<Vec<Route>, ScenarioError> {
+        let Some(routes) = &wire.routes else { return Ok(Vec::new()) };
+        let reads = wire.through.as_ref().is_some_and(|through| *through.get_ref() == Through::L7);
+        self.require(routes, reads, "this needs through = \"l7\"")?;
+        let read = |words: &String| {
+            let route = Route::parse(words).and_then(|route| match route.market <= workload.replicas {
+                true => Ok(route),
+                false => Err(format!("there are {} markets", workload.replicas)),
+            });
+            route.map_err(|message| ScenarioError::at(self.file, self.text, routes.span(), &message, None))
+        };
+        routes.get_ref().iter().map(read).collect()
+    }
+
+    /// A balancer at layer 4 relays TCP, and one at layer 7 reads HTTP.
     pub(super) fn through_fits(&self, wire: &WireContender, carriage: Carriage) -> Result<(), ScenarioError> {
         let Some(through) = &wire.through else { return Ok(()) };
-        let relays = *through.get_ref() == Through::L4;
-        let is_tcp = carriage.transport(false) == Some(Transport::Plain) && carriage != Carriage::Udp;
-        let message = "a balancer at layer 4 relays TCP connections, in plain text";
-        self.require(through, !relays || (is_tcp && wire.tls.is_none()), message)
+        let is_plain = carriage.transport(false) == Some(Transport::Plain) && wire.tls.is_none();
+        let right = match through.get_ref() {
+            Through::Front => true,
+            Through::L4 => is_plain && carriage != Carriage::Udp,
+            Through::L7 => is_plain && !matches!(carriage, Carriage::Udp | Carriage::Tcp),
+        };
+        let message = match through.get_ref() {
+            Through::L7 => "a balancer at layer 7 reads HTTP/1.1 and HTTP/2, in plain text",
+            _ => "a balancer at layer 4 relays TCP connections, in plain text",
+        };
+        self.require(through, right, message)
     }
 
     /// Replicas need somebody who spreads calls over them, and who does that needs replicas.
     pub(super) fn replicas_fit(&self, wire: &WireScenario) -> Result<(), ScenarioError> {
         let several = wire.workload.replicas.as_ref().is_some_and(|replicas| *replicas.get_ref() > 1);
         for contender in wire.contender.get_ref() {
-            let l4 = contender.through.as_ref().filter(|through| *through.get_ref() == Through::L4);
+            let ours = contender.through.as_ref().filter(|through| through.get_ref().layer().is_some());
             let needs = "this needs replicas in the workload";
             self.needs(contender.balance.as_ref(), several, needs)?;
-            self.needs(l4, several, needs)?;
+            self.needs(ours, several, needs)?;
             self.needs(contender.balancer.as_ref(), several, needs)?;
             if let Some(replicas) = wire.workload.replicas.as_ref().filter(|_| several) {
                 let spreads = contender.balance.is_some()
-                    || l4.is_some()
+                    || ours.is_some()
                     || contender.balancer.is_some()
                     || contender.dns;
                 let name = contender.name.get_ref();
                 let message = format!(
-                    "'{name}' has no balance, no through = \"l4\", no balancer and no dns: it would call one replica"
+                    "'{name}' has no balance, no through = \"l4\" or \"l7\", no balancer and no dns: it would call one replica"
                 );
                 self.require(replicas, spreads, &message)?;
             }

@@ -1,5 +1,6 @@
-//! The servers behind a relay. Of several, each new connection is given the next: a balancer at
-//! layer 4, which knows addresses and nothing of what goes over a connection once it is open.
+//! The servers behind a relay or a balancer. Of several, each new connection is given the next: a
+//! balancer at layer 4, which knows addresses and nothing of what goes over a connection once it is
+//! open. At layer 7 each request is.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -14,7 +15,7 @@ struct Turn {
     /// Those of them that are taken to be down.
     down: Vec<SocketAddr>,
     next: usize,
-    /// Connections given so far, to each that there ever was.
+    /// Connections or requests given so far, to each that there ever was.
     given: Vec<(SocketAddr, u64)>,
 }
 
@@ -43,8 +44,8 @@ impl Backends {
         (turn.servers, turn.next) = (servers, 0);
     }
 
-    /// How many connections each was given, those that are gone from the list too: in the order in
-    /// which they came to it.
+    /// How many connections or requests each was given, those that are gone from the list too: in
+    /// the order in which they came to it.
     pub fn given(&self) -> Vec<(SocketAddr, u64)> {
         self.turn().given.clone()
     }
@@ -65,21 +66,42 @@ impl Backends {
 
     /// Whose turn it is, of those that are up; `None` where there is none.
     pub(super) fn next(&self) -> Option<SocketAddr> {
+        self.next_but(&[])
+    }
+
+    /// The same, of those that were not tried yet.
+    pub(super) fn next_but(&self, tried: &[SocketAddr]) -> Option<SocketAddr> {
         let mut turn = self.turn();
         let count = turn.servers.len();
-        let is_up = |nth: &usize| !turn.down.contains(&turn.servers[*nth]);
-        let nth = (turn.next..turn.next + count).map(|nth| nth % count).find(is_up)?;
-        let server = turn.servers[nth];
+        let nth = (turn.next..turn.next + count).map(|nth| nth % count).find(|nth| turn.may(*nth, tried))?;
         turn.next = (nth + 1) % count;
-        if let Some((_, given)) = turn.given.iter_mut().find(|(known, _)| *known == server) {
-            *given += 1;
-        }
-        Some(server)
+        Some(turn.give(nth))
+    }
+
+    /// The server in this place of the list, from 0, if it is up and was not tried yet.
+    pub(super) fn nth_but(&self, nth: usize, tried: &[SocketAddr]) -> Option<SocketAddr> {
+        let mut turn = self.turn();
+        (nth < turn.servers.len() && turn.may(nth, tried)).then(|| turn.give(nth))
     }
 
     fn turn(&self) -> MutexGuard<'_, Turn> {
         // Whoever panicked while it held this left nothing half done.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Turn {
+    fn may(&self, nth: usize, tried: &[SocketAddr]) -> bool {
+        let server = &self.servers[nth];
+        !self.down.contains(server) && !tried.contains(server)
+    }
+
+    fn give(&mut self, nth: usize) -> SocketAddr {
+        let server = self.servers[nth];
+        if let Some((_, given)) = self.given.iter_mut().find(|(known, _)| *known == server) {
+            *given += 1;
+        }
+        server
     }
 }
 

@@ -9,6 +9,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use clock::Clock;
+use proto::Transport;
 
 use super::conversation::converse;
 use super::good::{GoodClient, SLOW};
@@ -49,15 +50,35 @@ pub(crate) fn inputs(folder: &str) -> Result<Vec<Input>, CorpusError> {
     files.iter().map(|file| Input::read(file)).collect()
 }
 
-/// Runs a folder; panics with every failure. `WIREBENCH_CORPUS_ONLY` names a part of the files'
-/// names where only some are to run.
+/// Runs a folder; panics with every failure.
 pub(crate) fn run(folder: &str, ticks_per_s: f64) {
-    let mut inputs = inputs(folder).unwrap_or_else(|error| panic!("{error}"));
-    let only = std::env::var("WIREBENCH_CORPUS_ONLY").ok();
-    if let Some(only) = &only {
-        inputs.retain(|input| input.file.to_string_lossy().contains(only));
+    let row = try_all(folder, inputs(folder).unwrap_or_else(|error| panic!("{error}")), ticks_per_s, false);
+    if std::env::var_os(ONLY).is_none() {
+        row.keep();
     }
-    let mut stage = Stage::open(&inputs, ticks_per_s);
+}
+
+/// The same in plain text behind a balancer at layer 7, but for the files that are named.
+pub(crate) fn run_balanced(folder: &str, ticks_per_s: f64, but: &[&str]) {
+    let mut inputs = inputs(folder).unwrap_or_else(|error| panic!("{error}"));
+    inputs.retain(|input| !but.iter().any(|name| input.file.ends_with(name)));
+    for input in &mut inputs {
+        input.servers.retain(|served| served.transport == Transport::Plain);
+    }
+    try_all(folder, inputs, ticks_per_s, true);
+}
+
+/// A part of the files' names where only some are to run.
+const ONLY: &str = "WIREBENCH_CORPUS_ONLY";
+/// Both ends of what a balancer keeps for the good client: a connection of HTTP/1.1, and one of
+/// HTTP/2.
+const KEPT_DESCRIPTORS: usize = 4;
+
+fn try_all(folder: &str, mut inputs: Vec<Input>, ticks_per_s: f64, is_balanced: bool) -> Row {
+    if let Ok(only) = std::env::var(ONLY) {
+        inputs.retain(|input| input.file.to_string_lossy().contains(&only));
+    }
+    let mut stage = Stage::open(&inputs, ticks_per_s, is_balanced);
     let mut row = Row::new(folder, inputs.len());
     let mut failures = String::new();
     for input in &inputs {
@@ -71,16 +92,15 @@ pub(crate) fn run(folder: &str, ticks_per_s: f64) {
         }
     }
     row.print();
-    if only.is_none() {
-        row.keep();
-    }
     assert!(failures.is_empty(), "{row:?}\n{failures}");
+    row
 }
 
 /// Servers, and whoever watches them.
 struct Stage {
     wanted: Vec<Served>,
     ticks_per_s: f64,
+    is_balanced: bool,
     servers: Servers,
     /// Descriptors of servers that nobody calls.
     descriptors: usize,
@@ -88,16 +108,16 @@ struct Stage {
 }
 
 impl Stage {
-    fn open(inputs: &[Input], ticks_per_s: f64) -> Stage {
+    fn open(inputs: &[Input], ticks_per_s: f64, is_balanced: bool) -> Stage {
         let mut wanted: Vec<Served> = Vec::new();
         for served in inputs.iter().flat_map(|input| &input.servers) {
             if !wanted.contains(served) {
                 wanted.push(*served);
             }
         }
-        let servers = Servers::start(&wanted, ticks_per_s);
-        let descriptors = servers.descriptors().unwrap();
-        Stage { wanted, ticks_per_s, servers, descriptors, good: GoodClient::start() }
+        let servers = Servers::start(&wanted, ticks_per_s, is_balanced);
+        let descriptors = servers.descriptors().unwrap() + if is_balanced { KEPT_DESCRIPTORS } else { 0 };
+        Stage { wanted, ticks_per_s, is_balanced, servers, descriptors, good: GoodClient::start() }
     }
 
     /// Runs an input against every server it names; says what was wrong.
@@ -143,7 +163,7 @@ impl Stage {
         }
         let ended = self.servers.ended();
         if ended.is_some() || !healthy {
-            self.servers = Servers::start(&self.wanted, self.ticks_per_s);
+            self.servers = Servers::start(&self.wanted, self.ticks_per_s, self.is_balanced);
             self.descriptors = self.servers.descriptors().unwrap();
         }
         wrong.extend(ended.map(|end| format!("the servers are dead: {end}")));

@@ -9,9 +9,10 @@ use std::time::Duration;
 
 use proto::Transport;
 use servers::background::Background;
+use servers::between::Layer7;
 use servers::protocols::{Carrier, Settings};
 use servers::tls::Identity;
-use servers::{Limits, MarketConfig};
+use servers::{Limits, MarketConfig, Shutdown};
 
 use super::input::Served;
 
@@ -19,6 +20,8 @@ use super::input::Served;
 const SERVE: &str = "WIREBENCH_CORPUS_SERVE";
 /// Ticks per second of a child's market.
 const TICKS: &str = "WIREBENCH_CORPUS_TICKS";
+/// A child with this has a balancer at layer 7 before each server.
+const BALANCED: &str = "WIREBENCH_CORPUS_BALANCED";
 /// What stands before each thing that a child says, among the lines of the test's own harness.
 const SAYS: &str = "corpus: ";
 /// Bytes of a page.
@@ -42,6 +45,7 @@ pub(crate) fn serve_as_child() {
     let Ok(wanted) = std::env::var(SERVE) else { return };
     let wanted: Vec<Served> = wanted.split(',').map(|text| Served::parse(text).unwrap()).collect();
     let ticks_per_s = std::env::var(TICKS).unwrap().parse().unwrap();
+    let is_balanced = std::env::var_os(BALANCED).is_some();
     let identity = Arc::new(Identity::generate(&[]).unwrap());
     let mut up = Vec::new();
     for transport in [Transport::Plain, Transport::Tls, Transport::Quic] {
@@ -55,7 +59,9 @@ pub(crate) fn serve_as_child() {
             Settings { limits: limits(), carrier: Carrier::new(transport, &identity), ..Settings::default() };
         let background = Background::start(&protocols, config, settings).unwrap();
         for protocol in protocols {
-            say(&format!("{} at {}", Served { protocol, transport }, background.address(protocol).unwrap()));
+            let address = background.address(protocol).unwrap();
+            let address = if is_balanced { balanced(address) } else { address };
+            say(&format!("{} at {address}", Served { protocol, transport }));
         }
         up.push(background);
     }
@@ -64,6 +70,22 @@ pub(crate) fn serve_as_child() {
     // The parent holds the other end for as long as it lives.
     let _ = io::stdin().read_to_end(&mut Vec::new());
     std::process::exit(0);
+}
+
+/// Where a balancer before this server listens; it ends with the process.
+fn balanced(server: SocketAddr) -> SocketAddr {
+    let (tell, told) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let any = SocketAddr::from(([127, 0, 0, 1], 0));
+            let balancer = Layer7::start(any, server.into(), Vec::new(), None, limits(), Shutdown::new());
+            let balancer = balancer.await.unwrap();
+            tell.send(balancer.address).unwrap();
+            balancer.task.await.unwrap();
+        });
+    });
+    told.recv().unwrap()
 }
 
 fn say(what: &str) {
@@ -82,13 +104,15 @@ pub(crate) struct Servers {
 }
 
 impl Servers {
-    /// Starts this program again, as a child that serves these, and waits until it does.
-    pub(crate) fn start(wanted: &[Served], ticks_per_s: f64) -> Servers {
+    /// Starts this program again, as a child that serves these, behind a balancer where told, and
+    /// waits until it does.
+    pub(crate) fn start(wanted: &[Served], ticks_per_s: f64, is_balanced: bool) -> Servers {
         let names: Vec<String> = wanted.iter().map(Served::to_string).collect();
         let mut child = Command::new(std::env::current_exe().unwrap())
             .args(["--exact", "serves_as_a_child", "--ignored", "--nocapture", "--test-threads=1"])
             .env(SERVE, names.join(","))
             .env(TICKS, ticks_per_s.to_string())
+            .envs(is_balanced.then_some((BALANCED, "")))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()

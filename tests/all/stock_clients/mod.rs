@@ -2,6 +2,7 @@
 //! the proto and by reflection, its websockets and gql, and documented bytes over TCP and UDP.
 //! Where a client is missing, its test says so and passes; `.ci/run` installs them all.
 
+mod balanced;
 mod secure;
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
@@ -11,11 +12,20 @@ use std::process::{Child, Command, Stdio};
 struct Serve {
     process: Child,
     lines: Vec<String>,
+    /// What stands before it.
+    balancers: Option<balanced::Balancers>,
 }
 
 impl Serve {
     fn start() -> Serve {
         Serve::with(&[], 7)
+    }
+
+    /// Without and with a balancer at layer 7 before everything over HTTP.
+    fn plain_and_balanced() -> [Serve; 2] {
+        let mut balanced = Serve::start();
+        balanced.balancers = Some(balanced::Balancers::before(&mut balanced.lines));
+        [Serve::start(), balanced]
     }
 
     /// With options, by which it prints so many addresses.
@@ -28,7 +38,7 @@ impl Serve {
             .unwrap();
         let output = BufReader::new(process.stdout.take().unwrap());
         let lines = output.lines().take(addresses).map(Result::unwrap).collect();
-        Serve { process, lines }
+        Serve { process, lines, balancers: None }
     }
 
     /// `127.0.0.1:PORT` of a protocol.
@@ -41,6 +51,7 @@ impl Serve {
 
 impl Drop for Serve {
     fn drop(&mut self) {
+        drop(self.balancers.take());
         let stopped = Command::new("kill").arg(self.process.id().to_string()).status();
         assert!(stopped.unwrap().success());
         assert!(self.process.wait().unwrap().success(), "serve did not stop cleanly");
@@ -79,34 +90,38 @@ fn python(program: &str, arguments: &[&str]) {
 
 #[test]
 fn curl_over_http_1_and_2() {
-    let serve = Serve::start();
-    let base = format!("http://{}", serve.authority("rest"));
-    for version in ["--http1.1", "--http2-prior-knowledge"] {
-        let curl = |more: &[&str]| run("curl", &[&["-sS", "-i", version], more].concat());
-        let Some(quote) = curl(&[&format!("{base}/v1/quotes/AAAA")]) else { return };
-        assert!(quote.contains(" 200") && quote.contains(r#"{"symbol":"AAAA","currency":"USD""#), "{quote}");
-        assert!(quote.contains("etag: ") && quote.contains("cache-control: public"), "{quote}");
-        let etag = quote.lines().find_map(|line| line.strip_prefix("etag: ")).unwrap().trim();
-        let again =
-            curl(&["-H", &format!("if-none-match: {etag}"), &format!("{base}/v1/quotes/AAAA")]).unwrap();
-        assert!(again.contains(" 304"), "{again}");
-        let fields = curl(&[&format!("{base}/v1/portfolios/ACC00003?fields=cash_cents")]).unwrap();
-        assert!(fields.trim_end().ends_with('}') && fields.contains(r#"{"cash_cents":"#), "{fields}");
-        assert!(!fields.contains("positions"), "{fields}");
-        let missing = curl(&[&format!("{base}/v1/quotes/NONE")]).unwrap();
-        assert!(missing.contains(" 404") && missing.contains("application/problem+json"), "{missing}");
-        let order = r#"{"account":"ACC00001","symbol":"AAAA","side":"buy","quantity":5}"#;
-        let json = "content-type: application/json";
-        let key = format!("idempotency-key: curl{version}");
-        let orders = format!("{base}/v1/orders");
-        let place = || curl(&["-H", json, "-H", &key, "-d", order, &orders]).unwrap();
-        let (first, second) = (place(), place());
-        assert!(first.contains(" 201") && first.contains(r#""status":"filled""#), "{first}");
-        assert_eq!(first.lines().last(), second.lines().last());
-        let ticks = curl(&[&format!("{base}/v1/ticks?wait_ms=2000")]).unwrap();
-        assert!(ticks.contains(r#""ticks":[{"sequence":"#), "{ticks}");
-        let openapi = curl(&[&format!("{base}/openapi.json")]).unwrap();
-        assert!(openapi.contains(r#""openapi": "3."#) && openapi.contains("/v1/orders"), "{openapi}");
+    for serve in Serve::plain_and_balanced() {
+        let base = format!("http://{}", serve.authority("rest"));
+        for version in ["--http1.1", "--http2-prior-knowledge"] {
+            let curl = |more: &[&str]| run("curl", &[&["-sS", "-i", version], more].concat());
+            let Some(quote) = curl(&[&format!("{base}/v1/quotes/AAAA")]) else { return };
+            assert!(
+                quote.contains(" 200") && quote.contains(r#"{"symbol":"AAAA","currency":"USD""#),
+                "{quote}"
+            );
+            assert!(quote.contains("etag: ") && quote.contains("cache-control: public"), "{quote}");
+            let etag = quote.lines().find_map(|line| line.strip_prefix("etag: ")).unwrap().trim();
+            let again =
+                curl(&["-H", &format!("if-none-match: {etag}"), &format!("{base}/v1/quotes/AAAA")]).unwrap();
+            assert!(again.contains(" 304"), "{again}");
+            let fields = curl(&[&format!("{base}/v1/portfolios/ACC00003?fields=cash_cents")]).unwrap();
+            assert!(fields.trim_end().ends_with('}') && fields.contains(r#"{"cash_cents":"#), "{fields}");
+            assert!(!fields.contains("positions"), "{fields}");
+            let missing = curl(&[&format!("{base}/v1/quotes/NONE")]).unwrap();
+            assert!(missing.contains(" 404") && missing.contains("application/problem+json"), "{missing}");
+            let order = r#"{"account":"ACC00001","symbol":"AAAA","side":"buy","quantity":5}"#;
+            let json = "content-type: application/json";
+            let key = format!("idempotency-key: curl{version}");
+            let orders = format!("{base}/v1/orders");
+            let place = || curl(&["-H", json, "-H", &key, "-d", order, &orders]).unwrap();
+            let (first, second) = (place(), place());
+            assert!(first.contains(" 201") && first.contains(r#""status":"filled""#), "{first}");
+            assert_eq!(first.lines().last(), second.lines().last());
+            let ticks = curl(&[&format!("{base}/v1/ticks?wait_ms=2000")]).unwrap();
+            assert!(ticks.contains(r#""ticks":[{"sequence":"#), "{ticks}");
+            let openapi = curl(&[&format!("{base}/openapi.json")]).unwrap();
+            assert!(openapi.contains(r#""openapi": "3."#) && openapi.contains("/v1/orders"), "{openapi}");
+        }
     }
 }
 
@@ -132,10 +147,11 @@ fn documented_curl_commands() {
 
 #[test]
 fn h2load_over_http_2() {
-    let serve = Serve::start();
-    let url = format!("http://{}/v1/quotes/AAAA", serve.authority("rest"));
-    let Some(output) = run("h2load", &["-n", "200", "-c", "2", "-m", "8", &url]) else { return };
-    assert!(output.contains("200 succeeded, 0 failed, 0 errored"), "{output}");
+    for serve in Serve::plain_and_balanced() {
+        let url = format!("http://{}/v1/quotes/AAAA", serve.authority("rest"));
+        let Some(output) = run("h2load", &["-n", "200", "-c", "2", "-m", "8", &url]) else { return };
+        assert!(output.contains("200 succeeded, 0 failed, 0 errored"), "{output}");
+    }
 }
 
 /// With the proto file (compiled by `grpc_tools`), and then by what the server says of itself.
@@ -182,9 +198,10 @@ print("ok")
 
 #[test]
 fn grpcio_with_the_proto_and_by_reflection() {
-    let serve = Serve::start();
-    let protos = concat!(env!("CARGO_MANIFEST_DIR"), "/proto");
-    python(GRPCIO, &[&serve.authority("grpc"), protos]);
+    for serve in Serve::plain_and_balanced() {
+        let protos = concat!(env!("CARGO_MANIFEST_DIR"), "/proto");
+        python(GRPCIO, &[&serve.authority("grpc"), protos]);
+    }
 }
 
 /// What `docs/PROTOCOLS.md` prints, and gRPC itself beside it on the same port.
@@ -233,47 +250,50 @@ fn documented_bytes_over_udp() {
 
 #[test]
 fn curl_over_graphql() {
-    let serve = Serve::start();
-    let url = format!("http://{}/graphql", serve.authority("graphql"));
-    let post = |body: &str| run("curl", &["-sS", "-H", "content-type: application/json", "-d", body, &url]);
-    let query =
-        r#"{"query":"query($s:String!){quote(symbol:$s){symbol last_cents}}","variables":{"s":"AAAA"}}"#;
-    let Some(quote) = post(query) else { return };
-    assert!(quote.starts_with(r#"{"data":{"quote":{"symbol":"AAAA","last_cents":"#), "{quote}");
-    let unknown = post(&query.replace("AAAA", "NONE")).unwrap();
-    assert!(unknown.contains(r#""code":"FAULT_CODE_NOT_FOUND""#), "{unknown}");
-    let types = post(r#"{"query":"{__schema{types{name}}}"}"#).unwrap();
-    assert!(types.contains(r#""Portfolio""#), "{types}");
-    let hash = "ecf4edb46db40b5132295c0291d62fb65d6759a9eedfa4d5d612dd5ec54a6b38";
-    let extensions = format!(r#"{{"persistedQuery":{{"version":1,"sha256Hash":"{hash}"}}}}"#);
-    let get = || {
-        let extensions = format!("extensions={extensions}");
-        run("curl", &["-sS", "-i", "-G", "--data-urlencode", &extensions, &url]).unwrap()
-    };
-    assert!(get().contains("PersistedQueryNotFound"), "{}", get());
-    post(&format!(r#"{{"query":"{{__typename}}","extensions":{extensions}}}"#)).unwrap();
-    assert!(get().contains(r#"{"data":{"__typename":"Query"}}"#), "{}", get());
+    for serve in Serve::plain_and_balanced() {
+        let url = format!("http://{}/graphql", serve.authority("graphql"));
+        let post =
+            |body: &str| run("curl", &["-sS", "-H", "content-type: application/json", "-d", body, &url]);
+        let query =
+            r#"{"query":"query($s:String!){quote(symbol:$s){symbol last_cents}}","variables":{"s":"AAAA"}}"#;
+        let Some(quote) = post(query) else { return };
+        assert!(quote.starts_with(r#"{"data":{"quote":{"symbol":"AAAA","last_cents":"#), "{quote}");
+        let unknown = post(&query.replace("AAAA", "NONE")).unwrap();
+        assert!(unknown.contains(r#""code":"FAULT_CODE_NOT_FOUND""#), "{unknown}");
+        let types = post(r#"{"query":"{__schema{types{name}}}"}"#).unwrap();
+        assert!(types.contains(r#""Portfolio""#), "{types}");
+        let hash = "ecf4edb46db40b5132295c0291d62fb65d6759a9eedfa4d5d612dd5ec54a6b38";
+        let extensions = format!(r#"{{"persistedQuery":{{"version":1,"sha256Hash":"{hash}"}}}}"#);
+        let get = || {
+            let extensions = format!("extensions={extensions}");
+            run("curl", &["-sS", "-i", "-G", "--data-urlencode", &extensions, &url]).unwrap()
+        };
+        assert!(get().contains("PersistedQueryNotFound"), "{}", get());
+        post(&format!(r#"{{"query":"{{__typename}}","extensions":{extensions}}}"#)).unwrap();
+        assert!(get().contains(r#"{"data":{"__typename":"Query"}}"#), "{}", get());
+    }
 }
 
 #[test]
 fn curl_over_sse() {
-    let serve = Serve::start();
-    let url = format!("http://{}/v1/ticks/stream", serve.authority("sse"));
-    let listen = |more: &[&str]| {
-        // It never ends by itself: curl says 28 when its time is over.
-        let arguments = [&["-sS", "-N", "-i", "--max-time", "1"], more, &[url.as_str()]].concat();
-        let output = Command::new("curl").args(arguments).output().ok()?;
-        Some(String::from_utf8_lossy(&output.stdout).into_owned())
-    };
-    let Some(stream) = listen(&[]) else { return ::lab::skip("curl cannot be run") };
-    assert!(stream.contains("text/event-stream") && stream.contains("retry: "), "{stream}");
-    let ids = |stream: &str| -> Vec<u64> {
-        stream.lines().filter_map(|line| line.strip_prefix("id: ")?.trim().parse().ok()).collect()
-    };
-    let first = ids(&stream);
-    assert!(first.len() >= 2 && stream.contains("event: tick\ndata: {\"sequence\":"), "{stream}");
-    let resumed = ids(&listen(&["-H", &format!("last-event-id: {}", first[0])]).unwrap());
-    assert_eq!(resumed[..first.len() - 1], first[1..], "not what came after the first");
+    for serve in Serve::plain_and_balanced() {
+        let url = format!("http://{}/v1/ticks/stream", serve.authority("sse"));
+        let listen = |more: &[&str]| {
+            // It never ends by itself: curl says 28 when its time is over.
+            let arguments = [&["-sS", "-N", "-i", "--max-time", "1"], more, &[url.as_str()]].concat();
+            let output = Command::new("curl").args(arguments).output().ok()?;
+            Some(String::from_utf8_lossy(&output.stdout).into_owned())
+        };
+        let Some(stream) = listen(&[]) else { return ::lab::skip("curl cannot be run") };
+        assert!(stream.contains("text/event-stream") && stream.contains("retry: "), "{stream}");
+        let ids = |stream: &str| -> Vec<u64> {
+            stream.lines().filter_map(|line| line.strip_prefix("id: ")?.trim().parse().ok()).collect()
+        };
+        let first = ids(&stream);
+        assert!(first.len() >= 2 && stream.contains("event: tick\ndata: {\"sequence\":"), "{stream}");
+        let resumed = ids(&listen(&["-H", &format!("last-event-id: {}", first[0])]).unwrap());
+        assert_eq!(resumed[..first.len() - 1], first[1..], "not what came after the first");
+    }
 }
 
 /// JSON by hand, protobuf by subprotocol; and a subscription by another library over
@@ -318,8 +338,9 @@ print("ok")
 
 #[test]
 fn python_websockets_and_a_graphql_subscription() {
-    let serve = Serve::start();
-    let plain = format!("ws://{}/v1/socket", serve.authority("websocket"));
-    let graphql = format!("ws://{}/graphql/ws", serve.authority("graphql"));
-    python(WEBSOCKETS, &[&plain, &graphql]);
+    for serve in Serve::plain_and_balanced() {
+        let plain = format!("ws://{}/v1/socket", serve.authority("websocket"));
+        let graphql = format!("ws://{}/graphql/ws", serve.authority("graphql"));
+        python(WEBSOCKETS, &[&plain, &graphql]);
+    }
 }

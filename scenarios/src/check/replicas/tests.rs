@@ -43,6 +43,22 @@ fn replicas_are_refused_where_they_have_no_meaning() {
         let (message, _) = error_of(&REPLICAS.replacen(right, wrong, 1));
         assert!(message.contains(said), "{wrong}: {message}");
     }
+    let l7 = REPLICAS.replacen(
+        "balance = \"least_in_flight\"",
+        "through = \"l7\"\nroutes = [\"path /v1 market.2\"]",
+        1,
+    );
+    assert!(Scenario::parse("replicas.toml", &l7, &[]).is_ok());
+    for (right, wrong, said) in [
+        ("\"grpc\"", "\"tcp\"", "reads HTTP/1.1 and HTTP/2"),
+        ("\"grpc\"", "\"rest\"\nhttp = \"3\"", "reads HTTP/1.1 and HTTP/2"),
+        ("\"l7\"", "\"l4\"", "this needs through = \"l7\""),
+        ("path /v1 market.2", "path v1 market.2", "is no route"),
+        ("path /v1 market.2", "path /v1 market.4", "there are 3 markets"),
+    ] {
+        let (message, _) = error_of(&l7.replacen(right, wrong, 1));
+        assert!(message.contains(said), "{wrong}: {message}");
+    }
     let apart = "\"0ms market.1 dies 100ms\", \"50ms market.2 dies 100ms\"";
     assert!(Scenario::parse("replicas.toml", &REPLICAS.replacen(trouble, apart, 1), &[]).is_ok());
 }

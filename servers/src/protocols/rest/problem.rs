@@ -38,6 +38,11 @@ impl Problem {
     pub(crate) fn new(status: StatusCode, detail: impl Into<String>) -> Problem {
         Problem { status, code: None, detail: detail.into() }
     }
+
+    /// What was wrong.
+    pub(crate) fn detail(&self) -> &str {
+        &self.detail
+    }
 }
 
 impl From<Fault> for Problem {
