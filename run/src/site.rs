@@ -84,9 +84,7 @@ pub(crate) fn cannot_run(contender: &Contender) -> Option<String> {
         }
     };
     if let Some(program) = access.program().filter(|program| lab::program::find(&[program]).is_none()) {
-        return Some(format!(
-            "{program} is not installed (`apt-get install {program}`, where Debian has it)"
-        ));
+        return Some(format!("{program} is not installed (`{}`)", lab::program::how_to_get(program)));
     }
     match (access.congestion, access.transport()) {
         (Some(congestion), Transport::Plain | Transport::Tls) => missing_control(congestion),

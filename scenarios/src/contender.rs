@@ -131,8 +131,8 @@ pub(super) struct WireContender {
     #[serde(default)]
     #[schemars(with = "Option<usize>", example = 8)]
     pub(super) caches: Option<Spanned<usize>>,
-    /// How long the last of the `caches` keeps an answer at least, whatever its TTL says. Default:
-    /// none: it is as obedient as the others.
+    /// How seldom the last of the `caches` asks again, whatever a TTL says, from a moment by chance
+    /// on. Default: none: it is as obedient as the others.
     #[serde(default)]
     #[schemars(with = "Option<String>", example = &"30s")]
     pub(super) keeps: Option<Spanned<Span>>,
@@ -142,8 +142,9 @@ pub(super) struct WireContender {
     #[schemars(with = "Option<bool>", example = true)]
     pub(super) tries_next: Option<Spanned<bool>>,
     /// A program that is the resolver cache for the name of `replicas`, in place of wirebench's: in
-    /// its command and config `{name_server}` is who knows the name, `127.0.0.1` with its port, and
-    /// `{name_server.port}` that port; it must listen over UDP and TCP. Default: none.
+    /// its command and config `{name_server}` is who knows the name, an address with its port, and
+    /// `{name_server.port}` that port, at `{address}`; it must listen over UDP and TCP. Default:
+    /// none.
     #[serde(default)]
     #[schemars(with = "Option<WireServer>")]
     pub(super) resolver: Option<Spanned<WireServer>>,

@@ -163,8 +163,8 @@ fn name_of(authority: &str) -> Option<&str> {
     (is_name && is_port).then_some(name)
 }
 
-/// Whether nobody else can have this name lead to a loopback address: the market's own is below
-/// `test`, of which no public name server knows any name (RFC 6761, section 6.2).
+/// Whether no page of the public web can have this name lead to a loopback address: the market's
+/// own is below `test`, of which no public name server knows any name (RFC 6761, section 6.2).
 fn is_loopback_name(name: &str) -> bool {
     match name.parse::<IpAddr>() {
         Ok(address) => address.is_loopback(),

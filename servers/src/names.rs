@@ -81,7 +81,7 @@ struct Answers {
     resolves: Arc<dyn Resolves>,
 }
 
-/// What an answer says: its code, its records, and who is asked for the lack of them.
+/// What an answer says: its code, its records, and the zone's own record where it has none.
 type Answer = (ResponseCode, Vec<Record>, Option<Record>);
 
 impl Answers {

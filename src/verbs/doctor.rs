@@ -265,11 +265,8 @@ fn programs_finding() -> Finding {
             false => here.join(" and "),
         },
         advice: (!missing.is_empty()).then(|| {
-            format!(
-                "contenders that need {} are left out: apt-get install {}",
-                missing.join(" and "),
-                missing.join(" ")
-            )
+            let ways: Vec<String> = missing.iter().map(|name| lab::program::how_to_get(name)).collect();
+            format!("contenders that need {} are left out: {}", missing.join(" and "), ways.join("; "))
         }),
     }
 }

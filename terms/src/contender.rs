@@ -266,7 +266,7 @@ impl Access {
             words += &checks.unwrap_or_default();
             let routes = self.routes.len();
             if routes > 0 {
-                words += &format!(" and has {routes} routes");
+                words += &format!(" and has {routes} route{}", if routes == 1 { "" } else { "s" });
             }
         }
         if let Some(balancer) = &self.balancer {

@@ -11,8 +11,8 @@ pub struct NameSettings {
     pub ttl: Duration,
     /// Resolver caches; each connection asks the next of them.
     pub caches: usize,
-    /// How long the last of the caches keeps an answer at least, whatever its TTL says; `None`
-    /// where it is as obedient as the others.
+    /// How seldom the last of the caches asks again, whatever a TTL says, from a moment by chance
+    /// on; `None` where it is as obedient as the others.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub keeps: Option<Duration>,
     /// Whether a client tries the name's next address where it cannot connect to one.

@@ -87,7 +87,7 @@ fn calls_go_where_they_are_served() {
     });
     // One at layer 7 sends elsewhere what it could not send.
     each_round(&measured, "l7", "dies", |round, markets| {
-        assert!(markets.shares[1] < 1e-9 && round.counts.failures() <= 8, "{:?}", round.counts);
+        assert!(markets.shares[1] < 1e-9 && round.counts.failed_share() < 0.05, "{:?}", round.counts);
     });
     each_round(&measured, "in-turn", "dies", |round, markets| {
         assert!(markets.never_moved && round.counts.failed_share() > 0.15, "{:?}", round.counts);

@@ -40,13 +40,13 @@ fn fresh_connections_follow_a_name_and_open_ones_do_not() {
     for contender in ["dns", "next"] {
         for (of, counts) in markets(contender, "long") {
             let last = of.last_call_us.unwrap();
-            assert!((200e3..=1.1e6).contains(&last), "{contender}: {of:?}");
-            assert_eq!(counts.failures(), 0, "{contender}: {counts:?}");
+            assert!((200e3..=1.3e6).contains(&last), "{contender}: {of:?}");
+            assert!((counts.failures() as f64) < CALLS / 100.0, "{contender}: {counts:?}");
         }
     }
     for (of, counts) in markets("dns", "pooled") {
         assert!(of.called_to_the_end && of.shares[1] > 0.25, "{of:?}");
-        assert_eq!(counts.failures(), 0, "it goes on serving: {counts:?}");
+        assert!((counts.failures() as f64) < CALLS / 100.0, "it goes on serving: {counts:?}");
     }
     // What is sent to a market that is gone fails, for as long as the name is kept; not where
     // clients try the next address, but for what is under way when it dies.
@@ -59,25 +59,24 @@ fn fresh_connections_follow_a_name_and_open_ones_do_not() {
     }
     if has_unbound {
         for (of, counts) in markets("unbound", "long") {
-            assert!(of.last_call_us.unwrap() <= 2.1e6, "it counts in whole seconds: {of:?}");
-            assert_eq!(counts.failures(), 0, "{counts:?}");
+            let last = of.last_call_us.unwrap();
+            assert!((200e3..=2.1e6).contains(&last), "it counts in whole seconds: {of:?}");
+            assert!((counts.failures() as f64) < CALLS / 100.0, "{counts:?}");
         }
     }
 }
 
-/// Starts two markets at one port, with a name for both that a stub resolver can ask for.
-async fn start_named(shutdown: &Shutdown, registry: Registry) -> std::io::Result<u16> {
-    let market = Market::open(&MarketConfig::default(), Clock::System)?;
+/// Starts two markets at one port; says which.
+async fn start_two(shutdown: &Shutdown) -> u16 {
+    let market = Market::open(&MarketConfig::default(), Clock::System).unwrap();
     let mut port = 0;
     for last in 1..=2 {
         let address = SocketAddr::from((Ipv4Addr::new(127, 0, 0, last), port));
         let started =
             protocols::start(Protocol::Rest, address, market.clone(), Settings::default(), shutdown.clone());
-        port = started.await?.address.port();
+        port = started.await.unwrap().address.port();
     }
-    let zone = Zone::new(vec![Ipv4Addr::new(127, 0, 0, 1), Ipv4Addr::new(127, 0, 0, 2)], 1, registry);
-    names::start(SocketAddr::from((NAME_SERVER, 53)), Arc::new(zone), shutdown.clone()).await?;
-    Ok(port)
+    port
 }
 
 /// A stub resolver asks at port 53, of whatever address `resolv.conf` has.
@@ -90,10 +89,15 @@ fn curl_finds_the_market_by_its_name_through_the_systems_resolver() {
     std::fs::write(&conf, format!("nameserver {NAME_SERVER}\n")).unwrap();
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
     let (shutdown, registry) = (Shutdown::new(), Registry::default());
-    let port = match runtime.block_on(start_named(&shutdown, registry.clone())) {
-        Ok(port) => port,
-        Err(error) => return ::lab::skip(&format!("no name server at port 53: {error}")),
-    };
+    let port = runtime.block_on(start_two(&shutdown));
+    let zone = Zone::new(vec![Ipv4Addr::new(127, 0, 0, 1), Ipv4Addr::new(127, 0, 0, 2)], 1, registry.clone());
+    let named = names::start(SocketAddr::from((NAME_SERVER, 53)), Arc::new(zone), shutdown.clone());
+    if let Err(error) = runtime.block_on(named) {
+        return ::lab::skip(&format!("no name server at port 53: {error}"));
+    }
+    if !Command::new("unshare").args(["--mount", "true"]).status().is_ok_and(|ended| ended.success()) {
+        return ::lab::skip("no mounts of one's own");
+    }
     // Its own mounts, so that nobody else asks there.
     let ask = || {
         let name = proto::MARKET_NAME.trim_end_matches('.');

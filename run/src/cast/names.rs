@@ -3,6 +3,7 @@
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
 
 use anyhow::bail;
 use lab::child::Child;
@@ -21,6 +22,8 @@ pub(super) struct NameProcesses {
     child: Child<NameServers>,
     /// The resolver's supervisor, and its process.
     resolver: Option<(Child<Supervisor>, u32)>,
+    /// How long a resolver may answer from memory: it may count in whole seconds.
+    kept_by_a_resolver: Duration,
     /// Whom clients ask.
     pub(super) asked: Vec<SocketAddr>,
 }
@@ -48,13 +51,23 @@ impl NameProcesses {
         let title = format!("the name servers of {name}");
         let mut child = Child::start(&site.crew, &title, site.topology.host(SERVERS), &start)?;
         let named = child.ready(OPEN_TIME_MAX)?;
+        let kept_by_a_resolver = settings.ttl + Duration::from_secs(1);
         let Some(resolver) = &settings.resolver else {
-            return Ok(NameProcesses { child, resolver: None, asked: named.caches });
+            return Ok(NameProcesses { child, resolver: None, kept_by_a_resolver, asked: named.caches });
         };
         let behind = vec![("name_server".to_owned(), named.zone)];
         let (supervisor, ready) = site.start_foreign(name, resolver, behind, market_seed)?;
         let resolver = ready.program.map(|program| (supervisor, program));
-        Ok(NameProcesses { child, resolver, asked: vec![ready.address] })
+        Ok(NameProcesses { child, resolver, kept_by_a_resolver, asked: vec![ready.address] })
+    }
+
+    /// Has everybody forget what was answered before: connections that are opened now find all
+    /// markets. A resolver of somebody else's cannot be told: it is waited for.
+    pub(super) fn forget(&mut self) -> anyhow::Result<()> {
+        if self.resolver.is_some() {
+            clock::pause_thread(self.kept_by_a_resolver);
+        }
+        self.set(SetAbsences(Vec::new()))
     }
 
     /// Has these markets be absent from the list at their times.

@@ -106,21 +106,23 @@ impl Balancing {
 
 /// Passes a request on, and its answer back.
 async fn pass(State(balancing): State<Arc<Balancing>>, request: Request<Body>) -> Response {
-    let is_grpc = is_grpc(request.headers());
+    let is_grpc = request.version() == Version::HTTP_2 && is_grpc(request.headers());
     let passed = match heads::asks_for_upgrade(&request) {
         true => balancing.upgrade(request).await,
         false => balancing.exchange(request, is_grpc).await,
     };
     passed.unwrap_or_else(|problem| match is_grpc {
-        // gRPC's codes of HTTP's (its `http-grpc-status-mapping.md`) would make UNAVAILABLE of it,
-        // too; a stock client reads the detail here.
-        true => tonic::Status::unavailable(problem.detail().to_owned()).into_http(),
+        // Codes as gRPC's `http-grpc-status-mapping.md` has them; a stock client reads the detail.
+        true if problem.status().is_server_error() => {
+            tonic::Status::unavailable(problem.detail()).into_http()
+        }
+        true => tonic::Status::internal(problem.detail()).into_http(),
         false => problem.into_response(),
     })
 }
 
-fn bad_gateway(detail: impl Into<String>) -> Problem {
-    Problem::new(StatusCode::BAD_GATEWAY, detail)
+fn broken() -> Problem {
+    Problem::new(StatusCode::BAD_GATEWAY, "the server behind broke off: nobody knows what it did")
 }
 
 fn nobody() -> Problem {
@@ -138,9 +140,10 @@ impl Balancing {
             request.extensions().get::<Upgrades>().map(Upgrades::own::<OfOneClient>).unwrap_or_default();
         let mut request = heads::for_upstream(request)?;
         let again = heads::copy_if_safe(&request);
-        let mut tried = Vec::new();
+        let (mut tried, mut broke) = (Vec::new(), false);
         loop {
-            let server = self.server(&request, &tried).ok_or_else(nobody)?;
+            let server =
+                self.server(&request, &tried).ok_or_else(|| if broke { broken() } else { nobody() })?;
             tried.push(server);
             let is_http2 = request.version() == Version::HTTP_2;
             let sent = async {
@@ -154,10 +157,14 @@ impl Balancing {
             request = match (sent.map_err(|_| late)?, &again) {
                 (Delivery::Answered(response), _) => return Ok(heads::for_client(response)),
                 (Delivery::NotSent(request), _) => request,
-                (Delivery::Broke, Some(again)) => again.copy(),
-                (Delivery::Broke, None) => {
-                    return Err(bad_gateway("the server behind broke off: nobody knows what it did"));
+                (Delivery::Broke, Some(again)) => {
+                    // A kept connection may end at any time: once, that server may be tried again.
+                    if !std::mem::replace(&mut broke, true) {
+                        tried.pop();
+                    }
+                    again.copy()
                 }
+                (Delivery::Broke, None) => return Err(broken()),
             };
         }
     }
@@ -189,9 +196,8 @@ impl Balancing {
 
     /// Joins a connection to a server with the client's, once the server takes the upgrade.
     async fn upgrade(&self, mut request: Request<Body>) -> Result<Response, Problem> {
-        let place = request.extensions().get::<Upgrades>().cloned();
-        let Some(place) = place.filter(|_| request.version() == Version::HTTP_11) else {
-            return Err(Problem::new(StatusCode::BAD_REQUEST, "an upgrade is asked for over HTTP/1.1"));
+        let Some(place) = request.extensions().get::<Upgrades>().cloned() else {
+            return Err(Problem::new(StatusCode::BAD_REQUEST, "this connection cannot be upgraded"));
         };
         let client = hyper::upgrade::on(&mut request);
         let mut request = heads::for_upgrade(request)?;
@@ -204,7 +210,7 @@ impl Balancing {
             match sent.map_err(|_| late)? {
                 Delivery::Answered(response) => break response,
                 Delivery::NotSent(unsent) => request = unsent,
-                Delivery::Broke => return Err(bad_gateway("the server behind broke off the upgrade")),
+                Delivery::Broke => return Err(broken()),
             }
         };
         if response.status() != StatusCode::SWITCHING_PROTOCOLS {

@@ -6,7 +6,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use clock::{Clock, Mono};
-use hickory_server::proto::op::{Message, Query};
+use hickory_server::proto::op::{Message, Query, ResponseCode};
 use hickory_server::proto::rr::{Name, RData, RecordType};
 use tokio::net::UdpSocket;
 use tokio::sync::Mutex;
@@ -24,7 +24,7 @@ pub struct Cache {
     clock: Clock,
     /// Who is asked.
     zone: SocketAddr,
-    /// How long an answer is kept at least.
+    /// The zone is asked again so seldom, whatever an answer says.
     keeps: Duration,
     state: Mutex<State>,
 }
@@ -44,8 +44,8 @@ struct Remembered {
 }
 
 impl Cache {
-    /// An empty one, which asks `zone`, keeps an answer for `keeps` at least, and whose moments of
-    /// expiry lie at `phase`.
+    /// An empty one, which asks `zone` as often as answers say or every `keeps`, where that is
+    /// longer, and whose moments of expiry lie at `phase`.
     pub fn new(zone: SocketAddr, keeps: Duration, phase: f64, clock: Clock) -> Cache {
         Cache { clock, zone, keeps, state: Mutex::new(State { phase, remembered: None, turn: 0 }) }
     }
@@ -75,7 +75,9 @@ impl Resolves for Cache {
         let now = self.clock.now();
         if state.remembered.as_ref().is_none_or(|remembered| remembered.expires <= now) {
             let Addresses { each, ttl_s } = ask(self.zone).await?;
-            let time = Duration::from_secs(ttl_s.into()).max(self.keeps);
+            // That there is no address is kept for as long as it says alone.
+            let keeps = if each.is_empty() { Duration::ZERO } else { self.keeps };
+            let time = Duration::from_secs(ttl_s.into()).max(keeps);
             state.remembered = Some(Remembered { each, expires: expiry(now, time, state.phase) });
         }
         let State { remembered, turn, .. } = &mut *state;
@@ -98,7 +100,7 @@ async fn ask(zone: SocketAddr) -> Option<Addresses> {
     let mut bytes = [0; ANSWER_BYTES_MAX];
     let received = clock::limit(ANSWER_TIME_MAX, socket.recv(&mut bytes)).await.ok()?.ok()?;
     let answer = Message::from_vec(&bytes[..received]).ok()?;
-    if answer.metadata.id != question.metadata.id {
+    if answer.metadata.id != question.metadata.id || answer.metadata.response_code != ResponseCode::NoError {
         return None;
     }
     let records = answer.answers.iter();

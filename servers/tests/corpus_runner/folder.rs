@@ -96,6 +96,11 @@ fn try_all(folder: &str, mut inputs: Vec<Input>, ticks_per_s: f64, is_balanced: 
     row
 }
 
+/// Descriptors of servers that only the good client will call.
+fn quiet(servers: &Servers, is_balanced: bool) -> usize {
+    servers.descriptors().unwrap() + if is_balanced { KEPT_DESCRIPTORS } else { 0 }
+}
+
 /// Servers, and whoever watches them.
 struct Stage {
     wanted: Vec<Served>,
@@ -116,7 +121,7 @@ impl Stage {
             }
         }
         let servers = Servers::start(&wanted, ticks_per_s, is_balanced);
-        let descriptors = servers.descriptors().unwrap() + if is_balanced { KEPT_DESCRIPTORS } else { 0 };
+        let descriptors = quiet(&servers, is_balanced);
         Stage { wanted, ticks_per_s, is_balanced, servers, descriptors, good: GoodClient::start() }
     }
 
@@ -164,7 +169,7 @@ impl Stage {
         let ended = self.servers.ended();
         if ended.is_some() || !healthy {
             self.servers = Servers::start(&self.wanted, self.ticks_per_s, self.is_balanced);
-            self.descriptors = self.servers.descriptors().unwrap();
+            self.descriptors = quiet(&self.servers, self.is_balanced);
         }
         wrong.extend(ended.map(|end| format!("the servers are dead: {end}")));
         wrong

@@ -19,12 +19,19 @@ const OF_A_CONNECTION: [HeaderName; 6] = [
     header::TE,
 ];
 
-/// Whether a request asks to speak another protocol.
+/// Whether a request asks to speak another protocol, and is no more than that. In HTTP/1.0 it means
+/// nothing (RFC 9110, section 7.8); with a body it can be answered as what it is.
 pub(super) fn asks_for_upgrade(request: &Request<Body>) -> bool {
-    let names = request.headers().get_all(header::CONNECTION).iter();
-    let names = names.filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(','));
-    request.headers().contains_key(header::UPGRADE)
-        && names.into_iter().any(|name| name.trim().eq_ignore_ascii_case("upgrade"))
+    request.version() == Version::HTTP_11
+        && request.body().is_end_stream()
+        && request.headers().contains_key(header::UPGRADE)
+        && connection_names(request.headers()).any(|name| name.eq_ignore_ascii_case("upgrade"))
+}
+
+/// What `Connection` names.
+fn connection_names(headers: &HeaderMap) -> impl Iterator<Item = &str> {
+    let values = headers.get_all(header::CONNECTION).iter().filter_map(|value| value.to_str().ok());
+    values.flat_map(|value| value.split(',')).map(str::trim)
 }
 
 /// What goes on to a server: with its target as its version writes it.
@@ -58,17 +65,19 @@ where
     B: hyper::body::Body<Data = bytes::Bytes> + Send + 'static,
     B::Error: Into<axum::BoxError>,
 {
+    let upgrade = response.headers().get(header::UPGRADE).cloned();
     keep_to_the_message(response.headers_mut());
+    // Which protocols it would take is what this answer says (RFC 9110, section 15.5.22).
+    if let Some(upgrade) = upgrade.filter(|_| response.status() == StatusCode::UPGRADE_REQUIRED) {
+        response.headers_mut().insert(header::UPGRADE, upgrade);
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
+    }
     response.map(Body::new)
 }
 
 fn keep_to_the_message(headers: &mut HeaderMap) {
-    let named: Vec<HeaderName> = headers
-        .get_all(header::CONNECTION)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .filter_map(|name| name.trim().parse().ok())
+    let named: Vec<HeaderName> = connection_names(headers)
+        .filter_map(|name| name.parse().ok())
         // Nobody may have these taken away.
         .filter(|name| !matches!(*name, header::HOST | header::CONTENT_LENGTH | header::COOKIE))
         .collect();
@@ -151,6 +160,26 @@ mod tests {
         let passed = for_upstream(request(Version::HTTP_11, "/a?b=c", &headers)).unwrap();
         let names: Vec<&str> = passed.headers().keys().map(HeaderName::as_str).collect();
         assert_eq!((names, passed.uri().to_string()), (vec!["host", "x-end"], "/a?b=c".to_owned()));
+    }
+
+    #[test]
+    fn an_upgrade_is_asked_for_in_its_version_and_alone() {
+        let asks = |version, body| {
+            let headers =
+                [("host", "localhost"), ("connection", "keep-alive, Upgrade"), ("upgrade", "websocket")];
+            let mut request = request(version, "/", &headers);
+            *request.body_mut() = body;
+            asks_for_upgrade(&request)
+        };
+        assert!(asks(Version::HTTP_11, Body::empty()));
+        assert!(!asks(Version::HTTP_10, Body::empty()) && !asks(Version::HTTP_11, Body::from("body")));
+        let refusal =
+            Response::builder().status(426).header("upgrade", "websocket").header("connection", "close");
+        let passed = for_client(refusal.body(Body::empty()).unwrap());
+        assert_eq!(
+            (&passed.headers()["upgrade"], &passed.headers()["connection"]),
+            (&HeaderValue::from_static("websocket"), &HeaderValue::from_static("upgrade"))
+        );
     }
 
     #[test]

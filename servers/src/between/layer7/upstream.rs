@@ -52,7 +52,10 @@ impl Upstreams {
 /// Connections of HTTP/2, which one client's requests share: a client that reads no answers, or has
 /// as many calls in flight as a connection may have, holds up nobody else.
 #[derive(Debug, Default)]
-pub(super) struct OfOneClient(tokio::sync::Mutex<HashMap<SocketAddr, http2::SendRequest<Body>>>);
+pub(super) struct OfOneClient(Mutex<HashMap<SocketAddr, Arc<OneOfHttp2>>>);
+
+/// The connection to one server, where there is one: who opens it has the others wait for it.
+type OneOfHttp2 = tokio::sync::Mutex<Option<http2::SendRequest<Body>>>;
 
 impl OfOneClient {
     /// Sends a request to a server.
@@ -62,17 +65,18 @@ impl OfOneClient {
         mut request: Request<Body>,
         limits: &Limits,
     ) -> Delivery {
+        let one = {
+            let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            Arc::clone(known.entry(server).or_default())
+        };
         // A connection that is open may be going away: then a new one is tried.
         for _ in 0..2 {
             let mut sender = {
-                let mut open = self.0.lock().await;
-                match open.get(&server).filter(|sender| !sender.is_closed()) {
+                let mut open = one.lock().await;
+                match open.as_ref().filter(|sender| !sender.is_closed()) {
                     Some(sender) => sender.clone(),
                     None => match connect_http2(server, limits).await {
-                        Ok(sender) => {
-                            open.insert(server, sender.clone());
-                            sender
-                        }
+                        Ok(sender) => open.insert(sender).clone(),
                         Err(error) => {
                             tracing::debug!("connecting to {server}: {error}");
                             return Delivery::NotSent(request);

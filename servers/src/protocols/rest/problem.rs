@@ -39,6 +39,11 @@ impl Problem {
         Problem { status, code: None, detail: detail.into() }
     }
 
+    /// Its status.
+    pub(crate) fn status(&self) -> StatusCode {
+        self.status
+    }
+
     /// What was wrong.
     pub(crate) fn detail(&self) -> &str {
         &self.detail
