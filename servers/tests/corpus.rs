@@ -52,6 +52,8 @@ folders! {
 mod balanced {
     use super::{FEW_TICKS, corpus_runner::folder::run_balanced};
 
+    /// A request for an upgrade that has a body, which never comes, is told so after a time.
+    const HAS_A_BODY: &str = "body.txt";
     /// Who closes its half of a connection before the answer is taken to have left, as by nginx.
     const CLOSES_ITS_HALF: &str = "method-head.txt";
 
@@ -84,7 +86,7 @@ mod balanced {
 
     #[test]
     fn websocket() {
-        run_balanced("websocket", FEW_TICKS, &[]);
+        run_balanced("websocket", FEW_TICKS, &[HAS_A_BODY]);
     }
 }
 

@@ -28,13 +28,13 @@ warm_up = "100ms"
 duration = "1400ms"
 "#;
 
-fn each_round(
+fn in_a_round(
     measured: &Measured,
     contender: &str,
     condition: &str,
     check: impl Fn(&RoundPart, &MarketsPart),
 ) {
-    for round in measured.rounds(contender, condition) {
+    measured.in_a_round(contender, condition, |round| {
         let markets = round.markets.as_ref().unwrap();
         // The markets count what came while the client measured: all that it sent, but for what was
         // under way at either end, and what nobody took. Where the machine stalls, calls of the
@@ -47,7 +47,7 @@ fn each_round(
         assert!(came + few >= sent, "{contender} {condition}: {came} of {sent}");
         assert!(came <= attempts + few + before as u64, "{contender} {condition}: {came} of {attempts}");
         check(round, markets);
-    }
+    });
 }
 
 #[test]
@@ -56,40 +56,40 @@ fn calls_go_where_they_are_served() {
     let report = std::fs::read_to_string(measured.file("report.html")).unwrap();
     assert!(report.contains("Who got the calls: dark is market 2"));
     for contender in ["in-turn", "least", "l4", "l7"] {
-        each_round(&measured, contender, "even", |_, markets| {
+        in_a_round(&measured, contender, "even", |_, markets| {
             assert!(markets.imbalance().unwrap() < 1.25, "{contender}: {markets:?}");
             assert_eq!((markets.time_to_move_us, markets.never_moved), (None, false));
         });
     }
-    each_round(&measured, "in-turn", "slow", |_, markets| {
+    in_a_round(&measured, "in-turn", "slow", |_, markets| {
         assert!(markets.shares[1] > 1.0 / 6.0 && markets.never_moved, "{markets:?}");
     });
-    each_round(&measured, "least", "slow", |_, markets| {
+    in_a_round(&measured, "least", "slow", |_, markets| {
         assert!(markets.shares[1] < 0.2, "{markets:?}");
     });
     // Who is absent from the list is left within its interval, and nothing fails.
     for contender in ["in-turn", "least"] {
-        each_round(&measured, contender, "leaves", |round, markets| {
+        in_a_round(&measured, contender, "leaves", |round, markets| {
             assert!(markets.shares[1] < 1e-9, "{contender}: {markets:?}");
             assert!(markets.time_to_move_us.unwrap() <= 400e3, "{contender}: {markets:?}");
             assert!(round.counts.failed_share() < 0.02, "{contender}: {:?}", round.counts);
         });
     }
     // A balancer at layer 4 moves no connection that is open.
-    each_round(&measured, "l4", "leaves", |_, markets| assert!(markets.never_moved, "{markets:?}"));
-    each_round(&measured, "least", "dies", |round, markets| {
+    in_a_round(&measured, "l4", "leaves", |_, markets| assert!(markets.never_moved, "{markets:?}"));
+    in_a_round(&measured, "least", "dies", |round, markets| {
         assert!(markets.shares[1] < 1e-9, "{markets:?}");
         assert!(round.counts.failed_share() < 0.2, "ejected after three: {:?}", round.counts);
     });
-    // Who calls through it makes calls again by its own policy.
-    each_round(&measured, "l4", "dies", |round, _| {
-        assert!(round.counts.attempts > round.counts.sent, "{:?}", round.counts);
+    // Who calls through it makes calls again by its own policy; few were under way.
+    in_a_round(&measured, "l4", "dies", |round, _| {
+        assert!(round.counts.failed_share() < 0.05, "{:?}", round.counts);
     });
     // One at layer 7 sends elsewhere what it could not send.
-    each_round(&measured, "l7", "dies", |round, markets| {
+    in_a_round(&measured, "l7", "dies", |round, markets| {
         assert!(markets.shares[1] < 1e-9 && round.counts.failed_share() < 0.05, "{:?}", round.counts);
     });
-    each_round(&measured, "in-turn", "dies", |round, markets| {
+    in_a_round(&measured, "in-turn", "dies", |round, markets| {
         assert!(markets.never_moved && round.counts.failed_share() > 0.15, "{:?}", round.counts);
     });
 }
@@ -106,12 +106,12 @@ fn programs_balance_too() {
     let options = ["--only=direct", "--only=haproxy", "--only=nginx", "--only=l4"];
     let measured = Measured::of("balance-dedicated", &options).unwrap();
     for contender in ["haproxy", "nginx", "l4"] {
-        each_round(&measured, contender, "even", |round, markets| {
+        in_a_round(&measured, contender, "even", |round, markets| {
             assert_eq!(round.counts.failures(), 0, "{contender}: {:?}", round.counts);
             let most = if contender == "l4" { 1.5 } else { 1.1 };
             assert!(markets.imbalance().unwrap() < most, "{contender}: {markets:?}");
         });
-        each_round(&measured, contender, "dies", |round, markets| {
+        in_a_round(&measured, contender, "dies", |round, markets| {
             assert!(markets.shares[1] < 1e-9, "{contender}: {markets:?}");
             assert!(round.counts.failures() <= 32, "{contender}: {:?}", round.counts);
         });

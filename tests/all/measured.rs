@@ -1,5 +1,6 @@
 //! A scenario that was run in two rounds, and what that left.
 
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -50,6 +51,19 @@ impl Measured {
     pub(crate) fn rounds(&self, contender: &str, condition: &str) -> Vec<&RoundPart> {
         let cell = self.record.cell(contender, condition).unwrap();
         self.record.rounds.iter().filter(|round| round.cell == cell).collect()
+    }
+
+    /// Checks the rounds of a cell: what is so in one of them is what the program does, for a
+    /// machine that others use may stand still for a second in the other.
+    pub(crate) fn in_a_round(&self, contender: &str, condition: &str, check: impl Fn(&RoundPart)) {
+        let mut wrong = None;
+        for round in self.rounds(contender, condition) {
+            match catch_unwind(AssertUnwindSafe(|| check(round))) {
+                Ok(()) => return,
+                Err(panic) => wrong = Some(panic),
+            }
+        }
+        resume_unwind(wrong.unwrap_or_else(|| Box::new(format!("no round of {contender}, {condition}"))));
     }
 
     pub(crate) fn merged(&self, contender: &str, condition: &str) -> &Merged {
