@@ -89,6 +89,7 @@ fn one_round(model: Model) -> (Duration, u64) {
             start: clock.now(),
             precision: Precision::Sleep,
             emission: None,
+            calls_max: None,
         };
         let outcome = driver.run(&round, &schedule).await.expect("a round");
         (clock.now().since(round.start), outcome.ok.max(1))

@@ -8,6 +8,7 @@ use record::Tool;
 
 use crate::ending::{Ending, UsageError, say_error, say_report};
 use crate::verbs;
+use crate::verbs::given::Given;
 
 /// Compare protocols side by side: one service behind each, the same load, and a verdict with its
 /// uncertainty.
@@ -39,7 +40,7 @@ enum Verb {
     /// Run scenarios by name or file, and write their reports.
     Run(verbs::run::Options),
     /// Load any server, and print its latency.
-    Load(verbs::load::Options),
+    Load(Box<verbs::load::Options>),
     /// Serve the market, or a server with a known delay, until Ctrl-C.
     Serve(verbs::serve::Options),
     /// Compare records; exit with 3 if a threshold fails.
@@ -74,10 +75,11 @@ pub fn main(tool: &Tool) -> ExitCode {
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
     let matches = command(tool).try_get_matches().unwrap_or_else(|error| say_usage(&error));
     let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+    let given = matches.subcommand().map(|(_, verb)| Given::of(verb)).unwrap_or_default();
     let ended = match cli.verb {
         Verb::List(options) => verbs::list::list(&options),
         Verb::Run(options) => verbs::run::run(&options, tool),
-        Verb::Load(options) => verbs::load::load(&options, tool),
+        Verb::Load(options) => verbs::load::load(&options, &given, tool),
         Verb::Serve(options) => verbs::serve::serve(&options),
         Verb::Compare(options) => verbs::compare::compare_records(&options),
         Verb::Report(options) => verbs::report::report(&options),

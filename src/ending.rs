@@ -22,6 +22,8 @@ pub enum Ending {
     Threshold,
     /// The machine was too noisy, and what was measured says nothing: 4.
     Void,
+    /// A signal ended it early: 130, as a shell has it for SIGINT.
+    Interrupted,
     /// As a command that was run ended.
     OfCommand(u8),
 }
@@ -34,6 +36,7 @@ impl From<Ending> for ExitCode {
             Ending::Usage => 2,
             Ending::Threshold => 3,
             Ending::Void => 4,
+            Ending::Interrupted => 130,
             Ending::OfCommand(code) => code,
         })
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clock::Clock;
 
-use crate::connection::{CallError, Connection, Connector, Unsupported};
+use crate::connection::{CallError, Connection, Connector, ReplyFacts, Unsupported};
 use crate::phases::{Phases, told_apart};
 
 /// Calls of a connector, each on a new connection; and a caller, who has no connection between two
@@ -40,6 +40,10 @@ where
     fn in_flight_max(&self) -> Option<usize> {
         None
     }
+
+    fn opening_time(&self) -> Duration {
+        self.connector.opening_time()
+    }
 }
 
 impl<K: Connector> Connection for Cold<K>
@@ -71,8 +75,8 @@ where
         Ok(ColdReply { reply: reply?, phases })
     }
 
-    fn phases(reply: &Self::Reply) -> Option<&Phases> {
-        Some(&reply.phases)
+    fn facts(reply: Self::Reply) -> ReplyFacts {
+        ReplyFacts { phases: Some(reply.phases), ..<K::Connection as Connection>::facts(reply.reply) }
     }
 
     fn is_open(&self) -> bool {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use proto::v1::FaultCode;
 use proto::{Fault, WrongReply};
-use terms::Failure;
+use terms::{Failure, text};
 
 use crate::limits::{CONNECT_TIME_MAX, SAMPLE_CHARS_MAX};
 use crate::phases::Phases;
@@ -38,9 +38,25 @@ pub trait Connection: 'static {
     /// Whether another call can be made on it.
     fn is_open(&self) -> bool;
 
-    /// What a reply says of the phases of its call, where it was made from its beginning.
-    fn phases(_reply: &Self::Reply) -> Option<&Phases> {
-        None
+    /// What a reply tells of its call, for the record.
+    fn facts(_reply: Self::Reply) -> ReplyFacts {
+        ReplyFacts::default()
+    }
+
+    /// Waits until another call can be sent at once: what waits here waits in the client, and is no
+    /// service of the server's.
+    fn place(&self) -> impl Future<Output = ()> {
+        std::future::ready(())
+    }
+
+    /// Whether something can come on it between calls that must be looked at
+    /// ([`Connection::idle`]).
+    const LISTENS_IDLE: bool = false;
+
+    /// Looks at what comes while no call is made, and answers it; ends when the connection is lost.
+    /// Cancel safe.
+    fn idle(&self) -> impl Future<Output = ()> {
+        std::future::pending()
     }
 
     /// Replies that came after their call was given up, or a second time, on this connection so
@@ -64,9 +80,25 @@ pub trait Connector: Clone + 'static {
         self.connect()
     }
 
+    /// Time in which a connection must be there, every handshake done.
+    fn opening_time(&self) -> Duration {
+        CONNECT_TIME_MAX
+    }
+
     /// How many calls a connection can have in flight; `None` where the protocol sets no small
     /// bound.
     fn in_flight_max(&self) -> Option<usize>;
+}
+
+/// What a reply tells of its call.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct ReplyFacts {
+    /// The phases of a call that was made from its beginning.
+    pub phases: Option<Phases>,
+    /// Its HTTP or gRPC status, where the protocol has one.
+    pub status: Option<u16>,
+    /// Bytes of the reply's body, where they are counted and not decoded.
+    pub bytes: usize,
 }
 
 /// An operation that a protocol does not offer or cannot carry.
@@ -86,6 +118,24 @@ pub enum CallError {
     /// No reply by the deadline.
     #[error("no reply within the time-out")]
     TimedOut,
+    /// No connection was free before its time was over, or too late for a reply.
+    #[error("never sent: no connection was free in time")]
+    NotSent,
+    /// The server says, or shows, that it did not process the call: it can be made again on another
+    /// connection (RFC 9113, section 8.7; RFC 9112, section 9.3.1).
+    #[error("{0}")]
+    Unprocessed(Box<CallError>),
+    /// A status, or a body, that is not what was expected.
+    #[error("{what}")]
+    Status {
+        /// The status.
+        status: u16,
+        /// What is wrong with the reply, in words.
+        what: String,
+    },
+    /// This machine is over a limit of its own.
+    #[error("this machine: {0}")]
+    Client(String),
     /// A reply to something else.
     #[error("wrong reply: {0}")]
     WrongReply(#[from] WrongReply),
@@ -123,6 +173,10 @@ impl CallError {
             CallError::Refused(_) => Failure::Refused,
             CallError::Reset(_) => Failure::Reset,
             CallError::TimedOut => Failure::TimedOut,
+            CallError::NotSent => Failure::Dropped,
+            CallError::Unprocessed(error) => error.failure(),
+            CallError::Status { .. } => Failure::Status,
+            CallError::Client(_) => Failure::Client,
             CallError::WrongReply(_) => Failure::WrongReply,
             CallError::Protocol(_) => Failure::Protocol,
             CallError::Limit(_) => Failure::Limit,
@@ -151,16 +205,37 @@ impl CallError {
     /// What an error of the system's means for a call.
     pub(crate) fn from_io(error: &std::io::Error) -> CallError {
         use std::io::ErrorKind;
+        if let Some(own) = own_limit(error) {
+            return CallError::Client(own);
+        }
         let cause = in_plain_words(error);
         match error.kind() {
-            ErrorKind::ConnectionRefused | ErrorKind::AddrNotAvailable | ErrorKind::NotFound => {
-                CallError::Refused(cause)
-            }
+            ErrorKind::ConnectionRefused
+            | ErrorKind::NotFound
+            | ErrorKind::HostUnreachable
+            | ErrorKind::NetworkUnreachable => CallError::Refused(cause),
             ErrorKind::InvalidData => CallError::Protocol(cause),
             ErrorKind::QuotaExceeded => CallError::Limit(cause),
             _ => CallError::Reset(cause),
         }
     }
+}
+
+/// Which limit of this machine's an error of the system's is, and what helps; `None` of others.
+fn own_limit(error: &std::io::Error) -> Option<String> {
+    use nix::libc;
+    let helps = match error.raw_os_error()? {
+        libc::EMFILE => "allow this process more open files (`ulimit -n 65536`), or use fewer connections",
+        libc::ENFILE => "allow more open files (`sysctl fs.file-max`), or use fewer connections",
+        libc::EADDRNOTAVAIL | libc::EADDRINUSE => {
+            "no local port or address is left: widen `sysctl net.ipv4.ip_local_port_range`, use more source \
+             addresses, or make fewer new connections"
+        }
+        libc::ENOBUFS | libc::ENOMEM => "the system has no memory left for it: use fewer connections",
+        libc::EACCES | libc::EPERM => "the system, or a packet filter, forbids it",
+        _ => return None,
+    };
+    Some(format!("{}: {helps}", in_plain_words(error)))
 }
 
 /// `connection refused`, of the system's `Connection refused (os error 111)`.
@@ -173,16 +248,18 @@ fn in_plain_words(error: &std::io::Error) -> String {
     words.chars().take(1).flat_map(char::to_lowercase).chain(words.chars().skip(1)).collect()
 }
 
-/// Opens a connection, or what there is of it beside, within [`CONNECT_TIME_MAX`].
+/// Opens a connection, or what there is of it beside, within a time.
 ///
 /// # Errors
 /// Its own, or that it took longer.
-pub(crate) async fn in_time<T>(opening: impl Future<Output = Result<T, CallError>>) -> Result<T, CallError> {
-    clock::limit(CONNECT_TIME_MAX, opening).await.unwrap_or_else(|_| {
-        let seconds = CONNECT_TIME_MAX.as_secs();
-        let silent = format!(
-            "no connection within {seconds} s: the server is silent, or does not finish the handshake"
-        );
+pub(crate) async fn in_time<T>(
+    time: Duration,
+    opening: impl Future<Output = Result<T, CallError>>,
+) -> Result<T, CallError> {
+    clock::limit(time, opening).await.unwrap_or_else(|_| {
+        let time = text::exact(time);
+        let silent =
+            format!("no connection within {time}: the server is silent, or does not finish the handshake");
         Err(CallError::Refused(silent))
     })
 }

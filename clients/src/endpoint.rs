@@ -2,15 +2,17 @@
 //! client opens its connections here.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use nix::sys::socket::{setsockopt, sockopt};
 use proto::MARKET_NAME;
 use proto::flow::Congestion;
 use socket2::SockRef;
 use terms::Phase;
-use tokio::net::{TcpSocket, TcpStream};
+use tokio::net::{TcpSocket, TcpStream, UnixStream};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use tokio_util::either::Either;
@@ -18,6 +20,7 @@ use tokio_util::either::Either;
 use crate::connection::CallError;
 use crate::names;
 use crate::phases::during;
+use crate::protocols::udp::any_to;
 use crate::tls::Tls;
 use crate::turns::InTurns;
 
@@ -34,6 +37,30 @@ pub struct Endpoint {
     /// Who is asked for the server's address by its name ([`MARKET_NAME`]), for each connection
     /// anew; `None` where `address` is known.
     pub names: Option<Names>,
+    /// From where connections are made; `None` where the system chooses.
+    pub sources: Option<Sources>,
+    /// A Unix socket that stands for the address, for what is spoken over TCP.
+    pub unix_socket: Option<Arc<Path>>,
+}
+
+/// Addresses of this machine, from which connections are made in turn: each has 64 thousand ports
+/// to one server.
+#[derive(Debug, Clone)]
+pub struct Sources {
+    addresses: Arc<[IpAddr]>,
+    turn: Arc<AtomicUsize>,
+}
+
+impl Sources {
+    /// These in turn; nothing where there are none.
+    pub fn of(addresses: &[IpAddr]) -> Option<Sources> {
+        (!addresses.is_empty()).then(|| Sources { addresses: addresses.into(), turn: Arc::default() })
+    }
+
+    fn next(&self) -> SocketAddr {
+        let nth = self.turn.fetch_add(1, Ordering::Relaxed) % self.addresses.len();
+        SocketAddr::new(self.addresses[nth], 0)
+    }
 }
 
 /// Who knows a server's name.
@@ -64,7 +91,7 @@ fn no_address() -> CallError {
 
 impl From<SocketAddr> for Endpoint {
     fn from(address: SocketAddr) -> Endpoint {
-        Endpoint { address, tls: None, congestion: None, names: None }
+        Endpoint { address, tls: None, congestion: None, names: None, sources: None, unix_socket: None }
     }
 }
 
@@ -74,12 +101,23 @@ impl Endpoint {
     /// is offered, if any is.
     pub(crate) async fn connect(&self, alpn: Option<&'static [u8]>) -> Result<Stream, CallError> {
         let failed = |error: io::Error| CallError::from_io(&error);
-        let stream = self.connect_tcp().await?;
+        let stream = match &self.unix_socket {
+            None => Either::Left(self.connect_tcp().await?),
+            Some(path) => {
+                let connecting = UnixStream::connect(path);
+                Either::Right(during(Phase::Connect, connecting).await.map_err(failed)?)
+            }
+        };
         let Some(tls) = &self.tls else { return Ok(InTurns::new(Either::Left(stream))) };
         let connector = TlsConnector::from(tls.config.clone()).early_data(tls.early_data);
         let connector = connector.with_alpn(alpn.iter().map(|name| name.to_vec()).collect());
         let shaking_hands = connector.connect(tls.server_name.clone(), stream);
         let stream = during(Phase::Tls, shaking_hands).await.map_err(failed)?;
+        let agreed = stream.get_ref().1.alpn_protocol();
+        if alpn == Some(HTTP2) && agreed != alpn {
+            let other = "the server does not agree on HTTP/2 in TLS (ALPN): it may speak HTTP/1.1 only";
+            return Err(CallError::Protocol(other.to_owned()));
+        }
         Ok(InTurns::new(Either::Right(Box::new(stream))))
     }
 
@@ -104,6 +142,11 @@ impl Endpoint {
         if let Some(congestion) = self.congestion {
             SockRef::from(&socket).set_tcp_congestion(congestion.name().as_bytes()).map_err(failed)?;
         }
+        if let Some(sources) = &self.sources {
+            // The port is chosen with the far end in mind, so that each pair has all of them.
+            let _ = setsockopt(&socket, sockopt::IpBindAddressNoPort, &true);
+            socket.bind(sources.next()).map_err(failed)?;
+        }
         let stream = during(Phase::Connect, socket.connect(address)).await.map_err(failed)?;
         stream.set_nodelay(true).map_err(failed)?;
         Ok(stream)
@@ -113,6 +156,11 @@ impl Endpoint {
     pub(crate) async fn resolve(&self) -> Result<SocketAddr, CallError> {
         let Some(names) = &self.names else { return Ok(self.address) };
         self.look_up(names).await?.next().ok_or_else(no_address)
+    }
+
+    /// What a socket of UDP is bound to.
+    pub(crate) fn local(&self, far: SocketAddr) -> SocketAddr {
+        self.sources.as_ref().map_or_else(|| any_to(far), Sources::next)
     }
 
     async fn look_up(&self, names: &Names) -> Result<impl Iterator<Item = SocketAddr>, CallError> {
@@ -129,7 +177,13 @@ impl Endpoint {
 
 /// A connection as protocols read and write it: in plain text, or over TLS, in which what is
 /// written must be flushed; read in turns.
-pub type Stream = InTurns<Either<TcpStream, Box<TlsStream<TcpStream>>>>;
+pub type Stream = InTurns<Either<Socket, Box<TlsStream<Socket>>>>;
+
+/// What a connection runs on.
+pub type Socket = Either<TcpStream, UnixStream>;
+
+/// HTTP/2, as TLS names it (RFC 9113, section 3.2).
+const HTTP2: &[u8] = b"h2";
 
 #[cfg(test)]
 mod tests {
@@ -150,7 +204,9 @@ mod tests {
         let runtime = crate::local_runtime().unwrap();
         // Every kernel has reno, and gives it to everybody.
         let endpoint = Endpoint { congestion: Some(Congestion::Reno), ..Endpoint::from(address) };
-        let Either::Left(stream) = runtime.block_on(endpoint.connect(None)).unwrap().into_inner() else {
+        let Either::Left(Either::Left(stream)) =
+            runtime.block_on(endpoint.connect(None)).unwrap().into_inner()
+        else {
             panic!("over TLS")
         };
         let got = SockRef::from(&stream).tcp_congestion().unwrap();

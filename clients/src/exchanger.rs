@@ -43,11 +43,23 @@ impl Exchanger {
         }
     }
 
-    /// Sends a request and counts the bytes of its reply.
-    pub(crate) async fn count(&self, request: &HttpRequest) -> Result<(StatusCode, usize), CallError> {
+    /// Sends a request and counts the bytes of its reply, which are shown in pieces.
+    pub(crate) async fn count(
+        &self,
+        request: &HttpRequest,
+        show: impl FnMut(&Bytes),
+    ) -> Result<(StatusCode, usize), CallError> {
         match self {
-            Exchanger::Tcp(http) => http.count(request.build(None)).await,
-            Exchanger::Quic(http3) => http3.count(request).await,
+            Exchanger::Tcp(http) => http.count(request.build(None), show).await,
+            Exchanger::Quic(http3) => http3.count(request, show).await,
+        }
+    }
+
+    /// Waits until the server lets another request be sent.
+    pub(crate) async fn place(&self) {
+        match self {
+            Exchanger::Tcp(http) => http.place().await,
+            Exchanger::Quic(_) => {}
         }
     }
 

@@ -15,6 +15,11 @@ const HEADERS: u8 = 0x1;
 /// What a connection that had too many of them ends with. The library hands on the text alone.
 pub(crate) const TOO_MANY: &str = "heads without end, and no reply";
 
+/// What a reply of HTTP/1 begins with.
+const HTTP1: &[u8] = b"HTTP/1.";
+/// What is said of a server that answers so.
+const ANSWERS_IN_HTTP1: &str = "the server answers in HTTP/1.1: it does not speak HTTP/2 here";
+
 /// Heads that came since a call took one. One thread has them: atomic because the library would
 /// have its connection on another.
 #[derive(Debug, Default)]
@@ -32,11 +37,13 @@ impl Heads {
 pub(crate) struct HeadsCounted {
     heads: Arc<Heads>,
     frames: Frames,
+    /// Whether nothing was read before.
+    is_first: bool,
 }
 
 impl HeadsCounted {
     pub(crate) fn new(heads: Arc<Heads>) -> HeadsCounted {
-        HeadsCounted { heads, frames: Frames::default() }
+        HeadsCounted { heads, frames: Frames::default(), is_first: true }
     }
 
     /// Takes note of what was read.
@@ -44,6 +51,9 @@ impl HeadsCounted {
     /// # Errors
     /// Where there were too many heads.
     pub(crate) fn read(&mut self, bytes: &[u8]) -> io::Result<()> {
+        if !bytes.is_empty() && std::mem::take(&mut self.is_first) && bytes.starts_with(HTTP1) {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, ANSWERS_IN_HTTP1));
+        }
         let heads = self.heads.0.load(Ordering::Relaxed) + self.frames.heads(bytes);
         self.heads.0.store(heads, Ordering::Relaxed);
         if heads > HEADS_AHEAD_MAX {

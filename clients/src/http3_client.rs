@@ -75,13 +75,18 @@ impl Http3Connection {
         collected.await.map_err(|broken| self.failure(broken))
     }
 
-    /// Sends a request and counts the bytes of its reply, which are not kept.
-    pub(crate) async fn count(&self, request: &HttpRequest) -> Result<(StatusCode, usize), CallError> {
+    /// Sends a request and counts the bytes of its reply, which are shown in pieces and not kept.
+    pub(crate) async fn count(
+        &self,
+        request: &HttpRequest,
+        mut show: impl FnMut(&Bytes),
+    ) -> Result<(StatusCode, usize), CallError> {
         let counted = async {
             let (mut stream, head) = self.send(request, None).await?;
             let mut counted = CountedBody::default();
-            while let Some(data) = stream.recv_data().await? {
+            while let Some(mut data) = stream.recv_data().await? {
                 counted.add(data.remaining())?;
+                show(&data.copy_to_bytes(data.remaining()));
             }
             Ok((head.status(), counted.bytes()))
         };

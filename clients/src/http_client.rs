@@ -3,6 +3,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::pin::Pin;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
@@ -22,6 +23,7 @@ use crate::connection::{CallError, Unsupported};
 use crate::endpoint::{Endpoint, Stream};
 use crate::http2_heads::{Heads, HeadsCounted, TOO_MANY};
 use crate::limits::{CONNECTION_WINDOW_BYTES, GIVEN_UP_MAX, HEAD_BYTES_MAX, STREAM_WINDOW_BYTES};
+use crate::places::{Places, Taken};
 use crate::reply_body::{CountedBody, WholeBody};
 
 const TIME_LEFT: HeaderName = HeaderName::from_static(deadline::HTTP_HEADER);
@@ -59,6 +61,8 @@ where
     sender: http2::SendRequest<B>,
     driver: AbortHandle,
     heads: Arc<Heads>,
+    /// Streams that the server lets this client have open.
+    places: Rc<Places>,
     /// Calls that were given up one after the other before a head came.
     given_up: Cell<usize>,
 }
@@ -108,10 +112,32 @@ where
                     .handshake(TokioIo::new(stream.counting(HeadsCounted::new(Arc::clone(&heads)))))
                     .await
                     .map_err(|error| failure(&error))?;
-                let driver = tokio::task::spawn_local(driver).abort_handle();
-                Ok(HttpConnection::Http2(Http2 { sender, driver, heads, given_up: Cell::new(0) }))
+                let places = Rc::new(Places::default());
+                let (mut driver, theirs) = (Box::pin(driver), Rc::clone(&places));
+                let driving = std::future::poll_fn(move |context| {
+                    let driven = driver.as_mut().poll(context);
+                    theirs.set_max(driver.current_max_send_streams());
+                    driven
+                });
+                let driver = tokio::task::spawn_local(driving).abort_handle();
+                Ok(HttpConnection::Http2(Http2 { sender, driver, heads, places, given_up: Cell::new(0) }))
             }
             HttpVersion::Http3 => Err(CallError::Protocol("HTTP/3 is not spoken over TCP".to_owned())),
+        }
+    }
+
+    /// Waits until the server lets another request be sent.
+    pub(crate) async fn place(&self) {
+        if let HttpConnection::Http2(http2) = self {
+            http2.places.free().await;
+        }
+    }
+
+    /// Takes a place, for as long as a call is under way.
+    pub(crate) fn taken(&self) -> Option<Taken> {
+        match self {
+            HttpConnection::Http1(_) => None,
+            HttpConnection::Http2(http2) => Some(Taken::of(&http2.places)),
         }
     }
 
@@ -136,13 +162,19 @@ where
         }
     }
 
-    /// Sends a request and counts the bytes of its reply, which are not kept.
-    pub(crate) async fn count(&self, request: Request<B>) -> Result<(StatusCode, usize), CallError> {
-        let unfinished = Unfinished(self);
+    /// Sends a request and counts the bytes of its reply, which are shown in pieces and not kept.
+    pub(crate) async fn count(
+        &self,
+        request: Request<B>,
+        mut show: impl FnMut(&Bytes),
+    ) -> Result<(StatusCode, usize), CallError> {
+        let (unfinished, _taken) = (Unfinished(self), self.taken());
         let (head, mut body) = self.send(request).await.map_err(|error| failure(&error))?.into_parts();
         let mut counted = CountedBody::default();
         while let Some(data) = self.next_data(&mut body).await {
-            counted.add(data?.len())?;
+            let data = data?;
+            show(&data);
+            counted.add(data.len())?;
         }
         std::mem::forget(unfinished);
         Ok((head.status, counted.bytes()))
@@ -150,7 +182,7 @@ where
 
     /// Sends a request and collects the whole reply.
     pub(crate) async fn exchange(&self, request: Request<B>) -> Result<Response<Bytes>, CallError> {
-        let unfinished = Unfinished(self);
+        let (unfinished, _taken) = (Unfinished(self), self.taken());
         let (head, body) = self.send(request).await.map_err(|error| failure(&error))?.into_parts();
         let response = self.collect(head, body).await?;
         std::mem::forget(unfinished);
@@ -375,6 +407,11 @@ async fn collect(mut body: Incoming) -> Result<Bytes, CallError> {
 /// What an error of hyper's means for a call.
 pub(crate) fn failure(error: &hyper::Error) -> CallError {
     let text = in_full(error);
+    let failure = failure_of(error, text);
+    if is_unprocessed(error) { CallError::Unprocessed(Box::new(failure)) } else { failure }
+}
+
+fn failure_of(error: &hyper::Error, text: String) -> CallError {
     if error.is_canceled() || error.is_closed() || error.is_incomplete_message() {
         return CallError::Reset(text);
     }
@@ -391,6 +428,25 @@ pub(crate) fn failure(error: &hyper::Error) -> CallError {
         return CallError::Limit(text);
     }
     CallError::Protocol(text)
+}
+
+/// Whether the server says that it did not process a request: it refused its stream, or its GOAWAY
+/// is of streams before (RFC 9113, sections 6.8 and 8.7), or it was never sent.
+fn is_unprocessed(error: &hyper::Error) -> bool {
+    // A pending request that was dropped before it was ever sent.
+    if error.is_canceled() {
+        return true;
+    }
+    let mut cause = std::error::Error::source(error);
+    while let Some(inner) = cause {
+        if let Some(http2) = inner.downcast_ref::<h2::Error>() {
+            let refused = http2.is_reset() && http2.reason() == Some(h2::Reason::REFUSED_STREAM);
+            let goes_away = http2.is_go_away() && http2.reason() == Some(h2::Reason::NO_ERROR);
+            return http2.is_remote() && (refused || goes_away);
+        }
+        cause = inner.source();
+    }
+    false
 }
 
 /// An error with its causes.

@@ -50,6 +50,20 @@ impl<K: Connector> Lane<K> {
         self.connection.borrow().as_ref().filter(|connection| connection.is_open()).map(Rc::clone)
     }
 
+    /// Has the next call made on another connection than this one, on which those that are under
+    /// way go on.
+    pub(crate) fn replace(&self, connection: &Rc<K::Connection>) {
+        let is_this = self.connection.borrow().as_ref().is_some_and(|open| Rc::ptr_eq(open, connection));
+        if is_this {
+            self.close();
+        }
+    }
+
+    fn close(&self) {
+        self.late_replies_before.set(self.late_replies());
+        self.connection.take();
+    }
+
     pub(crate) async fn connection(&self, connector: &K) -> Result<Rc<K::Connection>, CallError> {
         if let Some(connection) = self.open() {
             return Ok(connection);
@@ -58,9 +72,8 @@ impl<K: Connector> Lane<K> {
         if let Some(connection) = self.open() {
             return Ok(connection);
         }
-        self.late_replies_before.set(self.late_replies());
-        self.connection.take();
-        let connection = Rc::new(in_time(connector.connect()).await?);
+        self.close();
+        let connection = Rc::new(in_time(connector.opening_time(), connector.connect()).await?);
         self.reconnections.set(self.reconnections.get() + 1);
         *self.connection.borrow_mut() = Some(Rc::clone(&connection));
         Ok(connection)

@@ -12,6 +12,7 @@ pub mod endpoint;
 mod exchanger;
 pub mod foreign;
 mod framed;
+pub mod http1_client;
 mod http2_heads;
 mod http3_client;
 mod http_client;
@@ -23,6 +24,7 @@ pub mod market;
 pub mod multiplex;
 mod names;
 pub mod phases;
+mod places;
 mod policy;
 pub mod protocols;
 mod quic_client;
@@ -37,11 +39,11 @@ mod upstream;
 mod websocket_client;
 
 pub use connection::{CallError, Connection, Connector, Unsupported};
-pub use endpoint::{Endpoint, Names};
+pub use endpoint::{Endpoint, Names, Sources};
 pub use load::Engine;
 pub use market::MarketConnection;
 pub use policy::Retrier;
-pub use tls::{Tls, Trust};
+pub use tls::{ClientIdentity, Tls, Trust};
 pub use upstream::Upstream;
 
 /// Builds the runtime that clients run on: one thread, tasks that stay on it.

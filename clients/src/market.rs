@@ -72,6 +72,10 @@ impl<C: Connection<Request = Operation, Reply = Reply>> Connection for Checked<C
         Ok(reply)
     }
 
+    async fn place(&self) {
+        self.0.place().await;
+    }
+
     fn is_open(&self) -> bool {
         self.0.is_open()
     }
@@ -97,5 +101,9 @@ where
 
     fn in_flight_max(&self) -> Option<usize> {
         self.0.in_flight_max()
+    }
+
+    fn opening_time(&self) -> Duration {
+        self.0.opening_time()
     }
 }

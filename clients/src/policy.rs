@@ -218,7 +218,13 @@ pub(crate) fn is_transient(error: &CallError) -> bool {
     match error {
         CallError::Refused(_) | CallError::Reset(_) | CallError::TimedOut => true,
         CallError::Rejected(fault) => fault.code == FaultCode::Unavailable,
-        CallError::WrongReply(_) | CallError::Protocol(_) | CallError::Limit(_) => false,
+        CallError::Unprocessed(_) => true,
+        CallError::NotSent
+        | CallError::Status { .. }
+        | CallError::Client(_)
+        | CallError::WrongReply(_)
+        | CallError::Protocol(_)
+        | CallError::Limit(_) => false,
     }
 }
 

@@ -13,7 +13,7 @@ use crate::connection::CallError;
 use crate::endpoint::Endpoint;
 use crate::limits::{CONNECTION_WINDOW_BYTES, STREAM_WINDOW_BYTES};
 use crate::phases::during;
-use crate::protocols::udp::{any_to, bind_udp};
+use crate::protocols::udp::bind_udp;
 use crate::quic_socket::QuicSocket;
 
 /// Streams that the server may open to send on alone: those that HTTP/3 has of its own, and some
@@ -33,7 +33,7 @@ pub(crate) async fn open(endpoint: &Endpoint, alpn: &'static [u8]) -> Result<Con
     let mut config = ClientConfig::new(Arc::new(config));
     config.transport_config(Arc::new(transport(endpoint.congestion)));
     let address = endpoint.resolve().await?;
-    let ours = bind_udp(any_to(address)).and_then(QuicSocket::of).and_then(|socket| {
+    let ours = bind_udp(endpoint.local(address)).and_then(QuicSocket::of).and_then(|socket| {
         let (config, runtime) = (EndpointConfig::default(), Arc::new(TokioRuntime));
         quinn::Endpoint::new_with_abstract_socket(config, None, socket, runtime)
     });

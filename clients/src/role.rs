@@ -21,7 +21,7 @@ use crate::cold::Cold;
 use crate::conformance::{self, CaseResult};
 use crate::connection::in_time;
 use crate::in_steps::InSteps;
-use crate::load::{Calls, Engine, Flows, Job, Live, Pushes, Round, Sessions};
+use crate::load::{Calls, Engine, Flows, Job, Live, Look, Pushes, Round, Sessions};
 use crate::market::Checked;
 use crate::protocols::{VisitEach, visit_each};
 use crate::{CallError, Connection, Connector, Endpoint, MarketConnection, Names, Tls, local_runtime};
@@ -128,7 +128,12 @@ pub fn call(open: &Open, input: &mut dyn BufRead, means: Means) -> Result<(), Ro
     (means.pin)(core).map_err(RoleError::during("pinning the client"))?;
     let endpoint = |address, tls: &Option<(TlsOptions, Vec<u8>)>, names| {
         let tls = tls.as_ref().map(|(options, root)| Tls::to_market(*options, root)).transpose()?;
-        Ok::<_, RoleError>(Endpoint { address, tls, congestion: Some(open.congestion), names })
+        Ok::<_, RoleError>(Endpoint {
+            tls,
+            congestion: Some(open.congestion),
+            names,
+            ..Endpoint::from(address)
+        })
     };
     let names = Names::asked_of(&open.name_servers, open.tries_next);
     let first = endpoint(open.address, &open.tls, names)?;
@@ -332,13 +337,9 @@ fn run(engine: &Engine, round: &Round) -> Result<Outcome, RoleError> {
 
 /// Reads an engine's counters.
 pub fn progress(workers: &[std::sync::Arc<Live>]) -> Progress {
-    let quantile = |share| Live::quantile_ns(workers, share).map(|ns| ns as f64 / 1e3);
-    Progress {
-        ok: workers.iter().map(|live| live.ok()).sum(),
-        failed: workers.iter().map(|live| live.failed()).sum(),
-        p50_us: quantile(0.5),
-        p99_us: quantile(0.99),
-    }
+    let look = Look::at(workers);
+    let quantile = |share| look.response_ns(share).map(|ns| ns as f64 / 1e3);
+    Progress { ok: look.ok(), failed: look.failures(), p50_us: quantile(0.5), p99_us: quantile(0.99) }
 }
 
 /// Compares replies whole with what they must be. Orders have no such answer; their receipts were
@@ -350,7 +351,7 @@ where
 {
     let step = (operations.len() / AUDIT_SAMPLE).max(1);
     let mut compared = 0;
-    let connection = match in_time(connector.connect()).await {
+    let connection = match in_time(connector.opening_time(), connector.connect()).await {
         Ok(connection) => connection,
         Err(error) => return Audited { compared: 0, wrong: Some(error.sample()) },
     };

@@ -8,7 +8,7 @@ use proto::SERVER_NAME;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{ClientSessionStore, Resumption, Tls12ClientSessionValue, Tls13ClientSessionValue};
 use rustls::crypto::{CryptoProvider, aws_lc_rs, verify_tls12_signature, verify_tls13_signature};
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::{ClientConfig, DigitallySignedStruct, NamedGroup, RootCertStore, SignatureScheme};
 
 use crate::connection::CallError;
@@ -40,34 +40,10 @@ impl Tls {
     /// Where the name is none, a root is no certificate, or early data is asked for where there is
     /// none.
     pub fn new(options: TlsOptions, server_name: &str, trust: &Trust) -> Result<Tls, CallError> {
-        let wrong = |error: &dyn std::error::Error| CallError::Protocol(format!("TLS: {error}"));
         if options.early_data && !(options.resume && options.version == TlsVersion::Tls13) {
             return Err(CallError::Protocol("TLS: early data needs a resumed session of TLS 1.3".to_owned()));
         }
-        let server_name = ServerName::try_from(server_name.to_owned()).map_err(|error| wrong(&error))?;
-        let version = match options.version {
-            TlsVersion::Tls12 => &rustls::version::TLS12,
-            TlsVersion::Tls13 => &rustls::version::TLS13,
-        };
-        let provider = Arc::new(aws_lc_rs::default_provider());
-        let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
-            .with_protocol_versions(&[version])
-            .map_err(|error| wrong(&error))?;
-        let mut config = match trust {
-            Trust::Roots(roots) => {
-                let mut store = RootCertStore::empty();
-                let (added, _ignored) = store
-                    .add_parsable_certificates(roots.iter().map(|root| CertificateDer::from(root.clone())));
-                if added == 0 {
-                    return Err(CallError::Protocol("TLS: there is no root certificate to trust".to_owned()));
-                }
-                builder.with_root_certificates(store).with_no_client_auth()
-            }
-            Trust::Anybody => builder
-                .dangerous()
-                .with_custom_certificate_verifier(Arc::new(BelievesAnybody(provider)))
-                .with_no_client_auth(),
-        };
+        let (mut config, server_name) = config(&[options.version], server_name, trust, None)?;
         config.resumption = if options.resume {
             Resumption::store(Arc::new(Sessions::default()))
         } else {
@@ -77,6 +53,21 @@ impl Tls {
         Ok(Tls { config: Arc::new(config), server_name, early_data: options.early_data })
     }
 
+    /// To a server that wirebench did not start, in any of these versions, and as whom.
+    ///
+    /// # Errors
+    /// Where the name is none, or a certificate or key cannot be used.
+    pub fn to_foreign(
+        versions: &[TlsVersion],
+        server_name: &str,
+        trust: &Trust,
+        identity: Option<ClientIdentity>,
+    ) -> Result<Tls, CallError> {
+        let (mut config, server_name) = config(versions, server_name, trust, identity)?;
+        config.resumption = Resumption::disabled();
+        Ok(Tls { config: Arc::new(config), server_name, early_data: false })
+    }
+
     /// To a server of the market, who told its root certificate (DER).
     ///
     /// # Errors
@@ -84,6 +75,57 @@ impl Tls {
     pub fn to_market(options: TlsOptions, root: &[u8]) -> Result<Tls, CallError> {
         Tls::new(options, SERVER_NAME, &Trust::Roots(vec![root.to_vec()]))
     }
+}
+
+/// What TLS needs to know, but for sessions.
+fn config(
+    versions: &[TlsVersion],
+    server_name: &str,
+    trust: &Trust,
+    identity: Option<ClientIdentity>,
+) -> Result<(ClientConfig, ServerName<'static>), CallError> {
+    let wrong = |error: &dyn std::error::Error| CallError::Protocol(format!("TLS: {error}"));
+    let server_name = ServerName::try_from(server_name.to_owned()).map_err(|error| wrong(&error))?;
+    let version = |version: &TlsVersion| match version {
+        TlsVersion::Tls12 => &rustls::version::TLS12,
+        TlsVersion::Tls13 => &rustls::version::TLS13,
+    };
+    let versions: Vec<_> = versions.iter().map(version).collect();
+    let provider = Arc::new(aws_lc_rs::default_provider());
+    let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
+        .with_protocol_versions(&versions)
+        .map_err(|error| wrong(&error))?;
+    let builder = match trust {
+        Trust::Roots(roots) => {
+            let mut store = RootCertStore::empty();
+            let (added, _ignored) =
+                store.add_parsable_certificates(roots.iter().map(|root| CertificateDer::from(root.clone())));
+            if added == 0 {
+                return Err(CallError::Protocol("TLS: there is no root certificate to trust".to_owned()));
+            }
+            builder.with_root_certificates(store)
+        }
+        Trust::Anybody => {
+            builder.dangerous().with_custom_certificate_verifier(Arc::new(BelievesAnybody(provider)))
+        }
+    };
+    let config = match identity {
+        None => builder.with_no_client_auth(),
+        Some(ClientIdentity { chain, key }) => {
+            let chain = chain.into_iter().map(CertificateDer::from).collect();
+            builder.with_client_auth_cert(chain, key).map_err(|error| wrong(&error))?
+        }
+    };
+    Ok((config, server_name))
+}
+
+/// Who a client says it is.
+#[derive(Debug)]
+pub struct ClientIdentity {
+    /// Its certificate and those above it, in DER.
+    pub chain: Vec<Vec<u8>>,
+    /// The private key.
+    pub key: PrivateKeyDer<'static>,
 }
 
 /// The sessions of one server. rustls's own store keeps eight tickets, which is fewer than calls

@@ -2,7 +2,7 @@
 //! errors mean.
 
 use http::HeaderValue;
-use http::header::SEC_WEBSOCKET_PROTOCOL;
+use http::header::{HOST, SEC_WEBSOCKET_PROTOCOL};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
@@ -22,7 +22,8 @@ pub(crate) type WebSocket = WebSocketStream<Stream>;
 const ALPN: &[u8] = b"http/1.1";
 
 /// Connects to a path of an endpoint and agrees on a subprotocol; none where `subprotocol` is
-/// `None`. A message that comes may have `message_bytes_max`.
+/// `None`. `Host` is the endpoint's address, unless a header says another. A message that comes may
+/// have `message_bytes_max`.
 pub(crate) async fn connect(
     endpoint: &Endpoint,
     path: &str,
@@ -35,7 +36,10 @@ pub(crate) async fn connect(
     let mut request =
         format!("{scheme}://{address}{path}").into_client_request().map_err(|error| failure(&error))?;
     for (name, value) in headers {
-        request.headers_mut().append(name, value.clone());
+        match *name {
+            HOST => drop(request.headers_mut().insert(HOST, value.clone())),
+            _ => drop(request.headers_mut().append(name, value.clone())),
+        }
     }
     if let Some(name) = subprotocol {
         request.headers_mut().insert(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(name));

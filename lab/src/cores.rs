@@ -1,6 +1,8 @@
 //! Which cores this process may use, and pinning to one.
 
 use std::io;
+use std::os::linux::net::SocketAddrExt as _;
+use std::os::unix::net::{SocketAddr, UnixDatagram};
 
 use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
 use nix::unistd::Pid;
@@ -25,9 +27,30 @@ pub fn pin(core: usize) -> io::Result<()> {
     Ok(())
 }
 
+/// A core that a load of this machine works on; given back when it is dropped, or its process ends.
+#[derive(Debug)]
+pub struct HeldCore(#[expect(dead_code, reason = "it is held")] UnixDatagram);
+
+/// Holds a core among the loads of this machine; `None` where another has it. It is a name in the
+/// system's abstract namespace of sockets, which goes away with its process.
+pub fn hold(core: usize) -> Option<HeldCore> {
+    let name = SocketAddr::from_abstract_name(format!("wirebench-core-{core}")).ok()?;
+    UnixDatagram::bind_addr(&name).ok().map(HeldCore)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_core_is_held_once() {
+        // No machine has so many.
+        let core = 1_000_000 + std::process::id() as usize;
+        let held = hold(core);
+        assert!(held.is_some() && hold(core).is_none());
+        drop(held);
+        assert!(hold(core).is_some());
+    }
 
     #[test]
     fn pinning_holds_for_this_thread() {

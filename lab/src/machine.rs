@@ -14,6 +14,12 @@ pub fn raise_open_files() {
     }
 }
 
+/// How many files this process may have open.
+pub fn open_files() -> Option<u64> {
+    use nix::sys::resource::{Resource, getrlimit};
+    getrlimit(Resource::RLIMIT_NOFILE).ok().map(|(soft, _hard)| soft)
+}
+
 /// Reads this machine.
 pub fn read() -> Machine {
     let cpu_info = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();

@@ -98,6 +98,7 @@ impl<'a> OnSite<'a> {
             start: Mono::default(),
             precision: Precision::Sleep,
             emission: self.scenario.workload.emission(condition),
+            calls_max: None,
         }
     }
 

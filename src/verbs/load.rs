@@ -1,220 +1,336 @@
 //! `load`: a load generator for servers that wirebench did not start.
 
+mod addresses;
+mod capacity;
+mod fits;
 mod options;
 mod outcome;
+mod request;
+mod screen;
 mod secure;
 mod target;
 
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::{anyhow, bail};
-use bytes::Bytes;
-use clients::foreign::http::HttpRequest;
-use clients::foreign::tcp::ReplyEnd;
-use clients::foreign::{self, Request};
+use clients::foreign::{self, Request, Workers};
 use clients::load::{Engine, EngineError, Round};
 use clients::{CallError, Endpoint};
 use clock::{Clock, Precision};
-use indicatif::ProgressBar;
-use judge::capacity;
+use lab::cores::HeldCore;
 pub(crate) use options::Options;
-use options::{ModelName, Pacing};
-use proto::Operation;
-use proto::v1::QuoteRequest;
+use options::Pacing;
 use record::Tool;
 use target::{Scheme, Target};
-use terms::text::micros;
-use terms::{Carriage, Failure, HttpVersion, Model, Shape, Streams};
+use terms::{Model, Schedule, Shape, text};
 
-use crate::ending::{Ending, UsageError, refuse_debug};
-use crate::progress::in_words;
+use crate::ending::{Ending, UsageError, refuse_debug, say, say_broken};
+use crate::signals::stop_on_signals;
+use crate::verbs::given::Given;
 
 /// From the order to start to the start.
 const LEAD: Duration = Duration::from_millis(30);
 /// Arrivals per second and worker up to which spinning takes at most a fifth of a core.
 const SPIN_RATE_PER_S_MAX: f64 = 2_000.0;
-/// How often the terminal is told how it is going.
-const PROGRESS_EVERY: Duration = Duration::from_millis(250);
+/// How often a signal is looked for.
+const STOP_LOOK_EVERY: Duration = Duration::from_millis(20);
+/// The longest that an address is tried over QUIC or UDP while there is another: nobody says that
+/// nobody listens there.
+const SILENT_ADDRESS_MAX: Duration = Duration::from_secs(1);
 
 /// Loads.
 ///
 /// # Errors
 /// Where the target makes no sense or refuses, or the load cannot be made.
-pub(crate) fn load(options: &Options, tool: &Tool) -> anyhow::Result<Ending> {
+pub(crate) fn load(options: &Options, given: &Given, tool: &Tool) -> anyhow::Result<Ending> {
     refuse_debug(tool, options.allow_debug)?;
     lab::machine::raise_open_files();
-    let target = Target::parse(&options.target, options.allow_public)?;
-    let model = if options.find_capacity { Model::Closed } else { model(options)? };
-    let endpoint = Endpoint { tls: secure::tls(options, &target)?, ..Endpoint::from(target.address) };
-    let body = || unescape(options.body.as_deref().unwrap_or("\\n")).map(Bytes::from);
-    let request = match target.scheme {
-        Scheme::Http => {
-            let version = match (options.http2, options.http3) {
-                (_, true) => HttpVersion::Http3,
-                (true, _) => HttpVersion::Http2,
-                (false, false) => HttpVersion::Http1,
-            };
-            Request::Http(version, http_request(options, &target)?)
-        }
-        Scheme::WebSocket => Request::WebSocket {
-            path: target.uri.path_and_query().map_or("/", |path| path.as_str()).to_owned(),
-            headers: headers(options)?,
-            message: options.body.clone().unwrap_or_default(),
+    let target = Target::parse(&options.target)?;
+    fits::check(options, given, &target)?;
+    let model = model(options);
+    let load = Load {
+        options,
+        stop: stop_on_signals()?,
+        tls: secure::tls(options, &target)?,
+        request: request::request(options, &target)?,
+        addresses: match &options.unix_socket {
+            Some(_) => vec![SocketAddr::from(([127, 0, 0, 1], target.port))],
+            None => addresses::addresses(options, &target)?,
         },
-        Scheme::Udp if options.frame.is_some() => Request::Market(Carriage::Udp, quotes()),
-        Scheme::Udp => Request::Udp(body()?),
-        Scheme::Tcp if options.frame.is_some() => Request::Market(Carriage::Tcp, quotes()),
-        Scheme::Tcp => {
-            let end = reply_end(options)?;
-            Request::Tcp(body()?, end)
-        }
-        Scheme::Grpc => Request::Market(Carriage::Grpc, quotes()),
-        Scheme::Quic => Request::Market(Carriage::Quic { streams: Streams::PerCall }, quotes()),
+        target,
     };
-    let engine = start(options, request, endpoint)?;
     if options.find_capacity {
-        return find_capacity(options, &engine);
+        return capacity::find(&load);
     }
-    let loaded = run(options, &engine, model, options.warm_up, options.duration)?;
+    let schedule = schedule(options, model)?;
+    if options.is_closed() {
+        say_broken(&format!(
+            "closed: each of {} connections calls again as soon as it has its reply, which shows throughput and hides \
+             waiting; --rate shows the latency under a load",
+            options.connections
+        ));
+    }
+    let opened = match load.open() {
+        Err(error) if load.stop.load(Ordering::Relaxed) => {
+            say(&format!("{error}: nothing was measured"));
+            return Ok(Ending::Interrupted);
+        }
+        opened => opened?,
+    };
+    let span =
+        Span { model, warm_up: options.warm_up(), duration: options.duration(), calls_max: options.calls };
+    let loaded = load.run(&opened, &span, &schedule)?;
+    let interrupted = loaded.interrupted;
     let report = outcome::LoadReport::new(options, model, loaded);
     report.print(options.json)?;
     let failed: Vec<String> =
         options.fail_on.iter().filter_map(|threshold| report.failure(threshold)).collect();
     for failure in &failed {
-        eprintln!("failed: {failure}");
+        say(&format!("failed: {failure}"));
     }
-    match report.nothing_came {
+    match report.nothing_came() {
+        _ if interrupted => Ok(Ending::Interrupted),
         _ if !failed.is_empty() => Ok(Ending::Threshold),
         Some(nothing) => bail!(nothing),
         None => Ok(Ending::Fine),
     }
 }
 
-fn model(options: &Options) -> Result<Model, UsageError> {
-    match (options.model, options.rate) {
-        (ModelName::Closed, None) => Ok(Model::Closed),
-        (ModelName::Closed, Some(_)) => {
-            Err(UsageError("--model closed takes no --rate: the server decides the rate".to_owned()))
-        }
-        (ModelName::Open, None) => {
-            Err(UsageError("the open model needs a --rate; without one use --model closed".to_owned()))
-        }
-        (ModelName::Open, Some(rate_per_s)) => {
-            Ok(Model::Open { arrivals: options.arrivals.into(), rate_per_s })
-        }
+fn model(options: &Options) -> Model {
+    match options.rate {
+        Some(rate_per_s) => Model::Open { arrivals: options.arrivals.into(), rate_per_s },
+        None => Model::Closed,
     }
+}
+
+/// When calls are due, in the warm-up too; nothing in the closed model.
+///
+/// # Errors
+/// Where none is due in the measured time.
+fn schedule(options: &Options, model: Model) -> anyhow::Result<Schedule> {
+    let Model::Open { arrivals, rate_per_s } = model else { return Ok(Schedule::empty()) };
+    let (warm_up, duration) = (options.warm_up(), options.duration());
+    let schedule = Schedule::of_round(arrivals, rate_per_s, warm_up, duration, options.seed)
+        .map_err(|error| UsageError(error.to_string()))?;
+    let measured = schedule.offsets_ns().iter().filter(|at| **at >= clock::nanos(warm_up)).count();
+    if measured == 0 {
+        let message = format!(
+            "no call is due in {} at {rate_per_s}/s: measure for longer, or raise --rate",
+            text::exact(duration)
+        );
+        return Err(UsageError(message).into());
+    }
+    Ok(schedule)
+}
+
+/// A load that can be made: everything that was typed fits.
+struct Load<'a> {
+    options: &'a Options,
+    target: Target,
+    addresses: Vec<SocketAddr>,
+    tls: Option<clients::Tls>,
+    request: Request,
+    stop: Arc<AtomicBool>,
+}
+
+/// A stretch of load.
+struct Span {
+    model: Model,
+    warm_up: Duration,
+    duration: Duration,
+    calls_max: Option<u64>,
+}
+
+/// Open connections, where they lead, and the cores that their workers hold.
+struct Opened {
+    engine: Engine,
+    address: String,
+    _cores: Cores,
 }
 
 /// What a load came to, and what it cost this process.
 struct Loaded {
     outcome: terms::Outcome,
     cpu: Duration,
+    address: String,
+    interrupted: bool,
 }
 
-/// Opens all connections.
-fn start(options: &Options, request: Request, endpoint: Endpoint) -> anyhow::Result<Engine> {
-    let allowed = lab::cores::allowed()?;
-    if usize::from(options.workers) > allowed.len() {
-        let message =
-            format!("--workers {}: this process may only use {} cores", options.workers, allowed.len());
-        return Err(UsageError(message).into());
-    }
-    // The last cores: what listens on this machine is more often on the first.
-    let cores: Vec<usize> = allowed.into_iter().rev().take(usize::from(options.workers)).collect();
-    let shape = Shape {
-        connections: usize::from(options.connections),
-        in_flight: usize::from(options.in_flight),
-        cold: false,
-    };
-    let address = endpoint.address;
-    foreign::open(request, endpoint, &cores, shape, lab::cores::pin).map_err(|error| match error {
-        EngineError::Connect(CallError::Refused(cause)) => anyhow!("cannot connect to {address}: {cause}"),
-        EngineError::Connect(error) => anyhow!("cannot load {address}: {}", error.sample()),
-        other => other.into(),
-    })
-}
-
-/// Loads for a stretch, over the open connections.
-fn run(
-    options: &Options,
-    engine: &Engine,
-    model: Model,
-    warm_up: Duration,
-    duration: Duration,
-) -> anyhow::Result<Loaded> {
-    let clock = Clock::System;
-    let round = Round {
-        model,
-        warm_up,
-        duration,
-        time_out: options.time_out,
-        seed: options.seed,
-        start: clock.now() + LEAD,
-        precision: precision(options, model),
-        emission: None,
-    };
-    let measured_from = round.start + round.warm_up;
-    let done = std::sync::atomic::AtomicBool::new(false);
-    let live = engine.live();
-    std::thread::scope(|scope| {
-        let meter = scope.spawn(|| {
-            clock::pause_thread(measured_from.since(clock.now()));
-            lab::meter::cpu_time(std::process::id())
-        });
-        let shown = scope.spawn(|| show_progress(options, &round, &live, &done));
-        let outcome = engine.run(&round);
-        let after = lab::meter::cpu_time(std::process::id())?;
-        done.store(true, std::sync::atomic::Ordering::Relaxed);
-        shown.thread().unpark();
-        let before = meter.join().map_err(|_| EngineError::WorkerLost)??;
-        Ok(Loaded { outcome: outcome?, cpu: after.saturating_sub(before) })
-    })
-}
-
-/// From where a search begins, unless told.
-const START_PER_S: f64 = 1_000.0;
-/// Load before each trial of a search.
-const TRIAL_WARM_UP: Duration = Duration::from_millis(200);
-
-#[allow(clippy::print_stdout, reason = "the result is data")]
-fn find_capacity(options: &Options, engine: &Engine) -> anyhow::Result<Ending> {
-    let arrivals = options.arrivals.into();
-    let start_per_s = options.rate.unwrap_or(START_PER_S);
-    if !(start_per_s.is_finite() && start_per_s >= 1.0) {
-        return Err(UsageError(format!(
-            "--rate {start_per_s} must be at least 1 call per second for a search"
-        ))
-        .into());
-    }
-    let found = capacity::search(&options.objective, start_per_s, |rate_per_s| {
-        let duration = options.trial.max(capacity::calls_take(&options.objective, rate_per_s));
-        let loaded = run(options, engine, Model::Open { arrivals, rate_per_s }, TRIAL_WARM_UP, duration)?;
-        let cores = duration.as_secs_f64() * f64::from(options.workers);
-        let share = loaded.cpu.as_secs_f64() / cores;
-        // A server that is too slow may be quick enough at a lower rate; one that refuses refuses.
-        let is_overload =
-            |kind: &Failure| matches!(kind, Failure::TimedOut | Failure::Dropped | Failure::Limit);
-        let refused = !loaded.outcome.failed.keys().any(is_overload);
-        if let Some(nothing) = outcome::nothing_came(&loaded.outcome).filter(|_| refused) {
-            bail!("at {rate_per_s:.0}/s {nothing}");
+impl Load<'_> {
+    /// Opens all connections: to the first of the target's addresses at which somebody answers.
+    fn open(&self) -> anyhow::Result<Opened> {
+        let options = self.options;
+        let cores = Cores::of(options)?;
+        let is_silent =
+            self.target.scheme == Scheme::Udp || self.target.scheme == Scheme::Quic || options.http3;
+        if let Some(path) = &options.unix_socket {
+            let endpoint =
+                Endpoint { unix_socket: Some(path.as_path().into()), ..self.endpoint(self.addresses[0]) };
+            let engine = self.start(&cores, endpoint, options.connect_time_out());
+            let engine = engine.map_err(|error| self.not_opened(&path.display().to_string(), error))?;
+            return Ok(Opened { engine, address: path.display().to_string(), _cores: cores });
         }
-        let trial = judge::capacity::trial(&loaded.outcome, rate_per_s, &options.objective, share);
-        if !options.json {
-            let (p50, p99) = (micros(trial.response_p50_us), micros(trial.response_p99_us));
-            let (word, n) = (if trial.met { "met" } else { "missed" }, terms::text::count(trial.arrivals));
-            println!(
-                "{rate_per_s:>9.0}/s  p50 {p50:>9}  p99 {p99:>9}  lag p99 {:>9}  n = {n:<8} {word}",
-                micros(trial.lag_p99_us)
+        for (nth, address) in self.addresses.iter().enumerate() {
+            let is_last = nth + 1 == self.addresses.len();
+            let time = if is_silent && !is_last {
+                options.connect_time_out().min(SILENT_ADDRESS_MAX)
+            } else {
+                options.connect_time_out()
+            };
+            if self.target.scheme == Scheme::Udp && !is_last && !addresses::answers_datagrams(*address) {
+                continue;
+            }
+            match self.start(&cores, self.endpoint(*address), time) {
+                Err(EngineError::Connect(CallError::Refused(cause))) if !is_last => {
+                    say(&format!("{address}: {cause}; trying the next address of {}", self.target.host));
+                }
+                Err(error) => return Err(self.not_opened(&address.to_string(), error)),
+                Ok(engine) => {
+                    if self.addresses.len() > 1 {
+                        let (host, all) = (&self.target.host, self.addresses.len());
+                        say(&format!("{host} has {all} addresses: {address} is loaded"));
+                    }
+                    return Ok(Opened { engine, address: address.to_string(), _cores: cores });
+                }
+            }
+        }
+        bail!("{} has no address", self.target.host)
+    }
+
+    fn endpoint(&self, address: SocketAddr) -> Endpoint {
+        Endpoint {
+            tls: self.tls.clone(),
+            sources: clients::Sources::of(&self.options.source_address),
+            ..Endpoint::from(address)
+        }
+    }
+
+    fn start(
+        &self,
+        cores: &Cores,
+        endpoint: Endpoint,
+        opening_time: Duration,
+    ) -> Result<Engine, EngineError> {
+        let options = self.options;
+        let shape = Shape {
+            connections: options.connections as usize,
+            in_flight: usize::from(options.in_flight),
+            cold: options.cold,
+        };
+        let on_thread = if cores.pinned { lab::cores::pin } else { |_| Ok(()) };
+        let workers = Workers { cores: &cores.cores, shape, opening_time, on_thread, stop: &self.stop };
+        foreign::open(self.request.clone(), endpoint, &workers)
+    }
+
+    fn not_opened(&self, address: &str, error: EngineError) -> anyhow::Error {
+        match error {
+            EngineError::Connect(CallError::Refused(cause)) => match cause.strip_prefix("no connection") {
+                Some(silent) => anyhow!("no connection to {address}{silent}"),
+                None => anyhow!("cannot connect to {address}: {cause}"),
+            },
+            EngineError::Connect(CallError::Client(cause)) => anyhow!("this machine: {cause}"),
+            EngineError::Connect(error) => anyhow!("cannot load {address}: {}", error.sample()),
+            other => other.into(),
+        }
+    }
+
+    /// Loads for a stretch, over the open connections. A signal ends it: what was measured until
+    /// then is the result.
+    fn run(&self, opened: &Opened, span: &Span, schedule: &Schedule) -> anyhow::Result<Loaded> {
+        let options = self.options;
+        let Opened { engine, address, .. } = opened;
+        let clock = Clock::System;
+        let round = Round {
+            model: span.model,
+            warm_up: span.warm_up,
+            duration: span.duration,
+            time_out: options.time_out,
+            seed: options.seed,
+            start: clock.now() + LEAD,
+            precision: precision(options, span.model),
+            emission: None,
+            calls_max: span.calls_max.filter(|_| span.model == Model::Closed),
+        };
+        let measured_from = round.start + round.warm_up;
+        let done = AtomicBool::new(false);
+        let live = engine.live();
+        std::thread::scope(|scope| {
+            let meter = scope.spawn(|| {
+                let mut left = measured_from.since(clock.now());
+                while !left.is_zero() && !self.stop.load(Ordering::Relaxed) {
+                    clock::pause_thread(left.min(STOP_LOOK_EVERY));
+                    left = measured_from.since(clock.now());
+                }
+                lab::meter::cpu_time(std::process::id())
+            });
+            let shown = scope.spawn(|| screen::show(self, &round, &live, &done));
+            let stopping = scope.spawn(|| {
+                while !done.load(Ordering::Relaxed) {
+                    if self.stop.load(Ordering::Relaxed) {
+                        live.iter().for_each(|live| live.stop());
+                        return;
+                    }
+                    clock::pause_thread(STOP_LOOK_EVERY);
+                }
+            });
+            let outcome = engine.run_scheduled(&round, schedule);
+            let after = lab::meter::cpu_time(std::process::id())?;
+            done.store(true, Ordering::Relaxed);
+            shown.thread().unpark();
+            stopping.join().map_err(|_| EngineError::WorkerLost)?;
+            let before = meter.join().map_err(|_| EngineError::WorkerLost)??;
+            let interrupted = self.stop.load(Ordering::Relaxed);
+            Ok(Loaded {
+                outcome: outcome?,
+                cpu: after.saturating_sub(before),
+                address: address.clone(),
+                interrupted,
+            })
+        })
+    }
+}
+
+/// The cores that the workers are pinned to, held so that another load takes others.
+struct Cores {
+    cores: Vec<usize>,
+    pinned: bool,
+    _held: Vec<HeldCore>,
+}
+
+impl Cores {
+    fn of(options: &Options) -> anyhow::Result<Cores> {
+        let allowed = lab::cores::allowed()?;
+        let workers = usize::from(options.workers);
+        if workers > allowed.len() {
+            let message = format!("--workers {workers}: this process may only use {} cores", allowed.len());
+            return Err(UsageError(message).into());
+        }
+        let unpinned = || Cores { cores: vec![0; workers], pinned: false, _held: Vec::new() };
+        if options.no_pin {
+            return Ok(unpinned());
+        }
+        if let Some(wrong) = options.core.iter().find(|core| !allowed.contains(core)) {
+            let allowed = allowed.iter().map(usize::to_string).collect::<Vec<_>>().join(", ");
+            return Err(UsageError(format!("--core {wrong}: this process may use {allowed}")).into());
+        }
+        if !options.core.is_empty() {
+            let held = options.core.iter().filter_map(|core| lab::cores::hold(*core)).collect();
+            return Ok(Cores { cores: options.core.clone(), pinned: true, _held: held });
+        }
+        // The last cores: what listens on this machine is more often on the first.
+        let free = allowed.into_iter().rev().filter_map(|core| Some((core, lab::cores::hold(core)?)));
+        let (cores, held): (Vec<_>, Vec<_>) = free.take(workers).unzip();
+        if cores.len() < workers {
+            say(
+                "other loads have the cores of this machine: this one is pinned to none, and its figures may be theirs too",
             );
+            return Ok(unpinned());
         }
-        anyhow::Ok(trial)
-    })?;
-    if options.json {
-        println!("{}", serde_json::to_string(&found)?);
-    } else {
-        println!("{}", found.in_words());
+        Ok(Cores { cores, pinned: true, _held: held })
     }
-    Ok(Ending::Fine)
 }
 
 fn precision(options: &Options, model: Model) -> Precision {
@@ -228,111 +344,7 @@ fn precision(options: &Options, model: Model) -> Precision {
     }
 }
 
-fn show_progress(
-    options: &Options,
-    round: &Round,
-    live: &[std::sync::Arc<clients::load::Live>],
-    done: &std::sync::atomic::AtomicBool,
-) {
-    use std::io::IsTerminal as _;
-    let whole = round.warm_up + round.duration;
-    if !std::io::stderr().is_terminal() {
-        if !options.find_capacity {
-            eprintln!("loading {} for {whole:?} …", options.target);
-        }
-        return;
-    }
-    let bar = ProgressBar::new_spinner();
-    let clock = Clock::System;
-    let began = clock.now();
-    while !done.load(std::sync::atomic::Ordering::Relaxed) {
-        let left = whole.saturating_sub(clock.now().since(began));
-        bar.set_message(format!(
-            "{} · {} left",
-            in_words(&clients::role::progress(live)),
-            terms::text::about(left)
-        ));
-        bar.tick();
-        std::thread::park_timeout(PROGRESS_EVERY);
-    }
-    bar.finish_and_clear();
-}
-
-fn http_request(options: &Options, target: &Target) -> Result<HttpRequest, UsageError> {
-    Ok(HttpRequest {
-        method: options.method.clone(),
-        uri: target.uri.clone(),
-        headers: headers(options)?,
-        body: options.body.clone().unwrap_or_default().into(),
-    })
-}
-
-fn headers(options: &Options) -> Result<http::HeaderMap, UsageError> {
-    let mut headers = http::HeaderMap::new();
-    for header in &options.header {
-        let wrong = || UsageError(format!("--header '{header}': write 'Name: value'"));
-        let (name, value) = header.split_once(':').ok_or_else(wrong)?;
-        let name: http::HeaderName = name.trim().parse().map_err(|_| wrong())?;
-        headers.append(name, value.trim().parse().map_err(|_| wrong())?);
-    }
-    Ok(headers)
-}
-
-fn reply_end(options: &Options) -> Result<ReplyEnd, UsageError> {
-    match (&options.reply_until, options.reply_bytes) {
-        (Some(end), _) => match unescape(end)? {
-            empty if empty.is_empty() => Err(UsageError("--reply-until must not be empty".to_owned())),
-            end => Ok(ReplyEnd::Until(end)),
-        },
-        (None, Some(bytes)) => Ok(ReplyEnd::Bytes(bytes as usize)),
-        (None, None) => Err(UsageError(
-            "a tcp:// target needs --reply-until, --reply-bytes or --frame market, to know where a reply ends"
-                .to_owned(),
-        )),
-    }
-}
-
-/// Every symbol of the market, so that no cache serves them all.
-fn quotes() -> Vec<Operation> {
-    let data = proto::data::DataSet::new(0);
-    (0..proto::data::SYMBOLS)
-        .map(|index| Operation::Quote(QuoteRequest { symbol: data.symbol(index) }))
-        .collect()
-}
-
-fn unescape(text: &str) -> Result<Vec<u8>, UsageError> {
-    let mut out = Vec::new();
-    let mut bytes = text.bytes();
-    while let Some(byte) = bytes.next() {
-        if byte != b'\\' {
-            out.push(byte);
-            continue;
-        }
-        let wrong = || UsageError(format!("'{text}': a backslash must be followed by r, n, t, 0, \\ or xNN"));
-        out.push(match bytes.next() {
-            Some(b'r') => b'\r',
-            Some(b'n') => b'\n',
-            Some(b't') => b'\t',
-            Some(b'0') => 0,
-            Some(b'\\') => b'\\',
-            Some(b'x') => {
-                let mut digit = || char::from(bytes.next()?).to_digit(16);
-                let (high, low) = (digit().ok_or_else(wrong)?, digit().ok_or_else(wrong)?);
-                (high * 16 + low) as u8
-            }
-            _ => return Err(wrong()),
-        });
-    }
-    Ok(out)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn escapes_become_bytes() {
-        assert_eq!(unescape(r"PING\r\n\x00\\").unwrap(), b"PING\r\n\0\\");
-        assert!(unescape(r"\q").is_err() && unescape(r"\x1").is_err() && unescape("\\").is_err());
-    }
+/// A rate, as people write it.
+fn per_second(rate: f64) -> String {
+    format!("{}/s", text::plain_number(rate))
 }

@@ -5,6 +5,7 @@ pub(crate) mod compare;
 pub(crate) mod doctor;
 mod expressions;
 mod formats;
+pub(crate) mod given;
 pub(crate) mod lab;
 pub(crate) mod list;
 pub(crate) mod load;

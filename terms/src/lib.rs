@@ -61,10 +61,10 @@ pub use machine::{Layout, Machine};
 pub use names::NameSettings;
 pub use operations::{asks_second_market, largest_reply_bytes, operations};
 pub use outcome::{
-    Failure, FlowOutcome, Histograms, Outcome, Phase, PhaseTimes, Sent, empty_histogram, packed,
+    FailedAfter, Failure, FlowOutcome, Histograms, Outcome, Phase, PhaseTimes, Sent, empty_histogram, packed,
 };
 pub use policy::{ATTEMPTS_MAX, Backoff, Budget, Policy, RetryJitter};
-pub use quantiles::{Quantiles, count_within, printable, share_within};
+pub use quantiles::{Quantiles, count_within, printable, share_within, values_needed};
 pub use registry::{Absence, Registry, SetAbsences};
 pub use retries::Retries;
 pub use routes::{Matches, Route};

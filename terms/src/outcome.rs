@@ -23,11 +23,16 @@ pub enum Failure {
     WrongReply,
     /// Not the protocol.
     Protocol,
+    /// Answered with a status or a body that is no success.
+    Status,
+    /// This machine's own limit: open files, ports, memory.
+    Client,
     /// Over a limit.
     Limit,
     /// Refused by the market.
     Rejected,
-    /// Never sent: too many arrivals waited already.
+    /// Never sent: too many arrivals waited already, or it waited for too long to be answered in
+    /// time.
     Dropped,
     /// A pushed event that did not come in time.
     Missed,
@@ -35,12 +40,14 @@ pub enum Failure {
 
 impl Failure {
     /// All kinds, in the order in which they are shown.
-    pub const ALL: [Failure; 9] = [
+    pub const ALL: [Failure; 11] = [
         Failure::Refused,
         Failure::Reset,
         Failure::TimedOut,
         Failure::WrongReply,
         Failure::Protocol,
+        Failure::Status,
+        Failure::Client,
         Failure::Limit,
         Failure::Rejected,
         Failure::Dropped,
@@ -55,6 +62,8 @@ impl Failure {
             Failure::TimedOut => "timed_out",
             Failure::WrongReply => "wrong_reply",
             Failure::Protocol => "protocol",
+            Failure::Status => "status",
+            Failure::Client => "client",
             Failure::Limit => "limit",
             Failure::Rejected => "rejected",
             Failure::Dropped => "dropped",
@@ -198,6 +207,16 @@ pub struct Outcome {
     pub ok: u64,
     /// The others, by kind.
     pub failed: BTreeMap<Failure, u64>,
+    /// How long the others took until they failed, by kind: the response distribution has them at
+    /// the time-out or later.
+    #[serde(default)]
+    pub failed_after: BTreeMap<Failure, FailedAfter>,
+    /// Replies by their HTTP or gRPC status; nothing for protocols that have none.
+    #[serde(default)]
+    pub statuses: BTreeMap<u16, u64>,
+    /// Bytes of replies, where they are counted and not decoded.
+    #[serde(default)]
+    pub reply_bytes: u64,
     /// Connections opened anew: of calls, warm-up included; of subscribers, in the measured time.
     pub reconnections: u64,
     /// One error of each kind that occurred, in words.
@@ -215,6 +234,10 @@ pub struct Outcome {
     /// From the start of the measuring to the last right reply that came in time: what is waited
     /// for in vain after that is no time in which calls succeeded.
     pub elapsed: Duration,
+    /// How long it was measured: the round's duration, or less where it was interrupted or had all
+    /// its calls.
+    #[serde(default)]
+    pub measured: Duration,
     /// The same by when it was due.
     pub course: Course,
     /// Attempts that were made again, by when they were due; nothing where no call is.
@@ -231,6 +254,31 @@ pub struct Outcome {
     pub phases: BTreeMap<Phase, PhaseTimes>,
 }
 
+/// How long calls took until they failed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct FailedAfter {
+    /// Calls.
+    pub n: u64,
+    /// The sum of their times from schedule to failure, in nanoseconds.
+    pub sum_ns: u64,
+    /// The longest of them, in nanoseconds.
+    pub max_ns: u64,
+}
+
+impl FailedAfter {
+    /// Counts a call that failed after so many nanoseconds.
+    pub fn record(&mut self, ns: u64) {
+        self.merge(&FailedAfter { n: 1, sum_ns: ns, max_ns: ns });
+    }
+
+    /// Adds another's.
+    fn merge(&mut self, other: &FailedAfter) {
+        self.n += other.n;
+        self.sum_ns = self.sum_ns.saturating_add(other.sum_ns);
+        self.max_ns = self.max_ns.max(other.max_ns);
+    }
+}
+
 impl Outcome {
     /// Nothing yet.
     ///
@@ -244,6 +292,9 @@ impl Outcome {
             attempts: 0,
             ok: 0,
             failed: BTreeMap::new(),
+            failed_after: BTreeMap::new(),
+            statuses: BTreeMap::new(),
+            reply_bytes: 0,
             reconnections: 0,
             samples: BTreeMap::new(),
             late_replies: 0,
@@ -252,6 +303,7 @@ impl Outcome {
             longest_gap: 0,
             longest_silence: Duration::ZERO,
             elapsed: Duration::ZERO,
+            measured: Duration::ZERO,
             course: Course::default(),
             retries: Retries::default(),
             ticks: None,
@@ -311,6 +363,14 @@ impl Outcome {
             }
         }
         self.elapsed = self.elapsed.max(other.elapsed);
+        self.measured = self.measured.max(other.measured);
+        self.reply_bytes += other.reply_bytes;
+        for (status, count) in &other.statuses {
+            *self.statuses.entry(*status).or_default() += count;
+        }
+        for (kind, after) in &other.failed_after {
+            self.failed_after.entry(*kind).or_default().merge(after);
+        }
         for (kind, count) in &other.failed {
             *self.failed.entry(*kind).or_default() += count;
         }

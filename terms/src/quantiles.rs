@@ -69,6 +69,11 @@ pub fn printable(n: u64, share: f64) -> bool {
     n as f64 * (1.0 - share) >= VALUES_BEYOND_MIN - 1e-6
 }
 
+/// How many values it takes to print a percentile, or to judge by it: n(1 − q) ≥ 20.
+pub fn values_needed(share: f64) -> u64 {
+    (VALUES_BEYOND_MIN / (1.0 - share) - 1e-6).ceil() as u64
+}
+
 /// The share of a distribution of nanoseconds that is at most so many µs; `None` of an empty one.
 pub fn share_within(histogram: &Histogram<u64>, us: f64) -> Option<f64> {
     (!histogram.is_empty()).then(|| count_within(histogram, us) as f64 / histogram.len() as f64)

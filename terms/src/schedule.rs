@@ -12,6 +12,9 @@ const TICKS_SEED: u64 = 0x7469_636b;
 /// The most arrivals of one stretch: 800 MB of schedule.
 pub const ARRIVALS_MAX: f64 = 100e6;
 
+/// Part of a gap between arrivals that is rounding, and no arrival.
+const WHOLE: f64 = 1e-6;
+
 /// A schedule that cannot be made.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum ScheduleError {
@@ -81,6 +84,30 @@ impl Schedule {
         Ok(Schedule { offsets_ns })
     }
 
+    /// Makes the schedule of a round. Constant arrivals fall so that one is due as the measured
+    /// time begins: that has `rate_per_s` × `duration` of them, rounded up, whatever the warm-up.
+    ///
+    /// # Errors
+    /// As [`Schedule::new`].
+    pub fn of_round(
+        arrivals: Arrivals,
+        rate_per_s: f64,
+        warm_up: Duration,
+        duration: Duration,
+        seed: u64,
+    ) -> Result<Schedule, ScheduleError> {
+        let mut schedule = Schedule::new(arrivals, rate_per_s, warm_up + duration, seed)?;
+        if arrivals == Arrivals::Constant {
+            let (warm_up_ns, end_ns) = (warm_up.as_nanos() as f64, (warm_up + duration).as_nanos() as f64);
+            let gap_ns = 1e9 / rate_per_s;
+            let before = (warm_up_ns / gap_ns + WHOLE).floor();
+            let due = |nth: u64| (nth as f64 - before) * gap_ns + warm_up_ns;
+            let whole = (0..).map(due).take_while(|at_ns| *at_ns < end_ns - WHOLE * gap_ns);
+            schedule.offsets_ns = whole.map(|at_ns| at_ns as u64).collect();
+        }
+        Ok(schedule)
+    }
+
     /// No arrivals: for models that make their own.
     pub fn empty() -> Schedule {
         Schedule { offsets_ns: Vec::new() }
@@ -133,6 +160,27 @@ mod tests {
         let at =
             |second: u64| schedule.offsets_ns().iter().filter(|at| **at == second * 1_000_000_000).count();
         assert_eq!((schedule.offsets_ns().len(), at(0), at(1), at(2)), (1_500, 500, 500, 500));
+    }
+
+    #[test]
+    fn the_measured_time_has_its_calls_whatever_the_warm_up() {
+        for (rate_per_s, warm_up, duration, calls) in [
+            (0.1, 1.0, 5.0, 1),
+            (0.5, 1.0, 4.0, 2),
+            (0.3, 0.7, 10.0, 3),
+            (1_000.0, 0.25, 2.0, 2_000),
+            (3.0, 1.0, 1.0, 3),
+        ] {
+            let [warm_up, duration] = [warm_up, duration].map(Duration::from_secs_f64);
+            let schedule = Schedule::of_round(Arrivals::Constant, rate_per_s, warm_up, duration, 1).unwrap();
+            let measured = schedule.offsets_ns().iter().filter(|at| **at >= clock_ns(warm_up)).count();
+            assert_eq!(measured, calls, "{rate_per_s}/s: {schedule:?}");
+            assert!(schedule.offsets_ns().contains(&clock_ns(warm_up)), "{rate_per_s}/s: {schedule:?}");
+        }
+    }
+
+    fn clock_ns(time: Duration) -> u64 {
+        time.as_nanos() as u64
     }
 
     #[test]

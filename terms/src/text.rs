@@ -78,6 +78,15 @@ pub fn count(value: u64) -> String {
     out
 }
 
+/// A stretch of time that somebody chose, as they would write it.
+pub fn exact(span: std::time::Duration) -> String {
+    match span.as_nanos() {
+        nanos if nanos > 0 && nanos.is_multiple_of(1_000_000_000) => format!("{} s", span.as_secs()),
+        nanos if nanos > 0 && nanos.is_multiple_of(1_000_000) => format!("{} ms", span.as_millis()),
+        _ => micros(span.as_secs_f64() * 1e6),
+    }
+}
+
 /// A stretch of time, for an estimate.
 pub fn about(span: std::time::Duration) -> String {
     match span.as_secs() {

@@ -16,6 +16,7 @@ mod house;
 mod judgement;
 mod lab;
 mod ledger;
+mod load_kinds;
 mod loads;
 mod matrix;
 mod measured;

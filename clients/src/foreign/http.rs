@@ -1,14 +1,18 @@
-//! Any HTTP server: one request, again and again; a status below 400 is a success.
+//! Any HTTP server: requests that are sent in turn, and what of a reply is a success.
 
 use std::time::Duration;
 
-use http::{HeaderValue, header};
+use http::header;
 use terms::HttpVersion;
 
-use crate::connection::{CallError, Connection, Connector, Unsupported};
+use super::expect::{Expect, Search};
+use crate::connection::{CallError, Connection, Connector, ReplyFacts, Unsupported};
 use crate::endpoint::Endpoint;
 use crate::exchanger::Exchanger;
+use crate::http_client::unsupported;
+use crate::http1_client::{Encoded, Http1Connection};
 
+pub use super::expect::Statuses;
 pub use crate::http_client::HttpRequest;
 
 /// Opens connections to an HTTP server.
@@ -18,19 +22,44 @@ pub struct HttpConnector {
     pub endpoint: Endpoint,
     /// Which HTTP.
     pub version: HttpVersion,
+    /// What a right reply is.
+    pub expect: Expect,
 }
 
 /// An open connection.
 pub struct ForeignHttp {
-    http: Exchanger,
-    version: HttpVersion,
+    http: Http,
+    expect: Expect,
+}
+
+/// The connection of a version.
+enum Http {
+    /// HTTP/1.1: our own, which counts replies at the least cost.
+    One(Http1Connection),
+    /// HTTP/2 and HTTP/3.
+    Others(Exchanger),
+}
+
+/// A request, ready to be sent.
+pub enum Prepared {
+    /// As bytes.
+    Bytes(Encoded),
+    /// For a library to encode: it compresses the head by what it sent before.
+    Head(HttpRequest),
 }
 
 impl Connector for HttpConnector {
     type Connection = ForeignHttp;
 
     async fn connect(&self) -> Result<ForeignHttp, CallError> {
-        Ok(ForeignHttp { http: Exchanger::open(&self.endpoint, self.version).await?, version: self.version })
+        let http = match self.version {
+            HttpVersion::Http1 => {
+                let stream = self.endpoint.connect(Some(self.version.alpn())).await?;
+                Http::One(Http1Connection::new(stream))
+            }
+            version => Http::Others(Exchanger::open(&self.endpoint, version).await?),
+        };
+        Ok(ForeignHttp { http, expect: self.expect.clone() })
     }
 
     fn in_flight_max(&self) -> Option<usize> {
@@ -40,34 +69,54 @@ impl Connector for HttpConnector {
 
 impl Connection for ForeignHttp {
     type Request = HttpRequest;
-    type Prepared = HttpRequest;
-    type Reply = usize;
+    type Prepared = Prepared;
+    type Reply = ReplyFacts;
 
-    fn prepare(&self, request: &HttpRequest) -> Result<HttpRequest, Unsupported> {
-        let mut prepared = request.clone();
-        if self.version == HttpVersion::Http1 {
-            let authority = request.uri.authority().map(ToString::to_string).unwrap_or_default();
-            if !prepared.headers.contains_key(header::HOST) {
-                let host =
-                    HeaderValue::from_str(&authority).map_err(|error| Unsupported(error.to_string()))?;
-                prepared.headers.insert(header::HOST, host);
-            }
-            let path = request.uri.path_and_query().map_or("/", |path| path.as_str());
-            prepared.uri =
-                path.parse().map_err(|error: http::uri::InvalidUri| Unsupported(error.to_string()))?;
+    /// Names the authority where the version does: in a header, or in the URI.
+    fn prepare(&self, request: &HttpRequest) -> Result<Prepared, Unsupported> {
+        if let Http::One(_) = self.http {
+            return Encoded::new(request).map(Prepared::Bytes);
         }
-        Ok(prepared)
+        let mut prepared = request.clone();
+        if let Some(host) = prepared.headers.remove(header::HOST) {
+            let mut parts = prepared.uri.into_parts();
+            parts.authority = Some(host.as_bytes().try_into().map_err(unsupported)?);
+            prepared.uri = parts.try_into().map_err(unsupported)?;
+        }
+        Ok(Prepared::Head(prepared))
     }
 
-    async fn call(&self, prepared: &HttpRequest, _: Option<Duration>) -> Result<usize, CallError> {
-        let (status, bytes) = self.http.count(prepared).await?;
-        if status.is_client_error() || status.is_server_error() {
-            return Err(CallError::Protocol(format!("status {status}")));
+    async fn call(&self, prepared: &Prepared, _: Option<Duration>) -> Result<ReplyFacts, CallError> {
+        let mut search = Search::of(self.expect.body.as_ref());
+        let (status, bytes) = match (&self.http, prepared) {
+            (Http::One(http), Prepared::Bytes(request)) => {
+                let answer = http.call(request, |piece| search.read(piece)).await?;
+                (answer.status, answer.bytes)
+            }
+            (Http::Others(http), Prepared::Head(request)) => {
+                let (status, bytes) = http.count(request, |piece| search.read(piece)).await?;
+                (status.as_u16(), bytes)
+            }
+            _ => return Err(CallError::Protocol("a request of another version of HTTP".to_owned())),
+        };
+        self.expect.check(status, &search)?;
+        Ok(ReplyFacts { status: Some(status), bytes, phases: None })
+    }
+
+    fn facts(reply: ReplyFacts) -> ReplyFacts {
+        reply
+    }
+
+    async fn place(&self) {
+        if let Http::Others(http) = &self.http {
+            http.place().await;
         }
-        Ok(bytes)
     }
 
     fn is_open(&self) -> bool {
-        self.http.is_open()
+        match &self.http {
+            Http::One(http) => http.is_open(),
+            Http::Others(http) => http.is_open(),
+        }
     }
 }

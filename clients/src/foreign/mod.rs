@@ -1,26 +1,40 @@
 //! Servers that wirebench did not start: their replies are counted and not decoded.
 
+pub mod expect;
 pub mod http;
 pub mod tcp;
 pub mod udp;
 pub mod websocket;
 
 use ::http::HeaderMap;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
 use bytes::Bytes;
+use clock::Clock;
 use proto::Operation;
 use terms::{Carriage, HttpVersion, Shape};
 
-use crate::connection::{Connection, Connector};
+use crate::cold::Cold;
+use crate::connection::{CallError, Connection, Connector};
 use crate::endpoint::Endpoint;
 use crate::load::{Calls, Engine, EngineError};
 use crate::market::{Checked, MarketConnection};
 use crate::protocols::{Visit, visit};
 
 /// What a server that wirebench did not start is sent, and how.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub enum Request {
-    /// HTTP, in a version.
-    Http(HttpVersion, http::HttpRequest),
+    /// HTTP.
+    Http {
+        /// Its version.
+        version: HttpVersion,
+        /// Sent in turn.
+        requests: Vec<http::HttpRequest>,
+        /// What a right reply is.
+        expect: expect::Expect,
+    },
     /// A message to a WebSocket, at a path and with headers.
     WebSocket {
         /// Path and query.
@@ -38,35 +52,42 @@ pub enum Request {
     Market(Carriage, Vec<Operation>),
 }
 
+/// Who makes the calls, and over what.
+#[derive(Debug)]
+pub struct Workers<'a> {
+    /// The cores, one a worker.
+    pub cores: &'a [usize],
+    /// Connections and calls in flight.
+    pub shape: Shape,
+    /// Time in which each connection must be there.
+    pub opening_time: Duration,
+    /// Runs first on each worker's thread, with its core.
+    pub on_thread: fn(usize) -> std::io::Result<()>,
+    /// Set where the opening is to be given up.
+    pub stop: &'a Arc<AtomicBool>,
+}
+
 /// Opens all connections of a load on a server that wirebench did not start. The engine is
 /// instantiated here, once for each kind of request.
 ///
 /// # Errors
 /// As [`Engine::start`].
-pub fn open(
-    request: Request,
-    endpoint: Endpoint,
-    cores: &[usize],
-    shape: Shape,
-    pin: fn(usize) -> std::io::Result<()>,
-) -> Result<Engine, EngineError> {
+pub fn open(request: Request, endpoint: Endpoint, workers: &Workers<'_>) -> Result<Engine, EngineError> {
     match request {
-        Request::Http(version, request) => {
-            start(http::HttpConnector { endpoint, version }, vec![request], cores, shape, pin)
+        Request::Http { version, requests, expect } => {
+            start(http::HttpConnector { endpoint, version, expect }, requests, workers)
         }
         Request::WebSocket { path, headers, message } => {
             let connector = websocket::RawWebSocketConnector { endpoint, path, headers };
-            start(connector, vec![message], cores, shape, pin)
+            start(connector, vec![message], workers)
         }
         Request::Udp(datagram) => {
-            let connector = udp::RawUdpConnector { address: endpoint.address };
-            start(connector, vec![datagram], cores, shape, pin)
+            let connector = udp::RawUdpConnector { endpoint };
+            start(connector, vec![datagram], workers)
         }
-        Request::Tcp(bytes, end) => {
-            start(tcp::RawTcpConnector { endpoint, end }, vec![bytes], cores, shape, pin)
-        }
+        Request::Tcp(bytes, end) => start(tcp::RawTcpConnector { endpoint, end }, vec![bytes], workers),
         Request::Market(carriage, operations) => {
-            visit(carriage, endpoint, OfTheMarket { operations, cores, shape, pin })
+            visit(carriage, endpoint, OfTheMarket { operations, workers })
         }
     }
 }
@@ -74,28 +95,60 @@ pub fn open(
 fn start<K>(
     connector: K,
     requests: Vec<<K::Connection as Connection>::Request>,
-    cores: &[usize],
-    shape: Shape,
-    pin: fn(usize) -> std::io::Result<()>,
+    workers: &Workers<'_>,
+) -> Result<Engine, EngineError>
+where
+    K: Connector + Send,
+    <K::Connection as Connection>::Request: Clone + Send + 'static,
+{
+    if workers.shape.cold {
+        let connector = Cold { connector, clock: Clock::System };
+        begin(Opened { connector, time: workers.opening_time }, requests, workers)
+    } else {
+        begin(Opened { connector, time: workers.opening_time }, requests, workers)
+    }
+}
+
+fn begin<K>(
+    connector: K,
+    requests: Vec<<K::Connection as Connection>::Request>,
+    workers: &Workers<'_>,
 ) -> Result<Engine, EngineError>
 where
     K: Connector + Send,
     <K::Connection as Connection>::Request: Clone + Send + 'static,
 {
     let with_key = |request: &<K::Connection as Connection>::Request, _| request.clone();
-    Engine::start(
-        cores,
-        &Calls { connector, requests, policy: None, deadline: None, with_key, apart: Vec::new() },
-        shape,
-        pin,
-    )
+    let calls = Calls { connector, requests, policy: None, deadline: None, with_key, apart: Vec::new() };
+    Engine::start_until(workers.cores, &calls, workers.shape, workers.on_thread, workers.stop)
+}
+
+/// Opens connections within a time that is asked for.
+#[derive(Debug, Clone)]
+struct Opened<K> {
+    connector: K,
+    time: Duration,
+}
+
+impl<K: Connector> Connector for Opened<K> {
+    type Connection = K::Connection;
+
+    fn connect(&self) -> impl Future<Output = Result<K::Connection, CallError>> {
+        self.connector.connect()
+    }
+
+    fn in_flight_max(&self) -> Option<usize> {
+        self.connector.in_flight_max()
+    }
+
+    fn opening_time(&self) -> Duration {
+        self.time
+    }
 }
 
 struct OfTheMarket<'a> {
     operations: Vec<Operation>,
-    cores: &'a [usize],
-    shape: Shape,
-    pin: fn(usize) -> std::io::Result<()>,
+    workers: &'a Workers<'a>,
 }
 
 impl Visit for OfTheMarket<'_> {
@@ -106,6 +159,6 @@ impl Visit for OfTheMarket<'_> {
         K: Connector + Send,
         K::Connection: MarketConnection,
     {
-        start(Checked(connector), self.operations, self.cores, self.shape, self.pin)
+        start(Checked(connector), self.operations, self.workers)
     }
 }

@@ -2,14 +2,13 @@
 //! flight.
 
 use std::cell::{Cell, RefCell};
-use std::future::poll_fn;
-use std::task::Poll;
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use bytes::{Buf as _, Bytes, BytesMut};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
-use crate::connection::{CallError, Connection, Connector, Unsupported};
+use crate::connection::{CallError, Connection, Connector, ReplyFacts, Unsupported};
 use crate::endpoint::{Endpoint, Stream};
 use crate::reply_body::CountedBody;
 
@@ -74,7 +73,10 @@ impl Connection for RawTcp {
         };
         self.broken.set(true);
         let mut inbound = self.inbound.take();
-        read_nothing(&mut stream, &mut inbound).await?;
+        if !inbound.is_empty() {
+            // They would be taken for the reply, which would seem to have taken no time.
+            return Err(CallError::Protocol(format!("{} bytes before they were asked for", inbound.len())));
+        }
         stream.write_all(request).await.map_err(|error| CallError::from_io(&error))?;
         stream.flush().await.map_err(|error| CallError::from_io(&error))?;
         let mut counted = CountedBody::default();
@@ -108,8 +110,23 @@ impl Connection for RawTcp {
         Ok(counted.bytes())
     }
 
+    fn facts(bytes: usize) -> ReplyFacts {
+        ReplyFacts { bytes, ..ReplyFacts::default() }
+    }
+
+    /// Looks at what came between calls: a server may close a connection that is idle, or greet.
     fn is_open(&self) -> bool {
-        !self.broken.get()
+        if self.broken.get() {
+            return false;
+        }
+        let mut stream = self.stream.borrow_mut();
+        // A call is under way.
+        let Some(stream) = stream.as_mut() else { return true };
+        let mut inbound = self.inbound.borrow_mut();
+        inbound.reserve(READ_BYTES);
+        let mut reading = std::pin::pin!(stream.read_buf(&mut *inbound));
+        let read = reading.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+        !matches!(read, Poll::Ready(Ok(0) | Err(_)))
     }
 }
 
@@ -120,21 +137,6 @@ const READ_BYTES: usize = 16 << 10;
 async fn read(stream: &mut Stream, inbound: &mut BytesMut) -> Result<usize, CallError> {
     inbound.reserve(READ_BYTES);
     stream.read_buf(inbound).await.map_err(|error| CallError::from_io(&error))
-}
-
-/// Looks whether anything came before it was asked for: a greeting, or more than was asked. It
-/// would be taken for the reply, which would seem to have taken no time.
-async fn read_nothing(stream: &mut Stream, inbound: &mut BytesMut) -> Result<(), CallError> {
-    inbound.reserve(READ_BYTES);
-    let mut reading = std::pin::pin!(stream.read_buf(inbound));
-    match poll_fn(|context| Poll::Ready(reading.as_mut().poll(context))).await {
-        Poll::Pending => Ok(()),
-        Poll::Ready(Ok(0)) => Err(closed()),
-        Poll::Ready(Ok(bytes)) => {
-            Err(CallError::Protocol(format!("{bytes} bytes before they were asked for")))
-        }
-        Poll::Ready(Err(error)) => Err(CallError::from_io(&error)),
-    }
 }
 
 fn closed() -> CallError {
@@ -205,6 +207,7 @@ mod tests {
 
             server.write_all(b"again\r\n").await.unwrap();
             clock::pause(std::time::Duration::from_millis(20)).await;
+            assert!(connection.is_open());
             let early = connection.call(&ask, None).await.unwrap_err().to_string();
             assert!(early.contains("before they were asked for"), "{early}");
             assert!(!connection.is_open());

@@ -2,13 +2,13 @@
 //! that is given up takes its socket with it, so that a late reply finds nobody.
 
 use std::cell::Cell;
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::net::UdpSocket;
 
-use crate::connection::{CallError, Connection, Connector, Unsupported};
+use crate::connection::{CallError, Connection, Connector, ReplyFacts, Unsupported};
+use crate::endpoint::Endpoint;
 use crate::protocols::udp::connect_udp;
 
 /// Bytes of the largest datagram that UDP has.
@@ -17,8 +17,8 @@ const DATAGRAM_BYTES_MAX: usize = 65_507;
 /// Opens sockets to a UDP server.
 #[derive(Debug, Clone)]
 pub struct RawUdpConnector {
-    /// Where it listens.
-    pub address: SocketAddr,
+    /// The server.
+    pub endpoint: Endpoint,
 }
 
 /// A socket that hears one server.
@@ -31,7 +31,10 @@ impl Connector for RawUdpConnector {
     type Connection = RawUdp;
 
     async fn connect(&self) -> Result<RawUdp, CallError> {
-        Ok(RawUdp { socket: connect_udp(self.address).await?, broken: Cell::new(false) })
+        Ok(RawUdp {
+            socket: connect_udp(self.endpoint.local(self.endpoint.address), self.endpoint.address).await?,
+            broken: Cell::new(false),
+        })
     }
 
     fn in_flight_max(&self) -> Option<usize> {
@@ -65,6 +68,10 @@ impl Connection for RawUdp {
         let bytes = self.socket.recv(&mut reply).await.map_err(|error| CallError::from_io(&error))?;
         self.broken.set(false);
         Ok(bytes)
+    }
+
+    fn facts(bytes: usize) -> ReplyFacts {
+        ReplyFacts { bytes, ..ReplyFacts::default() }
     }
 
     fn is_open(&self) -> bool {

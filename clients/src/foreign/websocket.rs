@@ -1,16 +1,17 @@
 //! Any WebSocket server that answers a text message with a message; one call in flight.
 
 use std::cell::{Cell, RefCell};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use futures::{FutureExt as _, SinkExt as _, StreamExt as _};
+use futures::{SinkExt as _, StreamExt as _};
 use http::HeaderMap;
 use tokio::task::coop::consume_budget;
 use tokio_tungstenite::tungstenite::Message;
 
-use crate::connection::{CallError, Connection, Connector, Unsupported};
+use crate::connection::{CallError, Connection, Connector, ReplyFacts, Unsupported};
 use crate::endpoint::Endpoint;
-use crate::limits::COUNTED_BYTES_MAX;
+use crate::limits::{COUNTED_BYTES_MAX, FRAMES_A_TURN};
 use crate::websocket_client::{WebSocket, closed, connect, failure};
 
 /// Opens WebSockets to a server.
@@ -27,6 +28,8 @@ pub struct RawWebSocketConnector {
 /// An open WebSocket.
 pub struct RawWebSocket {
     socket: RefCell<Option<WebSocket>>,
+    /// Bytes of a message that came before it was asked for.
+    early: Cell<Option<usize>>,
     /// A call failed or was given up: a reply that still comes would be taken for the next one's.
     broken: Cell<bool>,
 }
@@ -36,7 +39,11 @@ impl Connector for RawWebSocketConnector {
 
     async fn connect(&self) -> Result<RawWebSocket, CallError> {
         let socket = connect(&self.endpoint, &self.path, &self.headers, None, COUNTED_BYTES_MAX).await?;
-        Ok(RawWebSocket { socket: RefCell::new(Some(socket)), broken: Cell::new(false) })
+        Ok(RawWebSocket {
+            socket: RefCell::new(Some(socket)),
+            early: Cell::new(None),
+            broken: Cell::new(false),
+        })
     }
 
     fn in_flight_max(&self) -> Option<usize> {
@@ -48,6 +55,8 @@ impl Connection for RawWebSocket {
     type Request = String;
     type Prepared = Message;
     type Reply = usize;
+
+    const LISTENS_IDLE: bool = true;
 
     fn prepare(&self, request: &String) -> Result<Message, Unsupported> {
         Ok(Message::text(request.clone()))
@@ -61,9 +70,7 @@ impl Connection for RawWebSocket {
             return Err(CallError::Protocol("a call is in flight on this connection".to_owned()));
         };
         self.broken.set(true);
-        // Answers to Pings that came meanwhile go out with the request.
-        if let Some(early) = next_data(&mut socket).now_or_never() {
-            let early = early?;
+        if let Some(early) = self.early.take() {
             return Err(CallError::Protocol(format!("a message of {early} bytes before it was asked for")));
         }
         socket.send(request.clone()).await.map_err(|error| failure(&error))?;
@@ -73,8 +80,51 @@ impl Connection for RawWebSocket {
         Ok(bytes)
     }
 
+    fn facts(bytes: usize) -> ReplyFacts {
+        ReplyFacts { bytes, ..ReplyFacts::default() }
+    }
+
+    /// Answers Pings, and sees when the server closes: it may do so where nothing is heard of its
+    /// client for a while.
+    async fn idle(&self) {
+        std::future::poll_fn(|context| self.look(context)).await;
+    }
+
     fn is_open(&self) -> bool {
+        let _ = self.look(&mut Context::from_waker(Waker::noop()));
         !self.broken.get()
+    }
+}
+
+impl RawWebSocket {
+    /// Looks at what came while no call was made; is ready once a call is under way, a message came
+    /// that nobody asked for, or the connection is lost.
+    fn look(&self, context: &mut Context<'_>) -> Poll<()> {
+        if self.broken.get() || self.early.get().is_some() {
+            return Poll::Ready(());
+        }
+        let mut socket = self.socket.borrow_mut();
+        let Some(socket) = socket.as_mut() else { return Poll::Ready(()) };
+        for _ in 0..FRAMES_A_TURN {
+            match socket.poll_next_unpin(context) {
+                Poll::Pending => {
+                    // The answers to Pings.
+                    let _ = socket.poll_flush_unpin(context);
+                    return Poll::Pending;
+                }
+                Poll::Ready(Some(Ok(message @ (Message::Text(_) | Message::Binary(_))))) => {
+                    self.early.set(Some(message.len()));
+                    return Poll::Ready(());
+                }
+                Poll::Ready(Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_)))) => {}
+                Poll::Ready(Some(Ok(Message::Close(_)) | Err(_)) | None) => {
+                    self.broken.set(true);
+                    return Poll::Ready(());
+                }
+            }
+        }
+        context.waker().wake_by_ref();
+        Poll::Pending
     }
 }
 

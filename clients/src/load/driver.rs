@@ -15,7 +15,7 @@ use super::opening::open_all;
 use super::pacer::pace;
 use super::queue::Queue;
 use super::recorder::Recording as _;
-use super::shared::Shared;
+use super::shared::{Lately, Shared};
 use super::slot::SlotWorker;
 use super::watchdog::{SlotWatch, watch};
 use super::{Live, Round};
@@ -69,7 +69,7 @@ impl<K: Connector> Driver<K> {
         live: Arc<Live>,
     ) -> Result<Driver<K>, CallError> {
         let lane = || async { connector.connect().await.map(|connection| Rc::new(Lane::new(connection))) };
-        let lanes = open_all(shape.connections, lane).await?;
+        let lanes = open_all(shape.connections, connector.opening_time(), lane).await?;
         let first = lanes[0].connection(&connector).await?;
         let prepared =
             requests.iter().map(|request| first.prepare(request)).collect::<Result<Vec<_>, _>>()?;
@@ -158,11 +158,15 @@ impl<K: Connector> Driver<K> {
             apart: Rc::clone(&self.apart),
             outcome_apart: RefCell::new(empty()?),
             live: Arc::clone(&self.live),
+            begun: Cell::default(),
+            stopped_at: Cell::default(),
+            lately: Lately::default(),
         });
         self.live.clear();
         let (reconnections_before, late_before) = (self.reconnections(), self.late_replies());
         let pacer = self.clock.timer(round.precision)?;
         let looks = self.clock.timer(Precision::Sleep)?;
+        let begun = self.clock.now();
         let (watched, looked_at) = (Rc::clone(&shared.slots), Rc::clone(&shared.looked_at));
         let watching = watch(watched, looked_at, shared.time_allowed(), self.clock.clone(), looks);
         let watchdog = tokio::task::spawn_local(watching);
@@ -180,10 +184,21 @@ impl<K: Connector> Driver<K> {
             running.push(tokio::task::spawn_local(worker.run()));
         }
         pace(&shared, pacer, schedule).await;
-        all_ended(running, round.time_out).await?;
+        // The closed model makes its calls meanwhile, and those of the open one are under way.
+        let calls_left = match round.model {
+            Model::Open { .. } => Duration::ZERO,
+            Model::Closed => shared.end().since(begun),
+        };
+        all_ended(running, calls_left.saturating_add(round.time_out)).await?;
+        let ended = shared.clock.now();
         watchdog.abort();
         let _ = watchdog.await;
         let mut outcome = shared.outcome.borrow().clone();
+        outcome.measured = match (round.calls_max, shared.stopped_at.get()) {
+            (_, Some(stopped)) => stopped.min(shared.end()).since(measured_from),
+            (Some(_), None) => ended.min(shared.end()).since(measured_from),
+            (None, None) => round.duration,
+        };
         outcome.apart = (!self.apart.is_empty()).then(|| Box::new(shared.outcome_apart.borrow().clone()));
         outcome.reconnections = self.reconnections() - reconnections_before;
         outcome.late_replies = self.late_replies() - late_before;
@@ -201,14 +216,14 @@ impl<K: Connector> Driver<K> {
 
 /// Waits for the slots to end, each with its last call. The watchdog ends calls; what it could not
 /// end is ended a while later, so that a round has an end whatever a library does.
-async fn all_ended(mut running: Vec<JoinHandle<()>>, time_out: Duration) -> std::io::Result<()> {
+async fn all_ended(mut running: Vec<JoinHandle<()>>, time: Duration) -> std::io::Result<()> {
     let ending = async {
         for slot in &mut running {
             slot.await.map_err(std::io::Error::other)?;
         }
         Ok(())
     };
-    let ended = clock::limit(time_out.saturating_add(END_GRACE), ending).await;
+    let ended = clock::limit(time.saturating_add(END_GRACE), ending).await;
     ended.unwrap_or_else(|_| {
         running.iter().for_each(JoinHandle::abort);
         Ok(())

@@ -162,7 +162,7 @@ impl Ears {
         if let Some((scheduled, failure)) = heard.hear(nth, tick, now)
             && scheduled >= heard.measured_from
         {
-            self.live.count(now.nanos_since(scheduled), failure.is_some());
+            self.live.count(now.nanos_since(scheduled), 0, failure);
         }
         if heard.outstanding == 0 {
             self.all_heard.notify_one();
@@ -340,6 +340,7 @@ mod tests {
             start: fake.now() + EVERY,
             precision: clock::Precision::Sleep,
             emission: Some(Emission { first_sequence, arrivals, rate_per_s }),
+            calls_max: None,
         }
     }
 

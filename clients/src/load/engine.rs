@@ -2,6 +2,7 @@
 //! rounds go to all of them and their outcomes are merged.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -25,6 +26,9 @@ pub enum EngineError {
     /// The schedule cannot be made.
     #[error("{0}")]
     Schedule(#[from] ScheduleError),
+    /// It was asked to end before all connections were open.
+    #[error("interrupted before all connections were open")]
+    GivenUp,
     /// A worker ended: it panicked.
     #[error("a worker ended unexpectedly")]
     WorkerLost,
@@ -67,6 +71,20 @@ impl Engine {
         shape: Shape,
         on_thread: fn(usize) -> std::io::Result<()>,
     ) -> Result<Engine, EngineError> {
+        Engine::start_until(cores, job, shape, on_thread, &Arc::default())
+    }
+
+    /// The same, and gives up opening once `stop` is set.
+    ///
+    /// # Errors
+    /// As [`Engine::start`], and that it was given up.
+    pub fn start_until<J: Job>(
+        cores: &[usize],
+        job: &J,
+        shape: Shape,
+        on_thread: fn(usize) -> std::io::Result<()>,
+        stop: &Arc<AtomicBool>,
+    ) -> Result<Engine, EngineError> {
         let workers = cores.len().clamp(1, shape.connections.max(1));
         let mut started = Vec::with_capacity(workers);
         for (nth, core) in cores.iter().copied().take(workers).enumerate() {
@@ -75,7 +93,8 @@ impl Engine {
             let (rounds, inbox) = unbounded_channel();
             let (outbox, outcomes) = channel();
             let live = Arc::new(Live::default());
-            let task = WorkerTask { job: job.clone(), shape, live: Arc::clone(&live) };
+            let stop = Arc::clone(stop);
+            let task = WorkerTask { job: job.clone(), shape, live: Arc::clone(&live), stop };
             let thread = std::thread::Builder::new().name(format!("load-{nth}")).spawn(move || {
                 let ran = on_thread(core).map_err(EngineError::from).and_then(|()| task.run(inbox, &outbox));
                 if let Err(error) = ran {
@@ -101,11 +120,20 @@ impl Engine {
     /// # Errors
     /// Where the schedule cannot be made, or a worker fails.
     pub fn run(&self, round: &Round) -> Result<Outcome, EngineError> {
-        let span = round.warm_up + round.duration;
         let schedule = match round.model {
-            Model::Open { arrivals, rate_per_s } => Schedule::new(arrivals, rate_per_s, span, round.seed)?,
+            Model::Open { arrivals, rate_per_s } => {
+                Schedule::of_round(arrivals, rate_per_s, round.warm_up, round.duration, round.seed)?
+            }
             Model::Closed => Schedule::empty(),
         };
+        self.run_scheduled(round, &schedule)
+    }
+
+    /// Runs a round whose calls are due by a schedule.
+    ///
+    /// # Errors
+    /// Where a worker fails.
+    pub fn run_scheduled(&self, round: &Round, schedule: &Schedule) -> Result<Outcome, EngineError> {
         for (nth, worker) in self.workers.iter().enumerate() {
             let share = schedule.share(nth, self.workers.len());
             worker
@@ -142,6 +170,17 @@ struct WorkerTask<J> {
     job: J,
     shape: Shape,
     live: Arc<Live>,
+    stop: Arc<AtomicBool>,
+}
+
+/// How often an opening looks whether it is to be given up.
+const STOP_LOOK_EVERY: Duration = Duration::from_millis(50);
+
+/// Waits until this is set.
+async fn is_set(stop: &AtomicBool) {
+    while !stop.load(Ordering::Relaxed) {
+        clock::pause(STOP_LOOK_EVERY).await;
+    }
 }
 
 impl<J: Job> WorkerTask<J> {
@@ -152,8 +191,11 @@ impl<J: Job> WorkerTask<J> {
     ) -> Result<(), EngineError> {
         let runtime = crate::local_runtime()?;
         runtime.block_on(async {
-            let WorkerTask { job, shape, live } = self;
-            let worker = job.open(Clock::System, shape, live).await?;
+            let WorkerTask { job, shape, live, stop } = self;
+            let worker = tokio::select! {
+                opened = job.open(Clock::System, shape, live) => opened?,
+                () = is_set(&stop) => return Err(EngineError::GivenUp),
+            };
             let opened = Outcome::new().map_err(std::io::Error::other)?;
             if outbox.send(Ok(opened)).is_err() {
                 return Ok(());

@@ -340,7 +340,7 @@ impl Tally<'_> {
             let times =
                 CallTimes { scheduled: due, picked_up: sent, sent: Some(sent), attempts: 1, done: now };
             self.outcome.record(&times, None, Duration::MAX);
-            self.live.count(now.nanos_since(due), false);
+            self.live.count(now.nanos_since(due), 0, None);
         }
         Ok(())
     }

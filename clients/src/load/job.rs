@@ -107,7 +107,7 @@ where
             let subscriber = Subscriber::open(self.connector.clone(), self.manners, Rc::clone(&ears)).await?;
             Ok(tokio::task::spawn_local(subscriber.listen()))
         };
-        let listening = open_all(shape.connections, subscriber).await?;
+        let listening = open_all(shape.connections, self.connector.opening_time(), subscriber).await?;
         Ok(Subscribers { ears, listening })
     }
 }

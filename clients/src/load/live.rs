@@ -1,6 +1,10 @@
-//! A look at a running load from another thread: counts and a coarse distribution, without locks.
+//! A look at a running load from another thread, which may also end it: counts and a coarse
+//! distribution, without locks.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use terms::Failure;
 
 /// Buckets a factor of two: values are known to within 9 %.
 const STEPS: u32 = 8;
@@ -11,60 +15,136 @@ const BUCKETS: usize = 40 * STEPS as usize;
 #[derive(Debug)]
 pub struct Live {
     ok: AtomicU64,
-    failed: AtomicU64,
+    failed: Vec<AtomicU64>,
+    stop: AtomicBool,
     response: Vec<AtomicU64>,
+    lag: Vec<AtomicU64>,
+}
+
+/// What was seen of all workers at one time.
+#[derive(Debug, Clone, Default)]
+pub struct Look {
+    ok: u64,
+    failed: Vec<u64>,
+    response: Vec<u64>,
+    lag: Vec<u64>,
+}
+
+impl Look {
+    /// Looks.
+    pub fn at(workers: &[Arc<Live>]) -> Look {
+        let sums = |of: fn(&Live) -> &Vec<AtomicU64>, len: usize| {
+            let sum = |nth: usize| workers.iter().map(|live| of(live)[nth].load(Ordering::Relaxed)).sum();
+            (0..len).map(sum).collect()
+        };
+        Look {
+            ok: workers.iter().map(|live| live.ok.load(Ordering::Relaxed)).sum(),
+            failed: sums(|live| &live.failed, Failure::ALL.len()),
+            response: sums(|live| &live.response, BUCKETS),
+            lag: sums(|live| &live.lag, BUCKETS),
+        }
+    }
+
+    /// What came since an earlier look.
+    pub fn since(&self, earlier: &Look) -> Look {
+        let less = |now: &[u64], then: &[u64]| {
+            let then = then.iter().copied().chain(std::iter::repeat(0));
+            now.iter().zip(then).map(|(now, then)| now.saturating_sub(then)).collect()
+        };
+        Look {
+            ok: self.ok.saturating_sub(earlier.ok),
+            failed: less(&self.failed, &earlier.failed),
+            response: less(&self.response, &earlier.response),
+            lag: less(&self.lag, &earlier.lag),
+        }
+    }
+
+    /// Calls that succeeded so far.
+    pub fn ok(&self) -> u64 {
+        self.ok
+    }
+
+    /// Calls that failed so far in this way.
+    pub fn failed(&self, kind: Failure) -> u64 {
+        self.failed.get(place(kind)).copied().unwrap_or_default()
+    }
+
+    /// All calls that failed so far.
+    pub fn failures(&self) -> u64 {
+        self.failed.iter().sum()
+    }
+
+    /// The response time below which a share of the calls lies, in nanoseconds, to within 9 %.
+    pub fn response_ns(&self, share: f64) -> Option<u64> {
+        quantile_ns(&self.response, share)
+    }
+
+    /// The same of how late calls were picked up.
+    pub fn lag_ns(&self, share: f64) -> Option<u64> {
+        quantile_ns(&self.lag, share)
+    }
+}
+
+/// Where a kind of failure is counted.
+fn place(kind: Failure) -> usize {
+    Failure::ALL.iter().position(|known| *known == kind).unwrap_or_default()
+}
+
+fn quantile_ns(counts: &[u64], share: f64) -> Option<u64> {
+    let total: u64 = counts.iter().sum();
+    let mut below = (share * total as f64).ceil() as u64;
+    for (bucket, count) in counts.iter().enumerate() {
+        if *count >= below.max(1) {
+            return Some(2_f64.powf((bucket as f64 + 0.5) / f64::from(STEPS)) as u64);
+        }
+        below -= count;
+    }
+    None
 }
 
 impl Default for Live {
     fn default() -> Live {
         Live {
             ok: AtomicU64::new(0),
-            failed: AtomicU64::new(0),
-            response: (0..BUCKETS).map(|_| AtomicU64::new(0)).collect(),
+            failed: zeros(Failure::ALL.len()),
+            stop: AtomicBool::new(false),
+            response: zeros(BUCKETS),
+            lag: zeros(BUCKETS),
         }
     }
 }
 
+fn zeros(number: usize) -> Vec<AtomicU64> {
+    (0..number).map(|_| AtomicU64::new(0)).collect()
+}
+
 impl Live {
-    /// Calls that succeeded so far.
-    pub fn ok(&self) -> u64 {
-        self.ok.load(Ordering::Relaxed)
+    /// Asks for an end: no call is made any more, and those in flight are waited for.
+    pub fn stop(&self) {
+        self.stop.store(true, Ordering::Relaxed);
     }
 
-    /// Calls that failed so far.
-    pub fn failed(&self) -> u64 {
-        self.failed.load(Ordering::Relaxed)
+    /// Whether an end was asked for.
+    pub(super) fn is_stopped(&self) -> bool {
+        self.stop.load(Ordering::Relaxed)
     }
 
     /// Starts again from nothing.
     pub(super) fn clear(&self) {
-        for counter in self.response.iter().chain([&self.ok, &self.failed]) {
+        for counter in self.response.iter().chain(&self.lag).chain(&self.failed).chain([&self.ok]) {
             counter.store(0, Ordering::Relaxed);
         }
     }
 
-    /// The response time below which a share of the calls of all these workers lies, in
-    /// nanoseconds.
-    pub fn quantile_ns(workers: &[std::sync::Arc<Live>], share: f64) -> Option<u64> {
-        let counts: Vec<u64> = (0..BUCKETS)
-            .map(|bucket| workers.iter().map(|live| live.response[bucket].load(Ordering::Relaxed)).sum())
-            .collect();
-        let total: u64 = counts.iter().sum();
-        let mut below = (share * total as f64).ceil() as u64;
-        for (bucket, count) in counts.iter().enumerate() {
-            if *count >= below.max(1) {
-                return Some(2_f64.powf((bucket as f64 + 0.5) / f64::from(STEPS)) as u64);
-            }
-            below -= count;
-        }
-        None
+    pub(super) fn count(&self, response_ns: u64, lag_ns: u64, failed: Option<Failure>) {
+        increment(&self.response[bucket(response_ns)]);
+        increment(&self.lag[bucket(lag_ns)]);
+        increment(failed.map_or(&self.ok, |kind| &self.failed[place(kind)]));
     }
+}
 
-    pub(super) fn count(&self, response_ns: u64, failed: bool) {
-        let bucket = (response_ns.max(1) as f64).log2() * f64::from(STEPS);
-        increment(&self.response[(bucket as usize).min(BUCKETS - 1)]);
-        increment(if failed { &self.failed } else { &self.ok });
-    }
+fn bucket(ns: u64) -> usize {
+    (((ns.max(1) as f64).log2() * f64::from(STEPS)) as usize).min(BUCKETS - 1)
 }
 
 /// One writer: a load and a store are enough.
@@ -75,18 +155,18 @@ fn increment(counter: &AtomicU64) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::sync::Arc;
 
     #[test]
     fn quantiles_are_within_a_bucket() {
         let live = Arc::new(Live::default());
         for micros in 1..=1_000_u64 {
-            live.count(micros * 1_000, false);
+            live.count(micros * 1_000, micros, None);
         }
         for (share, expected) in [(0.5, 500e3), (0.99, 990e3)] {
-            let read = Live::quantile_ns(std::slice::from_ref(&live), share).unwrap() as f64;
+            let read = Look::at(std::slice::from_ref(&live)).response_ns(share).unwrap() as f64;
             assert!((read / expected - 1.0).abs() < 0.1, "{share}: {read}");
         }
-        assert_eq!(Live::quantile_ns(&[], 0.5), None);
+        assert_eq!(Look::at(&[]).response_ns(0.5), None);
+        assert_eq!(Look::at(&[live]).since(&Look::default()).ok(), 1_000);
     }
 }

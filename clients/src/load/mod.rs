@@ -26,5 +26,5 @@ pub(crate) use ears::Ears;
 pub use engine::{Engine, EngineError};
 pub use flows::{Flows, record_lost_blocks};
 pub use job::{Calls, Job, Pushes, Sessions, Worker};
-pub use live::Live;
+pub use live::{Live, Look};
 pub use round::Round;

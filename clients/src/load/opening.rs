@@ -1,5 +1,7 @@
 //! Opening what is many.
 
+use std::time::Duration;
+
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 
 use crate::connection::{CallError, in_time};
@@ -9,16 +11,20 @@ use crate::connection::{CallError, in_time};
 /// would overflow.
 const AT_ONCE: usize = 32;
 
-/// So many of what `open` opens (one at least), several at a time, in the order in which they were
-/// begun.
+/// So many of what `open` opens (one at least), each within a time, several at a time, in the order
+/// in which they were begun.
 ///
 /// # Errors
 /// The first that comes, and one that is not open in time; the others are given up.
-pub(super) async fn open_all<F, T>(number: usize, open: impl Fn() -> F) -> Result<Vec<T>, CallError>
+pub(super) async fn open_all<F, T>(
+    number: usize,
+    time: Duration,
+    open: impl Fn() -> F,
+) -> Result<Vec<T>, CallError>
 where
     F: Future<Output = Result<T, CallError>>,
 {
-    stream::iter(0..number.max(1)).map(|_| in_time(open())).buffered(AT_ONCE).try_collect().await
+    stream::iter(0..number.max(1)).map(|_| in_time(time, open())).buffered(AT_ONCE).try_collect().await
 }
 
 #[cfg(test)]
@@ -26,6 +32,8 @@ mod tests {
     use std::cell::Cell;
 
     use super::*;
+
+    const TIME: Duration = Duration::from_secs(10);
 
     #[tokio::test]
     async fn several_open_at_a_time_and_no_more() {
@@ -41,10 +49,10 @@ mod tests {
             opening.set(opening.get() - 1);
             Ok(nth)
         };
-        let opened = open_all(100, open).await.unwrap();
+        let opened = open_all(100, TIME, open).await.unwrap();
         assert_eq!(opened, (0..100).collect::<Vec<_>>());
         assert_eq!(most.get(), AT_ONCE);
-        assert_eq!(open_all(0, || async { Ok(()) }).await.unwrap().len(), 1);
+        assert_eq!(open_all(0, TIME, || async { Ok(()) }).await.unwrap().len(), 1);
     }
 
     #[tokio::test]
@@ -54,7 +62,7 @@ mod tests {
             begun.set(begun.get() + 1);
             if begun.get() == 3 { Err(CallError::TimedOut) } else { Ok(()) }
         };
-        assert!(open_all(1_000, open).await.is_err());
+        assert!(open_all(1_000, TIME, open).await.is_err());
         assert!(begun.get() <= AT_ONCE + 3, "{} were begun", begun.get());
     }
 }

@@ -17,6 +17,9 @@ pub(super) trait Recording: Sized {
     /// As [`Histograms::new`].
     fn over(from: Mono, duration: Duration) -> Result<Outcome, hdrhistogram::CreationError>;
 
+    /// Counts an answer by its status, and its bytes.
+    fn record_answer(&mut self, status: Option<u16>, bytes: usize);
+
     /// Records what a call spent in each phase.
     fn record_phases(&mut self, phases: &Phases);
 
@@ -33,6 +36,13 @@ pub(super) trait Recording: Sized {
 impl Recording for Outcome {
     fn over(from: Mono, duration: Duration) -> Result<Outcome, hdrhistogram::CreationError> {
         Ok(Outcome { course: Course::over(from.0, duration), ..Outcome::new()? })
+    }
+
+    fn record_answer(&mut self, status: Option<u16>, bytes: usize) {
+        self.reply_bytes += bytes as u64;
+        if let Some(status) = status {
+            *self.statuses.entry(status).or_default() += 1;
+        }
     }
 
     fn record_phases(&mut self, phases: &Phases) {
@@ -70,10 +80,12 @@ impl Recording for Outcome {
                 record(&mut self.histograms.service, times.done.nanos_since(sent));
             }
             (failure, _) => {
+                let failure = failure.unwrap_or(Failure::Dropped);
+                self.failed_after.entry(failure).or_default().record(response);
                 let response = response.max(clock::nanos(time_out));
                 record(&mut self.histograms.response, response);
                 self.course.record(times.scheduled.0, response, true);
-                *self.failed.entry(failure.unwrap_or(Failure::Dropped)).or_default() += 1;
+                *self.failed.entry(failure).or_default() += 1;
             }
         }
     }

@@ -27,6 +27,9 @@ pub struct Round {
     pub precision: clock::Precision,
     /// Ticks that the server emits meanwhile, for those who listen.
     pub emission: Option<Emission>,
+    /// Calls of the closed model, at most: the round ends with the last of them.
+    #[serde(default)]
+    pub calls_max: Option<u64>,
 }
 
 impl Round {
@@ -38,6 +41,7 @@ impl Round {
             }
             Model::Closed => Model::Closed,
         };
-        Round { model, ..*self }
+        let calls_max = self.calls_max.map(|calls| calls.div_ceil(workers.max(1) as u64));
+        Round { model, calls_max, ..*self }
     }
 }

@@ -12,9 +12,36 @@ use super::queue::Queue;
 use super::recorder::{CallTimes, Recording as _};
 use super::watchdog::SlotWatch;
 use super::{Live, Round};
-use crate::connection::CallError;
+use crate::connection::{CallError, ReplyFacts};
 use crate::phases::Phases;
 use crate::policy::Retrier;
+
+/// How long replies take: a smoothed mean, and how far they lie from it (as RFC 6298 does for round
+/// trips).
+#[derive(Debug, Default)]
+pub(super) struct Lately {
+    mean_ns: Cell<u64>,
+    deviation_ns: Cell<u64>,
+}
+
+impl Lately {
+    fn record(&self, ns: u64) {
+        let (mean, deviation) = (self.mean_ns.get(), self.deviation_ns.get());
+        if mean == 0 {
+            self.mean_ns.set(ns);
+            self.deviation_ns.set(ns / 2);
+            return;
+        }
+        self.deviation_ns.set((deviation * 3 + mean.abs_diff(ns)) / 4);
+        self.mean_ns.set((mean * 7 + ns) / 8);
+    }
+
+    /// Time that a reply needs, most likely; half of what a call has at the most, so that one that
+    /// did not wait is always made.
+    pub(super) fn needed(&self, allowed: Duration) -> Duration {
+        Duration::from_nanos(self.mean_ns.get() + 4 * self.deviation_ns.get()).min(allowed / 2)
+    }
+}
 
 /// What the pacer, the slots and the watchdog of a round share.
 pub(super) struct Shared {
@@ -34,12 +61,33 @@ pub(super) struct Shared {
     pub(super) apart: Rc<[bool]>,
     pub(super) outcome_apart: RefCell<Outcome>,
     pub(super) live: Arc<Live>,
+    /// Calls of the closed model that were begun in the measured time.
+    pub(super) begun: Cell<u64>,
+    /// When an end was first seen to be asked for.
+    pub(super) stopped_at: Cell<Option<Mono>>,
+    /// How long replies took lately: what is begun later than that before its deadline is not
+    /// answered in time.
+    pub(super) lately: Lately,
 }
 
 impl Shared {
     /// Records what came of a call, and of which arrival.
-    pub(super) fn record(&self, nth: usize, times: &CallTimes, error: Option<&CallError>) {
+    pub(super) fn record(&self, nth: usize, times: &CallTimes, result: Result<&ReplyFacts, &CallError>) {
+        let error = result.err();
         self.record_outcome(nth, times, error.map(CallError::failure));
+        if let Some(sent) = times.sent {
+            self.lately.record(times.done.nanos_since(sent));
+        }
+        if times.scheduled >= self.measured_from {
+            let answered = match result {
+                Ok(told) => Some((told.status, told.bytes)),
+                Err(CallError::Status { status, .. }) => Some((Some(*status), 0)),
+                Err(_) => None,
+            };
+            if let Some((status, bytes)) = answered {
+                self.outcome_of(nth).record_answer(status, bytes);
+            }
+        }
         if let Some(error) = error
             && times.scheduled >= self.measured_from
         {
@@ -67,13 +115,32 @@ impl Shared {
     pub(super) fn record_outcome(&self, nth: usize, times: &CallTimes, failure: Option<Failure>) {
         if times.scheduled >= self.measured_from {
             self.outcome_of(nth).record(times, failure, self.round.time_out);
-            self.live.count(times.done.nanos_since(times.scheduled), failure.is_some());
+            let lag_ns = times.picked_up.nanos_since(times.scheduled);
+            self.live.count(times.done.nanos_since(times.scheduled), lag_ns, failure);
         }
     }
 
     /// Time that each call has.
     pub(super) fn time_allowed(&self) -> Duration {
         self.deadline.map_or(self.round.time_out, |deadline| deadline.min(self.round.time_out))
+    }
+
+    /// Whether the closed model makes another call: not past its end, nor past its number.
+    pub(super) fn goes_on(&self, now: Mono) -> bool {
+        let is_measured = now >= self.measured_from;
+        let is_left = self.round.calls_max.is_none_or(|max| self.begun.get() < max);
+        let goes_on = now < self.end() && is_left && !self.is_stopped(now);
+        self.begun.set(self.begun.get() + u64::from(goes_on && is_measured));
+        goes_on
+    }
+
+    /// Whether an end was asked for.
+    pub(super) fn is_stopped(&self, now: Mono) -> bool {
+        let stopped = self.live.is_stopped();
+        if stopped && self.stopped_at.get().is_none() {
+            self.stopped_at.set(Some(now));
+        }
+        stopped
     }
 
     pub(super) fn end(&self) -> Mono {

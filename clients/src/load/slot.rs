@@ -11,13 +11,15 @@ use super::queue::Arrival;
 use super::recorder::CallTimes;
 use super::shared::Shared;
 use super::watchdog::watched;
-use crate::connection::{CallError, Connection, Connector};
+use crate::connection::{CallError, Connection, Connector, ReplyFacts};
 use crate::lane::Lane;
-use crate::phases::Phases;
 
 /// How long a slot of the closed model rests after it could not connect, so as not to hammer a dead
 /// server.
 const REST_AFTER_REFUSAL: Duration = Duration::from_millis(1);
+
+/// Connections after the first on which a call is made that none before processed.
+const MOVES_MAX: usize = 3;
 
 /// A place for one call at a time.
 pub(super) struct SlotWorker<K: Connector> {
@@ -39,7 +41,7 @@ impl<K: Connector> SlotWorker<K> {
     pub(super) async fn run(self) {
         match self.shared.round.model {
             Model::Open { .. } => {
-                while let Some(arrival) = self.shared.arrivals.next(self.slot).await {
+                while let Some(arrival) = self.next().await {
                     self.perform(arrival).await;
                 }
             }
@@ -47,13 +49,29 @@ impl<K: Connector> SlotWorker<K> {
         }
     }
 
+    /// The next arrival; the connection has what comes on it meanwhile looked at.
+    async fn next(&self) -> Option<Arrival> {
+        let mut next = std::pin::pin!(self.shared.arrivals.next(self.slot));
+        let open = if K::Connection::LISTENS_IDLE { self.lane.open() } else { None };
+        let Some(connection) = open else { return next.await };
+        let mut idle = std::pin::pin!(connection.idle());
+        let mut ended = false;
+        std::future::poll_fn(|context| {
+            let polled = next.as_mut().poll(context);
+            if polled.is_pending() && !ended {
+                ended = idle.as_mut().poll(context).is_ready();
+            }
+            polled
+        })
+        .await
+    }
+
     async fn run_closed(&self) {
         let shared = &self.shared;
         shared.arrivals.next(self.slot).await; // Waits for the start: the pacer closes the queue then.
-        let end = shared.end();
         for nth in (self.slot..).step_by(shared.slots.len()) {
             let now = shared.clock.now();
-            if now >= end {
+            if !shared.goes_on(now) {
                 return;
             }
             let refused = self.perform(Arrival { nth, scheduled: now, picked_up: now }).await;
@@ -79,7 +97,7 @@ impl<K: Connector> SlotWorker<K> {
             // It waited for a slot for longer than it had. To begin it and have it ended would take
             // a look of the watchdog each, and there may be as many as fell due in a time-out.
             times.done = shared.clock.now();
-            shared.record(arrival.nth, &times, Some(&CallError::TimedOut));
+            shared.record(arrival.nth, &times, Err(&CallError::NotSent));
             return false;
         }
         watch.begin(deadline);
@@ -87,36 +105,51 @@ impl<K: Connector> SlotWorker<K> {
         let mut result = watched(watch, self.call(arrival.nth, deadline, &made)).await;
         times.done = shared.clock.now();
         (times.sent, times.attempts) = (made.first_sent.get(), made.attempts.get());
+        if times.sent.is_none() && matches!(result, Err(CallError::TimedOut)) {
+            result = Err(CallError::NotSent);
+        }
         if times.done > deadline && result.is_ok() {
             // It came before the watchdog looked, and too late all the same.
             result = Err(CallError::TimedOut);
         }
         watch.end();
-        shared.record(arrival.nth, &times, result.as_ref().err());
-        if let Ok(Some(phases)) = &result {
+        shared.record(arrival.nth, &times, result.as_ref());
+        if let Ok(ReplyFacts { phases: Some(phases), .. }) = &result {
             shared.record_phases(arrival.scheduled, phases);
         }
-        times.sent.is_none() && !matches!(result, Err(CallError::TimedOut))
+        times.sent.is_none() && !matches!(result, Err(CallError::TimedOut | CallError::NotSent))
     }
 
-    /// Makes the call, by the policy if there is one; says what its phases were, where they were
-    /// told apart.
-    async fn call(&self, nth: usize, deadline: Mono, made: &Made) -> Result<Option<Phases>, CallError> {
+    /// Makes the call, by the policy if there is one; says what its reply tells of it.
+    async fn call(&self, nth: usize, deadline: Mono, made: &Made) -> Result<ReplyFacts, CallError> {
         let prepared = &self.prepared[nth % self.prepared.len()];
         let attempt = async |due: Option<Mono>| {
             if let Some(due) = due {
                 self.shared.record_retry(due);
             }
-            let connection = self.lane.connection(&self.connector).await?;
-            let now = self.shared.clock.now();
-            if now >= deadline {
-                return Err(CallError::TimedOut);
+            let is_first = made.first_sent.get().is_none();
+            for moved in 0.. {
+                let connection = self.lane.connection(&self.connector).await?;
+                connection.place().await;
+                let now = self.shared.clock.now();
+                let left = deadline.since(now);
+                if is_first && moved == 0 && left < self.shared.lately.needed(self.shared.time_allowed()) {
+                    return Err(CallError::NotSent);
+                }
+                if left.is_zero() {
+                    return Err(CallError::TimedOut);
+                }
+                if is_first {
+                    made.first_sent.set(Some(now));
+                }
+                made.attempts.set(made.attempts.get() + 1);
+                let time_left = self.shared.deadline.map(|_| left);
+                match connection.call(prepared, time_left).await {
+                    Err(CallError::Unprocessed(_)) if moved < MOVES_MAX => self.lane.replace(&connection),
+                    answered => return answered.map(K::Connection::facts),
+                }
             }
-            made.first_sent.set(made.first_sent.get().or(Some(now)));
-            made.attempts.set(made.attempts.get() + 1);
-            let time_left = self.shared.deadline.map(|_| deadline.since(now));
-            let reply = connection.call(prepared, time_left).await?;
-            Ok(K::Connection::phases(&reply).cloned())
+            unreachable!("the last move returns")
         };
         match &self.shared.policy {
             None => attempt(None).await,

@@ -10,6 +10,7 @@ use tokio::task::coop::consume_budget;
 
 use super::ears::Ears;
 use crate::connection::{CallError, Connector, in_time};
+use crate::limits::CONNECT_TIME_MAX;
 use crate::market::{MarketConnection, Subscribe as _, TickStream};
 
 /// One subscriber, over one connection after the other.
@@ -120,7 +121,7 @@ where
         };
         match self.manners.notices {
             Some(patience) => clock::limit(patience, again).await.unwrap_or(Err(CallError::TimedOut)),
-            None => in_time(again).await,
+            None => in_time(CONNECT_TIME_MAX, again).await,
         }
     }
 }

@@ -110,6 +110,10 @@ impl Connection for GraphQlConnection {
         }
     }
 
+    async fn place(&self) {
+        self.http.place().await;
+    }
+
     fn is_open(&self) -> bool {
         self.http.is_open()
     }

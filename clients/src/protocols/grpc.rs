@@ -121,6 +121,10 @@ impl Connection for GrpcConnection {
         }
     }
 
+    async fn place(&self) {
+        self.http.place().await;
+    }
+
     fn is_open(&self) -> bool {
         self.http.is_open()
     }
@@ -132,6 +136,7 @@ impl GrpcConnection {
         prepared: &PreparedMessage,
         time_left: Option<Duration>,
     ) -> Result<M, CallError> {
+        let _taken = self.http.taken();
         let mut request = tonic::Request::new(prepared.message.clone());
         // Digits and a unit are a value of a header.
         let said = time_left.and_then(|left| deadline::to_grpc(left).parse().ok());

@@ -115,6 +115,10 @@ impl Connection for RestConnection {
         decode_reply(prepared.capability, self.encoding, &response)
     }
 
+    async fn place(&self) {
+        self.http.place().await;
+    }
+
     fn is_open(&self) -> bool {
         self.http.is_open()
     }

@@ -45,7 +45,8 @@ impl UdpConnector {
     }
 
     async fn open(&self) -> Result<UdpSocket, CallError> {
-        connect_udp(self.endpoint.resolve().await?).await
+        let address = self.endpoint.resolve().await?;
+        connect_udp(self.endpoint.local(address), address).await
     }
 }
 
@@ -91,10 +92,8 @@ pub(crate) fn bind_udp(address: SocketAddr) -> std::io::Result<std::net::UdpSock
 }
 
 /// Opens such a socket that hears this server only.
-pub(crate) async fn connect_udp(address: SocketAddr) -> Result<UdpSocket, CallError> {
-    let socket = bind_udp(any_to(address))
-        .and_then(UdpSocket::from_std)
-        .map_err(|error| CallError::from_io(&error))?;
+pub(crate) async fn connect_udp(local: SocketAddr, address: SocketAddr) -> Result<UdpSocket, CallError> {
+    let socket = bind_udp(local).and_then(UdpSocket::from_std).map_err(|error| CallError::from_io(&error))?;
     socket.connect(address).await.map_err(|error| CallError::from_io(&error))?;
     Ok(socket)
 }

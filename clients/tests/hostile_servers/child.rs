@@ -1,13 +1,15 @@
 //! The process of one load: makes it, and says what came of it and what it left.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
+use clients::foreign::expect::Expect;
 use clients::foreign::http::HttpRequest;
 use clients::foreign::tcp::ReplyEnd;
-use clients::foreign::{self, Request};
+use clients::foreign::{self, Request, Workers};
 use clients::load::{Engine, EngineError, Pushes, Round, Sessions};
 use clients::protocols::{Visit, visit};
 use clients::{Connector, Endpoint, MarketConnection, Tls, Trust};
@@ -30,6 +32,8 @@ pub(crate) const DURATION: Duration = Duration::from_secs(1);
 /// Time of a call.
 pub(crate) const TIME_OUT: Duration = Duration::from_millis(300);
 const RATE_PER_S: f64 = 50.0;
+/// Time in which a connection must be there.
+const OPENING_TIME: Duration = Duration::from_secs(10);
 /// Two connections with four calls in flight on each, where the protocol can.
 const SHAPE: Shape = Shape { connections: 2, in_flight: 4, cold: false };
 
@@ -114,6 +118,7 @@ fn round(start: clock::Mono) -> Round {
         start,
         precision: Precision::Sleep,
         emission: Some(Emission { first_sequence: 1, arrivals, rate_per_s }),
+        calls_max: None,
     }
 }
 
@@ -141,13 +146,21 @@ fn open(client: Client, address: SocketAddr) -> Result<Engine, EngineError> {
         Client::Subscriber(carriage) => return visit(carriage, of(carriage), Subscribe),
         Client::Session(carriage) => return visit(carriage, of(carriage), PlaceOrders),
     };
-    foreign::open(request, endpoint, &[0], SHAPE, |_| Ok(()))
+    let workers = Workers {
+        cores: &[0],
+        shape: SHAPE,
+        opening_time: OPENING_TIME,
+        on_thread: |_| Ok(()),
+        stop: &Arc::default(),
+    };
+    foreign::open(request, endpoint, &workers)
 }
 
 fn http(version: HttpVersion, scheme: &str, address: SocketAddr) -> Request {
     let uri = format!("{scheme}://{address}/").parse().unwrap();
     let (headers, body) = (HeaderMap::new(), Bytes::new());
-    Request::Http(version, HttpRequest { method: Method::GET, uri, headers, body })
+    let requests = vec![HttpRequest { method: Method::GET, uri, headers, body }];
+    Request::Http { version, requests, expect: Expect::default() }
 }
 
 fn operations() -> Vec<Operation> {

@@ -190,7 +190,7 @@ pub(crate) const CASES: &[Case] = &[
     Case::new("http/1.1: header lines without end", header_lines, HTTP1, WRONG),
     Case::new("http/1.1: one header without end", one_header, HTTP1, WRONG),
     Case::new("http/1.1: empty lines without end", empty_lines, HTTP1, Expect::Ends),
-    Case::new("http/1.1: interim heads without end", interim_heads, HTTP1, LATE),
+    Case::new("http/1.1: interim heads without end", interim_heads, HTTP1, ENDLESS),
     Case::new("http/1.1: chunks without end", chunked_body, HTTP1, ENDLESS),
     Case::new("http/1.1: a body without end", body_until_the_end, HTTP1, ENDLESS),
     Case::new("http/1.1: a length of 2^63", huge_length, HTTP1, ENDLESS),

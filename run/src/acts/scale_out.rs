@@ -186,6 +186,7 @@ impl Fleet {
             start: Clock::System.now() + LEAD,
             precision: Precision::Sleep,
             emission: None,
+            calls_max: None,
         };
         // What came before is taken, and forgotten.
         self.arrivals()?;

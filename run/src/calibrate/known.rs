@@ -274,6 +274,7 @@ fn calls(behaviour: Behaviour, rate_per_s: f64, duration: Duration) -> Turn {
         // The client has a core to itself, and an arrival a millisecond: spinning buys exactness.
         precision: Precision::Spin,
         emission: None,
+        calls_max: None,
     };
     Turn { operation: Capability::Quote, behaviour, shape: SHAPE, round }
 }
@@ -295,7 +296,7 @@ fn predicted_ns(
     cost: Duration,
 ) -> anyhow::Result<Vec<u64>> {
     let Model::Open { arrivals, rate_per_s } = round.model else { return Ok(Vec::new()) };
-    let schedule = Schedule::new(arrivals, rate_per_s, round.warm_up + round.duration, round.seed)?;
+    let schedule = Schedule::of_round(arrivals, rate_per_s, round.warm_up, round.duration, round.seed)?;
     let load = Load {
         offsets_ns: schedule.offsets_ns(),
         start: round.start,

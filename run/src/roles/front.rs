@@ -26,7 +26,7 @@ struct Markets {
 pub(super) fn open(behind: &Behind) -> Result<Arc<dyn Backend>, RoleError> {
     let market = |(nth, MarketAt { address, tls }): (usize, &MarketAt)| {
         let tls = tls.as_ref().map(|(options, root)| Tls::to_market(*options, root)).transpose()?;
-        let endpoint = Endpoint { address: *address, tls, congestion: Some(behind.congestion), names: None };
+        let endpoint = Endpoint { tls, congestion: Some(behind.congestion), ..Endpoint::from(*address) };
         let seed = behind.market_seed.wrapping_add(nth as u64);
         Ok(Upstream::open(behind.carriage, endpoint, behind.policy, behind.time_out, seed)?)
     };

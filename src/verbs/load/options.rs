@@ -1,10 +1,13 @@
 //! What is typed after `load`.
 
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use clients::foreign::http::Statuses;
 use terms::{Arrivals, Expression};
 
+use super::addresses::{ConnectTo, Resolve, parse_connect_to, parse_resolve};
 use super::outcome::parse_threshold;
 use crate::verbs::expressions::objective;
 
@@ -15,41 +18,58 @@ pub(crate) struct Options {
     /// Load this server: http://, https://, ws:// or wss:// with HOST:PORT/PATH; tcp://, tls:// or
     /// udp:// with HOST:PORT; grpc://, grpcs:// or quic:// with HOST:PORT for the market's quotes.
     pub(super) target: String,
-    /// Make this many calls per second (open model).
+    /// Make this many calls per second (open model). Without it the load is closed.
     #[arg(short, long, value_name = "N", help_heading = LOAD)]
     pub(super) rate: Option<f64>,
-    /// Measure for this long.
-    #[arg(short, long, default_value = "10s", value_name = "TIME", value_parser = humantime::parse_duration, help_heading = LOAD)]
-    pub(super) duration: Duration,
+    /// Measure for this long [default: 10s, or until -n calls are made].
+    #[arg(short, long, value_name = "TIME", value_parser = humantime::parse_duration, help_heading = LOAD)]
+    pub(super) duration: Option<Duration>,
+    /// Make this many calls, and end. Warms up only where --warm-up says so.
+    #[arg(short = 'n', long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=100_000_000), help_heading = LOAD)]
+    pub(super) calls: Option<u64>,
     /// Open this many connections.
-    #[arg(short, long, default_value_t = 8, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=20000), help_heading = LOAD)]
-    pub(super) connections: u16,
+    #[arg(short, long, default_value_t = 8, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=200_000), help_heading = LOAD)]
+    pub(super) connections: u32,
     /// Allow this many calls in flight on each connection.
     #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=10000), help_heading = LOAD)]
     pub(super) in_flight: u16,
-    /// Load for this long before measuring.
-    #[arg(long, default_value = "1s", value_name = "TIME", value_parser = humantime::parse_duration, help_heading = LOAD)]
-    pub(super) warm_up: Duration,
+    /// Open a new connection for each call.
+    #[arg(long, help_heading = LOAD)]
+    pub(super) cold: bool,
+    /// Load for this long before measuring [default: 1s].
+    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration, help_heading = LOAD)]
+    pub(super) warm_up: Option<Duration>,
     /// Choose when calls are made. open: at scheduled times, however slow the server is. closed:
-    /// when the previous call is done, which shows throughput and hides waiting.
-    #[arg(long, value_enum, default_value_t = ModelName::Open, help_heading = LOAD)]
-    pub(super) model: ModelName,
+    /// when the previous call is done, which shows throughput and hides waiting. [default: open
+    /// with --rate, else closed]
+    #[arg(long, value_enum, help_heading = LOAD)]
+    pub(super) model: Option<ModelName>,
     /// Space the arrivals of the open model.
     #[arg(long, value_enum, default_value_t = Spacing::Constant, help_heading = LOAD)]
     pub(super) arrivals: Spacing,
     /// Count a call as failed this long after its scheduled time.
     #[arg(long, default_value = "5s", value_name = "TIME", value_parser = humantime::parse_duration, help_heading = LOAD)]
     pub(super) time_out: Duration,
-    /// Use this HTTP method.
-    #[arg(long, default_value = "GET", help_heading = REQUEST)]
-    pub(super) method: http::Method,
+    /// Use this HTTP method [default: GET, or POST with a body].
+    #[arg(long, help_heading = REQUEST)]
+    pub(super) method: Option<http::Method>,
     /// Send this HTTP header, also in a WebSocket handshake; can be repeated.
     #[arg(long, value_name = "NAME: VALUE", help_heading = REQUEST)]
     pub(super) header: Vec<String>,
     /// Send this HTTP body, WebSocket text message, or these bytes over tcp and udp, where \r, \n,
     /// \t, \0, \\ and \xNN are escapes. The next message or datagram is the reply.
-    #[arg(long, help_heading = REQUEST)]
+    #[arg(long, conflicts_with = "body_file", help_heading = REQUEST)]
     pub(super) body: Option<String>,
+    /// Send the bytes of this file, as they are.
+    #[arg(long, value_name = "FILE", help_heading = REQUEST)]
+    pub(super) body_file: Option<PathBuf>,
+    /// Count HTTP replies with these statuses as successes, such as 2xx or 200,304
+    /// [default: below 400].
+    #[arg(long, value_name = "STATUS", value_parser = Statuses::parse, help_heading = REQUEST)]
+    pub(super) expect_status: Option<Statuses>,
+    /// Count HTTP replies as successes only if their body contains this.
+    #[arg(long, value_name = "TEXT", value_parser = clap::builder::NonEmptyStringValueParser::new(), help_heading = REQUEST)]
+    pub(super) expect_body: Option<String>,
     /// End a tcp reply at these bytes (escapes as in --body).
     #[arg(long, value_name = "BYTES", conflicts_with_all = ["reply_bytes", "frame"], help_heading = REQUEST)]
     pub(super) reply_until: Option<String>,
@@ -57,7 +77,7 @@ pub(crate) struct Options {
     #[arg(long, value_name = "N", conflicts_with = "frame", value_parser = clap::value_parser!(u32).range(1..=16_777_216), help_heading = REQUEST)]
     pub(super) reply_bytes: Option<u32>,
     /// Ask a tcp or udp server for quotes, in the market's frames.
-    #[arg(long, value_enum, help_heading = REQUEST)]
+    #[arg(long, value_enum, conflicts_with_all = ["body", "body_file"], help_heading = REQUEST)]
     pub(super) frame: Option<FrameName>,
     /// Use HTTP/2 instead of HTTP/1.1: by prior knowledge, or negotiated in TLS.
     #[arg(long, help_heading = CONNECTION)]
@@ -65,20 +85,46 @@ pub(crate) struct Options {
     /// Use HTTP/3 over QUIC (https:// only).
     #[arg(long, conflicts_with = "http2", help_heading = CONNECTION)]
     pub(super) http3: bool,
-    /// Choose the version of TLS.
-    #[arg(long, value_enum, default_value_t = TlsName::Tls13, value_name = "VERSION", help_heading = CONNECTION)]
-    pub(super) tls: TlsName,
+    /// Give up opening a connection after this long [default: --time-out].
+    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration, help_heading = CONNECTION)]
+    connect_time_out: Option<Duration>,
+    /// Use only this version of TLS [default: 1.3, or 1.2 if the server has no other].
+    #[arg(long, value_enum, value_name = "VERSION", help_heading = CONNECTION)]
+    pub(super) tls: Option<TlsName>,
     /// Trust only the certificates in this PEM file, instead of the system's.
     #[arg(long, value_name = "FILE", conflicts_with = "insecure", help_heading = CONNECTION)]
     pub(super) root: Option<PathBuf>,
     /// Trust any certificate.
     #[arg(long, help_heading = CONNECTION)]
     pub(super) insecure: bool,
+    /// Ask for this name in TLS, and expect it in the certificate [default: the host].
+    #[arg(long, value_name = "NAME", help_heading = CONNECTION)]
+    pub(super) sni: Option<String>,
+    /// Show the server this client certificate (PEM, with its chain).
+    #[arg(long, value_name = "FILE", requires = "key", help_heading = CONNECTION)]
+    pub(super) cert: Option<PathBuf>,
+    /// The private key of --cert (PEM).
+    #[arg(long, value_name = "FILE", requires = "cert", help_heading = CONNECTION)]
+    pub(super) key: Option<PathBuf>,
+    /// Use this address for a host and port, without asking for it: HOST:PORT:ADDRESS; can be
+    /// repeated.
+    #[arg(long, value_name = "H:P:ADDR", value_parser = parse_resolve, help_heading = CONNECTION)]
+    pub(super) resolve: Vec<Resolve>,
+    /// Connect to another host and port than the target names: HOST:PORT:HOST:PORT; can be
+    /// repeated.
+    #[arg(long, value_name = "H:P:H:P", value_parser = parse_connect_to, help_heading = CONNECTION)]
+    pub(super) connect_to: Vec<ConnectTo>,
+    /// Connect from this address; can be repeated, and then connections take turns.
+    #[arg(long, value_name = "ADDR", help_heading = CONNECTION)]
+    pub(super) source_address: Vec<IpAddr>,
+    /// Connect to this Unix socket instead of the target's host and port.
+    #[arg(long, value_name = "PATH", conflicts_with_all = ["resolve", "connect_to", "source_address"], help_heading = CONNECTION)]
+    pub(super) unix_socket: Option<PathBuf>,
     /// Allow a target that is neither loopback nor private. Load only what is yours.
     #[arg(long, help_heading = CONNECTION)]
     pub(super) allow_public: bool,
     /// Search for the highest rate at which --objective is met, starting at --rate (or 1000/s).
-    #[arg(long, conflicts_with_all = ["model", "fail_on"], help_heading = CAPACITY)]
+    #[arg(long, conflicts_with_all = ["model", "fail_on", "duration", "warm_up", "calls"], help_heading = CAPACITY)]
     pub(super) find_capacity: bool,
     /// Require this of a rate.
     #[arg(long, default_value = "response.p99 < 5ms", value_name = "EXPR", value_parser = objective, requires = "find_capacity", help_heading = CAPACITY)]
@@ -89,6 +135,12 @@ pub(crate) struct Options {
     /// Use this many threads, each pinned to its own core.
     #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024), help_heading = ENGINE)]
     pub(super) workers: u16,
+    /// Pin to this core; once for each worker [default: the last that no other load uses].
+    #[arg(long, value_name = "N", conflicts_with = "no_pin", help_heading = ENGINE)]
+    pub(super) core: Vec<usize>,
+    /// Pin to no core.
+    #[arg(long, help_heading = ENGINE)]
+    pub(super) no_pin: bool,
     /// Choose how the engine waits. sleep: costs no CPU and is tens of µs late. spin: is on time
     /// and burns up to 100 µs of CPU per arrival. [default: spin up to 2000 calls/s per worker]
     #[arg(long, value_enum, help_heading = ENGINE)]
@@ -102,10 +154,49 @@ pub(crate) struct Options {
     /// Print the result as one JSON object to stdout.
     #[arg(short, long, help_heading = OUTPUT)]
     pub(super) json: bool,
-    /// Exit with 3 if this is true, such as 'response.p99 > 20ms' or 'failed > 1%'; can be
-    /// repeated.
+    /// Exit with 3 if this is true, such as 'response.p99 > 20ms' or 'failed > 1%', or cannot be
+    /// judged; can be repeated.
     #[arg(long, value_name = "EXPR", value_parser = parse_threshold, help_heading = OUTPUT)]
     pub(super) fail_on: Vec<Expression>,
+}
+
+/// How long is measured where nothing says so.
+const DURATION: Duration = Duration::from_secs(10);
+/// How long calls that are counted may take, all together.
+const CALLS_TIME_MAX: Duration = Duration::from_secs(24 * 60 * 60);
+/// Load before measuring where nothing says so.
+const WARM_UP: Duration = Duration::from_secs(1);
+
+impl Options {
+    /// Time in which a connection must be there.
+    pub(super) fn connect_time_out(&self) -> Duration {
+        self.connect_time_out.unwrap_or(self.time_out)
+    }
+
+    /// How long is measured.
+    pub(super) fn duration(&self) -> Duration {
+        let of_calls = |calls: u64| match self.rate {
+            Some(rate_per_s) => {
+                Duration::try_from_secs_f64((calls as f64 - 0.5) / rate_per_s).unwrap_or(CALLS_TIME_MAX)
+            }
+            None => CALLS_TIME_MAX,
+        };
+        let of_calls = self.calls.map(of_calls);
+        match (self.duration, of_calls) {
+            (Some(duration), Some(of_calls)) => duration.min(of_calls),
+            (duration, of_calls) => duration.or(of_calls).unwrap_or(DURATION),
+        }
+    }
+
+    /// Load before measuring.
+    pub(super) fn warm_up(&self) -> Duration {
+        let usual = if self.calls.is_some() { Duration::ZERO } else { WARM_UP };
+        self.warm_up.unwrap_or(usual)
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        !self.find_capacity && self.model.map_or(self.rate.is_none(), |model| model == ModelName::Closed)
+    }
 }
 
 const LOAD: &str = "Load";
@@ -116,10 +207,11 @@ const ENGINE: &str = "Load engine";
 const OUTPUT: &str = "Output";
 
 const EXAMPLES: &str = r"Examples:
+  wirebench load http://127.0.0.1:8080/                    # ten seconds, closed
   wirebench load http://127.0.0.1:8080/ -r 1000 -d 30s -c 16
-  wirebench load http://127.0.0.1:8080/ --model closed --http2
+  wirebench load http://127.0.0.1:8080/orders --body '{}' -n 100 --expect-status 201
   wirebench load https://127.0.0.1:8443/ -r 500 --root root.pem -j
-  wirebench load http://127.0.0.1:8080/ --find-capacity
+  wirebench load http://127.0.0.1:8080/ --find-capacity --objective 'response.p99 < 20ms'
   wirebench load tcp://127.0.0.1:6379 -r 500 --body 'PING\r\n' --reply-bytes 7
   wirebench load http://127.0.0.1:8080/ -r 500 --fail-on 'response.p99 > 20ms'";
 

@@ -1,63 +1,65 @@
-//! Whom a load trusts, and by which TLS.
+//! Whom a load trusts, who it says it is, and by which TLS.
+
+use std::path::Path;
 
 use anyhow::Context as _;
-use clients::{Tls, Trust};
-use rustls::pki_types::CertificateDer;
+use clients::{ClientIdentity, Tls, Trust};
 use rustls::pki_types::pem::PemObject as _;
-use terms::{TlsOptions, TlsVersion};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use terms::TlsVersion;
 
 use super::options::{Options, TlsName};
-use super::target::{Scheme, Target};
+use super::target::Target;
 use crate::ending::UsageError;
 
-/// Bytes of a file of roots, at most: those of a whole system have 300 kB.
-const ROOTS_BYTES_MAX: u64 = 16 << 20;
+/// Bytes of a file of certificates, at most: the roots of a whole system have 300 kB.
+const PEM_BYTES_MAX: u64 = 16 << 20;
 
 /// What the connections need to be secure; `None` where they are not.
+///
+/// # Errors
+/// Where a file cannot be read, or has not what it should have.
 pub(super) fn tls(options: &Options, target: &Target) -> anyhow::Result<Option<Tls>> {
     if !target.secure {
-        let given = [
-            (options.http3, "--http3"),
-            (options.root.is_some(), "--root"),
-            (options.insecure, "--insecure"),
-        ];
-        return match given.into_iter().find(|(given, _)| *given) {
-            Some((_, name)) => Err(UsageError(format!(
-                "{name} needs a target of https://, wss://, tls://, grpcs:// or quic://"
-            ))
-            .into()),
-            None => Ok(None),
-        };
+        return Ok(None);
     }
-    if options.http3 && target.scheme != Scheme::Http {
-        return Err(UsageError("--http3 needs a target of https://".to_owned()).into());
-    }
-    if options.tls == TlsName::Tls12 && (options.http3 || target.scheme == Scheme::Quic) {
-        return Err(
-            UsageError("--tls 1.2 cannot be used with QUIC, which includes TLS 1.3".to_owned()).into()
-        );
-    }
-    let version = match options.tls {
-        TlsName::Tls12 => TlsVersion::Tls12,
-        TlsName::Tls13 => TlsVersion::Tls13,
+    let versions: &[TlsVersion] = match options.tls {
+        None => &[TlsVersion::Tls13, TlsVersion::Tls12],
+        Some(TlsName::Tls12) => &[TlsVersion::Tls12],
+        Some(TlsName::Tls13) => &[TlsVersion::Tls13],
     };
     let trust = match &options.root {
         _ if options.insecure => Trust::Anybody,
         None => Trust::Roots(
             rustls_native_certs::load_native_certs().certs.iter().map(|root| root.to_vec()).collect(),
         ),
-        Some(file) => {
-            let unreadable = |error: String| UsageError(format!("--root {}: {error}", file.display()));
-            let text = files::read(file, ROOTS_BYTES_MAX).context("cannot read --root")?;
-            let roots = CertificateDer::pem_slice_iter(&text).map(|root| root.map(|root| root.to_vec()));
-            let roots: Vec<_> =
-                roots.collect::<Result<_, _>>().map_err(|error| unreadable(error.to_string()))?;
-            if roots.is_empty() {
-                return Err(unreadable("the file has no certificate".to_owned()).into());
-            }
-            Trust::Roots(roots)
-        }
+        Some(file) => Trust::Roots(certificates("--root", file)?.iter().map(|root| root.to_vec()).collect()),
     };
-    let options = TlsOptions { version, ..TlsOptions::default() };
-    Ok(Some(Tls::new(options, target.host(), &trust)?))
+    let identity = match (&options.cert, &options.key) {
+        (Some(cert), Some(key)) => Some(ClientIdentity {
+            chain: certificates("--cert", cert)?.iter().map(|cert| cert.to_vec()).collect(),
+            key: private_key(key)?,
+        }),
+        _ => None,
+    };
+    let name = options.sni.as_deref().unwrap_or(&target.host);
+    let tls = Tls::to_foreign(versions, name, &trust, identity);
+    Ok(Some(tls.map_err(|error| UsageError(error.sample()))?))
+}
+
+fn certificates(option: &str, file: &Path) -> anyhow::Result<Vec<CertificateDer<'static>>> {
+    let unreadable = |error: String| UsageError(format!("{option} {}: {error}", file.display()));
+    let text = files::read(file, PEM_BYTES_MAX).with_context(|| format!("cannot read {option}"))?;
+    let certificates = CertificateDer::pem_slice_iter(&text).collect::<Result<Vec<_>, _>>();
+    let certificates = certificates.map_err(|error| unreadable(error.to_string()))?;
+    if certificates.is_empty() {
+        return Err(unreadable("the file has no certificate".to_owned()).into());
+    }
+    Ok(certificates)
+}
+
+fn private_key(file: &Path) -> anyhow::Result<PrivateKeyDer<'static>> {
+    let text = files::read(file, PEM_BYTES_MAX).context("cannot read --key")?;
+    PrivateKeyDer::from_pem_slice(&text)
+        .map_err(|error| UsageError(format!("--key {}: {error}", file.display())).into())
 }

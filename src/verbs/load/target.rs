@@ -1,8 +1,13 @@
-//! Whom to load: parsed, resolved, and refused where it is somebody else's.
+//! What is loaded: a URL, read as curl reads one, or refused with what to write.
 
-use std::net::{IpAddr, SocketAddr, ToSocketAddrs as _};
+use std::net::IpAddr;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use http::Uri;
+use http::uri::PathAndQuery;
+use percent_encoding::percent_decode_str;
+use url::{Host, Position, Url};
 
 use crate::ending::UsageError;
 
@@ -17,75 +22,156 @@ pub(super) enum Scheme {
     Quic,
 }
 
-/// A target, resolved.
+/// Each scheme as it is written, with the port that it has where none is.
+const SCHEMES: [(&str, Scheme, bool, Option<u16>); 10] = [
+    ("http", Scheme::Http, false, Some(80)),
+    ("https", Scheme::Http, true, Some(443)),
+    ("ws", Scheme::WebSocket, false, Some(80)),
+    ("wss", Scheme::WebSocket, true, Some(443)),
+    ("tcp", Scheme::Tcp, false, None),
+    ("tls", Scheme::Tcp, true, None),
+    ("udp", Scheme::Udp, false, None),
+    ("grpc", Scheme::Grpc, false, None),
+    ("grpcs", Scheme::Grpc, true, None),
+    ("quic", Scheme::Quic, true, None),
+];
+
+/// A target, as its URL says it.
 #[derive(Debug, Clone)]
 pub(super) struct Target {
     pub(super) scheme: Scheme,
     /// Over TLS, or over QUIC, which has it within.
     pub(super) secure: bool,
-    pub(super) uri: Uri,
-    pub(super) address: SocketAddr,
+    /// The host, as certificates and lookups name it: without brackets, in ASCII.
+    pub(super) host: String,
+    pub(super) port: u16,
+    /// What `Host` and `:authority` say: without the port where that is the scheme's.
+    pub(super) authority: String,
+    /// The interface of a link-local address of IPv6 (RFC 6874); 0 of others.
+    pub(super) scope: u32,
+    pub(super) path: PathAndQuery,
+    /// `Basic …`, of a user and a password in the URL.
+    pub(super) authorization: Option<String>,
 }
 
 impl Target {
-    pub(super) fn parse(text: &str, allow_public: bool) -> Result<Target, UsageError> {
-        let wrong = |what: String| UsageError(format!("target '{text}' {what}"));
-        let uri: Uri = text.parse().map_err(|error| wrong(format!("is not a URL: {error}")))?;
-        let (scheme, secure) = match uri.scheme_str() {
-            Some("http") => (Scheme::Http, false),
-            Some("https") => (Scheme::Http, true),
-            Some("ws") => (Scheme::WebSocket, false),
-            Some("wss") => (Scheme::WebSocket, true),
-            Some("tcp") => (Scheme::Tcp, false),
-            Some("tls") => (Scheme::Tcp, true),
-            Some("udp") => (Scheme::Udp, false),
-            Some("grpc") => (Scheme::Grpc, false),
-            Some("grpcs") => (Scheme::Grpc, true),
-            Some("quic") => (Scheme::Quic, true),
-            _ => {
-                let known =
-                    "http://, https://, ws://, wss://, tcp://, tls://, udp://, grpc://, grpcs:// or quic://";
-                return Err(wrong(format!("must begin with {known}")));
-            }
+    pub(super) fn parse(text: &str) -> Result<Target, UsageError> {
+        let wrong = |what: &str| UsageError(format!("target '{text}' {what}"));
+        if let Some(character) = text.chars().find(|c| c.is_ascii_control() || *c == ' ' || *c == '\\') {
+            let code = format!("%{:02X}", u32::from(character));
+            return Err(wrong(&format!("contains {character:?}: write {code}")));
+        }
+        let known = || SCHEMES.map(|(name, ..)| format!("{name}://")).join(", ");
+        let (scheme, rest) = text.split_once("://").ok_or_else(|| {
+            wrong(&format!("has no scheme: write http://{text}, or another of {}", known()))
+        })?;
+        let (_, scheme, secure, usual_port) = SCHEMES
+            .into_iter()
+            .find(|(name, ..)| name.eq_ignore_ascii_case(scheme))
+            .ok_or_else(|| wrong(&format!("must begin with one of {}", known())))?;
+        let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+        let (authority, path) = rest.split_at(end);
+        let (user, host_and_port) =
+            authority.rsplit_once('@').map_or((None, authority), |(user, rest)| (Some(user), rest));
+        let (host_and_port, zone) = without_zone(host_and_port);
+        if host_and_port.is_empty() || host_and_port.starts_with(':') {
+            return Err(wrong("has no host"));
+        }
+        let port = match port_of(&host_and_port) {
+            None => None,
+            Some(digits) => Some(
+                digits
+                    .parse::<u16>()
+                    .ok()
+                    .filter(|port| *port > 0 && digits.bytes().all(|byte| byte.is_ascii_digit()))
+                    .ok_or_else(|| {
+                        wrong(&format!("has the port '{digits}': a port is a number from 1 to 65535"))
+                    })?,
+            ),
         };
-        let host = uri.host().ok_or_else(|| wrong("has no host".to_owned()))?;
-        let port = match (uri.port_u16(), scheme) {
-            (Some(port), _) => port,
-            (None, Scheme::Http | Scheme::WebSocket) => {
-                if secure {
-                    443
-                } else {
-                    80
-                }
-            }
-            (None, _) => return Err(wrong("has no port".to_owned())),
+        let port = port.or(usual_port).ok_or_else(|| {
+            wrong(&format!(
+                "has no port: write {}://{host_and_port}:PORT",
+                text.split_once("://").map_or("", |(scheme, _)| scheme)
+            ))
+        })?;
+        // One scheme for all, so that all have the same hosts and paths.
+        let url = Url::parse(&format!("http://{host_and_port}{path}"))
+            .map_err(|error| wrong(&format!("is not a URL: {error}")))?;
+        let (host, written) = match url.host() {
+            Some(Host::Domain(name)) => (name.to_owned(), name.to_owned()),
+            Some(Host::Ipv4(address)) => (address.to_string(), address.to_string()),
+            Some(Host::Ipv6(address)) => (address.to_string(), format!("[{address}]")),
+            None => return Err(wrong("has no host")),
         };
-        let host = host.trim_start_matches('[').trim_end_matches(']');
-        let address = (host, port)
-            .to_socket_addrs()
-            .map_err(|error| wrong(format!("has a host that cannot be found: {error}")))?
-            .next()
-            .ok_or_else(|| wrong("has a host without an address".to_owned()))?;
-        if !allow_public && !is_ours(address.ip()) {
-            return Err(wrong(format!(
-                "has a public address ({}). Loading somebody else's server is an attack on it; if it is yours, add \
-                 --allow-public",
-                address.ip()
+        let scope = match zone {
+            None => 0,
+            Some(zone) => interface(&zone).ok_or_else(|| {
+                wrong(&format!("has the interface '{zone}', which this machine does not have"))
+            })?,
+        };
+        let path = url[Position::BeforePath..Position::AfterQuery]
+            .parse::<PathAndQuery>()
+            .map_err(|error| wrong(&format!("has a path that cannot be asked for: {error}")))?;
+        let has_paths = matches!(scheme, Scheme::Http | Scheme::WebSocket);
+        if !has_paths && path.as_str() != "/" {
+            return Err(wrong(&format!(
+                "has the path '{path}', and its scheme has none: write HOST:PORT alone"
             )));
         }
-        Ok(Target { scheme, secure, uri, address })
+        if !has_paths && user.is_some() {
+            return Err(wrong("has a user, and its scheme has none: write HOST:PORT alone"));
+        }
+        let authority = if Some(port) == usual_port { written } else { format!("{written}:{port}") };
+        let authorization = user.map(|user| {
+            let user = if user.contains(':') { user.to_owned() } else { format!("{user}:") };
+            let (name, password) = user.split_once(':').unwrap_or((&user, ""));
+            let bytes: Vec<u8> =
+                percent_decode_str(name).chain(*b":").chain(percent_decode_str(password)).collect();
+            format!("Basic {}", STANDARD.encode(bytes))
+        });
+        Ok(Target { scheme, secure, host, port, authority, scope, path, authorization })
+    }
+
+    /// The whole, as HTTP names it.
+    pub(super) fn uri(&self) -> Result<Uri, UsageError> {
+        let scheme = if self.secure { "https" } else { "http" };
+        let parts = Uri::builder()
+            .scheme(scheme)
+            .authority(self.authority.as_str())
+            .path_and_query(self.path.clone());
+        parts.build().map_err(|error| UsageError(format!("target '{}': {error}", self.authority)))
     }
 }
 
-impl Target {
-    /// The host, as certificates name it.
-    pub(super) fn host(&self) -> &str {
-        self.uri.host().unwrap_or_default().trim_start_matches('[').trim_end_matches(']')
-    }
+/// The port behind a host; `None` where there is none, or nothing behind the colon.
+fn port_of(host_and_port: &str) -> Option<&str> {
+    let behind = match host_and_port.rfind(']') {
+        None if host_and_port.starts_with('[') => return None,
+        bracket => bracket.map_or(0, |at| at + 1),
+    };
+    host_and_port[behind..].split_once(':').map(|(_, port)| port).filter(|port| !port.is_empty())
+}
+
+/// `[fe80::1%25eth0]:80` as `[fe80::1]:80` and `eth0`; `%` alone is read too, as curl does.
+fn without_zone(host_and_port: &str) -> (String, Option<String>) {
+    let zone = || {
+        let end = host_and_port.strip_prefix('[')?.find(']')? + 1;
+        let at = host_and_port[..end].find('%')?;
+        let zone = &host_and_port[at + 1..end];
+        let zone = zone.strip_prefix("25").unwrap_or(zone);
+        Some((format!("{}{}", &host_and_port[..at], &host_and_port[end..]), zone.to_owned()))
+    };
+    zone().map_or((host_and_port.to_owned(), None), |(rest, zone)| (rest, Some(zone)))
+}
+
+/// The number of an interface, by its name or its number.
+fn interface(zone: &str) -> Option<u32> {
+    zone.parse().ok().or_else(|| nix::net::if_::if_nametoindex(zone).ok())
 }
 
 /// Loopback, private (RFC 1918, RFC 4193) and link-local addresses.
-fn is_ours(address: IpAddr) -> bool {
+pub(super) fn is_ours(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(v4) => v4.is_loopback() || v4.is_private() || v4.is_link_local(),
         IpAddr::V6(v6) => match v6.to_ipv4_mapped() {
@@ -109,21 +195,57 @@ mod tests {
         for public in ["8.8.8.8", "172.32.0.1", "2001:db8::1", "0.0.0.0", "::ffff:8.8.8.8"] {
             assert!(!is_ours(public.parse().unwrap()), "{public}");
         }
-        let refused = Target::parse("http://8.8.8.8/", false).unwrap_err().to_string();
-        assert!(refused.contains("--allow-public"), "{refused}");
-        assert!(Target::parse("http://8.8.8.8/", true).is_ok());
     }
 
     #[test]
     fn targets_that_make_no_sense_are_refused() {
         for (text, said) in [
-            ("ftp://127.0.0.1:1/", "must begin with"),
-            ("127.0.0.1:80", "must begin with"),
+            ("ftp://127.0.0.1:1/", "must begin with one of http://"),
+            ("127.0.0.1:80", "write http://127.0.0.1:80"),
             ("tcp://127.0.0.1", "no port"),
+            ("tcp://127.0.0.1:", "no port"),
+            ("http://127.0.0.1:80800/", "from 1 to 65535"),
+            ("http://127.0.0.1:808O/", "'808O'"),
+            ("http://127.0.0.1:0/", "from 1 to 65535"),
+            ("http://127.0.0.1:+80/", "from 1 to 65535"),
+            ("grpc://127.0.0.1:80800", "from 1 to 65535"),
+            ("http://:80/", "no host"),
+            ("http:///x", "no host"),
+            ("http://[::1/", "not a URL"),
+            ("http://[fe80::1%25nowhere0]/", "interface 'nowhere0'"),
+            ("http://127.0.0.1/a b", "write %20"),
+            ("http://127.0.0.1/a\tb", "write %09"),
+            ("http://127.0.0.1\\x", "write %5C"),
+            ("grpc://127.0.0.1:1/x", "path '/x'"),
+            ("udp://127.0.0.1:1?x", "path '/?x'"),
+            ("tcp://me@127.0.0.1:1", "has a user"),
+            ("http://256.0.0.1/", "not a URL"),
         ] {
-            let error = Target::parse(text, false).unwrap_err().to_string();
+            let error = Target::parse(text).unwrap_err().to_string();
             assert!(error.contains(said), "{text}: {error}");
         }
-        assert_eq!(Target::parse("http://[::1]:81/x", false).unwrap().address.port(), 81);
+    }
+
+    #[test]
+    fn a_url_means_what_it_says() {
+        for (text, authority, host, port, path) in [
+            ("http://127.0.0.1:8080?x=1", "127.0.0.1:8080", "127.0.0.1", 8080, "/?x=1"),
+            ("HTTP://LOCALHOST/Ä?q=ö#frag", "localhost", "localhost", 80, "/%C3%84?q=%C3%B6"),
+            ("https://[::1]:443/x", "[::1]", "::1", 443, "/x"),
+            ("https://[::1]:80/x", "[::1]:80", "::1", 80, "/x"),
+            ("ws://a.test:80#x", "a.test", "a.test", 80, "/"),
+            ("http://me:p%40ss@a.test/%zz/../y", "a.test", "a.test", 80, "/y"),
+            ("tcp://0x7f.1:80", "127.0.0.1:80", "127.0.0.1", 80, "/"),
+            ("http://müller.test/", "xn--mller-kva.test", "xn--mller-kva.test", 80, "/"),
+            ("http://[fe80::1%25lo]:81/", "[fe80::1]:81", "fe80::1", 81, "/"),
+        ] {
+            let target = Target::parse(text).unwrap();
+            let found = (target.authority.as_str(), target.host.as_str(), target.port, target.path.as_str());
+            assert_eq!(found, (authority, host, port, path), "{text}");
+        }
+        let basic = |text: &str| Target::parse(text).unwrap().authorization;
+        assert_eq!(basic("http://me:p%40ss@a.test/").as_deref(), Some("Basic bWU6cEBzcw=="));
+        assert_eq!(basic("http://me@a.test/").as_deref(), Some("Basic bWU6"));
+        assert_eq!(basic("http://a.test/@"), None);
     }
 }

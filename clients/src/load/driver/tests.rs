@@ -134,6 +134,7 @@ fn run_round(
             start: Mono(1_000),
             precision: Precision::Sleep,
             emission: None,
+            calls_max: None,
         };
         let span = warm_up + round.duration;
         let schedule = match model {

@@ -18,7 +18,7 @@ use super::lines::Lines;
 use super::{Http, SseConnector};
 use crate::connection::{CallError, in_time};
 use crate::http_client::{Origin, failure};
-use crate::limits::{EVENTS_TURN_BYTES, RETRY_MAX, RETRY_MIN};
+use crate::limits::{CONNECT_TIME_MAX, EVENTS_TURN_BYTES, RETRY_MAX, RETRY_MIN};
 use crate::protocols::rest;
 
 /// The pause before a reconnection, until the server asks for another.
@@ -134,7 +134,7 @@ impl EventSource {
         for attempt in 1..=self.retries_max {
             clock::pause(self.retry).await;
             self.reconnections += 1;
-            match in_time(self.open(None)).await {
+            match in_time(CONNECT_TIME_MAX, self.open(None)).await {
                 Err(CallError::Refused(_) | CallError::Reset(_)) if attempt < self.retries_max => {}
                 other => return other,
             }

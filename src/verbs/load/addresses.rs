@@ -1,0 +1,141 @@
+//! Where a name leads: the system's answer, or what `--resolve` and `--connect-to` say instead.
+
+use std::io::ErrorKind;
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs as _, UdpSocket};
+use std::sync::mpsc;
+use std::time::Duration;
+
+use super::options::Options;
+use super::target::{Target, is_ours};
+use crate::ending::UsageError;
+
+/// `HOST:PORT:ADDRESS[,ADDRESS…]`, as curl's `--resolve` takes it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Resolve {
+    host: String,
+    port: u16,
+    addresses: Vec<IpAddr>,
+}
+
+/// `HOST:PORT:HOST:PORT`, as curl's `--connect-to` takes it; an empty first half is of every host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct ConnectTo {
+    from: (String, Option<u16>),
+    to: (String, Option<u16>),
+}
+
+/// Reads what `--resolve` was given.
+pub(super) fn parse_resolve(text: &str) -> Result<Resolve, String> {
+    let wrong = || format!("'{text}': write HOST:PORT:ADDRESS, such as example.test:443:127.0.0.1");
+    let (host, rest) = host_and_rest(text).ok_or_else(wrong)?;
+    let (port, addresses) = rest.split_once(':').ok_or_else(wrong)?;
+    let address = |text: &str| text.trim_matches(['[', ']']).parse().map_err(|_| wrong());
+    let addresses = addresses.split(',').map(address).collect::<Result<Vec<_>, _>>()?;
+    let port = port.parse().map_err(|_| wrong())?;
+    if host.is_empty() {
+        return Err(wrong());
+    }
+    Ok(Resolve { host, port, addresses })
+}
+
+/// Reads what `--connect-to` was given.
+pub(super) fn parse_connect_to(text: &str) -> Result<ConnectTo, String> {
+    let wrong = || format!("'{text}': write HOST:PORT:HOST:PORT, such as example.test:443:127.0.0.1:8443");
+    let port =
+        |text: &str| if text.is_empty() { Ok(None) } else { text.parse().map(Some).map_err(|_| wrong()) };
+    let (from, rest) = host_and_rest(text).ok_or_else(wrong)?;
+    let (from_port, rest) = rest.split_once(':').ok_or_else(wrong)?;
+    let (to, to_port) = host_and_rest(rest).ok_or_else(wrong)?;
+    Ok(ConnectTo { from: (from, port(from_port)?), to: (to, port(to_port)?) })
+}
+
+/// The host before the first colon, or in brackets, and what comes behind.
+fn host_and_rest(text: &str) -> Option<(String, &str)> {
+    match text.strip_prefix('[') {
+        Some(rest) => {
+            let (host, rest) = rest.split_once(']')?;
+            Some((host.to_owned(), rest.strip_prefix(':')?))
+        }
+        None => text.split_once(':').map(|(host, rest)| (host.to_owned(), rest)),
+    }
+}
+
+/// The addresses of a target, in the order in which they are tried.
+///
+/// # Errors
+/// Where there is none, or one is somebody else's and that was not allowed.
+pub(super) fn addresses(options: &Options, target: &Target) -> Result<Vec<SocketAddr>, UsageError> {
+    let is_this = |host: &str, port: u16| host.eq_ignore_ascii_case(&target.host) && port == target.port;
+    let elsewhere = options.connect_to.iter().find(|connect| {
+        let (host, port) = &connect.from;
+        is_this(if host.is_empty() { &target.host } else { host }, port.unwrap_or(target.port))
+    });
+    let (host, port) = match elsewhere {
+        Some(ConnectTo { to: (host, port), .. }) => {
+            let host = if host.is_empty() { &target.host } else { host };
+            (host.clone(), port.unwrap_or(target.port))
+        }
+        None => (target.host.clone(), target.port),
+    };
+    let told = options.resolve.iter().find(|told| told.host.eq_ignore_ascii_case(&host) && told.port == port);
+    let found = match told {
+        Some(told) => told.addresses.iter().map(|address| SocketAddr::new(*address, port)).collect(),
+        None => look_up(&host, port, options.connect_time_out())?,
+    };
+    let mut addresses: Vec<SocketAddr> = Vec::new();
+    for mut address in found {
+        if let SocketAddr::V6(v6) = &mut address
+            && v6.ip().is_unicast_link_local()
+            && target.scope > 0
+        {
+            v6.set_scope_id(target.scope);
+        }
+        if !addresses.contains(&address) {
+            addresses.push(address);
+        }
+    }
+    let public = addresses.iter().find(|address| !is_ours(address.ip()));
+    match public {
+        Some(public) if !options.allow_public => Err(UsageError(format!(
+            "target '{}' has a public address ({}). Loading somebody else's server is an attack on it; if it is yours, \
+             add --allow-public",
+            options.target,
+            public.ip()
+        ))),
+        _ => Ok(addresses),
+    }
+}
+
+/// Asks the system, which may ask a name server that does not answer.
+fn look_up(host: &str, port: u16, time: Duration) -> Result<Vec<SocketAddr>, UsageError> {
+    let (told, found) = mpsc::channel();
+    let asked = (host.to_owned(), port);
+    std::thread::spawn(move || told.send(asked.to_socket_addrs().map(Iterator::collect::<Vec<_>>)));
+    match found.recv_timeout(time) {
+        Ok(Ok(found)) if !found.is_empty() => Ok(found),
+        Ok(Ok(_)) => Err(UsageError(format!("the host '{host}' has no address"))),
+        Ok(Err(error)) => Err(UsageError(format!(
+            "the host '{host}' cannot be found: {error}; write an address, or --resolve {host}:{port}:ADDRESS"
+        ))),
+        Err(_) => Err(UsageError(format!(
+            "the host '{host}' was not found within {time:?}: no name server answers"
+        ))),
+    }
+}
+
+/// How long a system is waited for to say that nobody listens for datagrams.
+const DATAGRAM_REFUSED_WITHIN: Duration = Duration::from_millis(200);
+
+/// Whether datagrams to an address are taken: the system says so where nobody listens, and a silent
+/// server may be there. It is sent an empty one.
+pub(super) fn answers_datagrams(address: SocketAddr) -> bool {
+    let any: SocketAddr = if address.is_ipv4() { ([0; 4], 0).into() } else { ([0_u16; 8], 0).into() };
+    let refused = || {
+        let socket = UdpSocket::bind(any)?;
+        socket.connect(address)?;
+        socket.set_read_timeout(Some(DATAGRAM_REFUSED_WITHIN))?;
+        socket.send(&[])?;
+        socket.recv(&mut [0; 1])
+    };
+    refused().err().is_none_or(|error| matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut))
+}

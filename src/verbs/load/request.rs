@@ -1,0 +1,215 @@
+//! What is sent, as the options say it.
+
+use bytes::Bytes;
+use clients::foreign::Request;
+use clients::foreign::expect::Expect;
+use clients::foreign::http::HttpRequest;
+use clients::foreign::tcp::ReplyEnd;
+use http::header::{
+    CONNECTION, CONTENT_LENGTH, HOST, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, TE,
+    TRANSFER_ENCODING, UPGRADE,
+};
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use proto::Operation;
+use proto::v1::QuoteRequest;
+use terms::{Carriage, HttpVersion, Streams};
+
+use super::options::Options;
+use super::target::{Scheme, Target};
+use crate::ending::UsageError;
+
+/// Bytes of a body that is read from a file.
+const BODY_BYTES_MAX: u64 = 64 << 20;
+
+/// What the target is sent.
+///
+/// # Errors
+/// What of it cannot be sent so.
+pub(super) fn request(options: &Options, target: &Target) -> anyhow::Result<Request> {
+    let is_market = options.frame.is_some();
+    Ok(match target.scheme {
+        Scheme::Http => {
+            let expect = Expect {
+                statuses: options.expect_status.clone().unwrap_or_default(),
+                body: options.expect_body.as_deref().map(Expect::in_body),
+            };
+            let version = version(options);
+            Request::Http { version, requests: vec![http_request(options, target, version)?], expect }
+        }
+        Scheme::WebSocket => Request::WebSocket {
+            path: target.path.to_string(),
+            headers: headers(options, target, Rules::WebSocket)?,
+            message: text(body(options)?.unwrap_or_default())?,
+        },
+        Scheme::Udp if is_market => Request::Market(Carriage::Udp, quotes()),
+        Scheme::Tcp if is_market => Request::Market(Carriage::Tcp, quotes()),
+        Scheme::Udp => Request::Udp(raw_body(options)?),
+        Scheme::Tcp => Request::Tcp(raw_body(options)?, reply_end(options)?),
+        Scheme::Grpc => Request::Market(Carriage::Grpc, quotes()),
+        Scheme::Quic => Request::Market(Carriage::Quic { streams: Streams::PerCall }, quotes()),
+    })
+}
+
+/// Which HTTP is spoken with an HTTP target.
+pub(super) fn version(options: &Options) -> HttpVersion {
+    match (options.http2, options.http3) {
+        (_, true) => HttpVersion::Http3,
+        (true, _) => HttpVersion::Http2,
+        (false, false) => HttpVersion::Http1,
+    }
+}
+
+fn http_request(options: &Options, target: &Target, version: HttpVersion) -> anyhow::Result<HttpRequest> {
+    let body = body(options)?;
+    let usual = if body.is_some() { Method::POST } else { Method::GET };
+    let method = options.method.clone().unwrap_or(usual);
+    let rules = if version == HttpVersion::Http1 { Rules::Http1 } else { Rules::Frames };
+    let headers = headers(options, target, rules)?;
+    Ok(HttpRequest { method, uri: target.uri()?, headers, body: body.unwrap_or_default() })
+}
+
+/// The bytes of `--body` or `--body-file`.
+fn body(options: &Options) -> anyhow::Result<Option<Bytes>> {
+    match (&options.body, &options.body_file) {
+        (Some(body), _) => Ok(Some(body.clone().into())),
+        (None, Some(file)) => {
+            let unreadable = |error| UsageError(format!("--body-file {}: {error}", file.display()));
+            Ok(Some(files::read(file, BODY_BYTES_MAX).map_err(unreadable)?.into()))
+        }
+        (None, None) => Ok(None),
+    }
+}
+
+fn text(body: Bytes) -> Result<String, UsageError> {
+    String::from_utf8(body.into())
+        .map_err(|_| UsageError("a WebSocket text message must be UTF-8".to_owned()))
+}
+
+/// The same where escapes stand for bytes, and an end of line is asked where nothing is.
+fn raw_body(options: &Options) -> anyhow::Result<Bytes> {
+    match (&options.body, body(options)?) {
+        (Some(text), _) => Ok(unescape(text)?.into()),
+        (None, Some(bytes)) => Ok(bytes),
+        (None, None) => Ok(Bytes::from_static(b"\n")),
+    }
+}
+
+/// What a protocol writes itself, and forbids in a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Rules {
+    Http1,
+    /// HTTP/2 and HTTP/3 (RFC 9113, section 8.2.2).
+    Frames,
+    WebSocket,
+}
+
+impl Rules {
+    /// Why a header cannot be sent; `None` where it can.
+    fn forbid(self, name: &HeaderName, value: &HeaderValue) -> Option<&'static str> {
+        let framing = *name == CONTENT_LENGTH || *name == TRANSFER_ENCODING;
+        let hop = [CONNECTION, UPGRADE].contains(name)
+            || ["keep-alive", "proxy-connection"].contains(&name.as_str());
+        let handshake = [SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, SEC_WEBSOCKET_ACCEPT].contains(name)
+            || *name == "sec-websocket-extensions";
+        match self {
+            _ if framing => Some("wirebench writes it, as the body needs it"),
+            Rules::Frames if hop => Some("HTTP/2 and HTTP/3 have no such header"),
+            Rules::Frames if *name == TE && value != "trailers" => {
+                Some("over HTTP/2 and HTTP/3 it can only be 'trailers'")
+            }
+            Rules::WebSocket if hop || handshake => Some("the handshake of a WebSocket writes it"),
+            _ => None,
+        }
+    }
+}
+
+/// The headers as they were given, with one `Host`.
+fn headers(options: &Options, target: &Target, rules: Rules) -> Result<HeaderMap, UsageError> {
+    let mut headers = HeaderMap::new();
+    for header in &options.header {
+        let wrong = |what: &str| UsageError(format!("--header '{header}': {what}"));
+        let (name, value) = header.split_once(':').ok_or_else(|| wrong("write 'Name: value'"))?;
+        let name: HeaderName = name.parse().map_err(|_| wrong("this is no name of a header"))?;
+        let value = HeaderValue::from_bytes(value.trim().as_bytes())
+            .map_err(|_| wrong("its value has a control character"))?;
+        if let Some(why) = rules.forbid(&name, &value) {
+            return Err(wrong(why));
+        }
+        if name == HOST && headers.contains_key(HOST) {
+            return Err(wrong("a request has one Host"));
+        }
+        if name == HOST
+            && value.to_str().ok().and_then(|host| host.parse::<http::uri::Authority>().ok()).is_none()
+        {
+            return Err(wrong("this is no host: write HOST or HOST:PORT"));
+        }
+        headers.append(name, value);
+    }
+    let own = |text: &str| HeaderValue::from_str(text).map_err(|error| UsageError(error.to_string()));
+    if let (Some(basic), false) = (&target.authorization, headers.contains_key(http::header::AUTHORIZATION)) {
+        headers.insert(http::header::AUTHORIZATION, own(basic)?);
+    }
+    if rules == Rules::WebSocket && !headers.contains_key(HOST) {
+        headers.insert(HOST, own(&target.authority)?);
+    }
+    Ok(headers)
+}
+
+fn reply_end(options: &Options) -> Result<ReplyEnd, UsageError> {
+    match (&options.reply_until, options.reply_bytes) {
+        (Some(end), _) => match unescape(end)? {
+            empty if empty.is_empty() => Err(UsageError("--reply-until must not be empty".to_owned())),
+            end => Ok(ReplyEnd::Until(end)),
+        },
+        (None, Some(bytes)) => Ok(ReplyEnd::Bytes(bytes as usize)),
+        (None, None) => Err(UsageError(
+            "a tcp:// target needs --reply-until, --reply-bytes or --frame market, to know where a reply ends"
+                .to_owned(),
+        )),
+    }
+}
+
+/// Every symbol of the market, so that no cache serves them all.
+fn quotes() -> Vec<Operation> {
+    let data = proto::data::DataSet::new(0);
+    (0..proto::data::SYMBOLS)
+        .map(|index| Operation::Quote(QuoteRequest { symbol: data.symbol(index) }))
+        .collect()
+}
+
+fn unescape(text: &str) -> Result<Vec<u8>, UsageError> {
+    let mut out = Vec::new();
+    let mut bytes = text.bytes();
+    while let Some(byte) = bytes.next() {
+        if byte != b'\\' {
+            out.push(byte);
+            continue;
+        }
+        let wrong = || UsageError(format!("'{text}': a backslash must be followed by r, n, t, 0, \\ or xNN"));
+        out.push(match bytes.next() {
+            Some(b'r') => b'\r',
+            Some(b'n') => b'\n',
+            Some(b't') => b'\t',
+            Some(b'0') => 0,
+            Some(b'\\') => b'\\',
+            Some(b'x') => {
+                let mut digit = || char::from(bytes.next()?).to_digit(16);
+                let (high, low) = (digit().ok_or_else(wrong)?, digit().ok_or_else(wrong)?);
+                (high * 16 + low) as u8
+            }
+            _ => return Err(wrong()),
+        });
+    }
+    Ok(out)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn escapes_become_bytes() {
+        assert_eq!(unescape(r"PING\r\n\x00\\").unwrap(), b"PING\r\n\0\\");
+        assert!(unescape(r"\q").is_err() && unescape(r"\x1").is_err() && unescape("\\").is_err());
+    }
+}

@@ -1,0 +1,617 @@
+//! The kinds of faults that users of load generators report, each held off by a test: servers that
+//! are written out by hand, byte by byte, and `wirebench load` as a user types it.
+
+mod frames;
+mod servers;
+
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::TcpListener;
+use std::process::{Output, Stdio};
+use std::time::Duration;
+
+use clock::Clock;
+use serde_json::Value;
+
+use self::servers::{Server, echoing, head, http, websocket};
+use crate::command::{output, signal, stderr, wirebench};
+
+/// A load with `--json`, and what it printed.
+fn load(arguments: &[&str]) -> (Output, Value) {
+    let loaded = output(&[&["load", "--json", "--allow-debug"], arguments].concat());
+    let found = serde_json::from_slice(&loaded.stdout).unwrap_or(Value::Null);
+    (loaded, found)
+}
+
+/// A load that must end well.
+fn loaded(arguments: &[&str]) -> Value {
+    let (loaded, found) = load(arguments);
+    assert_eq!(loaded.status.code(), Some(0), "{arguments:?}: {}", stderr(&loaded));
+    found
+}
+
+/// A load that must be refused before it opens a connection.
+fn refused(arguments: &[&str]) -> String {
+    let began = Clock::System.now();
+    let (loaded, _) = load(arguments);
+    let said = stderr(&loaded);
+    assert_eq!(loaded.status.code(), Some(2), "{arguments:?}: {said}");
+    assert!(
+        loaded.stdout.is_empty() && Clock::System.now().since(began) < Duration::from_secs(5),
+        "{arguments:?}: {said}"
+    );
+    said
+}
+
+const OK: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
+
+#[test]
+fn an_interrupted_load_is_a_load() {
+    let server = http(|_| OK.to_vec());
+    for (name, more) in
+        [("-INT", &["--rate=100"][..]), ("-TERM", &[]), ("-HUP", &["--rate=100", "--warm-up=0s"])]
+    {
+        let url = server.url("http");
+        let arguments = [&["load", &url, "--json", "--allow-debug", "--duration=10min"], more].concat();
+        let child = wirebench(&arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        clock::pause_thread(Duration::from_millis(2_500));
+        signal(child.id(), name);
+        let ended = child.wait_with_output().unwrap();
+        assert_eq!(ended.status.code(), Some(130), "{name}: {}", stderr(&ended));
+        let found: Value = serde_json::from_slice(&ended.stdout).unwrap();
+        assert_eq!((&found["interrupted"], &found["failed_total"]), (&true.into(), &0.into()), "{found}");
+        let seconds = found["duration_s"].as_f64().unwrap();
+        assert!((0.3..20.0).contains(&seconds), "{found}");
+        let rate = found["rate_per_s"].as_f64().unwrap();
+        let is_right = (found["ok"].as_f64().unwrap() / seconds / rate - 1.0).abs() < 1e-6;
+        assert!(is_right && (more.is_empty() || (60.0..140.0).contains(&rate)), "{found}");
+        assert!(stderr(&ended).contains("interrupted: measured for"), "{}", stderr(&ended));
+    }
+}
+
+/// A call that hangs does not keep a second signal waiting; nor does a server that never shakes
+/// hands keep the first.
+#[test]
+fn a_second_signal_ends_at_once_and_one_is_enough_while_connecting() {
+    let silent = Server::start(|mut stream, _| drop(stream.read_to_end(&mut Vec::new())));
+    let long = ["--time-out=5min", "--allow-debug"];
+    let (plain, secure) = (silent.url("http"), silent.url("https"));
+    let hanging = [&["load", &plain, "--rate=10"], &long[..]].concat();
+    let mut child = wirebench(&hanging).stderr(Stdio::null()).spawn().unwrap();
+    clock::pause_thread(Duration::from_millis(700));
+    let began = Clock::System.now();
+    signal(child.id(), "-INT");
+    clock::pause_thread(Duration::from_millis(500));
+    signal(child.id(), "-INT");
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    let connecting = [&["load", &secure, "--insecure"], &long[..]].concat();
+    let mut child = wirebench(&connecting).stderr(Stdio::null()).spawn().unwrap();
+    clock::pause_thread(Duration::from_millis(700));
+    signal(child.id(), "-INT");
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    assert!(Clock::System.now().since(began) < Duration::from_secs(30));
+}
+
+#[test]
+fn output_that_is_not_read_or_not_taken_ends_nothing() {
+    let server = http(|_| OK.to_vec());
+    let url = server.url("http");
+    let search = [
+        "load",
+        &url,
+        "--allow-debug",
+        "--find-capacity",
+        "--rate=200",
+        "--trial=200ms",
+        "--objective=response.p50 < 2s",
+    ];
+    let mut child = wirebench(&search).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut first = String::new();
+    BufReader::new(child.stdout.take().unwrap()).read_line(&mut first).unwrap();
+    assert!(first.contains("200/s"), "{first}");
+    signal(child.id(), "-INT");
+    let ended = child.wait_with_output().unwrap();
+    assert!(!stderr(&ended).contains("panicked"), "{}", stderr(&ended));
+
+    let full = || std::fs::File::options().write(true).open("/dev/full").unwrap();
+    let brief = ["load", &url, "--json", "--allow-debug", "--rate=50", "--duration=300ms", "--warm-up=0s"];
+    let kept = wirebench(&brief).stderr(full()).output().unwrap();
+    assert_eq!(kept.status.code(), Some(0));
+    assert!(serde_json::from_slice::<Value>(&kept.stdout).is_ok());
+    let lost = wirebench(&brief).stdout(full()).output().unwrap();
+    assert_eq!(lost.status.code(), Some(1));
+    assert!(stderr(&lost).contains("No space left"), "{}", stderr(&lost));
+}
+
+/// What is not for a terminal is for awk and a spreadsheet: digits alone, and one unit.
+#[test]
+fn numbers_in_text_can_be_read_by_programs() {
+    let server = http(|_| OK.to_vec());
+    let read = output(&["load", &server.url("http"), "--allow-debug", "-n", "3000"]);
+    let text = String::from_utf8(read.stdout).unwrap();
+    let row = text.lines().find(|line| line.starts_with("response")).unwrap();
+    let fields: Vec<&str> = row.split_whitespace().collect();
+    assert_eq!((fields.len(), fields[1]), (7, "3000"), "{text}");
+    assert!(fields[2..5].iter().chain(&fields[6..]).all(|field| field.parse::<f64>().is_ok()), "{text}");
+}
+
+#[test]
+fn a_url_means_what_it_says_or_is_refused() {
+    let server = echoing();
+    let port = server.port();
+    for (url, line) in [
+        (format!("http://127.0.0.1:{port}?x=1"), "GET /?x=1 HTTP/1.1"),
+        (format!("HTTP://127.0.0.1:{port}/a/../ä#b"), "GET /%C3%A4 HTTP/1.1"),
+        (format!("http://127.1:{port}/"), "GET / HTTP/1.1"),
+    ] {
+        loaded(&[&url, "-n1"]);
+        let head = server.last();
+        assert!(head.starts_with(&format!("{line}\r\n")), "{url}: {head}");
+    }
+    loaded(&[&format!("http://me:secret@127.0.0.1:{port}/"), "-n1"]);
+    assert!(head(&server.last(), "authorization") == ["Basic bWU6c2VjcmV0"], "{}", server.last());
+    for (url, says) in [
+        ("http://127.0.0.1:80800/", "from 1 to 65535"),
+        ("ws://127.0.0.1:808O/", "from 1 to 65535"),
+        ("http://127.0.0.1/a b", "write %20"),
+        ("tcp://127.0.0.1:1/x", "write HOST:PORT alone"),
+        ("grpc://127.0.0.1:1/x", "write HOST:PORT alone"),
+        ("http://8.8.8.8/", "--allow-public"),
+        ("http://no.such.host.test/", "cannot be found"),
+    ] {
+        let said = refused(&[url]);
+        assert!(said.contains(says), "{url}: {said}");
+    }
+}
+
+#[test]
+fn a_name_has_addresses() {
+    let server = echoing();
+    let port = server.port();
+    let told = format!("--resolve=a.test:{port}:127.9.9.9,127.0.0.1");
+    let (said, found) = load(&[&format!("http://a.test:{port}/"), "-n2", &told]);
+    let address = format!("127.0.0.1:{port}");
+    assert_eq!(found["address"], address.as_str(), "{}", stderr(&said));
+    assert!(stderr(&said).contains(&format!("{address} is loaded")), "{}", stderr(&said));
+    assert_eq!(head(&server.last(), "host"), [format!("a.test:{port}")]);
+    let elsewhere = format!("--connect-to=a.test:80:127.0.0.1:{port}");
+    loaded(&["http://a.test/", "-n2", &elsewhere]);
+    assert_eq!(head(&server.last(), "host"), ["a.test"]);
+    // The name of the machine itself, where IPv6 comes first on many.
+    loaded(&[&format!("http://localhost:{port}/"), "-n2"]);
+    // Nobody says over UDP and QUIC that he is not there, or says it late.
+    let udp = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    let port = udp.local_addr().unwrap().port();
+    std::thread::spawn(move || {
+        let mut datagram = [0; 100];
+        while let Ok((bytes, from)) = udp.recv_from(&mut datagram) {
+            let _ = udp.send_to(&datagram[..bytes], from);
+        }
+    });
+    let told = format!("--resolve=a.test:{port}:127.9.9.9,127.0.0.1");
+    let found = loaded(&[&format!("udp://a.test:{port}"), "-n4", &told]);
+    assert_eq!(found["address"], format!("127.0.0.1:{port}"));
+    for wrong in
+        ["--resolve=a.test:80", "--resolve=:80:127.0.0.1", "--connect-to=a.test:80", "--resolve=a:80:b"]
+    {
+        refused(&["http://a.test/", wrong]);
+    }
+}
+
+#[test]
+fn headers_arrive_as_given_and_once() {
+    let server = echoing();
+    let given = ["-n1", "--header=Host: me.test:81", "--header=X-Two: 1", "--header=x-two: é"];
+    loaded(&[&[&server.url("http")[..]], &given[..]].concat());
+    let seen = server.last();
+    assert_eq!(
+        (head(&seen, "host"), head(&seen, "x-two")),
+        (vec!["me.test:81".to_owned()], vec!["1".to_owned(), "é".to_owned()])
+    );
+    let socket = websocket(|_, _| ());
+    loaded(&[&format!("{}chat", socket.url("ws")), "-n1", "--header=Host: chat.test"]);
+    assert_eq!(head(&socket.last(), "host"), ["chat.test"]);
+    loaded(&[&socket.url("ws"), "-n1"]);
+    assert_eq!(head(&socket.last(), "host"), [format!("127.0.0.1:{}", socket.port())]);
+    let url = "http://127.0.0.1:1/";
+    for (arguments, says) in [
+        (&[url, "--header=Host: a", "--header=host: b"][..], "one Host"),
+        (&[url, "--header=Content-Length: 3"], "wirebench writes it"),
+        (&[url, "--header=Host: a b"], "no host"),
+        (&[url, "--header=a b: c"], "no name of a header"),
+        (&[url, "--header=abc"], "write 'Name: value'"),
+        (&[url, "--http2", "--header=Connection: close"], "have no such header"),
+        (&[url, "--http2", "--header=TE: gzip"], "trailers"),
+        (&["ws://127.0.0.1:1/", "--header=Sec-WebSocket-Key: x"], "handshake"),
+        (&["tcp://127.0.0.1:1", "--header=a: b"], "--header needs a target of http"),
+        (&["grpc://127.0.0.1:1", "--header=a: b"], "--header needs a target of http"),
+    ] {
+        let said = refused(arguments);
+        assert!(said.contains(says), "{arguments:?}: {said}");
+    }
+}
+
+#[test]
+fn opening_has_an_end() {
+    let silent = Server::start(|mut stream, _| drop(stream.read_to_end(&mut Vec::new())));
+    let udp = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    let to_udp = format!("https://{}/", udp.local_addr().unwrap());
+    let black_hole = TcpListener::bind("127.0.0.1:0").unwrap();
+    let full = format!("http://{}/", black_hole.local_addr().unwrap());
+    for (url, more) in [
+        (silent.url("ws"), &[][..]),
+        (silent.url("https"), &["--insecure"]),
+        (silent.url("tls"), &["--insecure", "--reply-bytes=1"]),
+        (silent.url("grpcs"), &["--insecure"]),
+        (to_udp, &["--http3", "--insecure"]),
+        (full, &["-c4000"]),
+    ] {
+        let began = Clock::System.now();
+        let (ended, _) = load(&[&[&url[..], "--connect-time-out=700ms"], more].concat());
+        let said = stderr(&ended);
+        assert_eq!(ended.status.code(), Some(1), "{url}: {said}");
+        assert!(
+            said.contains("no connection to 127.0.0.1:") && said.contains("within 700 ms"),
+            "{url}: {said}"
+        );
+        assert!(Clock::System.now().since(began) < Duration::from_secs(20), "{url}");
+    }
+    // Its default is that of a call.
+    let (ended, _) = load(&[&silent.url("ws"), "--time-out=600ms"]);
+    assert!(stderr(&ended).contains("within 600 ms"), "{}", stderr(&ended));
+}
+
+/// WebSocket servers ping, and close where no pong comes; others close what is idle.
+#[test]
+fn a_connection_lives_between_calls() {
+    let pinging = websocket(servers::pings);
+    let found = loaded(&[&pinging.url("ws"), "--rate=0.7", "--duration=3s", "--warm-up=0s", "-c1"]);
+    assert_eq!((&found["failed_total"], &found["reconnections"]), (&0.into(), &0.into()), "{found}");
+    let lines = Server::start(|stream, _| servers::closes_when_idle(stream, b"\n"));
+    let web = Server::start(|stream, _| servers::closes_when_idle(stream, b"\r\n\r\n"));
+    let closing = websocket(servers::closes_after_each);
+    for (url, more) in
+        [(lines.url("tcp"), &["--reply-until=\\n"][..]), (web.url("http"), &[]), (closing.url("ws"), &[])]
+    {
+        let shape = [&url[..], "--rate=2", "--duration=2s", "--warm-up=0s", "-c1"];
+        let found = loaded(&[&shape[..], more].concat());
+        assert_eq!((&found["ok"], &found["failed_total"]), (&4.into(), &0.into()), "{url}: {found}");
+        assert!(found["reconnections"].as_u64().unwrap() >= 3, "{url}: {found}");
+    }
+}
+
+/// A call that the server says it did not process is made again on another connection.
+#[test]
+fn goaway_and_refusals_are_protocol_and_no_failure() {
+    for (kind, server) in [
+        ("goaway", Server::start(|stream, _| frames::serve(stream, frames::Manner::GoesAway(40)))),
+        ("refuses", Server::start(|stream, _| frames::serve(stream, frames::Manner::Refuses(40)))),
+    ] {
+        let shape = ["--http2", "--rate=300", "--in-flight=16", "--duration=1s", "--warm-up=0s", "-c2"];
+        let found = loaded(&[&[&server.url("http")[..]], &shape[..]].concat());
+        assert_eq!((&found["ok"], &found["failed_total"]), (&300.into(), &0.into()), "{kind}: {found}");
+        assert!(found["reconnections"].as_u64().unwrap() >= 4, "{kind}: {found}");
+    }
+    // One that speaks no HTTP/2 at all says so.
+    let old =
+        http(|_| b"HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-length: 0\r\n\r\n".to_vec());
+    let (ended, _) = load(&[&old.url("http"), "--http2", "-n2"]);
+    assert_eq!(ended.status.code(), Some(1));
+    assert!(stderr(&ended).contains("does not speak HTTP/2"), "{}", stderr(&ended));
+}
+
+/// A safe call on a connection that the server closes as it comes is made again (RFC 9112, section
+/// 9.3.1); one that is not safe is not.
+#[test]
+fn a_connection_that_closes_as_a_call_comes_costs_no_safe_call() {
+    let server = Server::start(|stream, _| servers::answers_so_many(stream, 3));
+    let found = loaded(&[&server.url("http"), "-n40", "-c2"]);
+    assert_eq!((&found["ok"], &found["failed_total"]), (&40.into(), &0.into()), "{found}");
+    let (_, found) = load(&[&server.url("http"), "-n40", "-c2", "--method=POST"]);
+    assert!(found["failed"]["reset"].as_u64().unwrap() > 0, "{found}");
+}
+
+/// The server lets one stream be open, and answers after 20 ms: what waits for it waits here.
+#[test]
+fn what_waits_in_the_client_is_wait() {
+    let server = Server::start(|stream, _| frames::serve(stream, frames::Manner::Streams(1)));
+    let shape = ["--http2", "--rate=200", "--in-flight=16", "--duration=1s", "-c1", "--time-out=20s"];
+    let found = loaded(&[&[&server.url("http")[..]], &shape[..]].concat());
+    let p50 = |of: &str| found[of]["p50"].as_f64().unwrap();
+    assert!((19_000.0..40_000.0).contains(&p50("service_us")), "{found}");
+    assert!(p50("wait_us") > 300_000.0 && p50("response_us") > 300_000.0, "{found}");
+}
+
+#[test]
+fn a_rate_is_of_the_measured_time() {
+    let server = http(|nth| {
+        clock::pause_thread(Duration::from_millis(if nth == 60 { 4_000 } else { 0 }));
+        OK.to_vec()
+    });
+    let (ended, found) =
+        load(&[&server.url("http"), "--rate=100", "--duration=1s", "--warm-up=0s", "--time-out=20s"]);
+    assert!((found["rate_per_s"].as_f64().unwrap() - 100.0).abs() < 1e-6, "{found}");
+    assert_eq!((&found["duration_s"], &found["ok"]), (&1.0.into(), &100.into()), "{found}");
+    assert!(found["last_replies_after_s"].as_f64().unwrap() > 2.0, "{found}");
+    assert!(stderr(&ended).contains("after the measured time"), "{}", stderr(&ended));
+}
+
+#[test]
+fn a_gate_needs_data_and_a_failed_call_satisfies_none() {
+    let server = http(|nth| {
+        clock::pause_thread(Duration::from_millis(if nth % 2 == 0 { 0 } else { 100 }));
+        OK.to_vec()
+    });
+    let url = server.url("http");
+    let gate = |more: &[&str]| {
+        let (ended, _) = load(&[&[&url[..], "--rate=50", "--warm-up=0s"], more].concat());
+        (ended.status.code(), stderr(&ended))
+    };
+    let (code, said) = gate(&["--duration=1s", "--fail-on=response.p999 > 10s"]);
+    assert!(code == Some(3) && said.contains("cannot be judged: 50 calls, 20000 needed"), "{said}");
+    // Half of the calls end at 10 ms, which is below the bound.
+    let failing = ["--duration=2s", "--time-out=10ms", "-c64"];
+    for bound in ["response.p90 > 50ms", "response.max > 50ms", "within.50ms < 90%"] {
+        let (code, said) = gate(&[&failing[..], &["--fail-on", bound]].concat());
+        assert_eq!(code, Some(3), "{bound}: {said}");
+    }
+    assert_eq!(gate(&["--duration=1s", "--fail-on=response.p50 > 10s"]).0, Some(0));
+}
+
+#[test]
+fn an_option_works_or_is_refused() {
+    let http = "http://127.0.0.1:1/";
+    for arguments in [
+        &[http, "--in-flight=16"][..],
+        &["ws://127.0.0.1:1/", "--in-flight=2"],
+        &["udp://127.0.0.1:1", "--in-flight=2"],
+        &[http, "--tls=1.2"],
+        &[http, "--root=x.pem"],
+        &[http, "--insecure"],
+        &[http, "--sni=a"],
+        &[http, "--http3"],
+        &["https://127.0.0.1:1/", "--http3", "--tls=1.2"],
+        &["tcp://127.0.0.1:1", "--reply-bytes=1", "--http2"],
+        &["tcp://127.0.0.1:1", "--reply-bytes=1", "--method=POST"],
+        &[http, "--reply-bytes=1"],
+        &[http, "--frame=market"],
+        &["grpc://127.0.0.1:1", "--body=x"],
+        &["udp://127.0.0.1:1", "--cold"],
+        &["udp://127.0.0.1:1", "--expect-status=200"],
+        &[http, "--arrivals=poisson"],
+        &[http, "--pacing=spin"],
+        &[http, "--rate=5", "--seed=7"],
+        &[http, "--model=open"],
+        &[http, "--model=closed", "--rate=5"],
+        &[http, "--workers=2", "-c1"],
+        &[http, "--trial=5s"],
+        &[http, "--find-capacity", "--duration=5s"],
+        &[http, "--core=0", "--no-pin"],
+        &[http, "--core=99999"],
+        &[http, "--expect-status=20"],
+        &[http, "--body=a", "--body-file=b"],
+        &[http, "--body-file=/no/such/file"],
+    ] {
+        refused(arguments);
+    }
+}
+
+#[test]
+fn errors_come_before_connections() {
+    let http = "http://127.0.0.1:1/";
+    for arguments in [
+        &[http, "--rate=0", "--warm-up=15s"][..],
+        &[http, "--rate=-1"],
+        &[http, "--rate=nan"],
+        &[http, "--rate=1e12"],
+        &[http, "--duration=0s"],
+        &[http, "--time-out=0s"],
+        &[http, "--time-out=1h"],
+        &[http, "--duration=1000y"],
+        &[http, "--connect-time-out=0s"],
+        &[http, "-n0"],
+        &[http, "-c0"],
+        &[http, "--rate=0.001", "--arrivals=poisson", "--duration=1s"],
+        &[http, "--find-capacity", "--rate=1"],
+        &[http, "--fail-on=response.p99 > 5"],
+        &[http, "--fail-on=cpu_per_call > 5us"],
+    ] {
+        refused(arguments);
+    }
+}
+
+#[test]
+fn success_is_stated() {
+    let statuses = [200, 200, 302, 404];
+    let server = http(move |nth| {
+        format!("HTTP/1.1 {} X\r\ncontent-length: 6\r\n\r\nanswer", statuses[nth % 4]).into_bytes()
+    });
+    let url = server.url("http");
+    let (_, found) = load(&[&url, "-n40", "-c1"]);
+    assert_eq!(found["statuses"], serde_json::json!({"200": 20, "302": 10, "404": 10}), "{found}");
+    assert_eq!(
+        (&found["ok"], &found["failed"]["status"], &found["reply_bytes"]),
+        (&30.into(), &10.into(), &180.into())
+    );
+    // What failed at once is not shown as the time-out.
+    assert!(found["failed_after_us"]["status"]["max"].as_f64().unwrap() < 4e6, "{found}");
+    assert!(found["response_us"]["p90"].is_null() && found["response_us"]["p50"].is_f64(), "{found}");
+    let (_, found) = load(&[&url, "-n40", "-c1", "--expect-status=2xx,404"]);
+    assert_eq!(found["failed"]["status"], 10, "{found}");
+    let (_, found) = load(&[&url, "-n40", "-c1", "--expect-body=answer", "--expect-status=100-599"]);
+    assert_eq!(found["ok"], 40, "{found}");
+    let (ended, _) = load(&[&url, "-n40", "-c1", "--expect-body=other"]);
+    assert!(
+        ended.status.code() == Some(1) && stderr(&ended).contains("does not contain"),
+        "{}",
+        stderr(&ended)
+    );
+
+    let login = http(|_| b"HTTP/1.1 302 Found\r\nlocation: /login\r\ncontent-length: 0\r\n\r\n".to_vec());
+    let (ended, _) = load(&[&login.url("http"), "-n4"]);
+    assert!(stderr(&ended).contains("every reply was a redirect"), "{}", stderr(&ended));
+    let lost = http(|_| b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n".to_vec());
+    let text = output(&["load", &lost.url("http"), "--allow-debug", "-n40"]);
+    let text = String::from_utf8(text.stdout).unwrap();
+    let row = text.lines().find(|line| line.starts_with("response")).unwrap();
+    assert!(row.split_whitespace().nth(2) == Some("failed") && text.contains("statuses: 40 × 404"), "{text}");
+}
+
+/// Files, ports and addresses that this machine lacks are no fault of the server's.
+#[test]
+fn limits_of_this_machine_are_its_own() {
+    let server = http(|_| OK.to_vec());
+    let limited = |files: u32, arguments: &str| {
+        let program = env!("CARGO_BIN_EXE_wirebench");
+        let line = format!(
+            "ulimit -n {files}; exec {program} load {} --allow-debug {arguments}",
+            server.url("http")
+        );
+        std::process::Command::new("sh").args(["-c", &line]).output().unwrap()
+    };
+    let told = limited(64, "-c200");
+    assert_eq!(told.status.code(), Some(2));
+    assert!(
+        stderr(&told).contains("needs 228 open files") && stderr(&told).contains("ulimit -n"),
+        "{}",
+        stderr(&told)
+    );
+    let (ended, _) =
+        load(&[&server.url("http"), "-n4", "--source-address=127.0.0.2", "--source-address=127.0.0.3"]);
+    assert_eq!(ended.status.code(), Some(0), "{}", stderr(&ended));
+    let (ended, _) = load(&[&server.url("http"), "-n4", "--source-address=192.0.2.1"]);
+    assert_eq!(ended.status.code(), Some(1));
+    assert!(stderr(&ended).contains("this machine: "), "{}", stderr(&ended));
+}
+
+#[test]
+fn low_rates_have_their_calls() {
+    let server = http(|_| OK.to_vec());
+    for (rate, duration, calls) in [("0.1", "500ms", 1), ("0.9", "2s", 2), ("2.5", "1s", 3)] {
+        let found = loaded(&[&server.url("http"), "--rate", rate, "--duration", duration, "--warm-up=300ms"]);
+        assert_eq!((&found["arrivals"], &found["ok"]), (&calls.into(), &calls.into()), "{found}");
+    }
+    let found = loaded(&[&server.url("http"), "--rate=40", "-n", "10"]);
+    assert_eq!(found["ok"], 10, "{found}");
+}
+
+/// Two loads have a core each, where there are two.
+#[test]
+fn two_loads_do_not_share_a_core() {
+    let server = http(|_| OK.to_vec());
+    let url = server.url("http");
+    let start = |more: &[&str]| {
+        let arguments = [&["load", &url, "--rate=20", "--duration=20s", "--allow-debug"], more].concat();
+        wirebench(&arguments).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap()
+    };
+    let cores = |id: u32| -> Vec<String> {
+        let tasks = std::fs::read_dir(format!("/proc/{id}/task")).unwrap().map(|task| task.unwrap().path());
+        let worker = tasks.filter(|task| {
+            std::fs::read_to_string(task.join("comm")).is_ok_and(|name| name.starts_with("load-"))
+        });
+        let allowed = |status: String| {
+            status
+                .lines()
+                .find_map(|line| line.strip_prefix("Cpus_allowed_list:").map(|list| list.trim().to_owned()))
+        };
+        worker.filter_map(|task| allowed(std::fs::read_to_string(task.join("status")).ok()?)).collect()
+    };
+    let mut loads = [start(&[]), start(&[]), start(&["--no-pin"])];
+    clock::pause_thread(Duration::from_secs(2));
+    let [first, second, third] = [0, 1, 2].map(|nth: usize| cores(loads[nth].id()));
+    for load in &mut loads {
+        signal(load.id(), "-INT");
+    }
+    for load in loads {
+        assert_eq!(load.wait_with_output().unwrap().status.code(), Some(130));
+    }
+    assert_eq!((first.len(), second.len(), third.len()), (1, 1, 1));
+    assert!(first != second, "both are on {first:?}");
+    assert!(third[0].contains(['-', ',']) || lab::cores::allowed().unwrap().len() == 1, "{third:?}");
+}
+
+/// Eight connections to a server that takes 20 ms do 400 calls a second: of 800 the others are
+/// never sent, and cost no connection.
+#[test]
+fn overload_reads_as_the_capacity() {
+    let server = http(|_| {
+        clock::pause_thread(Duration::from_millis(20));
+        OK.to_vec()
+    });
+    let (ended, found) = load(&[&server.url("http"), "--rate=800", "--time-out=500ms", "--duration=3s"]);
+    let (ok, failed) = (found["ok"].as_u64().unwrap(), &found["failed"]);
+    assert!((700..=1_230).contains(&ok), "{found}");
+    assert!(failed["dropped"].as_u64().unwrap() > 900, "{found}");
+    assert!(failed["timed_out"].as_u64().unwrap_or_default() < ok / 5, "{found}");
+    assert!(found["reconnections"].as_u64().unwrap() < ok / 5, "{found}");
+    assert!(stderr(&ended).contains("offered more than 8 connections carry"), "{}", stderr(&ended));
+}
+
+#[test]
+fn a_search_tells_what_it_found() {
+    let silent = Server::start(|mut stream, _| drop(stream.read_to_end(&mut Vec::new())));
+    let search = ["--find-capacity", "--trial=300ms", "--rate=100"];
+    let (ended, _) = load(
+        &[&[&silent.url("http")[..], "--time-out=200ms", "--objective=response.p50 < 100ms"], &search[..]]
+            .concat(),
+    );
+    assert_eq!(ended.status.code(), Some(1), "{}", stderr(&ended));
+    assert!(stderr(&ended).contains("none of"), "{}", stderr(&ended));
+    let slow = http(|_| {
+        clock::pause_thread(Duration::from_millis(20));
+        OK.to_vec()
+    });
+    let (ended, found) =
+        load(&[&[&slow.url("http")[..], "--objective=response.p50 < 300ms", "-c4"], &search[..]].concat());
+    assert_eq!(ended.status.code(), Some(0), "{}", stderr(&ended));
+    let (met, missed) = (found["met_at_per_s"].as_f64().unwrap(), found["missed_at_per_s"].as_f64().unwrap());
+    assert!(met >= 100.0 && missed <= 400.0, "{found}");
+    let said = refused(&["http://127.0.0.1:1/", "--find-capacity", "--rate=1"]);
+    assert!(said.contains("begin at 34/s or more"), "{said}");
+}
+
+/// A new connection for each call, and what it spent on it.
+#[test]
+fn cold_calls_have_a_connection_each() {
+    let server = http(|_| OK.to_vec());
+    let found = loaded(&[&server.url("http"), "--cold", "-n20"]);
+    assert_eq!((&found["ok"], server.connections()), (&20.into(), 20), "{found}");
+    assert_eq!(found["phases_us"]["connect"]["n"], 20, "{found}");
+}
+
+#[test]
+fn bodies_come_from_files_as_they_are() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("body");
+    let bytes: Vec<u8> = (0..=255).cycle().take(200_000).collect();
+    std::fs::write(&file, &bytes).unwrap();
+    let server = echoing();
+    loaded(&[&server.url("http"), "-n1", "--body-file", file.to_str().unwrap()]);
+    let seen = server.last();
+    assert!(seen.starts_with("POST / HTTP/1.1\r\n"), "{seen}");
+    assert_eq!(head(&seen, "content-length"), ["200000"]);
+    assert_eq!(server.last_body(), bytes);
+}
+
+#[test]
+fn a_unix_socket_stands_for_an_address() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("socket");
+    let listener = std::os::unix::net::UnixListener::bind(&path).unwrap();
+    std::thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            std::thread::spawn(move || {
+                let (mut lines, mut stream) = (BufReader::new(stream.try_clone().unwrap()).lines(), stream);
+                while let Some(Ok(line)) = lines.next() {
+                    if line.is_empty() && stream.write_all(OK).is_err() {
+                        return;
+                    }
+                }
+            });
+        }
+    });
+    let found = loaded(&["http://a.test/", "-n8", "--unix-socket", path.to_str().unwrap()]);
+    assert_eq!((&found["ok"], &found["address"]), (&8.into(), &path.to_str().unwrap().into()), "{found}");
+    let wrong = ["http://127.0.0.1/", "-n1", "--unix-socket=/no/such/socket"];
+    let (ended, _) = load(&wrong);
+    assert!(stderr(&ended).contains("cannot connect to /no/such/socket"), "{}", stderr(&ended));
+}
