@@ -37,7 +37,7 @@ pub fn trial(outcome: &Outcome, rate_per_s: f64, objective: &Expression, client_
         _ => f64::INFINITY,
     };
     let is_a_failure = match objective.figure {
-        Figure::Time(Distribution::Response, point) => point.is_a_failure(failed_share),
+        Figure::Time(_, point) => point.is_a_failure(failed_share),
         _ => false,
     };
     let bound_us = match objective.value {

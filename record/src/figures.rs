@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use proto::Capability;
-use terms::{Activity, Counted, Distribution, Figure, Point, count_within, share_within};
+use terms::{Activity, Counted, Distribution, Figure, Point, count_within, printable, share_within};
 
 use super::flows::{jain, share};
 use super::{Counts, Distance, MarketsPart, Record, RoundPart, VoidFor};
@@ -49,7 +49,7 @@ impl RoundPart {
     }
 
     /// A figure of this measurement; `None` where there were too few calls to give it. A response
-    /// time at which a call stands that failed is infinite: no bound has it.
+    /// or service time at which a call stands that failed is infinite: no bound has it.
     pub fn figure(&self, figure: Figure) -> Option<f64> {
         // Processor time and bytes are of all calls, those that are counted apart too.
         let succeeded = self.counts.ok + self.apart.as_ref().map_or(0, |apart| apart.counts.ok);
@@ -58,13 +58,21 @@ impl RoundPart {
             Figure::Time(distribution, point) => {
                 let quantiles =
                     distribution.of(&self.response_us, &self.lag_us, &self.wait_us, &self.service_us);
-                let value = match point {
+                let is_of_whole_calls =
+                    matches!(distribution, Distribution::Response | Distribution::Service);
+                if is_of_whole_calls && point.is_a_failure(self.counts.failed_share()) {
+                    // Those that failed are among the responses, and among no service times.
+                    let calls = self.counts.arrivals;
+                    let is_given = match point {
+                        Point::Percentile(share) => printable(calls, share),
+                        _ => calls > 0,
+                    };
+                    return is_given.then_some(f64::INFINITY);
+                }
+                match point {
                     Point::Percentile(share) => quantiles.shown(share),
                     _ => (quantiles.n > 0).then(|| point.of(quantiles)),
-                };
-                let failed =
-                    distribution == Distribution::Response && point.is_a_failure(self.counts.failed_share());
-                if failed { value.map(|_| f64::INFINITY) } else { value }
+                }
             }
             Figure::CpuPerCall => per_call(self.client.cpu_us + self.server.cpu_us),
             Figure::ClientCpuPerCall => per_call(self.client.cpu_us),
@@ -91,7 +99,9 @@ impl RoundPart {
             Figure::TimeToRecover if self.never_recovered => Some(f64::INFINITY),
             Figure::TimeToRecover => self.time_to_recover_us,
             Figure::Failed => Some(self.counts.failed_share()),
-            Figure::Within(us) => share_within(&self.histograms_ns.response, us),
+            // What failed stands at the time-out, which may lie below that time.
+            Figure::Within(us) => share_within(&self.histograms_ns.response, us)
+                .map(|share| share.min(1.0 - self.counts.failed_share())),
             Figure::RatePerS => Some(self.counts.ok_per_s),
             Figure::Jain => jain(&self.flows),
             Figure::FlowShare(nth) => share(&self.flows, nth),
@@ -143,7 +153,8 @@ impl Record {
             }
             Figure::Within(us) => {
                 let response = &round.histograms_ns.response;
-                Some((count_within(response, us), response.len()))
+                let succeeded = response.len().saturating_sub(round.counts.failures());
+                Some((count_within(response, us).min(succeeded), response.len()))
             }
             _ => None,
         };

@@ -255,7 +255,7 @@ impl Figure {
                     | Figure::TimeToRecover
                     | Figure::TimeToMove
                     | Figure::LastCall
-                    | Figure::Time(Distribution::Response, _)
+                    | Figure::Time(Distribution::Response | Distribution::Service, _)
             )
     }
 

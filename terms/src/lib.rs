@@ -64,7 +64,7 @@ pub use outcome::{
     FailedAfter, Failure, FlowOutcome, Histograms, Outcome, Phase, PhaseTimes, Sent, empty_histogram, packed,
 };
 pub use policy::{ATTEMPTS_MAX, Backoff, Budget, Policy, RetryJitter};
-pub use quantiles::{Quantiles, count_within, printable, share_within, values_needed};
+pub use quantiles::{Quantiles, calls_needed, count_within, printable, share_within};
 pub use registry::{Absence, Registry, SetAbsences};
 pub use retries::Retries;
 pub use routes::{Matches, Route};

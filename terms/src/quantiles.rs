@@ -69,8 +69,9 @@ pub fn printable(n: u64, share: f64) -> bool {
     n as f64 * (1.0 - share) >= VALUES_BEYOND_MIN - 1e-6
 }
 
-/// How many values it takes to print a percentile, or to judge by it: n(1 − q) ≥ 20.
-pub fn values_needed(share: f64) -> u64 {
+/// Values that it takes to print a percentile.
+pub fn calls_needed(share: f64) -> u64 {
+    // The same slack.
     (VALUES_BEYOND_MIN / (1.0 - share) - 1e-6).ceil() as u64
 }
 

@@ -3,9 +3,10 @@
 mod plans;
 mod text;
 
-use record::{Ratio, Record, VerdictWord};
+use record::{Ratio, Record, RoundPart, VerdictWord};
 use serde::Serialize;
-use terms::{Expression, FAILED_SHARE_MAX, Figure, Rule, Value};
+use terms::text::count;
+use terms::{Expression, FAILED_SHARE_MAX, Figure, Point, Rule, Value, calls_needed, printable};
 
 use crate::apply;
 use crate::statistics::{ROUNDS_FOR_A_VERDICT, mean, mean_with_interval, ratio_of_rounds, ratio_of_runs};
@@ -105,10 +106,28 @@ pub struct Held {
     /// Sentences of the cells in which it is true of the new side: of its whole interval, not only
     /// of its middle.
     pub failed: Vec<String>,
+    /// Sentences of the cells that have the figure, and not enough to judge it by: a gate needs
+    /// data, so that these fail it too.
+    pub lacking: Vec<String>,
     /// Sentences of the cells in which there was nothing to hold to it.
     pub unjudged: Vec<String>,
     /// Cells in which it was judged.
     pub judged: usize,
+}
+
+impl Held {
+    /// Whether the threshold failed: it is past in a cell, or that cannot be known.
+    pub fn has_failed(&self) -> bool {
+        self.judged == 0 || !self.failed.is_empty() || !self.lacking.is_empty()
+    }
+
+    /// Adds another scenario's cells.
+    pub fn extend(&mut self, other: Held) {
+        self.failed.extend(other.failed);
+        self.lacking.extend(other.lacking);
+        self.unjudged.extend(other.unjudged);
+        self.judged += other.judged;
+    }
 }
 
 /// Holds the new side to a threshold, cell by cell. A cell that has lost the figure fails it.
@@ -117,24 +136,50 @@ pub fn hold(old: &[Record], new: &[Record], threshold: &Expression) -> Held {
     let mut all = cells(old);
     all.extend(cells(new).into_iter().filter(|cell| !cells(old).contains(cell)));
     for (contender, condition) in all {
-        let of = |records| figures(records, &contender, &condition, threshold.figure);
+        let sides: &[&[Record]] = match threshold.value {
+            Value::Change(_) => &[new, old],
+            Value::Absolute(_) => &[new],
+        };
+        let few = sides.iter().find_map(|side| too_few(side, &contender, &condition, threshold.figure));
+        let (here, of) = (new, |records| figures(records, &contender, &condition, threshold.figure));
         let (old, new) = (of(old), of(new));
         let named = format!("{} of {contender} under {condition}", threshold.text);
-        match past(&old, &new, threshold) {
-            Some(Past::No) => held.judged += 1,
-            Some(Past::Yes(how)) => {
+        match (past(&old, &new, threshold), few) {
+            (Some(Past::No), _) => held.judged += 1,
+            (Some(Past::Yes(how)), _) => {
                 held.judged += 1;
                 held.failed.push(format!("{named}: {how}"));
             }
-            None if new.concat().is_empty() && !old.concat().is_empty() => {
+            (None, Some(few)) => held.lacking.push(format!("{named} cannot be judged: {few}")),
+            (None, None) if new.concat().is_empty() && !old.concat().is_empty() => {
                 held.failed.push(format!("{named}: the new side has no such figure any more"));
             }
-            None => {
-                held.unjudged.push(format!("{named}: too few rounds, or too few calls a round, to judge"));
+            (None, None) if every_call_failed(here, &contender, &condition) => {
+                held.failed.push(format!("{named}: every call failed"));
             }
+            (None, None) => held.unjudged.push(format!("{named}: there is no such figure")),
         }
     }
     held
+}
+
+/// What a side lacks to be held to a threshold, where it has something of the figure: calls beyond
+/// a percentile, or rounds.
+fn too_few(side: &[Record], contender: &str, condition: &str, figure: Figure) -> Option<String> {
+    let cells = side.iter().filter_map(|record| Some((record, record.cell(contender, condition)?)));
+    let rounds: Vec<&RoundPart> =
+        cells.flat_map(|(record, cell)| record.counted_rounds(cell, figure).into_values()).collect();
+    if let Figure::Time(distribution, Point::Percentile(share)) = figure {
+        let of = |round: &&RoundPart| {
+            distribution.of(&round.response_us, &round.lag_us, &round.wait_us, &round.service_us).n
+        };
+        if let Some(fewest) = rounds.iter().map(of).min().filter(|calls| !printable(*calls, share)) {
+            let [calls, needed] = [fewest, calls_needed(share)].map(count);
+            return Some(format!("{calls} calls a round, {needed} needed"));
+        }
+    }
+    let with = rounds.iter().filter(|round| round.figure(figure).is_some()).count();
+    (with == 1).then(|| "1 round, 2 needed".to_owned())
 }
 
 /// Whether a side is past a threshold.
@@ -145,17 +190,20 @@ enum Past {
 
 fn past(old: &[Vec<f64>], new: &[Vec<f64>], threshold: &Expression) -> Option<Past> {
     let (is_past, how) = match threshold.value {
+        // A call that failed is beyond every bound, and beyond every other call.
+        Value::Change(_) if has_failed(new) => (threshold.above, FAILED_THERE.to_owned()),
+        Value::Change(_) if has_failed(old) => {
+            (!threshold.above, "in the old the call there is one that failed".to_owned())
+        }
         Value::Change(change) => {
-            let (ratio, _) = ratio(new, old)?;
+            let changed = ratio(new, old).map(|(ratio, _)| [ratio.low, ratio.ratio, ratio.high]);
+            let [low, middle, high] = changed.or_else(|| ratio_of_means(&new.concat(), &old.concat()))?;
             let limit = 1.0 + change;
-            let is_past = if threshold.above { ratio.low > limit } else { ratio.high < limit };
-            let interval = format!("95 % interval {:.3} to {:.3}", ratio.low, ratio.high);
-            (is_past, format!("{:.3} × the old ({interval})", ratio.ratio))
+            let is_past = if threshold.above { low > limit } else { high < limit };
+            let interval = format!("95 % interval {low:.3} to {high:.3}");
+            (is_past, format!("{middle:.3} × the old ({interval})"))
         }
-        Value::Absolute(_) if new.concat().iter().any(|figure| figure.is_infinite()) => {
-            // A call that failed is beyond every bound.
-            (threshold.above, "the call there is one that failed".to_owned())
-        }
+        Value::Absolute(_) if has_failed(new) => (threshold.above, FAILED_THERE.to_owned()),
         Value::Absolute(_) => {
             let (middle, half) = mean_with_interval(&new.concat())?;
             let near = if threshold.above { middle - half } else { middle + half };
@@ -166,11 +214,34 @@ fn past(old: &[Vec<f64>], new: &[Vec<f64>], threshold: &Expression) -> Option<Pa
     Some(if is_past { Past::Yes(how) } else { Past::No })
 }
 
+const FAILED_THERE: &str = "the call there is one that failed";
+
+fn has_failed(side: &[Vec<f64>]) -> bool {
+    side.iter().flatten().any(|figure| figure.is_infinite())
+}
+
+/// New over old with the ends of its interval, of figures that are nothing in some rounds and so
+/// have no logarithm: as wide as the two intervals of the means allow.
+fn ratio_of_means(new: &[f64], old: &[f64]) -> Option<[f64; 3]> {
+    let ((new, new_half), (old, old_half)) = (mean_with_interval(new)?, mean_with_interval(old)?);
+    let over = |new: f64, old: f64| match (new.max(0.0), old.max(0.0)) {
+        (0.0, 0.0) => 1.0,
+        (new, old) => new / old,
+    };
+    Some([over(new - new_half, old + old_half), over(new, old), over(new + new_half, old - old_half)])
+}
+
 /// Contender and condition of every cell that can be measured.
 fn cells(records: &[Record]) -> Vec<(String, String)> {
     let first = records.iter().take(1).flat_map(|record| &record.cells);
     let measured = first.filter(|cell| cell.not_offered.is_none());
     measured.map(|cell| (cell.contender.clone(), cell.condition.clone())).collect()
+}
+
+fn every_call_failed(records: &[Record], contender: &str, condition: &str) -> bool {
+    let cells = records.iter().filter_map(|record| Some((record, record.cell(contender, condition)?)));
+    let mut merged = cells.filter_map(|(record, cell)| record.cells[cell].merged.as_ref()).peekable();
+    merged.peek().is_some() && merged.all(|merged| merged.counts.arrivals > 0 && merged.counts.ok == 0)
 }
 
 fn fails_too_much(records: &[Record], contender: &str, condition: &str) -> bool {

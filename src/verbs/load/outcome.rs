@@ -336,7 +336,7 @@ impl LoadReport {
         };
         if let Figure::Time(distribution, Point::Percentile(share)) = threshold.figure {
             let n = histogram(distribution, &self.outcome).len();
-            let needed = terms::values_needed(share);
+            let needed = terms::calls_needed(share);
             if n < needed && figure.is_finite() {
                 return unjudged(format!("{n} calls, {needed} needed"));
             }
