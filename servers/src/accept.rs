@@ -6,16 +6,17 @@ use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use rustls::ServerConfig;
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::Semaphore;
 use tokio_util::either::Either;
 use tokio_util::task::TaskTracker;
 
+use crate::linger::{self, Linger};
 use crate::tls::TlsStream;
 use crate::{Limits, Shutdown};
 
@@ -38,6 +39,9 @@ impl From<TcpListener> for Listener {
 /// (`net.core.somaxconn`). Beyond it SYNs are thrown away, and come again after a second: of the
 /// default of 128, a restart under a thousand subscribers makes a second's outage.
 const ACCEPT_QUEUE: u32 = 4_096;
+
+/// Time for a connection that is refused to hear it.
+const REFUSAL_TIME_MAX: Duration = Duration::from_millis(100);
 
 /// Listens at an address, which a process that has just ended may have had.
 ///
@@ -121,7 +125,7 @@ pub(crate) async fn accept_plain<S, F>(
         };
         let Ok(place) = Arc::clone(&places).try_acquire_owned() else {
             if let Some(refusal) = refusal {
-                connections.spawn(refuse(stream, refusal));
+                connections.spawn(linger::dismiss(stream, refusal, REFUSAL_TIME_MAX));
             }
             continue;
         };
@@ -144,11 +148,6 @@ pub(crate) async fn accept_plain<S, F>(
         abandon.cancel();
         connections.wait().await;
     }
-}
-
-async fn refuse(mut stream: TcpStream, refusal: &'static [u8]) {
-    // The peer may be gone already: there is nobody to tell then.
-    let _ = clock::limit(Duration::from_millis(100), stream.write_all(refusal)).await;
 }
 
 /// What a connection has come to, as it is watched.
@@ -182,12 +181,17 @@ async fn stalled(progress: Arc<Progress>, first: Duration, span: Duration) {
 pub(crate) struct Watched<S> {
     stream: S,
     progress: Arc<Progress>,
+    /// The peer has ended, and sends nothing any more.
+    peer_ended: bool,
+    /// The end was said.
+    linger: Option<Linger>,
 }
 
 impl<S> Watched<S> {
     fn new(stream: S) -> (Watched<S>, Arc<Progress>) {
         let progress = Arc::new(Progress::default());
-        (Watched { stream, progress: Arc::clone(&progress) }, progress)
+        let watched = Watched { stream, progress: Arc::clone(&progress), peer_ended: false, linger: None };
+        (watched, progress)
     }
 
     /// One writer at a time: a load and a store are enough, and cheaper than an atomic addition.
@@ -204,13 +208,16 @@ impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
+        let has_room = buffer.remaining() > 0;
         let polled = Pin::new(&mut self.stream).poll_read(context, buffer);
-        self.count(buffer.filled().len() - before);
+        let bytes = buffer.filled().len() - before;
+        self.count(bytes);
+        self.peer_ended |= has_room && bytes == 0 && polled.is_ready();
         polled
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Watched<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -243,8 +250,19 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
         Pin::new(&mut self.stream).poll_flush(context)
     }
 
+    /// Says the end, and waits for that of a peer who may still be sending: closed with bytes
+    /// unread, the connection would be reset, and what was said last lost.
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(context)
+        let Watched { stream, peer_ended, linger, .. } = &mut *self;
+        let mut stream = Pin::new(stream);
+        if linger.is_none() {
+            ready!(stream.as_mut().poll_shutdown(context))?;
+        }
+        if !*peer_ended {
+            ready!(linger.get_or_insert_with(Linger::begin).poll(stream, context));
+            *peer_ended = true;
+        }
+        Poll::Ready(Ok(()))
     }
 }
 

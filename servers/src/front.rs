@@ -11,16 +11,23 @@ use axum::http::{HeaderMap, HeaderValue, Request, StatusCode, Version, header};
 use axum::response::{IntoResponse as _, Response};
 use bytes::Bytes;
 use hyper::body::Body as HttpBody;
+use proto::v1::FaultCode;
 use proto::{Fault, MARKET_NAME, deadline};
 use tower::ServiceExt as _;
 
-use crate::market::within;
+use crate::leftover::{self, Leftover};
+use crate::market::{exceeded, within};
+use crate::protocols::grpc;
 use crate::protocols::rest::problem::Problem;
 use crate::replies::{Counted, Replies};
 use crate::turn;
 
 /// What a protocol asks of its requests beyond HTTP; what it answers to others.
 pub(crate) type Check = fn(&Request<Body>) -> Result<(), Response>;
+
+/// The market answers itself that a call's time is up. What waits elsewhere, for a body or a tick,
+/// is ended so long after that.
+const LATE_MAX: Duration = Duration::from_millis(20);
 
 /// A router, and what stands before it.
 #[derive(Clone)]
@@ -52,18 +59,32 @@ impl Front {
     /// Answers a request of a connection, once there is room for its reply.
     pub(crate) async fn answer<B>(&self, request: Request<B>, replies: &Replies) -> Response<Counted<Body>>
     where
-        B: HttpBody<Data = Bytes> + Send + 'static,
+        B: HttpBody<Data = Bytes> + Send + Unpin + 'static,
         B::Error: Into<axum::BoxError>,
     {
         replies.room().await;
-        let request = request.map(Body::new);
+        let request = match leftover::is_drained(&request) {
+            true => Leftover::of(request).map(Body::new),
+            false => request.map(Body::new),
+        };
         let is_grpc = is_grpc(request.headers());
-        let admitted = self.admit(&request).and_then(|()| time_left(request.headers(), is_grpc));
+        let says_grpc = is_grpc || is_grpc_web(request.headers());
+        let admitted = self.admit(&request).and_then(|()| time_left(request.headers(), says_grpc));
         let response = match admitted {
             // A router answers every request.
-            Ok(time_left) => {
-                let Ok(response) = within(time_left, self.router.clone().oneshot(request)).await;
-                response
+            Ok(left) => {
+                let answered = within(left, self.router.clone().oneshot(request));
+                let by_then = left.map(|left| left.saturating_add(LATE_MAX));
+                match by_then {
+                    None => {
+                        let Ok(response) = answered.await;
+                        response
+                    }
+                    Some(by_then) => match clock::limit(by_then, answered).await {
+                        Ok(Ok(response)) => response,
+                        Err(clock::Elapsed) => refusal(exceeded(), says_grpc),
+                    },
+                }
             }
             Err(refusal) => refusal,
         };
@@ -212,6 +233,12 @@ pub(crate) fn is_grpc(headers: &HeaderMap) -> bool {
     behind.is_some_and(|behind| matches!(behind.first(), None | Some(b'+' | b';')))
 }
 
+/// Whether it is gRPC-Web's, which says its deadline in the same header.
+fn is_grpc_web(headers: &HeaderMap) -> bool {
+    let media_type = headers.get(header::CONTENT_TYPE).map(HeaderValue::as_bytes);
+    media_type.is_some_and(|value| value.starts_with(b"application/grpc-web"))
+}
+
 /// How long the caller waits for the answer, where it says so.
 fn time_left(headers: &HeaderMap, is_grpc: bool) -> Result<Option<Duration>, Response> {
     let name = if is_grpc { deadline::GRPC_HEADER } else { deadline::HTTP_HEADER };
@@ -232,6 +259,7 @@ fn time_left(headers: &HeaderMap, is_grpc: bool) -> Result<Option<Duration>, Res
 /// The answer where there is no room for the answer.
 fn refusal(fault: Fault, is_grpc: bool) -> Response {
     match is_grpc {
+        true if fault.code == FaultCode::DeadlineExceeded => grpc::status(&fault).into_http(),
         true => tonic::Status::unavailable(fault.detail).into_http(),
         false => Problem::from(fault).into_response(),
     }

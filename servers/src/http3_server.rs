@@ -7,6 +7,7 @@ use axum::body::{Body, HttpBody as _};
 use axum::http::{HeaderValue, Request, Response, header};
 use bytes::{Buf, Bytes};
 use futures::stream;
+use h3::error::Code;
 use h3::quic;
 use h3::server::{RequestResolver, RequestStream};
 use http_body_util::BodyExt as _;
@@ -118,9 +119,26 @@ fn body<S>(receiver: RequestStream<S, Bytes>) -> Body
 where
     S: quic::RecvStream + Send + 'static,
 {
-    Body::from_stream(stream::unfold(receiver, |mut receiver| async move {
-        let data = receiver.recv_data().await.transpose()?;
-        let data = data.map(|mut data| data.copy_to_bytes(data.remaining()));
-        Some((data, receiver))
+    let wanted = Wanted { receiver, has_ended: false };
+    Body::from_stream(stream::unfold(wanted, |mut wanted| async move {
+        let data = wanted.receiver.recv_data().await.transpose();
+        wanted.has_ended = !matches!(data, Some(Ok(_)));
+        let data = data?.map(|mut data| data.copy_to_bytes(data.remaining()));
+        Some((data, wanted))
     }))
+}
+
+/// A body that is wanted until this is dropped. What is left of it then is no error of the caller's
+/// (RFC 9114, section 4.1), whatever the library would say.
+struct Wanted<S: quic::RecvStream> {
+    receiver: RequestStream<S, Bytes>,
+    has_ended: bool,
+}
+
+impl<S: quic::RecvStream> Drop for Wanted<S> {
+    fn drop(&mut self) {
+        if !self.has_ended {
+            self.receiver.stop_sending(Code::H3_NO_ERROR);
+        }
+    }
 }

@@ -27,7 +27,7 @@ pub(super) fn current() -> Option<Mono> {
 }
 
 /// What a call is answered whose time is up.
-pub(super) fn exceeded() -> Fault {
+pub(crate) fn exceeded() -> Fault {
     Fault::new(FaultCode::DeadlineExceeded, "the time is up that the caller gave this call")
 }
 

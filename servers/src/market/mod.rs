@@ -32,7 +32,7 @@ use tokio::task::AbortHandle;
 use arrivals::CallCount;
 pub use arrivals::CountCalls;
 pub use backend::{Asked, Backend, Behind, OpenBackend};
-pub(crate) use deadline::within;
+pub(crate) use deadline::{exceeded, within};
 use ledger::{Ledger, Placing};
 use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;

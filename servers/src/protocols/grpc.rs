@@ -5,22 +5,24 @@
 use std::future::ready;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::body::Body;
 use axum::http::{self, Method, StatusCode};
 use axum::response::IntoResponse as _;
 use futures::stream::{self, Stream, StreamExt as _};
-use proto::Fault;
 use proto::v1::{
     FaultCode, History, HistoryRequest, OrderReceipt, OrderRequest, Portfolio, PortfolioRequest, Quote,
     QuoteRequest, Quotes, QuotesRequest, SessionEvent, SessionRequest, SubscribeRequest, Tick,
 };
+use proto::{Fault, deadline};
 use tonic::{Code, Request, Response, Status, Streaming};
 use tonic_web::GrpcWebLayer;
 
 use crate::accept::Listener;
 use crate::front::{Front, is_grpc};
 use crate::http_server::{self, Versions};
+use crate::market::exceeded;
 use crate::{Limits, Market, Shutdown};
 
 #[allow(missing_docs, unreachable_pub, clippy::all, clippy::pedantic, reason = "generated")]
@@ -103,12 +105,13 @@ impl MarketRpc for Carrier {
         &self,
         request: Request<SubscribeRequest>,
     ) -> Result<Response<Self::SubscribeStream>, Status> {
+        let left = time_left(&request);
         let subscription = self.market.subscribe(request.get_ref()).map_err(|fault| status(&fault))?;
         let ticks = stream::unfold(subscription, |mut subscription| async move {
             let tick = subscription.next().await.tick().clone();
             Some((Ok(tick), subscription))
         });
-        Ok(Response::new(Box::pin(ticks)))
+        Ok(Response::new(until(left, Box::pin(ticks))))
     }
 
     type SessionStream = Events<SessionEvent>;
@@ -117,17 +120,37 @@ impl MarketRpc for Carrier {
         &self,
         request: Request<Streaming<SessionRequest>>,
     ) -> Result<Response<Self::SessionStream>, Status> {
+        let left = time_left(&request);
         // A broken request stream ends the session, as its end does.
         let requests = request.into_inner().scan((), |(), request| ready(request.ok()));
-        Ok(Response::new(Box::pin(self.market.session(requests).map(Ok))))
+        Ok(Response::new(until(left, Box::pin(self.market.session(requests).map(Ok)))))
     }
+}
+
+/// How long the caller of a stream waits for its end, where it says so.
+fn time_left<T>(request: &Request<T>) -> Option<Duration> {
+    deadline::from_grpc(request.metadata().get(deadline::GRPC_HEADER)?.as_bytes())
+}
+
+/// A stream that ends when its caller's time is up.
+fn until<T: Send + 'static>(left: Option<Duration>, events: Events<T>) -> Events<T> {
+    let Some(left) = left else { return events };
+    let begun = Some((events, Box::pin(clock::pause(left))));
+    Box::pin(stream::unfold(begun, |going| async move {
+        let (mut events, mut over) = going?;
+        tokio::select! {
+            biased;
+            () = &mut over => Some((Err(status(&exceeded())), None)),
+            event = events.next() => Some((event?, Some((events, over)))),
+        }
+    }))
 }
 
 fn respond<T>(answer: proto::MarketResult<T>) -> Result<Response<T>, Status> {
     answer.map(Response::new).map_err(|fault| status(&fault))
 }
 
-fn status(fault: &Fault) -> Status {
+pub(crate) fn status(fault: &Fault) -> Status {
     let code = match fault.code {
         FaultCode::Unspecified => Code::Unknown,
         FaultCode::NotFound => Code::NotFound,

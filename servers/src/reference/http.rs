@@ -71,7 +71,10 @@ async fn converse(
                     return Ok(());
                 }
             }
-            Request::Partial | Request::Bad => return stream.write_all(BAD).await,
+            Request::Partial | Request::Bad => {
+                stream.write_all(BAD).await?;
+                return stream.shutdown().await;
+            }
         }
     }
 }
