@@ -3,6 +3,7 @@
 //! It says first what it will do and how long that takes, and last the figures and the page's path.
 //! Under `cargo test` it only checks that the plans can be made.
 
+use std::io::Write as _;
 use std::path::Path;
 use std::process::{Command, ExitCode, ExitStatus, Stdio};
 
@@ -36,7 +37,7 @@ fn main() -> ExitCode {
     let scenarios = match Scenario::built_in() {
         Ok(scenarios) => scenarios,
         Err(error) => {
-            eprintln!("{error}");
+            say(&error.to_string());
             return ExitCode::FAILURE;
         }
     };
@@ -52,7 +53,7 @@ fn main() -> ExitCode {
         match Plan::make(scenario, &options) {
             Ok(plan) => planned.push((scenario, plan)),
             Err(error) => {
-                eprintln!("{}: {error}", scenario.name);
+                say(&format!("{}: {error}", scenario.name));
                 return ExitCode::FAILURE;
             }
         }
@@ -61,8 +62,13 @@ fn main() -> ExitCode {
     if given("--bench") && !given("--test") && !given("--list") {
         return run(&planned);
     }
-    planned.iter().for_each(|(scenario, _)| eprintln!("{}: bench", scenario.name));
+    planned.iter().for_each(|(scenario, _)| say(&format!("{}: bench", scenario.name)));
     ExitCode::SUCCESS
+}
+
+/// Says a line, to stderr; where that is gone, nobody wants to know, and the figures are kept.
+fn say(line: &str) {
+    let _ = writeln!(std::io::stderr().lock(), "{line}");
 }
 
 /// What stands alone and is no option's value.
@@ -81,7 +87,7 @@ fn filters(arguments: &[String]) -> Vec<&str> {
 
 fn run(planned: &[(&Scenario, Plan)]) -> ExitCode {
     if planned.is_empty() {
-        eprintln!("no scenario of `cargo bench` has that in its name");
+        say("no scenario of `cargo bench` has that in its name");
         return ExitCode::SUCCESS;
     }
     announce(planned);
@@ -93,11 +99,11 @@ fn run(planned: &[(&Scenario, Plan)]) -> ExitCode {
             if status.success() || status.code() == Some(VOID) {
                 return ExitCode::SUCCESS;
             }
-            eprintln!("wirebench run: {status}");
+            say(&format!("wirebench run: {status}"));
             ExitCode::FAILURE
         }
         Err(error) => {
-            eprintln!("cannot start wirebench: {error}");
+            say(&format!("cannot start wirebench: {error}"));
             ExitCode::FAILURE
         }
     }
@@ -107,9 +113,9 @@ fn run(planned: &[(&Scenario, Plan)]) -> ExitCode {
 fn announce(planned: &[(&Scenario, Plan)]) {
     let time = text::about(planned.iter().map(|(_, plan)| plan.time()).sum());
     let scenarios = if planned.len() == 1 { "scenario" } else { "scenarios" };
-    eprintln!("measuring {} {scenarios}, quick, about {time}:", planned.len());
+    say(&format!("measuring {} {scenarios}, quick, about {time}:", planned.len()));
     for (scenario, plan) in planned {
-        eprintln!("  {}, {}: {}", scenario.name, text::about(plan.time()), scenario.question);
+        say(&format!("  {}, {}: {}", scenario.name, text::about(plan.time()), scenario.question));
     }
 }
 
@@ -127,26 +133,26 @@ fn measure(planned: &[(&Scenario, Plan)]) -> std::io::Result<(ExitStatus, Vec<Re
 /// A line for each cell that was measured, and where the pages are.
 fn print_figures(records: &[Record]) {
     for record in records {
-        eprintln!("\n{}", record.scenario.name);
-        eprintln!("  {:<24}{:<20}{:>10}{:>11}{:>11}", "contender", "condition", "CPU/call", "p50", "p99");
+        say(&format!("\n{}", record.scenario.name));
+        say(&format!("  {:<24}{:<20}{:>10}{:>11}{:>11}", "contender", "condition", "CPU/call", "p50", "p99"));
         for cell in &record.cells {
             let Some(merged) = &cell.merged else { continue };
             let cpu = merged.client.cpu_us_per_call + merged.server.cpu_us_per_call;
             let [p50, p99] = [0.5, 0.99].map(|share| merged.response_us.shown(share));
             let [p50, p99] = [p50, p99].map(|time| time.map_or_else(|| "–".to_owned(), text::micros));
-            eprintln!(
+            say(&format!(
                 "  {:<24}{:<20}{:>10}{p50:>11}{p99:>11}",
                 cell.contender,
                 cell.condition,
                 text::micros(cpu)
-            );
+            ));
         }
         if let Some(void) = &record.void {
-            eprintln!("  void: {void}");
+            say(&format!("  void: {void}"));
         }
     }
     // Of a run that left nothing, what is there is an earlier one's.
     if !records.is_empty() && Path::new(PAGE).exists() {
-        eprintln!("\npages: {PAGE}");
+        say(&format!("\npages: {PAGE}"));
     }
 }

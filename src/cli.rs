@@ -72,7 +72,9 @@ enum Verb {
 /// Runs the command line to its end.
 pub fn main(tool: &Tool) -> ExitCode {
     let filter = tracing_subscriber::EnvFilter::from_env("WIREBENCH_LOG");
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    // What the log cannot write it would say with a macro that panics where stderr is gone.
+    let log = tracing_subscriber::fmt().log_internal_errors(false);
+    log.with_env_filter(filter).with_writer(std::io::stderr).init();
     let matches = command(tool).try_get_matches().unwrap_or_else(|error| say_usage(&error));
     let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     let given = matches.subcommand().map(|(_, verb)| Given::of(verb)).unwrap_or_default();

@@ -22,10 +22,20 @@ pub enum Ending {
     Threshold,
     /// The machine was too noisy, and what was measured says nothing: 4.
     Void,
-    /// A signal ended it early: 130, as a shell has it for SIGINT.
+    /// It was told to stop, and what it had by then is kept: 130, as a shell has it for Ctrl-C.
     Interrupted,
     /// As a command that was run ended.
     OfCommand(u8),
+}
+
+impl Ending {
+    /// This, once its data was printed or could not be: the words of what went wrong reach stderr,
+    /// and a threshold that failed has failed all the same.
+    pub(crate) fn printed(self, printed: io::Result<()>) -> Ending {
+        let Err(error) = printed else { return self };
+        say_error(&error.into());
+        if self == Ending::Fine { Ending::Error } else { self }
+    }
 }
 
 impl From<Ending> for ExitCode {
@@ -136,7 +146,8 @@ fn without_numbers(text: &str) -> String {
 }
 
 /// Prints data to stdout, on a terminal without what it would obey. Whoever reads its beginning
-/// only (`| head`) has had enough, and that is no error.
+/// only (`| head`) has had enough, and that is no error. No verb prints in another way: `println!`
+/// panics where stdout is gone or full.
 ///
 /// # Errors
 /// The system's, such as a full disk.
@@ -145,7 +156,8 @@ pub fn print_data(text: &str) -> io::Result<()> {
     let text = if stdout.is_terminal() { terminal_text(text) } else { text.into() };
     match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        done => done,
+        Err(error) => Err(io::Error::new(error.kind(), format!("cannot write to stdout: {error}"))),
+        Ok(()) => Ok(()),
     }
 }
 
@@ -174,6 +186,15 @@ mod tests {
         assert_eq!(causes(&anyhow::Error::from(full()).context("y")), "y: disk full");
         let numbered = anyhow::Error::msg("a (os error 2), b (os error 27): c");
         assert_eq!(causes(&numbered), "a, b: c");
+    }
+
+    #[test]
+    fn what_cannot_be_printed_is_an_error_and_no_threshold_is_forgotten() {
+        let full = || Err(io::Error::other("no space left"));
+        assert_eq!(Ending::Fine.printed(Ok(())), Ending::Fine);
+        assert_eq!(Ending::Fine.printed(full()), Ending::Error);
+        assert_eq!(Ending::Threshold.printed(full()), Ending::Threshold);
+        assert_eq!(Ending::Interrupted.printed(full()), Ending::Interrupted);
     }
 
     #[test]

@@ -176,6 +176,18 @@ impl ResultsFolder {
     }
 }
 
+/// Finds out whether a file can be written, before what is to be in it is measured; makes its
+/// folder.
+///
+/// # Errors
+/// Where it cannot.
+pub(crate) fn try_write(file: &Path) -> anyhow::Result<()> {
+    let folder = file.parent().unwrap_or(Path::new("."));
+    let cannot = || format!("cannot write {}", file.display());
+    files::make_folder(folder).with_context(cannot)?;
+    write_zeros(folder, 1).with_context(cannot)
+}
+
 /// Into a file without a name: nothing of it is left, however this process ends.
 fn write_zeros(folder: &Path, bytes: u64) -> io::Result<()> {
     let piece = vec![0; 1 << 16];

@@ -36,6 +36,8 @@ const PROGRESS_EVERY: Duration = Duration::from_millis(250);
 const AUDIT_SAMPLE: usize = 50;
 /// Time for each.
 const AUDIT_TIME_MAX: Duration = Duration::from_secs(5);
+/// Time for all: of a server that answers slowly, fewer are compared.
+const AUDIT_TIME_IN_ALL_MAX: Duration = Duration::from_secs(30);
 
 /// A client of the market.
 #[derive(Debug)]
@@ -351,11 +353,15 @@ where
 {
     let step = (operations.len() / AUDIT_SAMPLE).max(1);
     let mut compared = 0;
+    let end = Clock::System.now() + AUDIT_TIME_IN_ALL_MAX;
     let connection = match in_time(connector.opening_time(), connector.connect()).await {
         Ok(connection) => connection,
         Err(error) => return Audited { compared: 0, wrong: Some(error.sample()) },
     };
     for operation in operations.iter().step_by(step) {
+        if compared > 0 && Clock::System.now() >= end {
+            break;
+        }
         let Ok(right) = data.answer(operation) else { continue };
         let Ok(prepared) = connection.prepare(operation) else { continue };
         let call = clock::limit(AUDIT_TIME_MAX, connection.call(&prepared, None));

@@ -88,6 +88,9 @@ pub enum ChildError {
         /// The end of its error output.
         words: LastWords,
     },
+    /// The run was told to stop, and this took too long.
+    #[error("told to stop: what was under way is not counted")]
+    ToldToStop,
     /// It said something that is no message.
     #[error("{name} sent something that is not a message: {what}")]
     Garbled {
@@ -116,6 +119,15 @@ pub struct Child<R: Role> {
 pub struct Given<O> {
     at: Mono,
     order: PhantomData<fn(O)>,
+}
+
+/// What is lost where the run is told to stop while an answer is waited for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Meanwhile {
+    /// Nothing is measured: nobody waits on.
+    Nothing,
+    /// A measurement, which has some seconds to end.
+    Measuring,
 }
 
 /// What was heard of an order.
@@ -173,7 +185,7 @@ impl<R: Role> Child<R> {
     pub fn ready(&mut self, within: Duration) -> Result<R::Ready, ChildError> {
         let since = Clock::System.now();
         loop {
-            match self.listen(within)? {
+            match self.listen(within, Meanwhile::Nothing)? {
                 Some(Heard::Done(ready)) => return Ok(ready),
                 Some(Heard::Progress(_)) => {}
                 None => return Err(self.silent(since)),
@@ -188,8 +200,10 @@ impl<R: Role> Child<R> {
     pub fn ask<O: Order<R>>(&mut self, order: O, within: Duration) -> Result<O::Answer, ChildError> {
         let given = self.give(order)?;
         loop {
-            if let Heard::Done(answer) = self.hear(&given, within)? {
-                return Ok(answer);
+            match self.listen(within, Meanwhile::Nothing)? {
+                Some(Heard::Done(answer)) => return Ok(answer),
+                Some(Heard::Progress(_)) => {}
+                None => return Err(self.silent(given.at)),
             }
         }
     }
@@ -212,7 +226,7 @@ impl<R: Role> Child<R> {
         given: &Given<O>,
         within: Duration,
     ) -> Result<Heard<O::Answer>, ChildError> {
-        self.listen(within)?.ok_or_else(|| self.silent(given.at))
+        self.listen(within, Meanwhile::Measuring)?.ok_or_else(|| self.silent(given.at))
     }
 
     /// The same, where it may say nothing in time.
@@ -224,7 +238,7 @@ impl<R: Role> Child<R> {
         _: &Given<O>,
         within: Duration,
     ) -> Result<Option<Heard<O::Answer>>, ChildError> {
-        self.listen(within)
+        self.listen(within, Meanwhile::Measuring)
     }
 
     fn send(&mut self, message: &impl Serialize) -> Result<(), ChildError> {
@@ -237,7 +251,11 @@ impl<R: Role> Child<R> {
 
     /// Waits for what it says next, and looks after its crew meanwhile; `None` where it says
     /// nothing in time.
-    fn listen<A: DeserializeOwned>(&mut self, within: Duration) -> Result<Option<Heard<A>>, ChildError> {
+    fn listen<A: DeserializeOwned>(
+        &mut self,
+        within: Duration,
+        meanwhile: Meanwhile,
+    ) -> Result<Option<Heard<A>>, ChildError> {
         let clock = Clock::System;
         let end = clock.now() + within;
         loop {
@@ -252,7 +270,12 @@ impl<R: Role> Child<R> {
                 }
                 Err(RecvTimeoutError::Disconnected) => return Err(self.gone()),
                 Err(RecvTimeoutError::Timeout) if left <= LOOK_EVERY => return Ok(None),
-                Err(RecvTimeoutError::Timeout) => self.crew.look_now_and_then()?,
+                Err(RecvTimeoutError::Timeout) => {
+                    if meanwhile == Meanwhile::Nothing {
+                        self.crew.heed_at_once()?;
+                    }
+                    self.crew.look_now_and_then()?;
+                }
             }
         }
     }

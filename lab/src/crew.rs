@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -22,6 +23,9 @@ pub const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// A child that is stopped for longer is not about to go on: a debugger or a job control that
 /// touches it for a moment does not end the run.
 const STOPPED_TIME_MAX: Duration = Duration::from_secs(2);
+/// What is under way when the run is told to stop may take so long to end; a measurement of the
+/// usual length does.
+const STOP_PATIENCE: Duration = Duration::from_secs(5);
 /// Time for the cause of an error to show: a supervisor sees the end of its program within a
 /// second.
 const CAUSE_TIME_MAX: Duration = Duration::from_millis(1_500);
@@ -38,6 +42,10 @@ struct Members {
     looked: Mono,
     /// Whether a look found somebody who ended or is stopped.
     broken: bool,
+    /// Becomes true where the run is told to stop.
+    stop: Arc<AtomicBool>,
+    /// Since when looks find that it is.
+    told_since: Option<Mono>,
 }
 
 #[derive(Debug)]
@@ -57,6 +65,11 @@ enum State {
 }
 
 impl Crew {
+    /// A crew of a run that can be told to stop: nobody waits for one of them for long after that.
+    pub fn heeding(stop: Arc<AtomicBool>) -> Crew {
+        Crew(Arc::new(Mutex::new(Members { stop, ..Members::default() })))
+    }
+
     pub(crate) fn join(&self, pid: u32, name: &str, words: Words) {
         let member = Member { name: name.to_owned(), words, stopped_since: None };
         self.members().up.insert(pid, member);
@@ -90,7 +103,7 @@ impl Crew {
     /// Checks that all are up, unless that was done within the last second.
     ///
     /// # Errors
-    /// Who ended, or has been stopped for seconds.
+    /// Who ended, or has been stopped for seconds; that the run was told to stop seconds ago.
     pub fn look_now_and_then(&self) -> Result<(), ChildError> {
         let mut members = self.members();
         let now = Clock::System.now();
@@ -98,7 +111,21 @@ impl Crew {
             return Ok(());
         }
         members.looked = now;
+        members.heed(now)?;
         members.look(now, STOPPED_TIME_MAX)
+    }
+
+    /// Checks that the run was not told to stop, where nothing is lost by that.
+    ///
+    /// # Errors
+    /// That it was.
+    pub fn heed_at_once(&self) -> Result<(), ChildError> {
+        let mut members = self.members();
+        if !members.stop.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        members.broken = true;
+        Err(ChildError::ToldToStop)
     }
 
     /// Checks that all are up, now; who is stopped at this moment is not.
@@ -150,6 +177,19 @@ impl Crew {
 }
 
 impl Members {
+    /// Gives up what is under way some seconds after the run was told to stop.
+    fn heed(&mut self, now: Mono) -> Result<(), ChildError> {
+        if !self.stop.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        if now.since(*self.told_since.get_or_insert(now)) < STOP_PATIENCE {
+            return Ok(());
+        }
+        // Whoever is busy need not be waited for either.
+        self.broken = true;
+        Err(ChildError::ToldToStop)
+    }
+
     fn look(&mut self, now: Mono, stopped_time_max: Duration) -> Result<(), ChildError> {
         // One call for all of them: usually none has anything to tell.
         if matches!(state_of(Id::All), State::Up) {
@@ -289,6 +329,17 @@ mod tests {
         assert!(said.starts_with(&expected), "{said}");
         crew.leave(pid);
         assert!(crew.look().is_ok());
+    }
+
+    #[test]
+    fn what_is_under_way_is_given_up_seconds_after_the_run_is_told_to_stop() {
+        let stop = Arc::new(AtomicBool::new(false));
+        let crew = Crew::heeding(Arc::clone(&stop));
+        let at = |seconds: u64| crew.members().heed(Mono(seconds * 1_000_000_000));
+        assert!(at(10).is_ok());
+        stop.store(true, Ordering::Relaxed);
+        assert!(at(11).is_ok() && at(15).is_ok() && !crew.is_broken());
+        assert!(matches!(at(16), Err(ChildError::ToldToStop)) && crew.is_broken());
     }
 
     #[test]

@@ -9,16 +9,29 @@ use std::sync::mpsc::{Sender, channel};
 use std::time::Duration;
 
 use nix::sched::{CloneFlags, unshare};
-use nix::sys::signal::{Signal, killpg};
+use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
 
 use crate::child::{spawn_in, wait};
 use crate::hosts::Host;
+use crate::words::tell;
 
 /// The hidden verb of this program that [`init`] is.
 pub const INIT: &str = "init";
 /// Time that a guest has to end by itself.
 const END_TIME_MAX: Duration = Duration::from_secs(2);
+
+/// What a guest has to do with the terminal and the streams of this process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum GuestStreams {
+    /// It has them, and the terminal: it is in the process group of this process, and hears Ctrl-C
+    /// itself.
+    Foreground,
+    /// It has them, in a process group of its own: it hears what this process passes on.
+    Passed,
+    /// It reads nothing, and what it says is for people: another's output is data.
+    Beside,
+}
 
 /// A program, and the processes that it started.
 #[derive(Debug)]
@@ -43,14 +56,16 @@ impl Guest {
         host: &Host,
         words: &[String],
         environment: &[(&str, String)],
-        foreground: bool,
+        streams: GuestStreams,
     ) -> io::Result<Guest> {
         let mut command = Command::new("/proc/self/exe");
         command.arg0("wirebench").arg(INIT).arg("--").args(words);
         command.envs(environment.iter().map(|(name, value)| (name, value)));
-        if !foreground {
-            // What it says is for people: the other's output is data.
-            command.process_group(0).stdin(Stdio::null()).stdout(io::stderr());
+        if streams != GuestStreams::Foreground {
+            command.process_group(0);
+        }
+        if streams == GuestStreams::Beside {
+            command.stdin(Stdio::null()).stdout(io::stderr());
         }
         let namespace = host.as_fd().try_clone_to_owned()?;
         let (starter, ended) = channel();
@@ -59,7 +74,7 @@ impl Guest {
             // The namespace is for the children of this thread, and of no other: who is not root
             // may not give a thread its old one back.
             let process = unshare(CloneFlags::CLONE_NEWPID)
-                .map_err(io::Error::from)
+                .map_err(|error| no_processes(&error.into()))
                 .and_then(|()| spawn_in(Some(namespace.as_fd()), &mut command));
             let is_started = process.is_ok();
             if sender.send(process).is_ok() && is_started {
@@ -68,15 +83,22 @@ impl Guest {
         };
         std::thread::Builder::new().name("guest".to_owned()).spawn(start)?;
         let process = started.recv().map_err(|_| io::Error::other("the thread of a guest panicked"))??;
-        Ok(Guest { process, _starter: starter, own_group: !foreground })
+        Ok(Guest { process, _starter: starter, own_group: streams != GuestStreams::Foreground })
     }
 
-    /// Waits for its end.
-    ///
-    /// # Errors
-    /// The system's.
-    pub fn wait(&mut self) -> io::Result<ExitStatus> {
-        self.process.wait()
+    /// Passes a signal on to the program: to its process group where it has one of its own. (The
+    /// init of its namespace hears none.)
+    pub fn signal(&self, signal: Signal) {
+        let init = self.process.id();
+        // Where it ended meanwhile nobody is to be told.
+        if self.own_group {
+            let _ = killpg(Pid::from_raw(init.cast_signed()), signal);
+            return;
+        }
+        let children = std::fs::read_to_string(format!("/proc/{init}/task/{init}/children"));
+        for child in children.unwrap_or_default().split_whitespace().filter_map(|pid| pid.parse().ok()) {
+            let _ = kill(Pid::from_raw(child), signal);
+        }
     }
 
     /// How it ended, if it has.
@@ -99,6 +121,15 @@ impl Guest {
                 .any(|socket| matches!(socket.split_whitespace().nth(3), Some("0A" | "07")))
         })
     }
+}
+
+/// That there can be no process namespace, with what to do.
+fn no_processes(error: &io::Error) -> io::Error {
+    let what = format!(
+        "this process may make no process namespace ({error}): run as root, or allow more of them \
+         (sysctl user.max_pid_namespaces)"
+    );
+    io::Error::new(error.kind(), what)
 }
 
 impl Drop for Guest {
@@ -125,7 +156,7 @@ pub fn init(words: &[String]) -> u8 {
             code.and_then(|code| u8::try_from(code).ok()).unwrap_or(1)
         }
         Err(error) => {
-            eprintln!("wirebench: {program}: {error}");
+            tell(&format!("{program}: {error}"));
             127
         }
     }

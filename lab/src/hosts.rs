@@ -23,6 +23,12 @@ pub enum HostError {
          (sysctl kernel.unprivileged_userns_clone=1; on Ubuntu also kernel.apparmor_restrict_unprivileged_userns=0)"
     )]
     NotAllowed(io::Error),
+    /// As many namespaces are there as may be.
+    #[error(
+        "the system has no room for another network namespace ({0}): end other containers, or allow more \
+         (sysctl user.max_net_namespaces)"
+    )]
+    NoRoom(io::Error),
     /// Links need a device that this process may not open.
     #[error(
         "this process may open no TUN device ({0}): load the module (modprobe tun), and let this user open /dev/net/tun \
@@ -62,6 +68,7 @@ impl Host {
         });
         let namespace = made.map_err(|error| match error.kind() {
             io::ErrorKind::PermissionDenied | io::ErrorKind::Unsupported => HostError::NotAllowed(error),
+            io::ErrorKind::StorageFull => HostError::NoRoom(error),
             _ => HostError::Refused { what: "making a network namespace", reason: error },
         })?;
         Ok(Host { namespace })

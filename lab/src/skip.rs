@@ -7,5 +7,9 @@
 /// Where nothing may be skipped.
 pub fn skip(why: &str) {
     assert!(std::env::var_os("WIREBENCH_SKIP_NOTHING").is_none(), "nothing may be skipped: {why}");
-    eprintln!("skipped: {why}");
+    // The test harness keeps what a macro prints, and shows it where the test fails.
+    #[allow(clippy::print_stderr, reason = "a test says it")]
+    {
+        eprintln!("skipped: {why}");
+    }
 }

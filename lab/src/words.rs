@@ -1,5 +1,5 @@
 //! What a child says beside its answers: its errors, passed on to this process's own, and the last
-//! of them kept for whoever must say how it ended.
+//! of them kept for whoever must say how it ended. And what this process says beside its own.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -113,6 +113,12 @@ impl Words {
     fn kept(&self) -> MutexGuard<'_, Kept> {
         self.0.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Says a line of this process's own. Where its error output is gone or full nobody wants to know,
+/// and what is being done goes on: the panic of `eprintln!` would end it.
+pub(crate) fn tell(line: &str) {
+    let _ = writeln!(io::stderr().lock(), "wirebench: {line}");
 }
 
 #[cfg(test)]

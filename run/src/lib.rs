@@ -16,9 +16,11 @@ mod rounds;
 mod site;
 
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use clients::conformance::CaseResult;
+use lab::crew::Crew;
 use record::{ActPart, EndPart, HappenedPart, VoidFor, WirePart};
 use scenarios::{Plan, Scenario};
 use terms::role::Progress;
@@ -147,20 +149,21 @@ pub fn execute(
     scenario: &Scenario,
     plan: &Plan,
     on: &On<'_>,
-    stop: &AtomicBool,
+    stop: &Arc<AtomicBool>,
     watcher: &mut dyn Watcher,
     results: &mut Results,
 ) -> anyhow::Result<()> {
     results.partial = true;
     let absent = |of: &&terms::Contender| Some((of.name.clone(), site::cannot_run(of)?));
     let absent: Vec<_> = plan.contenders().iter().filter_map(absent).collect();
-    let (site, used) =
+    let (mut site, used) =
         site::Site::build(on.layout, &scenario.link, scenario.markets_are_elsewhere(), plan.seed)?;
     if results.link.as_ref().is_some_and(|link| *link != used || results.absent != absent) {
         anyhow::bail!(
             "this machine has other contenders or another link than when the run was started: run it again, without --resume"
         );
     }
+    site.crew = Crew::heeding(Arc::clone(stop));
     (results.absent, results.link) = (absent, Some(used));
     watcher.keep(Ended::Cast { absent: &results.absent, link: &results.link })?;
     if let Some(file) = on.pcap {

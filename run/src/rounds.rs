@@ -152,7 +152,7 @@ impl<'a> OnSite<'a> {
     /// error: whoever talked with it only saw what came of that.
     pub(crate) fn or_its_cause<T>(&self, done: anyhow::Result<T>) -> anyhow::Result<T> {
         done.map_err(|error| match error.downcast_ref::<ChildError>() {
-            Some(ChildError::Gone { .. } | ChildError::Stopped { .. }) => error,
+            Some(ChildError::Gone { .. } | ChildError::Stopped { .. } | ChildError::ToldToStop) => error,
             _ => self.site.crew.cause().map_or(error, anyhow::Error::from),
         })
     }

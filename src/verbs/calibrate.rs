@@ -1,6 +1,7 @@
 //! `calibrate`: what this machine measures, beside what is true.
 
 use std::path::Path;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -9,12 +10,14 @@ use lab::wan::Wan;
 use proto::Protocol;
 use record::calibration::{Accuracy, Calibration, CalibrationRow};
 use record::{Tool, write_atomically};
-use run::calibrate::{Told, calibrate};
+use run::calibrate::{Calibrating, Told, calibrate};
 use scenarios::did_you_mean;
 use terms::{Layout, Link, Machine, text};
 
 use crate::columns::wrapped;
-use crate::ending::{Ending, refuse_debug};
+use crate::ending::{Ending, UsageError, print_data, refuse_debug, say, say_error};
+use crate::folder;
+use crate::signals::stop_on_signals;
 
 /// What `calibrate` takes.
 #[derive(Debug, clap::Args)]
@@ -24,7 +27,7 @@ pub(crate) struct Options {
     #[arg(value_name = "PROTOCOL|link", value_parser = parse_subject)]
     subjects: Vec<Subject>,
     /// Repeat for this long (default 10m), only `link` unless something is named.
-    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration, num_args = 0..=1,
+    #[arg(long, value_name = "TIME", value_parser = parse_span, num_args = 0..=1,
           default_missing_value = "10min", require_equals = true)]
     soak: Option<Duration>,
     /// Use this machine's loopback interface, instead of a cable between two hosts.
@@ -51,6 +54,8 @@ enum Subject {
     Link,
 }
 
+/// The longest time for which it is repeated.
+const SOAK_MAX: Duration = Duration::from_secs(7 * 24 * 3_600);
 /// For the estimate.
 const SECONDS_A_PROTOCOL: usize = 40;
 const SECONDS_OF_LINKS: usize = 12;
@@ -62,10 +67,13 @@ const KEPT: &str = "results/calibration.json";
 ///
 /// # Errors
 /// Where a process or the network fails.
-#[allow(clippy::print_stdout, reason = "the table is data")]
 pub(crate) fn calibrate_machine(options: &Options, tool: &Tool) -> anyhow::Result<Ending> {
     // Before there is a second thread.
     lab::hosts::prepare();
+    if options.loopback && options.subjects == [Subject::Link] {
+        let message = "--loopback is of protocols, and a link is between two hosts: leave it out";
+        return Err(UsageError(message.to_owned()).into());
+    }
     refuse_debug(tool, options.allow_debug)?;
     let soaked = options.soak.is_some() && options.subjects.is_empty();
     let subjects = if soaked { &[Subject::Link] } else { &options.subjects[..] };
@@ -85,33 +93,57 @@ pub(crate) fn calibrate_machine(options: &Options, tool: &Tool) -> anyhow::Resul
         Err(_) => false,
     };
     let link = if options.loopback { Link::Loopback } else { Link::Cable };
+    let is_kept = whole && !tool.is_debug();
+    if is_kept {
+        // Tried before minutes of measuring.
+        folder::try_write(Path::new(KEPT))?;
+    }
+    let stop = stop_on_signals()?;
     let seconds = protocols.len() * SECONDS_A_PROTOCOL + usize::from(with_links) * SECONDS_OF_LINKS;
     let clock = Clock::System;
     let until = clock.now() + options.soak.unwrap_or_default();
     match options.soak {
-        Some(span) => eprintln!("calibrating for {}; each repeat takes about {seconds} s", text::about(span)),
-        None => eprintln!("calibrating; this takes about {seconds} s"),
+        Some(span) => {
+            say(&format!("calibrating for {}; each repeat takes about {seconds} s", text::about(span)));
+        }
+        None => say(&format!("calibrating; this takes about {seconds} s")),
     }
+    let mut printed = Ok(());
     let mut tell = |told: Told<'_>| match told {
-        Told::Begins(protocol) => eprintln!("measuring {protocol} …"),
-        Told::Row(row) if !options.json => print!("{}", lines(row)),
+        Told::Begins(protocol) => say(&format!("measuring {protocol} …")),
+        // Once it could not be printed it is not tried again: somebody would get pieces.
+        Told::Row(row) if !options.json && printed.is_ok() => printed = print_data(&lines(row)),
         Told::Row(_) => {}
     };
-    let mut again =
-        || calibrate(&protocols, &layout, name(&machine), tool.commit.clone(), &link, with_links, &mut tell);
-    let mut calibration = again()?;
-    while clock.now() < until {
-        calibration.rows.extend(again()?.rows);
+    let asked = Calibrating {
+        protocols: &protocols,
+        with_links,
+        layout: &layout,
+        machine: name(&machine),
+        commit: tool.commit.clone(),
+        link: &link,
+        stop: &stop,
+    };
+    let is_stopped = || stop.load(Ordering::Relaxed);
+    let mut calibration = calibrate(&asked, &mut tell)?;
+    while clock.now() < until && !is_stopped() {
+        calibration.rows.extend(calibrate(&asked, &mut tell)?.rows);
     }
     if options.json {
-        println!("{}", serde_json::to_string_pretty(&calibration)?);
+        printed = print_data(&format!("{}\n", serde_json::to_string_pretty(&calibration)?));
     }
-    if whole && !tool.is_debug() {
-        files::make_folder(Path::new("results"))?;
-        write_atomically(Path::new(KEPT), &serde_json::to_vec_pretty(&calibration)?)?;
-        eprintln!("saved in {KEPT}; reports from this machine show it in their footers");
+    if is_stopped() {
+        say(&format!("stopped: {} comparisons were made, and are not kept", calibration.rows.len()));
+        return Ok(Ending::Interrupted.printed(printed));
     }
-    Ok(ending(&calibration))
+    if is_kept {
+        match write_atomically(Path::new(KEPT), &serde_json::to_vec_pretty(&calibration)?) {
+            Ok(()) => say(&format!("saved in {KEPT}; reports from this machine show it in their footers")),
+            // What was measured is printed.
+            Err(error) => say_error(&anyhow::Error::from(error).context(format!("cannot write {KEPT}"))),
+        }
+    }
+    Ok(ending(&calibration).printed(printed))
 }
 
 /// The kept calibration, if it is this machine's.
@@ -142,14 +174,14 @@ fn ending(calibration: &Calibration) -> Ending {
         .collect();
     let rows = calibration.rows.len();
     if off > 0 {
-        eprintln!("{off} of {rows} comparisons are out of their tolerance");
+        say(&format!("{off} of {rows} comparisons are out of their tolerance"));
         return Ending::Error;
     }
     if let Some(why) = noisy.first() {
-        eprintln!("the machine was too noisy: {why} ({} of {rows} comparisons not made)", noisy.len());
+        say(&format!("the machine was too noisy: {why} ({} of {rows} comparisons not made)", noisy.len()));
         return Ending::Void;
     }
-    eprintln!("all {rows} comparisons are within their tolerance");
+    say(&format!("all {rows} comparisons are within their tolerance"));
     Ending::Fine
 }
 
@@ -167,6 +199,16 @@ fn lines(row: &CalibrationRow) -> String {
     let what = wrapped(&format!("{:<14}", row.protocol), &format!("{}: {outcome}", row.what));
     let figures = format!("true {truth}, measured {measured}{uncertainty}, allowed ± {tolerance}, n = {n}");
     what + &wrapped("              ", &figures)
+}
+
+/// Reads how long it is repeated.
+fn parse_span(text: &str) -> Result<Duration, String> {
+    let span = humantime::parse_duration(text).map_err(|error| error.to_string())?;
+    match span {
+        Duration::ZERO => Err("the time must be greater than 0, such as 10min".to_owned()),
+        _ if span > SOAK_MAX => Err("write a time of at most a week".to_owned()),
+        _ => Ok(span),
+    }
 }
 
 fn parse_subject(name: &str) -> Result<Subject, String> {

@@ -10,6 +10,7 @@ use terms::Expression;
 use terms::escape::terminal_line;
 
 use crate::ending::{Ending, UsageError, print_data, say};
+use crate::folder::try_write;
 use crate::verbs::expressions::threshold;
 
 /// What `compare` takes.
@@ -106,10 +107,7 @@ impl Comparing<'_> {
             .into());
         }
         for (threshold, held) in self.thresholds.iter().zip(&mut self.held) {
-            let here = hold(old, new, threshold);
-            held.failed.extend(here.failed);
-            held.unjudged.extend(here.unjudged);
-            held.judged += here.judged;
+            held.extend(hold(old, new, threshold));
         }
         self.comparisons.push(compare(old, new, found));
         Ok(())
@@ -128,32 +126,34 @@ impl Comparing<'_> {
                 format!("the two sides have no scenario in common: the old has {old}, the new {new}");
             return Err(UsageError(message).into());
         }
-        match format {
+        // Where stdout takes nothing, a threshold that fails has failed all the same.
+        let printed = match format {
             CompareFormat::Text => {
                 let tables = comparisons.iter().flat_map(|of| [String::new()].into_iter().chain(of.lines()));
                 let lines = summary(&comparisons).into_iter().chain(tables);
-                print_data(&lines.map(|line| format!("{}\n", terminal_line(&line))).collect::<String>())?;
+                print_data(&lines.map(|line| format!("{}\n", terminal_line(&line))).collect::<String>())
             }
             CompareFormat::Markdown => {
                 let tables = comparisons.iter().map(|comparison| format!("{}\n\n", comparison.markdown()));
-                print_data(&tables.collect::<String>())?;
+                print_data(&tables.collect::<String>())
             }
-            CompareFormat::Json => print_data(&format!("{}\n", serde_json::to_string_pretty(&comparisons)?))?,
-        }
+            CompareFormat::Json => print_data(&format!("{}\n", serde_json::to_string_pretty(&comparisons)?)),
+        };
         let mut failed = false;
         for (threshold, held) in thresholds.iter().zip(&held) {
             held.unjudged.iter().for_each(|unjudged| say(&format!("not judged: {unjudged}")));
-            held.failed.iter().for_each(|failure| say(&format!("failed: {failure}")));
+            held.failed.iter().chain(&held.lacking).for_each(|failure| say(&format!("failed: {failure}")));
             if held.judged == 0 && held.failed.is_empty() {
                 say(&format!("failed: {} could not be judged in any cell", threshold.text));
             }
-            failed |= held.judged == 0 || !held.failed.is_empty();
+            failed |= held.has_failed();
         }
-        Ok(match comparisons.iter().find_map(|comparison| comparison.void.as_ref()) {
+        let ending = match comparisons.iter().find_map(|comparison| comparison.void.as_ref()) {
             Some(_) => Ending::Void,
             None if failed => Ending::Threshold,
             None => Ending::Fine,
-        })
+        };
+        Ok(ending.printed(printed))
     }
 }
 
@@ -198,6 +198,14 @@ pub(crate) fn load(files: &[PathBuf]) -> anyhow::Result<Vec<Record>> {
         Ok(record)
     };
     files.iter().map(read).collect()
+}
+
+/// Finds out whether a baseline can be kept, before hours of measuring.
+///
+/// # Errors
+/// The system's.
+pub(crate) fn try_baseline(name: &str) -> anyhow::Result<()> {
+    try_write(&Path::new(BASELINES).join(name).join("record.json"))
 }
 
 /// Keeps a record under a baseline's name, as one more repeat of its scenario.

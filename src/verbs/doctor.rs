@@ -3,9 +3,11 @@
 mod fitness;
 
 use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use clock::{Clock, Precision};
+use lab::guest::{Guest, GuestStreams};
 use lab::hosts::Cable;
 use lab::meter::CoreTime;
 use lab::stalls::{STALL_MIN, Stalls};
@@ -15,7 +17,8 @@ use scenarios::Scenario;
 use terms::{Layout, Machine, text};
 
 use crate::columns::wrapped;
-use crate::ending::{Ending, print_data, say};
+use crate::ending::{Ending, causes, print_data, say};
+use crate::signals::stop_on_signals;
 
 /// What `doctor` takes.
 #[derive(Debug, clap::Args)]
@@ -125,16 +128,24 @@ pub(crate) fn doctor(options: &Options, tool: &Tool) -> anyhow::Result<Ending> {
     }
     // Before there is a second thread.
     lab::hosts::prepare();
-    let findings = look(tool)?;
-    if options.json {
-        print_data(&format!("{}\n", serde_json::to_string_pretty(&findings)?))?;
-        return Ok(Ending::Fine);
+    let stop = stop_on_signals()?;
+    let findings = look(tool, &stop)?;
+    let is_stopped = stop.load(Ordering::Relaxed);
+    let ending = if is_stopped { Ending::Interrupted } else { Ending::Fine };
+    let text = if options.json {
+        format!("{}\n", serde_json::to_string_pretty(&findings)?)
+    } else {
+        in_words(&findings, is_stopped)
+    };
+    let printed = print_data(&text);
+    if is_stopped {
+        say("stopped: what takes watching was not looked at");
     }
-    print_data(&in_words(&findings))?;
-    Ok(Ending::Fine)
+    Ok(ending.printed(printed))
 }
 
-fn in_words(findings: &[Finding]) -> String {
+/// What was found, and what the machine is fit for, which half a look does not say.
+fn in_words(findings: &[Finding], is_stopped: bool) -> String {
     let mut words = String::new();
     for Finding { what, found, advice } in findings {
         let mark = if advice.is_none() { "ok " } else { "!! " };
@@ -143,14 +154,19 @@ fn in_words(findings: &[Finding]) -> String {
             words += &wrapped("     → ", advice);
         }
     }
-    format!("{words}\n{}", fitness::in_words(findings))
+    if is_stopped { words } else { format!("{words}\n{}", fitness::in_words(findings)) }
 }
 
-fn look(tool: &Tool) -> anyhow::Result<Vec<Finding>> {
+/// What there is to find; where it is told to stop, what needs no watching.
+fn look(tool: &Tool, stop: &AtomicBool) -> anyhow::Result<Vec<Finding>> {
     let machine = lab::machine::read();
     let layout = Layout::of(&machine.cores)?;
     let mut findings = machine_findings(&machine, &layout, tool);
-    findings.extend(watched_findings(&machine)?);
+    if !stop.load(Ordering::Relaxed) {
+        let watched = watched_findings(&machine, stop)?;
+        // Of half a look nothing is said.
+        findings.extend(watched.into_iter().filter(|_| !stop.load(Ordering::Relaxed)));
+    }
     Ok(findings)
 }
 
@@ -234,19 +250,27 @@ fn hosts_finding() -> Finding {
         Err(error) => Finding {
             what: What::Hosts,
             found: "not possible: loopback is used instead of a cable".to_owned(),
-            advice: Some(error.to_string()),
+            advice: Some(causes(&error.into())),
         },
     }
 }
 
 /// Whether there can be links with delay and loss.
 fn links_finding() -> Finding {
-    match Wan::build(1, &[], 1) {
-        Ok(_) => Finding { what: What::Links, found: "can be made".to_owned(), advice: None },
+    // `lab` has a program run on a host of such a link, too.
+    let runs = |wan: &Wan| {
+        let host = wan.host(Wan::CLIENT);
+        host.map_or(Ok(()), |host| {
+            Guest::start(host, &["true".to_owned()], &[], GuestStreams::Beside).map(drop)
+        })
+    };
+    let made = Wan::build(1, &[], 1).map_err(anyhow::Error::from);
+    match made.and_then(|wan| Ok(runs(&wan)?)) {
+        Ok(()) => Finding { what: What::Links, found: "can be made".to_owned(), advice: None },
         Err(error) => Finding {
             what: What::Links,
             found: "not possible: scenarios over such a link are refused".to_owned(),
-            advice: Some(error.to_string()),
+            advice: Some(causes(&error)),
         },
     }
 }
@@ -272,11 +296,14 @@ fn programs_finding() -> Finding {
 }
 
 /// What takes watching: timer wake-ups, and what the hypervisor takes.
-fn watched_findings(machine: &Machine) -> anyhow::Result<Vec<Finding>> {
+fn watched_findings(machine: &Machine, stop: &AtomicBool) -> anyhow::Result<Vec<Finding>> {
     let cores = machine.cores.iter().copied();
     let read = || cores.clone().map(CoreTime::read).collect::<Result<Vec<_>, _>>();
     let before = read()?;
-    let [p50, p99] = timer_lateness_us()?;
+    let [p50, p99] = timer_lateness_us(stop)?;
+    if stop.load(Ordering::Relaxed) {
+        return Ok(Vec::new());
+    }
     let after = read()?;
     let stalls = Stalls::watch(&machine.cores, WATCHED);
     let steal =
@@ -317,7 +344,7 @@ fn watched_findings(machine: &Machine) -> anyhow::Result<Vec<Finding>> {
     ])
 }
 
-fn timer_lateness_us() -> anyhow::Result<[f64; 2]> {
+fn timer_lateness_us(stop: &AtomicBool) -> anyhow::Result<[f64; 2]> {
     let runtime = clients::local_runtime()?;
     runtime.block_on(async {
         let clock = Clock::System;
@@ -328,6 +355,9 @@ fn timer_lateness_us() -> anyhow::Result<[f64; 2]> {
             let due = start + Duration::from_secs(1) / WAKES_PER_S * tick;
             timer.sleep_until(due).await;
             lateness.push(clock.now().nanos_since(due));
+            if stop.load(Ordering::Relaxed) {
+                break;
+            }
         }
         lateness.sort_unstable();
         Ok([0.5, 0.99].map(|share| lateness[(lateness.len() as f64 * share) as usize] as f64 / 1e3))

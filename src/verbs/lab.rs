@@ -1,5 +1,6 @@
 //! `lab`: any program between two hosts, over a link.
 
+use std::io::IsTerminal as _;
 use std::path::PathBuf;
 use std::process::ExitStatus;
 use std::sync::Arc;
@@ -8,14 +9,16 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use clock::Clock;
-use lab::guest::Guest;
+use lab::guest::{Guest, GuestStreams};
 use lab::hosts::Host;
 use lab::wan::{RouterCount, Wan, Which};
+use nix::sys::signal::Signal;
 use scenarios::with_suggestion;
 use terms::ways::{self, WaysError};
 use terms::{WayCount, text};
 
-use crate::ending::{Ending, UsageError};
+use crate::ending::{Ending, UsageError, print_data, say};
+use crate::signals::hears_hang_up;
 
 /// What `lab` takes.
 #[derive(Debug, clap::Args)]
@@ -26,7 +29,7 @@ pub(crate) struct Options {
     #[arg(required_unless_present = "links")]
     link: Option<String>,
     /// List the named links.
-    #[arg(long)]
+    #[arg(long, conflicts_with_all = ["link", "server", "at", "pcap", "seed", "command"])]
     links: bool,
     /// Run this shell command on the other host first, and start COMMAND when it listens.
     #[arg(long, value_name = "COMMAND")]
@@ -38,9 +41,9 @@ pub(crate) struct Options {
     #[arg(long, value_name = "FILE")]
     pcap: Option<PathBuf>,
     /// Seed for loss, jitter and reordering: the n-th packet of a direction has the same fate with
-    /// the same seed.
-    #[arg(long, value_name = "N", default_value_t = 1)]
-    seed: u64,
+    /// the same seed (1 by default).
+    #[arg(long, value_name = "N")]
+    seed: Option<u64>,
     /// Run this program with its arguments. {server} and {client} become the addresses of the two
     /// hosts, also in WIREBENCH_SERVER and WIREBENCH_CLIENT.
     #[arg(last = true, required_unless_present = "links", value_name = "COMMAND")]
@@ -54,6 +57,10 @@ Examples:
   wirebench lab 'rtt=40ms loss=1%' --server 'nc -l -p 9000' -- nc {server} 9000
   wirebench lab 4g --at '5s cut' --at '7s mended' -- ping -c 10 {server}";
 
+/// Time that the command has to end once it was passed a signal.
+const END_TIME_MAX: Duration = Duration::from_secs(10);
+/// Between two looks whether it has ended.
+const LOOK_EVERY: Duration = Duration::from_millis(10);
 /// Time for a server to listen.
 const LISTEN_TIME_MAX: Duration = Duration::from_secs(10);
 
@@ -64,7 +71,7 @@ const LISTEN_TIME_MAX: Duration = Duration::from_secs(10);
 /// Where the link is none, or the system allows no hosts.
 pub(crate) fn lab(options: &Options) -> anyhow::Result<Ending> {
     if options.links {
-        print_links();
+        print_data(&links_in_words())?;
         return Ok(Ending::Fine);
     }
     // Before there is a second thread.
@@ -72,30 +79,85 @@ pub(crate) fn lab(options: &Options) -> anyhow::Result<Ending> {
     let text = options.link.as_deref().unwrap_or_default();
     let link = ways::parse(text, None).map_err(|error| wrong("LINK", &error))?;
     let changes = ways::parse_changes(&options.at, link).map_err(|error| wrong("--at", &error))?;
-    let wan = Wan::between(link, options.seed).context("cannot make the two hosts of the link")?;
+    let wan =
+        Wan::between(link, options.seed.unwrap_or(1)).context("cannot make the two hosts of the link")?;
     let host = |place| wan.host(place).context("one of the two hosts is missing");
     if let Some(file) = &options.pcap {
         wan.capture(0, file).with_context(|| format!("cannot write {}", file.display()))?;
     }
-    // Ctrl-C is the command's, whose end is waited for.
-    let interrupted = Arc::new(AtomicBool::new(false));
-    signal_hook::flag::register(signal_hook::consts::SIGINT, Arc::clone(&interrupted))?;
+    let signals = Signals::listen()?;
     let environment = [
         ("WIREBENCH_SERVER", Wan::address(Wan::SERVER).to_string()),
         ("WIREBENCH_CLIENT", Wan::address(Wan::CLIENT).to_string()),
     ];
-    let server = options
-        .server
-        .as_ref()
-        .map(|command| start_server(host(Wan::SERVER)?, command, &environment, &interrupted))
-        .transpose()?;
+    let server = match &options.server {
+        None => None,
+        Some(command) => match start_server(host(Wan::SERVER)?, command, &environment, &signals)? {
+            Some(server) => Some(server),
+            None => {
+                say("stopped before the --server command listened");
+                return Ok(Ending::Interrupted);
+            }
+        },
+    };
     let start = Clock::System.now();
     wan.change(changes.into_iter().map(|(after, link)| (start + after, 0, link)));
     let words: Vec<String> = options.command.iter().map(|word| fill_in(word)).collect();
-    let status = Guest::start(host(Wan::CLIENT)?, &words, &environment, true)?.wait()?;
+    // A terminal tells all of its foreground of Ctrl-C; whoever else sends a signal, sends it here.
+    let has_terminal = std::io::stdin().is_terminal();
+    let streams = if has_terminal { GuestStreams::Foreground } else { GuestStreams::Passed };
+    let command = Guest::start(host(Wan::CLIENT)?, &words, &environment, streams)?;
+    let ended = wait(command, &signals, has_terminal)?;
     drop(server);
     say_counts(&wan);
-    Ok(ending(status))
+    Ok(ended.map_or(Ending::Interrupted, ending))
+}
+
+/// Signals that came, and were not passed on yet.
+struct Signals([(Signal, Arc<AtomicBool>); 3]);
+
+impl Signals {
+    fn listen() -> std::io::Result<Signals> {
+        let all = [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP];
+        let came = Signals(all.map(|signal| (signal, Arc::default())));
+        for (signal, flag) in &came.0 {
+            if *signal != Signal::SIGHUP || hears_hang_up() {
+                signal_hook::flag::register(*signal as i32, Arc::clone(flag))?;
+            }
+        }
+        Ok(came)
+    }
+
+    /// The next one that came.
+    fn take(&self) -> Option<Signal> {
+        self.0.iter().find_map(|(signal, came)| came.swap(false, Ordering::Relaxed).then_some(*signal))
+    }
+}
+
+/// Waits for the end of the command, and passes signals on to it. The second one ends it at once,
+/// and so does the time that it has after the first: `None`.
+fn wait(mut command: Guest, signals: &Signals, has_terminal: bool) -> anyhow::Result<Option<ExitStatus>> {
+    let clock = Clock::System;
+    let mut end = None;
+    loop {
+        if let Some(status) = command.ended()? {
+            return Ok(Some(status));
+        }
+        match signals.take() {
+            // It has heard that itself, and may want to go on.
+            Some(Signal::SIGINT) if has_terminal => {}
+            Some(_) if end.is_some() => return Ok(None),
+            Some(signal) => {
+                command.signal(signal);
+                end = Some(clock.now() + END_TIME_MAX);
+            }
+            None if end.is_some_and(|end| clock.now() >= end) => {
+                say(&format!("the command did not end within {} s: ended it", END_TIME_MAX.as_secs()));
+                return Ok(None);
+            }
+            None => clock::pause_thread(LOOK_EVERY),
+        }
+    }
 }
 
 fn wrong(option: &str, error: &WaysError) -> UsageError {
@@ -115,36 +177,34 @@ fn fill_in(word: &str) -> String {
         .replace("{client}", &Wan::address(Wan::CLIENT).to_string())
 }
 
+/// Starts it, and waits until it listens; `None` where a signal came before.
 fn start_server(
     host: &Host,
     command: &str,
     environment: &[(&str, String)],
-    interrupted: &AtomicBool,
-) -> anyhow::Result<Guest> {
+    signals: &Signals,
+) -> anyhow::Result<Option<Guest>> {
     let words = ["sh", "-c", &fill_in(command)].map(str::to_owned);
-    let mut server = Guest::start(host, &words, environment, false)?;
+    let mut server = Guest::start(host, &words, environment, GuestStreams::Beside)?;
     let clock = Clock::System;
     let end = clock.now() + LISTEN_TIME_MAX;
     while !server.listens() {
         if let Some(status) = server.ended()? {
             bail!("the --server command ended before it listened: {status}");
         }
-        if interrupted.load(Ordering::Relaxed) {
-            bail!("stopped before the --server command listened");
+        if signals.take().is_some() {
+            return Ok(None);
         }
         if clock.now() > end {
             bail!("the --server command did not listen within {} s", LISTEN_TIME_MAX.as_secs());
         }
         clock::pause_thread(Duration::from_millis(10));
     }
-    Ok(server)
+    Ok(Some(server))
 }
 
-#[allow(clippy::print_stdout, reason = "the list is data")]
-fn print_links() {
-    for profile in &ways::PROFILES {
-        println!("{:<16} {}", profile.name, profile.is);
-    }
+fn links_in_words() -> String {
+    ways::PROFILES.iter().map(|profile| format!("{:<16} {}\n", profile.name, profile.is)).collect()
 }
 
 fn say_counts(wan: &Wan) {
@@ -178,17 +238,17 @@ fn say_counts(wan: &Wan) {
         if queued_us_max > 0 {
             said.push_str(&format!("; queued for at most {}", text::micros(queued_us_max as f64)));
         }
-        eprintln!("{said}");
+        say(&said);
     }
     let RouterCount { released, late_500_us, latest_us, no_link, refused, too_many, .. } =
         wan.take_router_count();
     if late_500_us > 0 {
-        eprintln!(
+        say(&format!(
             "the router was more than 0.5 ms late for {} of {} packets (at most {}): this machine is busy",
             text::count(late_500_us),
             text::count(released),
             text::micros(latest_us as f64)
-        );
+        ));
     }
     for (count, what) in [
         (no_link, "were for an address outside the link"),
@@ -196,7 +256,7 @@ fn say_counts(wan: &Wan) {
         (too_many, "were dropped, because the router held too many"),
     ] {
         if count > 0 {
-            eprintln!("{} packets {what}", text::count(count));
+            say(&format!("{} packets {what}", text::count(count)));
         }
     }
 }

@@ -13,7 +13,7 @@ use report::{Done, Format};
 use scenarios::{Plan, PlanOptions, Scenario};
 use session::Session;
 use terms::escape::terminal_text;
-use terms::{Expression, Extent, Layout, Link};
+use terms::{Act, Expression, Extent, Layout, Link};
 
 use crate::ending::{Ending, UsageError, print_data, refuse_debug, say};
 use crate::folder::ResultsFolder;
@@ -62,9 +62,9 @@ pub(crate) struct Options {
     /// --full).
     #[arg(long, help_heading = AMOUNT)]
     capacity: bool,
-    /// Seed the order of measurements and the arrivals.
-    #[arg(long, value_name = "N", default_value_t = 1, help_heading = AMOUNT)]
-    seed: u64,
+    /// Seed the order of measurements and the arrivals (1 by default).
+    #[arg(long, value_name = "N", help_heading = AMOUNT)]
+    seed: Option<u64>,
     /// Print the plan, what of it can be judged and its time, and measure nothing.
     #[arg(long, help_heading = PLAN)]
     dry_run: bool,
@@ -137,6 +137,9 @@ pub(crate) fn run(options: &Options, tool: &Tool) -> anyhow::Result<Ending> {
         .iter()
         .map(|scenario| Plan::make(scenario, &plan_options(options)).map_err(UsageError))
         .collect::<Result<Vec<_>, _>>()?;
+    suits(options, &matrices, &scenarios)?;
+    // Read before hours of measuring.
+    let baseline = options.baseline.as_deref().map(read_baseline).transpose()?;
     if options.dry_run {
         let planned: Vec<(&Scenario, &Plan)> = scenarios.iter().zip(&plans).collect();
         print_data(&terminal_text(&dry_run::in_words(&matrices, &planned, options.verbose)))?;
@@ -144,18 +147,9 @@ pub(crate) fn run(options: &Options, tool: &Tool) -> anyhow::Result<Ending> {
     }
     // A matrix measures no time.
     refuse_debug(tool, options.allow_debug || scenarios.is_empty())?;
-    if let Some(scenario) = scenarios.iter().find(|of| options.pcap && !matches!(of.link, Link::Wan(_))) {
-        let (name, link) = (&scenario.name, scenario.link.name());
-        return Err(UsageError(format!(
-            "--pcap needs a scenario over a link with delay, loss or a rate; {name} uses {link}"
-        ))
-        .into());
+    if let Some(name) = &options.save_baseline {
+        compare::try_baseline(name)?;
     }
-    if let Some(folder) = options.resume.as_ref().filter(|folder| !folder.is_dir()) {
-        return Err(UsageError(format!("--resume {}: no such folder", folder.display())).into());
-    }
-    // Read before hours of measuring.
-    let baseline = options.baseline.as_deref().map(read_baseline).transpose()?;
     let session = Session {
         options,
         stop: stop_on_signals()?,
@@ -168,7 +162,9 @@ pub(crate) fn run(options: &Options, tool: &Tool) -> anyhow::Result<Ending> {
     session.folder.try_out(BYTES_AT_LEAST + BYTES_A_MEASUREMENT * measurements as u64)?;
     let mut done = Done::default();
     // Before this process pins itself: they have clients of their own to start.
-    session.fill(&matrices, &mut done)?;
+    if let Err(error) = session.fill(&matrices, &mut done) {
+        return session.ended_by(error);
+    }
     if scenarios.is_empty() {
         say(&format!("report: {}", session.folder.finish(&done)?.display()));
         return Ok(Ending::Fine);
@@ -189,11 +185,15 @@ pub(crate) fn run(options: &Options, tool: &Tool) -> anyhow::Result<Ending> {
                 let partial = record.partial;
                 done.records.push(record);
                 if partial {
-                    let ending = session.stopped(&done);
-                    return ended.and(ending);
+                    session.stopped(&done)?;
+                    return ended.map_or_else(|error| session.ended_by(error), |()| Ok(Ending::Interrupted));
                 }
             }
-            Err(error) => session.refused(&scenario.name, error, &mut done)?,
+            Err(error) => {
+                if let Err(error) = session.refused(&scenario.name, error, &mut done) {
+                    return session.ended_by(error);
+                }
+            }
         }
         session.folder.finish(&done)?;
     }
@@ -250,13 +250,53 @@ fn matrices(options: &Options) -> anyhow::Result<Vec<MatrixScenario>> {
     let named = options.scenarios.iter().enumerate();
     let once = named.filter(|(nth, name)| !options.scenarios[..*nth].contains(name));
     let found = once.map(|(_, name)| MatrixScenario::find(name)).collect::<Result<Vec<_>, _>>()?;
-    let matrices: Vec<MatrixScenario> = found.into_iter().flatten().collect();
+    Ok(found.into_iter().flatten().collect())
+}
+
+/// Refuses options that would do nothing with what was named.
+fn suits(options: &Options, matrices: &[MatrixScenario], scenarios: &[Scenario]) -> Result<(), UsageError> {
+    let refuse = |message: String| Err(UsageError(message));
+    let named = !options.all && !options.card;
     if let (Some(matrix), false) = (matrices.first(), options.set.is_empty()) {
-        return Err(
-            UsageError(format!("--set: {} is a matrix, which has no values to set", matrix.name)).into()
-        );
+        return refuse(format!("--set: {} is a matrix, which has no values to set", matrix.name));
     }
-    Ok(matrices)
+    if let (Some(matrix), true) = (matrices.first(), named && scenarios.is_empty()) {
+        let of_measurements = [
+            ("--only", !options.only.is_empty()),
+            ("--quick", options.quick),
+            ("--full", options.full),
+            ("--rounds", options.rounds.is_some()),
+            ("--capacity", options.capacity),
+            ("--seed", options.seed.is_some()),
+            ("--verbose", options.verbose),
+            ("--resume", options.resume.is_some()),
+            ("--export", options.export.is_some()),
+            ("--pcap", options.pcap),
+            ("--baseline", options.baseline.is_some()),
+            ("--save-baseline", options.save_baseline.is_some()),
+            ("--accept-noise", options.accept_noise),
+        ];
+        let does_nothing = of_measurements.into_iter().find_map(|(option, given)| given.then_some(option));
+        if let Some(option) = does_nothing {
+            let name = &matrix.name;
+            return refuse(format!("{option}: {name} is a matrix, which measures no time: leave it out"));
+        }
+    }
+    let searches = |of: &Scenario| of.acts.iter().any(|act| matches!(act, Act::Capacity(_)));
+    if options.capacity && !scenarios.iter().any(searches) {
+        let what = "write a [capacity] table with an objective, or leave it out";
+        return refuse(format!("--capacity: no scenario that was named has one: {what}"));
+    }
+    if let Some(scenario) = scenarios.iter().find(|of| options.pcap && !matches!(of.link, Link::Wan(_))) {
+        let (name, link) = (&scenario.name, scenario.link.name());
+        return refuse(format!(
+            "--pcap needs a scenario over a link with delay, loss or a rate; {name} uses {link}"
+        ));
+    }
+    match options.resume.as_ref().filter(|folder| !folder.is_dir()) {
+        Some(folder) => refuse(format!("--resume {}: no such folder", folder.display())),
+        None => Ok(()),
+    }
 }
 
 /// What is measured, as it is named: built-in scenarios, and files.
@@ -296,7 +336,7 @@ fn plan_options(options: &Options) -> PlanOptions {
     PlanOptions {
         extent,
         rounds: options.rounds,
-        seed: options.seed,
+        seed: options.seed.unwrap_or(1),
         only: options.only.clone(),
         accept_noise: options.accept_noise,
         capacity: options.capacity,

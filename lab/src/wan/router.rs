@@ -417,7 +417,9 @@ impl Rounds<'_> {
                 let captured =
                     state.captures.get_mut(&(held.way / 2)).map(|capture| capture.write(now, &held.bytes));
                 if let Some(Err(error)) = captured {
-                    eprintln!("wirebench: the capture ends here, its file cannot be written: {error}");
+                    crate::words::tell(&format!(
+                        "the capture ends here, its file cannot be written: {error}"
+                    ));
                     state.captures.remove(&(held.way / 2));
                 }
             }

@@ -149,6 +149,7 @@ impl Bench<'_> {
         let pushes = turn.operation == Capability::Subscribe;
         let mut attempt = 1;
         loop {
+            self.site.crew.heed_at_once()?;
             let taken =
                 self.site.load(&mut loaded.cast, turn.shape, round, &Changes::default(), &mut |_| ())?;
             // Those of an attempt that does not count go with it.

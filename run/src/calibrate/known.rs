@@ -85,18 +85,18 @@ const P99: Percentile = Percentile {
     respect: tail(|control| control.late_p99_us),
 };
 
-/// Everything that is known of what a protocol offers.
-pub(super) fn rows(bench: &Bench<'_>) -> anyhow::Result<Vec<CalibrationRow>> {
-    let mut rows = Vec::new();
+/// Everything that is known of what a protocol offers; what there is of it stays in `rows` also
+/// where it ends early.
+pub(super) fn read(bench: &Bench<'_>, rows: &mut Vec<CalibrationRow>) -> anyhow::Result<()> {
     if bench.protocol.offers().contains(&Capability::Quote) {
-        let prompt_us = delays(bench, &mut rows)?;
-        freeze(bench, &mut rows, prompt_us)?;
-        failures(bench, &mut rows)?;
+        let prompt_us = delays(bench, rows)?;
+        freeze(bench, rows, prompt_us)?;
+        failures(bench, rows)?;
     }
     if bench.protocol.offers().contains(&Capability::Subscribe) {
-        ticks(bench, &mut rows)?;
+        ticks(bench, rows)?;
     }
-    Ok(rows)
+    Ok(())
 }
 
 /// Arrivals' spacing, a fixed delay and exponential ones; says how long a call without a delay

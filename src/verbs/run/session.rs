@@ -14,7 +14,7 @@ use scenarios::{Plan, Scenario};
 use terms::{Layout, LedgerKind, MARKET_SEED, Machine};
 
 use super::{Options, plan_options};
-use crate::ending::{Ending, causes, command_line, print_data, say, say_broken, say_finding};
+use crate::ending::{Ending, causes, command_line, print_data, say, say_broken, say_error, say_finding};
 use crate::folder::{ResultsFolder, now_as_a_name, rescue};
 use crate::progress::LiveScreen;
 use crate::verbs::calibrate;
@@ -64,7 +64,7 @@ impl Session<'_> {
         let written = self.write(&record, journal);
         print_outcome(&record);
         if options.json {
-            print_json(&record)?;
+            print_json(&record);
         }
         // What ended the run comes first: that its record has no place may come of it.
         match (ended, written) {
@@ -165,7 +165,7 @@ impl Session<'_> {
                     report::matrix_summary_lines(&record).iter().for_each(|line| say_broken(line));
                     say_findings(&report::matrix_finding_lines(&record));
                     if self.options.json {
-                        print_json(&record)?;
+                        print_json(&record);
                     }
                     done.matrices.push(record);
                 }
@@ -205,12 +205,21 @@ impl Session<'_> {
     }
 
     /// What there is when a run ends before its time.
-    pub(super) fn stopped(&self, done: &Done) -> anyhow::Result<Ending> {
+    pub(super) fn stopped(&self, done: &Done) -> anyhow::Result<()> {
         say("stopped: the measurements so far are saved, marked partial");
         let index = self.folder.finish(done)?;
         say(&format!("report: {}", index.display()));
         say(&format!("to continue, add --resume {}", self.folder.path().display()));
-        Ok(Ending::Error)
+        Ok(())
+    }
+
+    /// How a run ends by an error: of one that was told to stop, that is the cause.
+    pub(super) fn ended_by(&self, error: anyhow::Error) -> anyhow::Result<Ending> {
+        if !self.is_told_to_stop() {
+            return Err(error);
+        }
+        say_error(&error);
+        Ok(Ending::Interrupted)
     }
 }
 
@@ -227,7 +236,10 @@ fn say_findings(findings: &[(&'static str, Vec<String>)]) {
     }
 }
 
-fn print_json(record: &impl serde::Serialize) -> anyhow::Result<()> {
-    print_data(&format!("{}\n", serde_json::to_string(record)?))?;
-    Ok(())
+/// Prints a record, which is in its folder already: where stdout takes it no more, the run goes on.
+fn print_json(record: &impl serde::Serialize) {
+    let text = serde_json::to_string(record).map_err(anyhow::Error::from);
+    if let Err(error) = text.and_then(|text| Ok(print_data(&format!("{text}\n"))?)) {
+        say_error(&error.context("a record could not be printed, and is in its folder"));
+    }
 }
