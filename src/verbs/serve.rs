@@ -1,7 +1,8 @@
 //! `serve`: the market behind protocols, or a reference server, until Ctrl-C.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
+mod options;
+
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,111 +10,24 @@ use anyhow::Context as _;
 use proto::{Protocol, Transport};
 use scenarios::did_you_mean;
 use servers::protocols::{Carrier, Settings};
-use servers::reference::{self, Behaviour, Freeze};
+use servers::reference::{self, Behaviour};
 use servers::tls::Identity;
 use servers::{Limits, Market, MarketConfig, Shutdown};
 use terms::Handler;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use crate::ending::{Ending, UsageError, say};
+pub(crate) use options::Options;
+use options::Over;
+
+use crate::ending::{Ending, UsageError, print_data, say};
 use crate::signals::hears_hang_up;
 
-/// What `serve` takes.
-#[derive(Debug, clap::Args)]
-#[command(after_help = EXAMPLES)]
-pub(crate) struct Options {
-    /// Serve these protocols (`wirebench list`), or all; or `reference`, a server with a known
-    /// delay over HTTP/1.1 and the TCP frame.
-    #[arg(value_name = "PROTOCOL")]
-    protocols: Vec<String>,
-    /// Listen on this address. Any but a loopback address lets other machines in.
-    #[arg(long, default_value_t = IpAddr::V4(Ipv4Addr::LOCALHOST), value_name = "IP", help_heading = ADDRESS)]
-    bind: IpAddr,
-    /// Listen on this port, if there is only one address; 0 lets the system choose.
-    #[arg(long, default_value_t = 0, help_heading = ADDRESS)]
-    port: u16,
-    /// Carry the protocols over these transports, each on its own address. rest over quic is
-    /// HTTP/3.
-    #[arg(long, value_enum, value_delimiter = ',', default_value = "plain", help_heading = ADDRESS)]
-    over: Vec<Over>,
-    /// Write the root certificate (PEM) to this file, for clients of tls and quic to trust. Each
-    /// start makes a new one.
-    #[arg(long, value_name = "FILE", help_heading = ADDRESS)]
-    root: Option<PathBuf>,
-    /// Emit this many ticks per second.
-    #[arg(long, default_value_t = 10.0, value_name = "N", help_heading = MARKET)]
-    tick_rate: f64,
-    /// Wait this long in the handler before each reply.
-    #[arg(long, default_value = "0ms", value_name = "TIME", value_parser = humantime::parse_duration, help_heading = MARKET)]
-    handler_wait: Duration,
-    /// Burn this much CPU time in the handler before each reply.
-    #[arg(long, default_value = "0ms", value_name = "TIME", value_parser = humantime::parse_duration, help_heading = MARKET)]
-    handler_cpu: Duration,
-    /// Answer this share of the calls with "unavailable", such as 5%.
-    #[arg(long, default_value = "0%", value_name = "SHARE", value_parser = parse_share, help_heading = MARKET)]
-    handler_fails: f64,
-    /// Lose the replies to this share of the calls after all is done: they leave 2 s late.
-    #[arg(long, default_value = "0%", value_name = "SHARE", value_parser = parse_share, help_heading = MARKET)]
-    handler_loses: f64,
-    /// Keep orders in this file of SQLite, across restarts. By default they are in memory.
-    #[arg(long, value_name = "FILE", help_heading = MARKET)]
-    ledger: Option<PathBuf>,
-    /// Seed the market's data.
-    #[arg(long, default_value_t = 42, value_name = "N", help_heading = MARKET)]
-    seed: u64,
-    /// Show GraphiQL at the root of the graphql address. The browser loads its scripts from
-    /// unpkg.com.
-    #[arg(long, help_heading = MARKET)]
-    graphiql: bool,
-    /// Serve gRPC-Web for browsers on the grpc address too, over HTTP/1.1.
-    #[arg(long, help_heading = MARKET)]
-    grpc_web: bool,
-    /// Reply this long after each request.
-    #[arg(long, default_value = "2ms", value_name = "TIME", value_parser = humantime::parse_duration, help_heading = REFERENCE)]
-    delay: Duration,
-    /// Freeze for a time in every period, such as 500ms/5s.
-    #[arg(long, value_name = "TIME/PERIOD", value_parser = parse_freeze, help_heading = REFERENCE)]
-    freeze: Option<Freeze>,
-    /// Run on this core only.
-    #[arg(long, value_name = "N", help_heading = ADDRESS)]
-    core: Option<usize>,
-}
-
-const ADDRESS: &str = "Addresses and core";
-const MARKET: &str = "The market";
-const REFERENCE: &str = "The reference server";
-
-const EXAMPLES: &str = "\
-Examples:
-  wirebench serve rest --port 8080
-  wirebench serve rest grpc --over tls,plain --root root.pem
-  wirebench serve graphql --graphiql
-  wirebench serve rest --ledger orders.sqlite --handler-loses 20%
-  wirebench serve reference --delay 5ms --freeze 500ms/5s";
-
-/// Reads a share such as `5%`.
-fn parse_share(text: &str) -> Result<f64, String> {
-    terms::text::parse_percent(text).ok_or_else(|| "write a share from 0% to 100%, such as 5%".to_owned())
-}
-
-/// What a protocol is carried over.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-enum Over {
-    Plain,
-    Tls,
-    Quic,
-}
-
-impl From<Over> for Transport {
-    fn from(over: Over) -> Transport {
-        match over {
-            Over::Plain => Transport::Plain,
-            Over::Tls => Transport::Tls,
-            Over::Quic => Transport::Quic,
-        }
-    }
-}
-
+/// Ticks per second, unless told.
+const TICK_RATE: f64 = 10.0;
+/// Seed of the market's data, unless told.
+const SEED: u64 = 42;
+/// Time to a reference server's reply, unless told.
+const DELAY: Duration = Duration::from_millis(2);
 /// Ticks per second, at most: more than one core can emit.
 const TICK_RATE_MAX: f64 = 1e6;
 
@@ -129,6 +43,10 @@ enum Served {
 /// Where a name is no protocol, or the system refuses an address.
 pub(crate) fn serve(options: &Options) -> anyhow::Result<Ending> {
     let served = parse_protocols(&options.protocols, &options.over)?;
+    match &served {
+        Served::Market(ways) => options.suit_a_market(ways)?,
+        Served::Reference => options.suit_a_reference()?,
+    }
     if let Served::Market(ways) = &served
         && options.port != 0
         && ways.len() > 1
@@ -137,12 +55,10 @@ pub(crate) fn serve(options: &Options) -> anyhow::Result<Ending> {
             UsageError("--port needs a single address: name one protocol and one --over".to_owned()).into()
         );
     }
-    if !(0.0..=TICK_RATE_MAX).contains(&options.tick_rate) {
-        return Err(UsageError(format!(
-            "--tick-rate {} must be from 0 to {TICK_RATE_MAX} per second",
-            options.tick_rate
-        ))
-        .into());
+    let tick_rate = options.tick_rate.unwrap_or(TICK_RATE);
+    if !(0.0..=TICK_RATE_MAX).contains(&tick_rate) {
+        let message = format!("--tick-rate {tick_rate} must be from 0 to {TICK_RATE_MAX} per second");
+        return Err(UsageError(message).into());
     }
     if let Some(core) = options.core {
         lab::cores::pin(core).with_context(|| format!("cannot run on core {core}"))?;
@@ -159,10 +75,17 @@ pub(crate) fn serve(options: &Options) -> anyhow::Result<Ending> {
         signals.recv().await;
         say("stopping: calls in flight have 5 s to finish");
         shutdown.cancel();
-        for task in tasks {
-            task.await?;
+        let ended = async {
+            for task in tasks {
+                task.await?;
+            }
+            Ok(Ending::Fine)
+        };
+        tokio::select! {
+            ended = ended => ended,
+            // Who asks a second time does not want to wait.
+            () = signals.recv() => Ok(Ending::Interrupted),
         }
-        Ok(Ending::Fine)
     })
 }
 
@@ -175,21 +98,17 @@ async fn start_market(
 ) -> anyhow::Result<Tasks> {
     let identity = Arc::new(Identity::generate(&[options.bind])?);
     if ways.iter().any(|(_, transport)| *transport != Transport::Plain) {
-        let Some(file) = &options.root else {
-            let message =
-                "--over tls and --over quic need --root FILE, where the certificate for clients is written";
-            return Err(UsageError(message.to_owned()).into());
-        };
+        let file = options.root.as_ref().context("--root is missing")?;
         files::write_atomically(file, identity.root_pem().as_bytes())?;
     }
     let config = MarketConfig {
-        seed: options.seed,
-        ticks_per_s: options.tick_rate,
+        seed: options.seed.unwrap_or(SEED),
+        ticks_per_s: options.tick_rate.unwrap_or(TICK_RATE),
         handler: Handler {
-            wait: options.handler_wait,
-            cpu: options.handler_cpu,
-            fails: options.handler_fails,
-            loses: options.handler_loses,
+            wait: options.handler_wait.unwrap_or_default(),
+            cpu: options.handler_cpu.unwrap_or_default(),
+            fails: options.handler_fails.unwrap_or_default(),
+            loses: options.handler_loses.unwrap_or_default(),
             ..Handler::default()
         },
         ledger: options.ledger.clone(),
@@ -224,7 +143,7 @@ async fn start_market(
 }
 
 async fn start_reference(options: &Options, shutdown: &Shutdown) -> anyhow::Result<Tasks> {
-    let behaviour = Behaviour { freeze: options.freeze, ..Behaviour::fixed(options.delay) };
+    let behaviour = Behaviour { freeze: options.freeze, ..Behaviour::fixed(options.delay.unwrap_or(DELAY)) };
     let limits = Limits::default();
     let mut tasks = Vec::new();
     for scheme in ["http", "tcp"] {
@@ -248,9 +167,12 @@ async fn start_reference(options: &Options, shutdown: &Shutdown) -> anyhow::Resu
     Ok(tasks)
 }
 
-#[allow(clippy::print_stdout, reason = "an address is data: scripts read it")]
+/// An address is data: scripts read it. Where stdout takes nothing people may still read it.
 fn print_address(name: &str, scheme: &str, address: SocketAddr, path: &str) {
-    println!("{name} {scheme}://{address}{path}");
+    let line = format!("{name} {scheme}://{address}{path}");
+    if let Err(error) = print_data(&format!("{line}\n")) {
+        say(&format!("{error}; {line}"));
+    }
 }
 
 /// Ctrl-C, `kill`, and the end of the terminal where that is heard.
@@ -286,6 +208,9 @@ fn parse_protocols(names: &[String], over: &[Over]) -> Result<Served, UsageError
         }
         return Ok(Served::Reference);
     }
+    if names.iter().any(|name| name == "reference") {
+        return Err(UsageError("reference is served alone: `wirebench serve reference`".to_owned()));
+    }
     let protocol = |name: &String| {
         let known = Protocol::ALL.into_iter().find(|protocol| protocol.name() == name);
         known.ok_or_else(|| {
@@ -308,15 +233,4 @@ fn parse_protocols(names: &[String], over: &[Over]) -> Result<Served, UsageError
     }
     let protocols = if named.is_empty() { Protocol::ALL.to_vec() } else { named };
     Ok(Served::Market(protocols.into_iter().flat_map(carried).collect()))
-}
-
-fn parse_freeze(text: &str) -> Result<Freeze, String> {
-    let (span, period) = text.split_once('/').ok_or("write TIME/PERIOD, such as 500ms/5s")?;
-    let parse = |text| humantime::parse_duration(text).map_err(|error| error.to_string());
-    let freeze = Freeze { span: parse(span)?, period: parse(period)? };
-    if freeze.span < freeze.period {
-        Ok(freeze)
-    } else {
-        Err("the time must be less than the period".to_owned())
-    }
 }
