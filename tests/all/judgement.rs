@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
 
-use record::Record;
+use record::{Record, VerdictWord};
 
 /// A run of `aa` that takes a few seconds: one contender, and itself again.
 fn aa(out: &Path, more: &[&str]) -> Command {
@@ -82,12 +82,91 @@ fn a_change_of_the_handler_is_a_regression_and_a_repeat_is_none() {
     // 60 calls a round have no p99: what cannot be judged does not pass.
     let unjudged = compare(&[first, again, "--fail-on", "response.p99 > 10%"]);
     assert_eq!(unjudged.status.code(), Some(3));
-    assert!(said(&unjudged).contains("could not be judged in any cell"), "{}", said(&unjudged));
+    let lacking = said(&unjudged);
+    assert!(lacking.contains("could not be judged in any cell"), "{lacking}");
+    assert!(
+        lacking.contains("cannot be judged: ") && lacking.contains(" calls a round, 2\u{202f}000 needed"),
+        "{lacking}"
+    );
 
     let nowhere = compare(&[first, "no-such-baseline"]);
     assert_eq!(nowhere.status.code(), Some(1));
     assert!(said(&nowhere).contains("is not a record"), "{}", said(&nowhere));
 }
+
+/// Failed calls stand at their time-out, which may lie below a bound: they are beyond it all the
+/// same, in claims and in gates.
+#[test]
+fn calls_that_failed_satisfy_no_bound() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = |name: &str, time_out: &str| {
+        let file = folder.path().join(format!("{name}.toml"));
+        std::fs::write(&file, FAILING.replace("TIME_OUT", time_out)).unwrap();
+        let out = folder.path().join(name);
+        let mut command = Command::new(env!("CARGO_BIN_EXE_wirebench"));
+        command.args(["run", "--quick", "--allow-debug", "--accept-noise"]).arg(file).arg("--out").arg(&out);
+        ran(command);
+        (record::read(&out.join("failing/record.json")).unwrap(), out)
+    };
+    let (record, failing) = run("failing", "10us");
+    assert!(record.verdicts.iter().all(|verdict| verdict.verdict != VerdictWord::Holds), "{record:?}");
+    let (_, well) = run("well", "1s");
+    let [well, failing] = [&well, &failing].map(|path| path.to_str().unwrap());
+    for threshold in [
+        "response.p50 > 50ms",
+        "response.p50 > 10%",
+        "response.max > 50ms",
+        "service.p50 > 50ms",
+        "within.60ms < 98%",
+        "rate_per_s < -10%",
+        "cpu_per_call > 10%",
+        "cpu_per_call > 1s",
+        "wait.p50 > 1s",
+    ] {
+        let held = compare(&[well, failing, "--force", "--fail-on", threshold]);
+        assert_eq!(held.status.code(), Some(3), "{threshold}");
+    }
+    let among_themselves = compare(&[failing, failing, "--fail-on", "cpu_per_call > 1s"]);
+    assert_eq!(among_themselves.status.code(), Some(3), "no call has a cost where all failed");
+}
+
+const FAILING: &str = r#"
+name = "failing"
+question = "Does a call that failed satisfy a bound?"
+link = "loopback"
+[workload]
+operation = "quote"
+rate_per_s = 400
+time_out = "TIME_OUT"
+[[contender]]
+name = "tcp"
+protocol = "tcp"
+[[condition]]
+name = "4x1"
+connections = 4
+[[claim]]
+card = "R1"
+sentence = "Half of the calls are quick."
+condition = "4x1"
+contender = "tcp"
+holds = "response.p50 < 50ms"
+[[claim]]
+card = "R1"
+sentence = "Half of the calls are served quickly."
+condition = "4x1"
+contender = "tcp"
+holds = "service.p50 < 50ms"
+[[claim]]
+card = "R1"
+sentence = "A call takes few bytes."
+condition = "4x1"
+contender = "tcp"
+holds = "bytes_per_call < 5000"
+[quick]
+duration = "250ms"
+warm_up = "50ms"
+rounds = 10
+"#;
 
 #[test]
 fn exports_are_read_back() {
