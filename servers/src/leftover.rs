@@ -1,6 +1,6 @@
-//! A request's body that nobody wants to the end: what is left of it is read and thrown away, so that
-//! whoever sends it hears the answer (413, 404, 415), and the connection goes on. Over HTTP/2 the
-//! stream could be reset instead (RFC 9113, section 8.1), for which curl forgets the answer.
+//! A request's body that nobody wants to the end: what is left of it is read and thrown away, so
+//! that whoever sends it hears the answer (413, 404, 415), and the connection goes on. Over HTTP/2
+//! the stream could be reset instead (RFC 9113, section 8.1), for which curl forgets the answer.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};

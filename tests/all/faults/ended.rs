@@ -357,7 +357,7 @@ fn the_lab_passes_signals_on() {
 #[test]
 fn a_calibration_and_a_doctor_that_are_stopped_print_what_they_have() {
     let mut command = Command::new(WIREBENCH);
-    command.args(["calibrate", "tcp", "rest", "--allow-debug", "--loopback", "--json"]);
+    command.args(["calibrate", "tcp", "--allow-debug", "--loopback", "--json"]);
     let mut process = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let mut lines = BufReader::new(process.stderr.take().unwrap()).lines().map(Result::unwrap);
     assert!(lines.any(|line| line.starts_with("measuring tcp")));
