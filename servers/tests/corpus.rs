@@ -3,6 +3,7 @@
 //! names it; README.md there says how a file is written.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may stop at what it did not expect")]
+#![allow(clippy::print_stderr, reason = "a test says what it found")]
 
 mod corpus_runner;
 

@@ -65,7 +65,7 @@ fn a_run_whose_outputs_go_away_leaves_its_results() {
             .iter()
             .enumerate()
     {
-        let line = format!("W {} -o {nth} {outputs}", AA);
+        let line = format!("W {AA} -o {nth} {outputs}");
         let ran = in_a_shell(folder.path(), &line);
         assert_eq!(ran.status.code(), Some(0), "{line}: {}", stderr(&ran));
         let results = folder.path().join(nth.to_string());

@@ -2,6 +2,7 @@
 //! the server goes on serving others.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may stop at what it did not expect")]
+#![allow(clippy::print_stderr, reason = "a test says what it found")]
 
 mod dear;
 mod draining;
