@@ -128,13 +128,17 @@ fn a_body_over_http_2_is_read_to_its_end_where_it_is_not_wanted() {
     // The server's window is as large as it says once that is acknowledged.
     while http2_frame(&mut stream).0 != 4 {}
     stream.write_all(&[frame(4, 1, 0, &[]), frame(1, 4, 1, &head.concat())].concat()).unwrap();
+    // And that of the connection, once it says so.
+    let mut kinds = Vec::new();
+    while kinds.last() != Some(&8) {
+        kinds.push(http2_frame(&mut stream).0);
+    }
     let much = vec![b'x'; BYTES];
     for piece in much.chunks(16_384) {
         let is_last = piece.as_ptr_range().end == much.as_ptr_range().end;
         stream.write_all(&frame(0, u8::from(is_last), 1, piece)).unwrap();
     }
     stream.write_all(&frame(6, 0, 0, &[7; 8])).unwrap();
-    let mut kinds = Vec::new();
     while kinds.last() != Some(&6) {
         kinds.push(http2_frame(&mut stream).0);
     }
