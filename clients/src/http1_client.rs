@@ -20,7 +20,7 @@ use crate::endpoint::Stream;
 use crate::limits::TURN_BYTES;
 use reply::ReplyReader;
 
-pub(crate) use reply::Answer;
+pub(crate) use reply::CountedReply;
 pub use request::Encoded;
 
 /// Bytes read at a time.
@@ -99,7 +99,7 @@ impl Http1Connection {
         &self,
         request: &Encoded,
         mut on_body: impl FnMut(&[u8]),
-    ) -> Result<Answer, CallError> {
+    ) -> Result<CountedReply, CallError> {
         if self.phase.get() != Phase::Idle {
             let told = "a call is in flight on this connection, or it is closed";
             return Err(CallError::Protocol(told.to_owned()));
@@ -198,7 +198,7 @@ impl Exchange<'_> {
         link: &mut Link,
         context: &mut Context<'_>,
         on_body: &mut impl FnMut(&[u8]),
-    ) -> Poll<Result<(Answer, bool), CallError>> {
+    ) -> Poll<Result<(CountedReply, bool), CallError>> {
         self.send(link, context);
         loop {
             let before = link.bytes_in_turn;

@@ -65,9 +65,14 @@ impl<K: Connector> Lane<K> {
     }
 
     pub(crate) async fn connection(&self, connector: &K) -> Result<Rc<K::Connection>, CallError> {
-        if let Some(connection) = self.open() {
-            return Ok(connection);
+        match self.open() {
+            Some(connection) => Ok(connection),
+            // Set apart from the future of the call, which would be as large as that of connecting.
+            None => Box::pin(self.reconnect(connector)).await,
         }
+    }
+
+    async fn reconnect(&self, connector: &K) -> Result<Rc<K::Connection>, CallError> {
         let _alone = self.connecting.lock().await;
         if let Some(connection) = self.open() {
             return Ok(connection);

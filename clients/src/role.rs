@@ -21,7 +21,7 @@ use crate::cold::Cold;
 use crate::conformance::{self, CaseResult};
 use crate::connection::in_time;
 use crate::in_steps::InSteps;
-use crate::load::{Calls, Engine, Flows, Job, Live, Look, Pushes, Round, Sessions};
+use crate::load::{Calls, Engine, Flows, Job, Kept, Live, Look, Pushes, Round, Sessions};
 use crate::market::Checked;
 use crate::protocols::{VisitEach, visit_each};
 use crate::{CallError, Connection, Connector, Endpoint, MarketConnection, Names, Tls, local_runtime};
@@ -257,14 +257,18 @@ where
         let apart = second.map(|share| asks_second(&requests, share, open.market_seed)).unwrap_or_default();
         if order.shape.cold {
             let connector = cold.clone();
-            starter(&open.cores, Calls { connector, requests, policy, deadline, with_key, apart }, means)(
-                order,
-            )
+            starter(
+                &open.cores,
+                Calls { connector, requests, policy, deadline, with_key, apart, kept: Kept::default() },
+                means,
+            )(order)
         } else {
             let connector = connector.clone();
-            starter(&open.cores, Calls { connector, requests, policy, deadline, with_key, apart }, means)(
-                order,
-            )
+            starter(
+                &open.cores,
+                Calls { connector, requests, policy, deadline, with_key, apart, kept: Kept::default() },
+                means,
+            )(order)
         }
     })
 }

@@ -2,14 +2,14 @@
 #![no_main]
 
 use clients::CallError;
-use clients::http1_client::reply::{Answer, Asked, ReplyReader};
+use clients::http1_client::reply::{CountedReply, ReplyTo, ReplyReader};
 use libfuzzer_sys::fuzz_target;
 
-const ASKED: [Asked; 4] = [Asked::Content, Asked::HeadOnly, Asked::Tunnel, Asked::Upgrade];
+const ASKED: [ReplyTo; 4] = [ReplyTo::Content, ReplyTo::HeadOnly, ReplyTo::Tunnel, ReplyTo::Upgrade];
 
 /// What came of a stream: the answer, whether its connection is kept, bytes behind it; or the kind
 /// of the error.
-type Seen = Result<(Option<Answer>, bool, usize), terms::Failure>;
+type Seen = Result<(Option<CountedReply>, bool, usize), terms::Failure>;
 
 // The first byte says what was asked for and whether the stream ends, the second where it is cut.
 fuzz_target!(|data: &[u8]| {
@@ -23,7 +23,7 @@ fuzz_target!(|data: &[u8]| {
     }
 });
 
-fn read<'a>(asked: Asked, pieces: impl IntoIterator<Item = &'a [u8]>, ends: bool) -> Seen {
+fn read<'a>(asked: ReplyTo, pieces: impl IntoIterator<Item = &'a [u8]>, ends: bool) -> Seen {
     let (mut reader, mut kept, mut counted) = (ReplyReader::new(asked), Vec::new(), 0);
     let failure = |error: CallError| error.failure();
     for piece in pieces {

@@ -3,9 +3,12 @@
 mod addresses;
 mod capacity;
 mod fits;
+mod grpc;
+mod listen;
 mod options;
 mod outcome;
 mod request;
+mod requests;
 mod screen;
 mod secure;
 mod target;
@@ -17,15 +20,16 @@ use std::time::Duration;
 
 use anyhow::{anyhow, bail};
 use clients::foreign::{self, Request, Workers};
-use clients::load::{Engine, EngineError, Round};
+use clients::load::{Engine, EngineError, Kept, Round};
 use clients::{CallError, Endpoint};
 use clock::{Clock, Precision};
 use lab::cores::HeldCore;
 pub(crate) use options::Options;
-use options::Pacing;
+use options::{Pacing, Stages};
 use record::Tool;
+use requests::Mix;
 use target::{Scheme, Target};
-use terms::{Model, Schedule, Shape, text};
+use terms::{Model, Schedule, Shape, Stage, text};
 
 use crate::ending::{Ending, UsageError, refuse_debug, say, say_broken};
 use crate::signals::stop_on_signals;
@@ -51,19 +55,21 @@ pub(crate) fn load(options: &Options, given: &Given, tool: &Tool) -> anyhow::Res
     let target = Target::parse(&options.target)?;
     fits::check(options, given, &target)?;
     let model = model(options);
-    let load = Load {
-        options,
-        stop: stop_on_signals()?,
-        tls: secure::tls(options, &target)?,
-        request: request::request(options, &target)?,
-        addresses: match &options.unix_socket {
-            Some(_) => vec![SocketAddr::from(([127, 0, 0, 1], target.port))],
-            None => addresses::addresses(options, &target)?,
-        },
-        target,
+    let (mix, tls) = (Mix::read(options)?, secure::tls(options, &target)?);
+    let stop = stop_on_signals()?;
+    let addresses = match &options.unix_socket {
+        Some(_) => vec![SocketAddr::from(([127, 0, 0, 1], target.port))],
+        None => addresses::addresses(options, &target)?,
     };
+    let request = request::request(options, &target, &mix, &endpoint(options, tls.clone(), addresses[0]))?;
+    let groups = mix.filled().map(|filled| filled.group).filter(|_| !mix.groups.is_empty()).collect();
+    let kept = Kept { timeline: !options.find_capacity, groups };
+    let load = Load { options, stop, tls, request, kept, addresses, target };
     if options.find_capacity {
         return capacity::find(&load);
+    }
+    if options.listen {
+        return listen::listen(&load);
     }
     let schedule = schedule(options, model)?;
     if options.is_closed() {
@@ -80,11 +86,15 @@ pub(crate) fn load(options: &Options, given: &Given, tool: &Tool) -> anyhow::Res
         }
         opened => opened?,
     };
-    let span =
-        Span { model, warm_up: options.warm_up(), duration: options.duration(), calls_max: options.calls };
+    let span = Span {
+        model,
+        warm_up: options.warm_up(),
+        duration: measured_time(options, model, &schedule),
+        calls_max: options.calls,
+    };
     let loaded = load.run(&opened, &span, &schedule)?;
     let interrupted = loaded.interrupted;
-    let report = outcome::LoadReport::new(options, model, loaded);
+    let report = outcome::LoadReport::new(options, model, loaded, mix.groups);
     report.print(options.json)?;
     let failed: Vec<String> =
         options.fail_on.iter().filter_map(|threshold| report.failure(threshold)).collect();
@@ -99,8 +109,13 @@ pub(crate) fn load(options: &Options, given: &Given, tool: &Tool) -> anyhow::Res
     }
 }
 
+/// The rate of stages is that of all of them.
 fn model(options: &Options) -> Model {
-    match options.rate {
+    let of_stages = |Stages(stages): &Stages| {
+        let arrivals: f64 = stages.iter().map(Stage::arrivals).sum();
+        arrivals / options.duration().as_secs_f64()
+    };
+    match options.rate.or(options.stages.as_ref().map(of_stages)) {
         Some(rate_per_s) => Model::Open { arrivals: options.arrivals.into(), rate_per_s },
         None => Model::Closed,
     }
@@ -113,8 +128,15 @@ fn model(options: &Options) -> Model {
 fn schedule(options: &Options, model: Model) -> anyhow::Result<Schedule> {
     let Model::Open { arrivals, rate_per_s } = model else { return Ok(Schedule::empty()) };
     let (warm_up, duration) = (options.warm_up(), options.duration());
-    let schedule = Schedule::of_round(arrivals, rate_per_s, warm_up, duration, options.seed)
-        .map_err(|error| UsageError(error.to_string()))?;
+    let schedule = match &options.stages {
+        Some(Stages(stages)) => Schedule::of_stages(arrivals, stages, options.seed),
+        None => Schedule::of_round(arrivals, rate_per_s, warm_up, duration, options.seed),
+    };
+    let schedule = schedule.map_err(|error| UsageError(error.to_string()))?;
+    let schedule = match options.calls {
+        Some(calls) => schedule.ended_after(calls, warm_up),
+        None => schedule,
+    };
     let measured = schedule.offsets_ns().iter().filter(|at| **at >= clock::nanos(warm_up)).count();
     if measured == 0 {
         let message = format!(
@@ -126,6 +148,16 @@ fn schedule(options: &Options, model: Model) -> anyhow::Result<Schedule> {
     Ok(schedule)
 }
 
+/// How long is measured: with so many calls of the open model, as long as these take at their rate.
+fn measured_time(options: &Options, model: Model, schedule: &Schedule) -> Duration {
+    let (Some(_), Model::Open { rate_per_s, .. }) = (options.calls, model) else { return options.duration() };
+    let warm_up_ns = clock::nanos(options.warm_up());
+    let due = schedule.offsets_ns().iter().filter(|at| **at >= warm_up_ns).count();
+    let last_ns = schedule.offsets_ns().last().copied().unwrap_or_default();
+    let at_their_rate = Duration::from_secs_f64(due as f64 / rate_per_s);
+    at_their_rate.max(Duration::from_nanos(last_ns.saturating_sub(warm_up_ns) + 1))
+}
+
 /// A load that can be made: everything that was typed fits.
 struct Load<'a> {
     options: &'a Options,
@@ -133,6 +165,7 @@ struct Load<'a> {
     addresses: Vec<SocketAddr>,
     tls: Option<clients::Tls>,
     request: Request,
+    kept: Kept,
     stop: Arc<AtomicBool>,
 }
 
@@ -167,8 +200,7 @@ impl Load<'_> {
         let is_silent =
             self.target.scheme == Scheme::Udp || self.target.scheme == Scheme::Quic || options.http3;
         if let Some(path) = &options.unix_socket {
-            let endpoint =
-                Endpoint { unix_socket: Some(path.as_path().into()), ..self.endpoint(self.addresses[0]) };
+            let endpoint = endpoint(options, self.tls.clone(), self.addresses[0]);
             let engine = self.start(&cores, endpoint, options.connect_time_out());
             let engine = engine.map_err(|error| self.not_opened(&path.display().to_string(), error))?;
             return Ok(Opened { engine, address: path.display().to_string(), _cores: cores });
@@ -183,7 +215,7 @@ impl Load<'_> {
             if self.target.scheme == Scheme::Udp && !is_last && !addresses::answers_datagrams(*address) {
                 continue;
             }
-            match self.start(&cores, self.endpoint(*address), time) {
+            match self.start(&cores, endpoint(options, self.tls.clone(), *address), time) {
                 Err(EngineError::Connect(CallError::Refused(cause))) if !is_last => {
                     say(&format!("{address}: {cause}; trying the next address of {}", self.target.host));
                 }
@@ -200,14 +232,6 @@ impl Load<'_> {
         bail!("{} has no address", self.target.host)
     }
 
-    fn endpoint(&self, address: SocketAddr) -> Endpoint {
-        Endpoint {
-            tls: self.tls.clone(),
-            sources: clients::Sources::of(&self.options.source_address),
-            ..Endpoint::from(address)
-        }
-    }
-
     fn start(
         &self,
         cores: &Cores,
@@ -221,7 +245,14 @@ impl Load<'_> {
             cold: options.cold,
         };
         let on_thread = if cores.pinned { lab::cores::pin } else { |_| Ok(()) };
-        let workers = Workers { cores: &cores.cores, shape, opening_time, on_thread, stop: &self.stop };
+        let workers = Workers {
+            cores: &cores.cores,
+            shape,
+            opening_time,
+            on_thread,
+            kept: self.kept.clone(),
+            stop: &self.stop,
+        };
         foreign::open(self.request.clone(), endpoint, &workers)
     }
 
@@ -290,6 +321,15 @@ impl Load<'_> {
                 interrupted,
             })
         })
+    }
+}
+
+fn endpoint(options: &Options, tls: Option<clients::Tls>, address: SocketAddr) -> Endpoint {
+    Endpoint {
+        tls,
+        sources: clients::Sources::of(&options.source_address),
+        unix_socket: options.unix_socket.as_deref().map(Into::into),
+        ..Endpoint::from(address)
     }
 }
 

@@ -8,7 +8,6 @@ mod formats;
 pub(crate) mod given;
 pub(crate) mod lab;
 pub(crate) mod list;
-#[allow(clippy::print_stderr, reason = "its own lines are being moved to `ending::say`")]
 pub(crate) mod load;
 pub(crate) mod report;
 pub(crate) mod run;

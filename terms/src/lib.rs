@@ -33,8 +33,10 @@ mod retries;
 pub mod role;
 mod routes;
 mod schedule;
+mod stages;
 mod sweep;
 pub mod text;
+mod timeline;
 pub mod ways;
 mod workload;
 
@@ -69,7 +71,9 @@ pub use registry::{Absence, Registry, SetAbsences};
 pub use retries::Retries;
 pub use routes::{Matches, Route};
 pub use schedule::{ARRIVALS_MAX, Schedule, ScheduleError};
+pub use stages::{Stage, parse_stages};
 pub use sweep::{BreakEven, Map, Sought};
+pub use timeline::{TimeSlice, Timeline};
 pub use ways::{Jitter, JitterShape, Loss, Way, WayCount, Ways};
 pub use workload::{
     Activity, Amount, Concurrency, Counted, FlowSettings, Handler, LedgerKind, MARKET_SEED, REPLICAS_MAX,

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use hdrhistogram::Histogram;
 
-use crate::{Course, Retries};
+use crate::{Course, Retries, Timeline};
 
 /// Failures by kind, as they are counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
@@ -248,6 +248,12 @@ pub struct Outcome {
     /// What came of the calls that need a second market, which are then not among the others.
     #[serde(default)]
     pub apart: Option<Box<Outcome>>,
+    /// The same along time, where that is asked for.
+    #[serde(default)]
+    pub timeline: Option<Box<Timeline>>,
+    /// The same of each group of requests, where there are groups.
+    #[serde(default)]
+    pub groups: Vec<Outcome>,
     /// What each flow brought; nothing where there are none.
     pub flows: Vec<FlowOutcome>,
     /// What cold calls that succeeded spent in each phase; nothing of others.
@@ -308,6 +314,8 @@ impl Outcome {
             retries: Retries::default(),
             ticks: None,
             apart: None,
+            timeline: None,
+            groups: Vec::new(),
             flows: Vec::new(),
             phases: BTreeMap::new(),
         })
@@ -346,6 +354,16 @@ impl Outcome {
                 (None, Some(theirs)) => *mine = Some(theirs.clone()),
                 (_, None) => {}
             }
+        }
+        match (&mut self.timeline, &other.timeline) {
+            (Some(mine), Some(theirs)) => mine.merge(theirs),
+            (mine @ None, Some(theirs)) => *mine = Some(theirs.clone()),
+            (_, None) => {}
+        }
+        if self.groups.is_empty() {
+            self.groups.clone_from(&other.groups);
+        } else {
+            self.groups.iter_mut().zip(&other.groups).for_each(|(mine, theirs)| mine.merge(theirs));
         }
         self.flows.resize(self.flows.len().max(other.flows.len()), FlowOutcome::default());
         for (mine, theirs) in self.flows.iter_mut().zip(&other.flows) {

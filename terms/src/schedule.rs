@@ -5,7 +5,7 @@ use std::time::Duration;
 use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 
-use crate::{Arrivals, Emission};
+use crate::{Arrivals, Emission, Stage};
 
 /// Added to a round's seed for the ticks', so that they do not fall together with the calls.
 const TICKS_SEED: u64 = 0x7469_636b;
@@ -108,6 +108,41 @@ impl Schedule {
         Ok(schedule)
     }
 
+    /// Makes the schedule of stages, one behind the other: evenly spaced as the rate goes, or at
+    /// random with it as the mean.
+    ///
+    /// # Errors
+    /// Where there would be too many arrivals.
+    pub fn of_stages(arrivals: Arrivals, stages: &[Stage], seed: u64) -> Result<Schedule, ScheduleError> {
+        let expected: f64 = stages.iter().map(Stage::arrivals).sum();
+        if expected > ARRIVALS_MAX {
+            return Err(ScheduleError::TooMany { arrivals: expected.ceil() });
+        }
+        let mut random = ChaCha8Rng::seed_from_u64(seed);
+        let mut gap = || if arrivals == Arrivals::Poisson { exponential(&mut random) } else { 1.0 };
+        let mut offsets_ns = Vec::with_capacity(expected as usize + 1);
+        // The next arrival, counted in arrivals, and how many the stages before had.
+        let (mut next, mut before, mut start) = (0.0, 0.0, Duration::ZERO);
+        for stage in stages {
+            let whole = stage.arrivals();
+            while next < before + whole - WHOLE {
+                let at = start + Duration::from_secs_f64(stage.when(next - before).max(0.0));
+                offsets_ns.push(at.as_nanos() as u64);
+                next += gap();
+            }
+            (before, start) = (before + whole, start + stage.duration);
+        }
+        Ok(Schedule { offsets_ns })
+    }
+
+    /// The same, ended behind so many arrivals from a time on.
+    pub fn ended_after(mut self, arrivals: u64, from: Duration) -> Schedule {
+        let from_ns = from.as_nanos() as u64;
+        let before = self.offsets_ns.iter().take_while(|at_ns| **at_ns < from_ns).count();
+        self.offsets_ns.truncate(before.saturating_add(arrivals as usize));
+        self
+    }
+
     /// No arrivals: for models that make their own.
     pub fn empty() -> Schedule {
         Schedule { offsets_ns: Vec::new() }
@@ -177,6 +212,22 @@ mod tests {
             assert_eq!(measured, calls, "{rate_per_s}/s: {schedule:?}");
             assert!(schedule.offsets_ns().contains(&clock_ns(warm_up)), "{rate_per_s}/s: {schedule:?}");
         }
+    }
+
+    #[test]
+    fn stages_have_the_area_under_their_rates() {
+        let stages = crate::parse_stages("100/s for 1s, to 300/s over 2s, 50/s for 1s").unwrap();
+        let schedule = Schedule::of_stages(Arrivals::Constant, &stages, 1).unwrap();
+        let between = |from: u64, to: u64| {
+            let second = 1_000_000_000;
+            let within = |at: &&u64| (from * second..to * second).contains(*at);
+            schedule.offsets_ns().iter().filter(within).count()
+        };
+        assert_eq!((between(0, 1), between(1, 3), between(3, 4)), (100, 400, 50));
+        assert!((148..=152).contains(&between(1, 2)), "{}", between(1, 2));
+        assert!(schedule.offsets_ns().is_sorted());
+        let random = Schedule::of_stages(Arrivals::Poisson, &stages, 1).unwrap().offsets_ns().len();
+        assert!((430..670).contains(&random), "{random}");
     }
 
     fn clock_ns(time: Duration) -> u64 {

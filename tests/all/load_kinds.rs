@@ -2,7 +2,7 @@
 //! are written out by hand, byte by byte, and `wirebench load` as a user types it.
 
 mod frames;
-mod servers;
+pub(crate) mod servers;
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpListener;
@@ -12,7 +12,7 @@ use std::time::Duration;
 use clock::Clock;
 use serde_json::Value;
 
-use self::servers::{Server, echoing, head, http, websocket};
+use self::servers::{OK, Server, echoing, head, http, websocket};
 use crate::command::{output, signal, stderr, wirebench};
 
 /// A load with `--json`, and what it printed.
@@ -41,8 +41,6 @@ fn refused(arguments: &[&str]) -> String {
     );
     said
 }
-
-const OK: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
 
 #[test]
 fn an_interrupted_load_is_a_load() {
@@ -154,7 +152,8 @@ fn a_url_means_what_it_says_or_is_refused() {
         ("ws://127.0.0.1:808O/", "from 1 to 65535"),
         ("http://127.0.0.1/a b", "write %20"),
         ("tcp://127.0.0.1:1/x", "write HOST:PORT alone"),
-        ("grpc://127.0.0.1:1/x", "write HOST:PORT alone"),
+        ("quic://127.0.0.1:1/x", "write HOST:PORT alone"),
+        ("grpc://127.0.0.1:1/x", "write /package.Service/Method"),
         ("http://8.8.8.8/", "--allow-public"),
         ("http://no.such.host.test/", "cannot be found"),
     ] {

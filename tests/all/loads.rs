@@ -6,14 +6,14 @@ use std::process::{Child, Stdio};
 use crate::command::{output, signal, stderr, wirebench};
 
 /// `wirebench serve`, stopped when dropped.
-struct Serving {
+pub(crate) struct Serving {
     process: Child,
     /// The first two addresses that it printed.
     addresses: [String; 2],
 }
 
 impl Serving {
-    fn start(arguments: &[&str]) -> Serving {
+    pub(crate) fn start(arguments: &[&str]) -> Serving {
         let mut process =
             wirebench(&[&["serve"], arguments].concat()).stdout(Stdio::piped()).spawn().unwrap();
         let mut lines = BufReader::new(process.stdout.take().unwrap()).lines().map(Result::unwrap);
@@ -26,7 +26,7 @@ impl Serving {
         Serving::start(&[&["reference"], arguments].concat())
     }
 
-    fn http(&self) -> &str {
+    pub(crate) fn http(&self) -> &str {
         &self.addresses[0]
     }
 }

@@ -18,6 +18,7 @@ mod judgement;
 mod lab;
 mod ledger;
 mod load_kinds;
+mod load_wants;
 mod loads;
 mod matrix;
 mod measured;

@@ -1,7 +1,9 @@
 //! Servers that wirebench did not start: their replies are counted and not decoded.
 
 pub mod expect;
+pub mod grpc;
 pub mod http;
+pub mod listen;
 pub mod tcp;
 pub mod udp;
 pub mod websocket;
@@ -19,7 +21,7 @@ use terms::{Carriage, HttpVersion, Shape};
 use crate::cold::Cold;
 use crate::connection::{CallError, Connection, Connector};
 use crate::endpoint::Endpoint;
-use crate::load::{Calls, Engine, EngineError};
+use crate::load::{Calls, Engine, EngineError, Kept};
 use crate::market::{Checked, MarketConnection};
 use crate::protocols::{Visit, visit};
 
@@ -41,13 +43,15 @@ pub enum Request {
         path: String,
         /// Sent when it is opened.
         headers: HeaderMap,
-        /// The message.
-        message: String,
+        /// The messages, sent in turn.
+        messages: Vec<websocket::Payload>,
     },
-    /// A datagram.
-    Udp(Bytes),
-    /// Bytes, and where a reply ends.
-    Tcp(Bytes, tcp::ReplyEnd),
+    /// Datagrams, sent in turn.
+    Udp(Vec<Bytes>),
+    /// Bytes, sent in turn, and where a reply ends.
+    Tcp(Vec<Bytes>, tcp::ReplyEnd),
+    /// Calls of a gRPC method, sent in turn.
+    Grpc(Vec<grpc::GrpcCall>),
     /// Calls of the market, every reply decoded and checked.
     Market(Carriage, Vec<Operation>),
 }
@@ -63,6 +67,8 @@ pub struct Workers<'a> {
     pub opening_time: Duration,
     /// Runs first on each worker's thread, with its core.
     pub on_thread: fn(usize) -> std::io::Result<()>,
+    /// What is kept of the calls beside the whole.
+    pub kept: Kept,
     /// Set where the opening is to be given up.
     pub stop: &'a Arc<AtomicBool>,
 }
@@ -77,15 +83,16 @@ pub fn open(request: Request, endpoint: Endpoint, workers: &Workers<'_>) -> Resu
         Request::Http { version, requests, expect } => {
             start(http::HttpConnector { endpoint, version, expect }, requests, workers)
         }
-        Request::WebSocket { path, headers, message } => {
+        Request::WebSocket { path, headers, messages } => {
             let connector = websocket::RawWebSocketConnector { endpoint, path, headers };
-            start(connector, vec![message], workers)
+            start(connector, messages, workers)
         }
-        Request::Udp(datagram) => {
+        Request::Udp(datagrams) => {
             let connector = udp::RawUdpConnector { endpoint };
-            start(connector, vec![datagram], workers)
+            start(connector, datagrams, workers)
         }
-        Request::Tcp(bytes, end) => start(tcp::RawTcpConnector { endpoint, end }, vec![bytes], workers),
+        Request::Tcp(bytes, end) => start(tcp::RawTcpConnector { endpoint, end }, bytes, workers),
+        Request::Grpc(calls) => start(grpc::GrpcMethodConnector { endpoint }, calls, workers),
         Request::Market(carriage, operations) => {
             visit(carriage, endpoint, OfTheMarket { operations, workers })
         }
@@ -119,7 +126,9 @@ where
     <K::Connection as Connection>::Request: Clone + Send + 'static,
 {
     let with_key = |request: &<K::Connection as Connection>::Request, _| request.clone();
-    let calls = Calls { connector, requests, policy: None, deadline: None, with_key, apart: Vec::new() };
+    let kept = workers.kept.clone();
+    let calls =
+        Calls { connector, requests, policy: None, deadline: None, with_key, apart: Vec::new(), kept };
     Engine::start_until(workers.cores, &calls, workers.shape, workers.on_thread, workers.stop)
 }
 

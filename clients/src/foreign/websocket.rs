@@ -4,6 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
+use bytes::Bytes;
 use futures::{SinkExt as _, StreamExt as _};
 use http::HeaderMap;
 use tokio::task::coop::consume_budget;
@@ -23,6 +24,15 @@ pub struct RawWebSocketConnector {
     pub path: String,
     /// Headers of the handshake, a subprotocol among them.
     pub headers: HeaderMap,
+}
+
+/// What a message holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Payload {
+    /// Text.
+    Text(String),
+    /// Bytes.
+    Binary(Bytes),
 }
 
 /// An open WebSocket.
@@ -52,14 +62,17 @@ impl Connector for RawWebSocketConnector {
 }
 
 impl Connection for RawWebSocket {
-    type Request = String;
+    type Request = Payload;
     type Prepared = Message;
     type Reply = usize;
 
     const LISTENS_IDLE: bool = true;
 
-    fn prepare(&self, request: &String) -> Result<Message, Unsupported> {
-        Ok(Message::text(request.clone()))
+    fn prepare(&self, payload: &Payload) -> Result<Message, Unsupported> {
+        Ok(match payload {
+            Payload::Text(text) => Message::text(text.clone()),
+            Payload::Binary(bytes) => Message::binary(bytes.clone()),
+        })
     }
 
     async fn call(&self, request: &Message, _: Option<Duration>) -> Result<usize, CallError> {

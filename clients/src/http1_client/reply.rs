@@ -26,7 +26,7 @@ const BEGINNING: &[u8] = b"HTTP/1.";
 
 /// What the request asked for, as far as it decides where the reply ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Asked {
+pub enum ReplyTo {
     /// A reply with a body: GET, POST and all the others.
     Content,
     /// A reply without its body: HEAD.
@@ -39,7 +39,7 @@ pub enum Asked {
 
 /// What a reply was.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Answer {
+pub struct CountedReply {
     /// The status of its last head.
     pub status: u16,
     /// Bytes of its body, without what frames the chunks.
@@ -50,7 +50,7 @@ pub struct Answer {
 
 /// Reads one reply.
 pub struct ReplyReader {
-    asked: Asked,
+    asked: ReplyTo,
     state: State,
     looks_for: LooksFor,
     /// Bytes of empty lines before the present head.
@@ -74,7 +74,7 @@ enum State {
 
 impl ReplyReader {
     /// Reads the reply to such a request.
-    pub fn new(asked: Asked) -> ReplyReader {
+    pub fn new(asked: ReplyTo) -> ReplyReader {
         ReplyReader {
             asked,
             state: State::Head,
@@ -92,9 +92,10 @@ impl ReplyReader {
     /// beginning of the next ones: they are an unfinished head, or are behind the reply. The pieces
     /// of the body go to `on_body`.
     ///
-    /// # Errors [`CallError::Protocol`] where the bytes are no reply of HTTP/1.1, or nobody can
-    /// tell where its body ends (RFC 9112, section 6.3); [`CallError::Limit`] where it is over a
-    /// bound. Nothing can be read after an error.
+    /// # Errors
+    /// [`CallError::Protocol`] where the bytes are no reply of HTTP/1.1, or nobody can tell where
+    /// its body ends (RFC 9112, section 6.3); [`CallError::Limit`] where it is over a bound.
+    /// Nothing can be read after an error.
     pub fn read(&mut self, bytes: &[u8], mut on_body: impl FnMut(&[u8])) -> Result<usize, CallError> {
         let mut at = 0;
         while at < bytes.len() {
@@ -169,8 +170,8 @@ impl ReplyReader {
     }
 
     /// The reply, once it is whole.
-    pub fn answer(&self) -> Option<Answer> {
-        matches!(self.state, State::Done).then(|| Answer {
+    pub fn answer(&self) -> Option<CountedReply> {
+        matches!(self.state, State::Done).then(|| CountedReply {
             status: self.status,
             bytes: self.body.bytes(),
             head_bytes: self.head_bytes,
@@ -239,7 +240,7 @@ impl ReplyReader {
         self.keeps_open = head.keeps_open();
         match (head.status, self.asked) {
             (..=99, _) => return Err(CallError::Protocol(format!("status {:03}", head.status))),
-            (101, Asked::Upgrade) | (200..=299, Asked::Tunnel) => {
+            (101, ReplyTo::Upgrade) | (200..=299, ReplyTo::Tunnel) => {
                 self.keeps_open = false;
                 self.state = State::Done;
                 return Ok(());
@@ -256,7 +257,7 @@ impl ReplyReader {
                 }
                 return Ok(());
             }
-            (204 | 304, _) | (_, Asked::HeadOnly) => {
+            (204 | 304, _) | (_, ReplyTo::HeadOnly) => {
                 self.state = State::Done;
                 return Ok(());
             }

@@ -3,7 +3,7 @@
 use bytes::{BufMut as _, Bytes, BytesMut};
 use http::{HeaderName, HeaderValue, Method, Uri, header};
 
-use super::reply::Asked;
+use super::reply::ReplyTo;
 use crate::connection::Unsupported;
 use crate::http_client::HttpRequest;
 
@@ -11,7 +11,7 @@ use crate::http_client::HttpRequest;
 #[derive(Debug, Clone)]
 pub struct Encoded {
     pub(super) bytes: Bytes,
-    pub(super) asked: Asked,
+    pub(super) asked: ReplyTo,
     /// Whether it may be made again where it may have been processed (RFC 9110, section 9.2.1).
     pub(super) is_safe: bool,
     /// Whether it says that its connection closes behind it.
@@ -49,10 +49,10 @@ impl Encoded {
         bytes.put_slice(b"\r\n");
         bytes.put_slice(body);
         let asked = match *method {
-            Method::HEAD => Asked::HeadOnly,
-            Method::CONNECT => Asked::Tunnel,
-            _ if headers.contains_key(header::UPGRADE) => Asked::Upgrade,
-            _ => Asked::Content,
+            Method::HEAD => ReplyTo::HeadOnly,
+            Method::CONNECT => ReplyTo::Tunnel,
+            _ if headers.contains_key(header::UPGRADE) => ReplyTo::Upgrade,
+            _ => ReplyTo::Content,
         };
         let says_close = options(request, &header::CONNECTION).any(|option| option == "close");
         Ok(Encoded { bytes: bytes.freeze(), asked, is_safe: method.is_safe(), says_close })
@@ -213,11 +213,11 @@ mod tests {
             let encoded = Encoded::new(&request(&method, "http://h:1", fields, b"")).unwrap();
             (encoded.asked, encoded.is_safe, encoded.says_close)
         };
-        assert_eq!(fact(Method::GET, &[]), (Asked::Content, true, false));
-        assert_eq!(fact(Method::HEAD, &[]), (Asked::HeadOnly, true, false));
-        assert_eq!(fact(Method::POST, &[]), (Asked::Content, false, false));
-        assert_eq!(fact(Method::CONNECT, &[]), (Asked::Tunnel, false, false));
-        assert_eq!(fact(Method::GET, &[("upgrade", "x")]), (Asked::Upgrade, true, false));
-        assert_eq!(fact(Method::GET, &[("connection", "x, Close")]), (Asked::Content, true, true));
+        assert_eq!(fact(Method::GET, &[]), (ReplyTo::Content, true, false));
+        assert_eq!(fact(Method::HEAD, &[]), (ReplyTo::HeadOnly, true, false));
+        assert_eq!(fact(Method::POST, &[]), (ReplyTo::Content, false, false));
+        assert_eq!(fact(Method::CONNECT, &[]), (ReplyTo::Tunnel, false, false));
+        assert_eq!(fact(Method::GET, &[("upgrade", "x")]), (ReplyTo::Upgrade, true, false));
+        assert_eq!(fact(Method::GET, &[("connection", "x, Close")]), (ReplyTo::Content, true, true));
     }
 }

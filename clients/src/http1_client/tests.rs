@@ -77,7 +77,7 @@ fn calls_follow_one_another_on_one_connection() {
             let call = connection.call(&get, |piece| body.extend_from_slice(piece));
             let (got, ()) = tokio::join!(call, answer_with(&mut server, reply));
             let head_bytes = reply.len() - bytes;
-            assert_eq!(got, Ok(Answer { status, bytes, head_bytes }));
+            assert_eq!(got, Ok(CountedReply { status, bytes, head_bytes }));
             assert_eq!(body, &b"abc"[..bytes]);
         }
         assert!(connection.is_open());

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use clock::{Clock, Mono, Precision};
-use terms::{Model, Outcome, Policy, Retries, Schedule, Shape};
+use terms::{Model, Outcome, Policy, Retries, Schedule, Shape, Timeline};
 use tokio::task::JoinHandle;
 
 use super::opening::open_all;
@@ -18,7 +18,7 @@ use super::recorder::Recording as _;
 use super::shared::{Lately, Shared};
 use super::slot::SlotWorker;
 use super::watchdog::{SlotWatch, watch};
-use super::{Live, Round};
+use super::{Kept, Live, Round};
 use crate::connection::{CallError, Connection, Connector};
 use crate::lane::Lane;
 use crate::limits::END_GRACE;
@@ -36,6 +36,7 @@ pub struct Driver<K: Connector> {
     keyed: Option<Keyed<<K::Connection as Connection>::Request>>,
     /// Whether each request is counted apart; empty where none is.
     apart: Rc<[bool]>,
+    kept: Kept,
     live: Arc<Live>,
 }
 
@@ -85,6 +86,7 @@ impl<K: Connector> Driver<K> {
             prepared,
             keyed: None,
             apart: Rc::default(),
+            kept: Kept::default(),
             live,
         })
     }
@@ -108,6 +110,11 @@ impl<K: Connector> Driver<K> {
     /// The same, with a deadline that each call says: so long after its schedule.
     pub fn with_deadline(self, deadline: Option<Duration>) -> Driver<K> {
         Driver { deadline, ..self }
+    }
+
+    /// The same, keeping more of its calls.
+    pub fn keeping(self, kept: Kept) -> Driver<K> {
+        Driver { kept, ..self }
     }
 
     /// The same, with these of its requests counted apart.
@@ -143,6 +150,11 @@ impl<K: Connector> Driver<K> {
         if self.policy.is_some_and(|policy| policy.attempts > 1) {
             outcome.retries = Retries::over(measured_from.0, round.duration + round.time_out);
         }
+        if self.kept.timeline {
+            outcome.timeline = Some(Box::new(Timeline::over(measured_from.0, round.duration)));
+        }
+        let groups = self.kept.groups.iter().max().map_or(0, |last| last + 1);
+        outcome.groups = (0..groups).map(|_| empty()).collect::<Result<_, _>>()?;
         let prepared = self.prepared_for(round, schedule).await?;
         let retrier = self.policy.map(|policy| Retrier::new(policy, self.clock.clone(), round.seed));
         let shared = Rc::new(Shared {
@@ -156,6 +168,7 @@ impl<K: Connector> Driver<K> {
             deadline: self.deadline,
             outcome: RefCell::new(outcome),
             apart: Rc::clone(&self.apart),
+            groups: Arc::clone(&self.kept.groups),
             outcome_apart: RefCell::new(empty()?),
             live: Arc::clone(&self.live),
             begun: Cell::default(),

@@ -138,7 +138,7 @@ impl Engine {
             let share = schedule.share(nth, self.workers.len());
             worker
                 .rounds
-                .send((round.share(self.workers.len()), share))
+                .send((round.share(nth, self.workers.len()), share))
                 .map_err(|_| EngineError::WorkerLost)?;
         }
         self.collect()

@@ -61,6 +61,17 @@ pub struct Calls<K, R> {
     pub with_key: WithKey<R>,
     /// Whether each request is counted apart from the others; none is where this is empty.
     pub apart: Vec<bool>,
+    /// What is kept beside the whole.
+    pub kept: Kept,
+}
+
+/// What a load keeps of its calls beside the whole.
+#[derive(Debug, Clone, Default)]
+pub struct Kept {
+    /// What became of calls along time.
+    pub timeline: bool,
+    /// The group of each request, counted from 0; there are none where this is empty.
+    pub groups: Arc<[usize]>,
 }
 
 impl<K> Job for Calls<K, <K::Connection as Connection>::Request>
@@ -72,7 +83,8 @@ where
 
     async fn open(&self, clock: Clock, shape: Shape, live: Arc<Live>) -> Result<Driver<K>, CallError> {
         let driver = Driver::open(clock, self.connector.clone(), shape, &self.requests, live).await?;
-        let driver = driver.counting_apart(self.apart.clone()).with_deadline(self.deadline);
+        let driver =
+            driver.counting_apart(self.apart.clone()).with_deadline(self.deadline).keeping(self.kept.clone());
         Ok(driver.with_policy(self.policy, &self.requests, self.with_key))
     }
 }

@@ -25,6 +25,6 @@ pub use driver::{Driver, WithKey};
 pub(crate) use ears::Ears;
 pub use engine::{Engine, EngineError};
 pub use flows::{Flows, record_lost_blocks};
-pub use job::{Calls, Job, Pushes, Sessions, Worker};
+pub use job::{Calls, Job, Kept, Pushes, Sessions, Worker};
 pub use live::{Live, Look};
 pub use round::Round;

@@ -20,6 +20,9 @@ pub(super) trait Recording: Sized {
     /// Counts an answer by its status, and its bytes.
     fn record_answer(&mut self, status: Option<u16>, bytes: usize);
 
+    /// Records a call along time, where that is kept.
+    fn record_in_time(&mut self, due: Mono, response_ns: u64, failed: bool);
+
     /// Records what a call spent in each phase.
     fn record_phases(&mut self, phases: &Phases);
 
@@ -42,6 +45,12 @@ impl Recording for Outcome {
         self.reply_bytes += bytes as u64;
         if let Some(status) = status {
             *self.statuses.entry(status).or_default() += 1;
+        }
+    }
+
+    fn record_in_time(&mut self, due: Mono, response_ns: u64, failed: bool) {
+        if let Some(timeline) = &mut self.timeline {
+            timeline.record(due.0, response_ns, failed);
         }
     }
 
@@ -77,6 +86,7 @@ impl Recording for Outcome {
                 self.elapsed = self.elapsed.max(after);
                 record(&mut self.histograms.response, response);
                 self.course.record(times.scheduled.0, response, false);
+                self.record_in_time(times.scheduled, response, false);
                 record(&mut self.histograms.service, times.done.nanos_since(sent));
             }
             (failure, _) => {
@@ -85,6 +95,7 @@ impl Recording for Outcome {
                 let response = response.max(clock::nanos(time_out));
                 record(&mut self.histograms.response, response);
                 self.course.record(times.scheduled.0, response, true);
+                self.record_in_time(times.scheduled, response, true);
                 *self.failed.entry(failure).or_default() += 1;
             }
         }

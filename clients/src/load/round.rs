@@ -34,14 +34,15 @@ pub struct Round {
 
 impl Round {
     /// One of several workers' share: the same time, its part of the rate.
-    pub(super) fn share(&self, workers: usize) -> Round {
+    pub(super) fn share(&self, worker: usize, workers: usize) -> Round {
         let model = match self.model {
             Model::Open { arrivals, rate_per_s } => {
                 Model::Open { arrivals, rate_per_s: rate_per_s / workers.max(1) as f64 }
             }
             Model::Closed => Model::Closed,
         };
-        let calls_max = self.calls_max.map(|calls| calls.div_ceil(workers.max(1) as u64));
+        let (worker, all) = (worker as u64, workers.max(1) as u64);
+        let calls_max = self.calls_max.map(|calls| calls / all + u64::from(worker < calls % all));
         Round { model, calls_max, ..*self }
     }
 }

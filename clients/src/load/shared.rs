@@ -59,6 +59,8 @@ pub(super) struct Shared {
     pub(super) outcome: RefCell<Outcome>,
     /// Whether each request is counted apart; empty where none is.
     pub(super) apart: Rc<[bool]>,
+    /// The group of each request; nothing where there are none.
+    pub(super) groups: Arc<[usize]>,
     pub(super) outcome_apart: RefCell<Outcome>,
     pub(super) live: Arc<Live>,
     /// Calls of the closed model that were begun in the measured time.
@@ -86,6 +88,9 @@ impl Shared {
             };
             if let Some((status, bytes)) = answered {
                 self.outcome_of(nth).record_answer(status, bytes);
+                if let Some(mut group) = self.group_of(nth) {
+                    group.record_answer(status, bytes);
+                }
             }
         }
         if let Some(error) = error
@@ -112,9 +117,17 @@ impl Shared {
         if is_apart { self.outcome_apart.borrow_mut() } else { self.outcome.borrow_mut() }
     }
 
+    fn group_of(&self, nth: usize) -> Option<RefMut<'_, Outcome>> {
+        let group = *self.groups.get(nth.checked_rem(self.groups.len())?)?;
+        RefMut::filter_map(self.outcome.borrow_mut(), |outcome| outcome.groups.get_mut(group)).ok()
+    }
+
     pub(super) fn record_outcome(&self, nth: usize, times: &CallTimes, failure: Option<Failure>) {
         if times.scheduled >= self.measured_from {
             self.outcome_of(nth).record(times, failure, self.round.time_out);
+            if let Some(mut group) = self.group_of(nth) {
+                group.record(times, failure, self.round.time_out);
+            }
             let lag_ns = times.picked_up.nanos_since(times.scheduled);
             self.live.count(times.done.nanos_since(times.scheduled), lag_ns, failure);
         }

@@ -102,7 +102,11 @@ impl<K: Connector> SlotWorker<K> {
         }
         watch.begin(deadline);
         let made = Made::default();
-        let mut result = watched(watch, self.call(arrival.nth, deadline, &made)).await;
+        let mut result = {
+            // Pinned where it is made: it is large, and would be copied for each call.
+            let mut call = std::pin::pin!(self.call(arrival.nth, deadline, &made));
+            watched(watch, call.as_mut()).await
+        };
         times.done = shared.clock.now();
         (times.sent, times.attempts) = (made.first_sent.get(), made.attempts.get());
         if times.sent.is_none() && matches!(result, Err(CallError::TimedOut)) {

@@ -1,6 +1,7 @@
 //! QUIC: the frames of TCP on streams, a stream for each call or one for all of them. What is lost
 //! on one stream holds up no other; on one stream it holds up all, as on TCP.
 
+use std::cell::RefCell;
 use std::time::Duration;
 
 use bytes::BytesMut;
@@ -44,7 +45,7 @@ impl Connector for QuicConnector {
             Streams::PerCall => None,
             Streams::One => Some(stream(&quic).await?),
         };
-        Ok(QuicConnection { quic, shared })
+        Ok(QuicConnection { quic, shared, opened: RefCell::default() })
     }
 
     fn in_flight_max(&self) -> Option<usize> {
@@ -65,6 +66,8 @@ pub struct QuicConnection {
     quic: quinn::Connection,
     /// The one stream, where there is one.
     shared: Option<FramedStream>,
+    /// Streams that were opened for calls that are about to be made.
+    opened: RefCell<Vec<(SendStream, RecvStream)>>,
 }
 
 impl Connection for QuicConnection {
@@ -80,7 +83,11 @@ impl Connection for QuicConnection {
         if let Some(shared) = &self.shared {
             return shared.call(prepared, time_left).await;
         }
-        let (mut sender, mut receiver) = self.quic.open_bi().await.map_err(|error| failure(&error))?;
+        let opened = self.opened.borrow_mut().pop();
+        let (mut sender, mut receiver) = match opened {
+            Some(opened) => opened,
+            None => self.quic.open_bi().await.map_err(|error| failure(&error))?,
+        };
         let mut request = BytesMut::with_capacity(frame::HEADER_BYTES + prepared.payload().len());
         frame::put_encoded(&mut request, prepared.head(ONLY, time_left), prepared.payload());
         let broken = |error: &dyn std::error::Error| match self.quic.close_reason() {
@@ -107,6 +114,16 @@ impl Connection for QuicConnection {
             }
             Ok(None) => Err(CallError::Protocol("the stream ended within a frame".to_owned())),
             Err(error) => Err(not_a_frame(&error)),
+        }
+    }
+
+    /// Opens the stream of the next call, once the server lets it.
+    async fn place(&self) {
+        if self.shared.is_none()
+            && self.opened.borrow().is_empty()
+            && let Ok(opened) = self.quic.open_bi().await
+        {
+            self.opened.borrow_mut().push(opened);
         }
     }
 

@@ -9,8 +9,9 @@ use bytes::Bytes;
 use clients::foreign::expect::Expect;
 use clients::foreign::http::HttpRequest;
 use clients::foreign::tcp::ReplyEnd;
+use clients::foreign::websocket::Payload;
 use clients::foreign::{self, Request, Workers};
-use clients::load::{Engine, EngineError, Pushes, Round, Sessions};
+use clients::load::{Engine, EngineError, Kept, Pushes, Round, Sessions};
 use clients::protocols::{Visit, visit};
 use clients::{Connector, Endpoint, MarketConnection, Tls, Trust};
 use clock::{Clock, Precision};
@@ -131,17 +132,18 @@ fn open(client: Client, address: SocketAddr) -> Result<Engine, EngineError> {
         Carriage::Rest { http: HttpVersion::Http3, .. } => secure(),
         _ => plain.clone(),
     };
-    let line = |bytes: usize| Request::Tcp(Bytes::from(vec![b'x'; bytes]), ReplyEnd::Until(b"\n".to_vec()));
+    let line =
+        |bytes: usize| Request::Tcp(vec![Bytes::from(vec![b'x'; bytes])], ReplyEnd::Until(b"\n".to_vec()));
     let (request, endpoint) = match client {
         Client::Http(version) => (http(version, "http", address), plain),
         Client::Https(version) => (http(version, "https", address), secure()),
         Client::WebSocket => {
-            let (path, message) = ("/".to_owned(), "ask".to_owned());
-            (Request::WebSocket { path, headers: HeaderMap::new(), message }, plain)
+            let (path, message) = ("/".to_owned(), Payload::Text("ask".to_owned()));
+            (Request::WebSocket { path, headers: HeaderMap::new(), messages: vec![message] }, plain)
         }
         Client::Tcp(bytes) => (line(bytes), plain),
         Client::Tls => (line(10), secure()),
-        Client::Udp => (Request::Udp(Bytes::from_static(b"ask")), plain),
+        Client::Udp => (Request::Udp(vec![Bytes::from_static(b"ask")]), plain),
         Client::Market(carriage) => (Request::Market(carriage, operations()), of(carriage)),
         Client::Subscriber(carriage) => return visit(carriage, of(carriage), Subscribe),
         Client::Session(carriage) => return visit(carriage, of(carriage), PlaceOrders),
@@ -151,6 +153,7 @@ fn open(client: Client, address: SocketAddr) -> Result<Engine, EngineError> {
         shape: SHAPE,
         opening_time: OPENING_TIME,
         on_thread: |_| Ok(()),
+        kept: Kept::default(),
         stop: &Arc::default(),
     };
     foreign::open(request, endpoint, &workers)

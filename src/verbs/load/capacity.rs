@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use anyhow::bail;
 use judge::capacity;
+use record::Trial;
 use terms::text::{self, micros};
 use terms::{Failure, Model, Schedule};
 
@@ -48,7 +49,7 @@ pub(super) fn find(load: &Load<'_>) -> anyhow::Result<Ending> {
     let opened = load.open()?;
     let numbers = std::io::stdout().is_terminal();
     let mut succeeded = false;
-    let mut trials = 0;
+    let mut trials: Vec<Trial> = Vec::new();
     let found = capacity::search(objective, start_per_s, |rate_per_s| {
         let duration = options.trial.max(capacity::calls_take(objective, rate_per_s)).min(longest);
         let model = Model::Open { arrivals, rate_per_s };
@@ -56,9 +57,8 @@ pub(super) fn find(load: &Load<'_>) -> anyhow::Result<Ending> {
         let span = Span { model, warm_up: TRIAL_WARM_UP, duration, calls_max: None };
         let loaded = load.run(&opened, &span, &schedule)?;
         if loaded.interrupted {
-            bail!("interrupted after {trials} trials");
+            bail!("interrupted");
         }
-        trials += 1;
         succeeded |= loaded.outcome.ok > 0;
         let cores = duration.as_secs_f64() * f64::from(options.workers);
         let share = loaded.cpu.as_secs_f64() / cores;
@@ -84,11 +84,23 @@ pub(super) fn find(load: &Load<'_>) -> anyhow::Result<Ending> {
                 if trial.met { "met" } else { "missed" },
             ))?;
         }
+        trials.push(trial);
         anyhow::Ok(trial)
     });
     let found = match found {
         Err(_) if load.stop.load(Ordering::Relaxed) => {
-            say(&format!("interrupted after {trials} trials: nothing was found"));
+            let met =
+                trials.iter().filter(|trial| trial.met).map(|trial| trial.rate_per_s).fold(0.0, f64::max);
+            say(&format!(
+                "interrupted after {} trials, the highest that was met at {met:.0}/s",
+                trials.len()
+            ));
+            if options.json {
+                let found = serde_json::json!({
+                    "objective": objective.text, "interrupted": true, "met_at_per_s": met, "trials": trials,
+                });
+                print_data(&format!("{found}\n"))?;
+            }
             return Ok(Ending::Interrupted);
         }
         found => found?,

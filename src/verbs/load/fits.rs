@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use terms::ARRIVALS_MAX;
 
-use super::options::{Options, Spacing, TlsName};
+use super::options::{Options, Order, Spacing, TlsName};
 use super::target::{Scheme, Target};
 use crate::ending::UsageError;
 use crate::verbs::given::Given;
@@ -53,6 +53,9 @@ fn check_times(options: &Options) -> Result<(), UsageError> {
 }
 
 fn check_rate(options: &Options) -> Result<(), UsageError> {
+    if options.stages.is_some() {
+        return Ok(());
+    }
     let Some(rate) = options.rate else {
         return match options.model {
             Some(super::options::ModelName::Open) => {
@@ -81,15 +84,25 @@ fn check_rate(options: &Options) -> Result<(), UsageError> {
 fn need(name: &str, options: &Options, target: &Target) -> Option<String> {
     let scheme = target.scheme;
     let (http, websocket) = (scheme == Scheme::Http, scheme == Scheme::WebSocket);
-    let market = options.frame.is_some() || matches!(scheme, Scheme::Grpc | Scheme::Quic);
+    let method = target.method().is_some();
+    let market = options.frame.is_some() || scheme == Scheme::Quic || (scheme == Scheme::Grpc && !method);
     let plain_tcp = scheme == Scheme::Tcp && !market;
     let over_quic = options.http3 || scheme == Scheme::Quic;
-    let open = !options.is_closed();
+    let open = !options.is_closed() && !options.listen;
     let unless = |fits: bool, what: &str| (!fits).then(|| what.to_owned());
     let secure = "a target of https://, wss://, tls://, grpcs:// or quic://";
     match name {
         "method" | "expect_status" | "expect_body" => unless(http, "a target of http:// or https://"),
-        "header" => unless(http || websocket, "a target of http://, https://, ws:// or wss://"),
+        "header" => unless(
+            http || websocket || method,
+            "a target of http://, https://, ws:// or wss://, or a gRPC method",
+        ),
+        "requests" => unless(http, "a target of http:// or https://"),
+        "data" => unless(!market, "a target whose requests are yours: this one is asked for quotes"),
+        "proto" | "descriptor_set" => {
+            unless(method, "a target such as grpc://HOST:PORT/package.Service/Method")
+        }
+        "order" => unless(options.requests.is_some() || options.data.is_some(), "--requests or --data"),
         "body" | "body_file" => {
             unless(!market, "a target whose requests are yours: this one is asked for quotes")
         }
@@ -105,21 +118,25 @@ fn need(name: &str, options: &Options, target: &Target) -> Option<String> {
         }
         "tls" => unless(target.secure, secure),
         "in_flight" if options.in_flight > 1 => unless(
-            (market || options.http2 || options.http3) && !options.cold,
+            (market || method || options.http2 || options.http3) && !options.cold,
             "--http2, --http3, --frame market, grpc:// or quic://, and no --cold: elsewhere a connection carries \
              one call at a time; use more --connections",
         ),
         "rate" => None,
         "arrivals" | "pacing" => unless(open, "the open model: add --rate"),
         "seed" => unless(
-            open && options.arrivals == Spacing::Poisson,
-            "--arrivals poisson, the only thing that is drawn at random here",
+            (open && options.arrivals == Spacing::Poisson) || options.order == Order::Random,
+            "--arrivals poisson or --order random: nothing else is drawn",
         ),
         "unix_socket" => unless(
             !matches!(scheme, Scheme::Udp | Scheme::Quic) && !over_quic,
             "a target over TCP, and no --http3",
         ),
         "cold" => unless(scheme != Scheme::Udp, "a target with connections, which udp:// does not have"),
+        "listen" => unless(
+            (http && !options.http3) || websocket,
+            "a target of ws://, wss://, http:// or https://, and no --http3",
+        ),
         "workers" => unless(
             u32::from(options.workers) <= options.connections,
             "as many --connections: each worker has its own",

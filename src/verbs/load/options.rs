@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clients::foreign::http::Statuses;
-use terms::{Arrivals, Expression};
+use terms::{Arrivals, Expression, Stage};
 
 use super::addresses::{ConnectTo, Resolve, parse_connect_to, parse_resolve};
 use super::outcome::parse_threshold;
@@ -16,7 +16,8 @@ use crate::verbs::expressions::objective;
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Options {
     /// Load this server: http://, https://, ws:// or wss:// with HOST:PORT/PATH; tcp://, tls:// or
-    /// udp:// with HOST:PORT; grpc://, grpcs:// or quic:// with HOST:PORT for the market's quotes.
+    /// udp:// with HOST:PORT; grpc:// or grpcs:// with HOST:PORT/package.Service/Method; grpc://,
+    /// grpcs:// or quic:// with HOST:PORT for the market's quotes.
     pub(super) target: String,
     /// Make this many calls per second (open model). Without it the load is closed.
     #[arg(short, long, value_name = "N", help_heading = LOAD)]
@@ -36,6 +37,10 @@ pub(crate) struct Options {
     /// Open a new connection for each call.
     #[arg(long, help_heading = LOAD)]
     pub(super) cold: bool,
+    /// Make no calls: open all connections and count what comes on them, WebSocket messages or
+    /// events of an event stream. --body is the first message of a WebSocket.
+    #[arg(long, conflicts_with_all = ["rate", "calls", "stages", "model", "warm_up", "cold", "find_capacity", "fail_on", "requests", "data", "expect_status", "expect_body"], help_heading = LOAD)]
+    pub(super) listen: bool,
     /// Load for this long before measuring [default: 1s].
     #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration, help_heading = LOAD)]
     pub(super) warm_up: Option<Duration>,
@@ -47,22 +52,47 @@ pub(crate) struct Options {
     /// Space the arrivals of the open model.
     #[arg(long, value_enum, default_value_t = Spacing::Constant, help_heading = LOAD)]
     pub(super) arrivals: Spacing,
+    /// Change the rate along time, in stages such as '100/s for 10s, to 1000/s over 30s'; each has
+    /// its own row in the result.
+    #[arg(long, value_name = "STAGES", value_parser = stages, conflicts_with_all = ["rate", "duration", "calls", "warm_up", "model", "find_capacity"], help_heading = LOAD)]
+    pub(super) stages: Option<Stages>,
     /// Count a call as failed this long after its scheduled time.
     #[arg(long, default_value = "5s", value_name = "TIME", value_parser = humantime::parse_duration, help_heading = LOAD)]
     pub(super) time_out: Duration,
     /// Use this HTTP method [default: GET, or POST with a body].
     #[arg(long, help_heading = REQUEST)]
     pub(super) method: Option<http::Method>,
-    /// Send this HTTP header, also in a WebSocket handshake; can be repeated.
+    /// Send this HTTP header, also in a WebSocket handshake, or gRPC metadata; can be repeated.
     #[arg(long, value_name = "NAME: VALUE", help_heading = REQUEST)]
     pub(super) header: Vec<String>,
     /// Send this HTTP body, WebSocket text message, or these bytes over tcp and udp, where \r, \n,
-    /// \t, \0, \\ and \xNN are escapes. The next message or datagram is the reply.
+    /// \t, \0, \\ and \xNN are escapes; the next message or datagram is the reply. JSON for a gRPC
+    /// method: one value, or several where it takes a stream.
     #[arg(long, conflicts_with = "body_file", help_heading = REQUEST)]
     pub(super) body: Option<String>,
     /// Send the bytes of this file, as they are.
     #[arg(long, value_name = "FILE", help_heading = REQUEST)]
     pub(super) body_file: Option<PathBuf>,
+    /// Send these requests: a JSON object a line (method, path, headers, body, weight, name), or an
+    /// access log. They are counted together, and each name apart.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["body", "body_file", "method"], help_heading = REQUEST)]
+    pub(super) requests: Option<PathBuf>,
+    /// Fill in {{NAME}} in paths, headers and bodies from this file: CSV whose first row has the
+    /// names, or a JSON object a line.
+    #[arg(long, value_name = "FILE", help_heading = REQUEST)]
+    pub(super) data: Option<PathBuf>,
+    /// Take requests and data in turn, or at random by --seed.
+    #[arg(long, value_enum, default_value_t = Order::Turn, help_heading = REQUEST)]
+    pub(super) order: Order,
+    /// Find the gRPC method in this .proto file, instead of asking the server (reflection).
+    #[arg(long, value_name = "FILE", conflicts_with = "descriptor_set", help_heading = REQUEST)]
+    pub(super) proto: Option<PathBuf>,
+    /// Look for what --proto imports here; can be repeated.
+    #[arg(long, value_name = "DIR", requires = "proto", help_heading = REQUEST)]
+    pub(super) proto_path: Vec<PathBuf>,
+    /// Find the gRPC method in this file, as protoc --descriptor_set_out writes it.
+    #[arg(long, value_name = "FILE", help_heading = REQUEST)]
+    pub(super) descriptor_set: Option<PathBuf>,
     /// Count HTTP replies with these statuses as successes, such as 2xx or 200,304
     /// [default: below 400].
     #[arg(long, value_name = "STATUS", value_parser = Statuses::parse, help_heading = REQUEST)]
@@ -160,6 +190,14 @@ pub(crate) struct Options {
     pub(super) fail_on: Vec<Expression>,
 }
 
+/// Stages, as one value of an option.
+#[derive(Debug, Clone)]
+pub(super) struct Stages(pub(super) Vec<Stage>);
+
+fn stages(text: &str) -> Result<Stages, String> {
+    terms::parse_stages(text).map(Stages)
+}
+
 /// How long is measured where nothing says so.
 const DURATION: Duration = Duration::from_secs(10);
 /// How long calls that are counted may take, all together.
@@ -175,7 +213,15 @@ impl Options {
 
     /// How long is measured.
     pub(super) fn duration(&self) -> Duration {
+        if let Some(Stages(stages)) = &self.stages {
+            return stages.iter().map(|stage| stage.duration).sum();
+        }
         let of_calls = |calls: u64| match self.rate {
+            // At random it takes longer, or shorter: five standard deviations more are enough.
+            Some(rate_per_s) if self.arrivals == Spacing::Poisson => {
+                let most = calls as f64 + 5.0 * (calls as f64).sqrt() + 10.0;
+                Duration::try_from_secs_f64(most / rate_per_s).unwrap_or(CALLS_TIME_MAX)
+            }
             Some(rate_per_s) => {
                 Duration::try_from_secs_f64((calls as f64 - 0.5) / rate_per_s).unwrap_or(CALLS_TIME_MAX)
             }
@@ -190,12 +236,13 @@ impl Options {
 
     /// Load before measuring.
     pub(super) fn warm_up(&self) -> Duration {
-        let usual = if self.calls.is_some() { Duration::ZERO } else { WARM_UP };
+        let usual = if self.calls.is_some() || self.stages.is_some() { Duration::ZERO } else { WARM_UP };
         self.warm_up.unwrap_or(usual)
     }
 
     pub(super) fn is_closed(&self) -> bool {
-        !self.find_capacity && self.model.map_or(self.rate.is_none(), |model| model == ModelName::Closed)
+        let is_closed = self.model.map_or(self.rate.is_none(), |model| model == ModelName::Closed);
+        is_closed && !self.find_capacity && !self.listen && self.stages.is_none()
     }
 }
 
@@ -206,14 +253,18 @@ const CAPACITY: &str = "Capacity search";
 const ENGINE: &str = "Load engine";
 const OUTPUT: &str = "Output";
 
-const EXAMPLES: &str = r"Examples:
+const EXAMPLES: &str = r#"Examples:
   wirebench load http://127.0.0.1:8080/                    # ten seconds, closed
   wirebench load http://127.0.0.1:8080/ -r 1000 -d 30s -c 16
   wirebench load http://127.0.0.1:8080/orders --body '{}' -n 100 --expect-status 201
   wirebench load https://127.0.0.1:8443/ -r 500 --root root.pem -j
+  wirebench load http://127.0.0.1:8080/ -r 300 --requests access.log --order random
+  wirebench load grpc://127.0.0.1:50051/shop.Shop/Get --body '{"id": 7}' -r 200
+  wirebench load http://127.0.0.1:8080/ --stages '100/s for 10s, to 1000/s over 30s'
+  wirebench load ws://127.0.0.1:8080/feed --listen -c 5000 -d 30s
   wirebench load http://127.0.0.1:8080/ --find-capacity --objective 'response.p99 < 20ms'
   wirebench load tcp://127.0.0.1:6379 -r 500 --body 'PING\r\n' --reply-bytes 7
-  wirebench load http://127.0.0.1:8080/ -r 500 --fail-on 'response.p99 > 20ms'";
+  wirebench load http://127.0.0.1:8080/ -r 500 --fail-on 'response.p99 > 20ms'"#;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub(super) enum TlsName {
@@ -242,6 +293,12 @@ impl From<Spacing> for Arrivals {
             Spacing::Poisson => Arrivals::Poisson,
         }
     }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(super) enum Order {
+    Turn,
+    Random,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]

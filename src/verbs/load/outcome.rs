@@ -4,14 +4,16 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io::IsTerminal as _;
+use std::time::Duration;
 
 use hdrhistogram::Histogram;
 use serde::Serialize;
 use terms::{
     Arrivals, Distribution, Expression, FailedAfter, Failure, Figure, Model, Outcome, Phase, Point,
-    Quantiles, count_within, text,
+    Quantiles, Stage, count_within, text,
 };
 
+use super::options::Stages;
 use super::{Loaded, Options};
 use crate::ending::{print_data, say_broken};
 use crate::verbs::expressions::absolute_threshold;
@@ -61,8 +63,77 @@ pub(super) struct LoadReport {
     /// What new connections spent in each phase of a call.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     phases_us: BTreeMap<&'static str, Quantiles>,
+    /// The same of each name that requests have, where there are several.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    requests: BTreeMap<String, RequestReport>,
+    /// What came of each stage, where there are stages.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    stages: Vec<StageReport>,
     #[serde(skip)]
     outcome: Outcome,
+}
+
+/// What came of one stage. Its percentiles are known to within 2.2 %.
+#[derive(Debug, Serialize)]
+struct StageReport {
+    stage: String,
+    arrivals: u64,
+    ok: u64,
+    ok_per_s: f64,
+    response_p50_us: Option<f64>,
+    response_p99_us: Option<f64>,
+}
+
+fn stages(options: &Options, outcome: &Outcome) -> Vec<StageReport> {
+    let (Some(Stages(stages)), Some(timeline)) = (&options.stages, &outcome.timeline) else {
+        return Vec::new();
+    };
+    let mut start = Duration::ZERO;
+    let of_stage = |stage: &Stage| {
+        let part = timeline.between(start, start + stage.duration);
+        start += stage.duration;
+        StageReport {
+            stage: stage.in_words(),
+            arrivals: part.arrivals,
+            ok: part.ok,
+            ok_per_s: part.ok as f64 / stage.duration.as_secs_f64(),
+            response_p50_us: part.response_us(0.5),
+            response_p99_us: part.response_us(0.99),
+        }
+    };
+    stages.iter().map(of_stage).collect()
+}
+
+/// What came of the requests of one name.
+#[derive(Debug, Serialize)]
+struct RequestReport {
+    arrivals: u64,
+    ok: u64,
+    failed_total: u64,
+    statuses: BTreeMap<u16, u64>,
+    response_us: Reached,
+    service_us: Quantiles,
+    #[serde(skip)]
+    all_us: Quantiles,
+}
+
+impl RequestReport {
+    fn of(outcome: &Outcome) -> RequestReport {
+        let all_us = Quantiles::of(&outcome.histograms.response);
+        RequestReport {
+            arrivals: outcome.arrivals,
+            ok: outcome.ok,
+            failed_total: outcome.failures(),
+            statuses: outcome.statuses.clone(),
+            response_us: Reached::of(&all_us, failed_share(outcome)),
+            service_us: Quantiles::of(&outcome.histograms.service),
+            all_us,
+        }
+    }
+}
+
+fn failed_share(outcome: &Outcome) -> f64 {
+    outcome.failures() as f64 / outcome.arrivals.max(1) as f64
 }
 
 /// How long failed calls of a kind took until they failed, in µs.
@@ -114,7 +185,7 @@ impl Reached {
 }
 
 impl LoadReport {
-    pub(super) fn new(options: &Options, model: Model, loaded: Loaded) -> LoadReport {
+    pub(super) fn new(options: &Options, model: Model, loaded: Loaded, names: Vec<String>) -> LoadReport {
         let Loaded { outcome, cpu, address, interrupted } = loaded;
         let (model, scheduled_rate_per_s) = match model {
             Model::Closed => ("closed", None),
@@ -162,6 +233,8 @@ impl LoadReport {
                 .iter()
                 .map(|(phase, times)| (phase.name(), Quantiles::of(&times.0)))
                 .collect(),
+            stages: stages(options, &outcome),
+            requests: names.into_iter().zip(outcome.groups.iter().map(RequestReport::of)).collect(),
             outcome,
         }
     }
@@ -224,33 +297,48 @@ impl LoadReport {
             unit, "n", "p50", "p90", "p99", "p99.9", "max"
         );
         let failed_share = self.failed_total as f64 / self.arrivals.max(1) as f64;
-        let mut row = |name: &str, quantiles: &Quantiles, failed_share: f64| {
-            let at = |share| match quantiles.shown(share) {
-                _ if quantiles.n > 0 && Point::Percentile(share).is_a_failure(failed_share) => {
-                    "failed".to_owned()
-                }
-                Some(us) => numbers.time(us),
-                None => "–".to_owned(),
-            };
-            let [p50, p90, p99, p999] = [0.5, 0.9, 0.99, 0.999].map(at);
-            let max = match quantiles.n {
-                0 => "–".to_owned(),
-                _ if failed_share > 0.0 => "failed".to_owned(),
-                _ => numbers.time(quantiles.max),
-            };
-            let n = numbers.count(quantiles.n);
-            let _ = writeln!(out, "{name:<10}{n:>10}{p50:>12}{p90:>12}{p99:>12}{p999:>12}{max:>12}");
-        };
-        row("response", &Quantiles::of(&self.outcome.histograms.response), failed_share);
+        out += &numbers.row("response", &Quantiles::of(&self.outcome.histograms.response), failed_share);
         for (name, quantiles) in
             [("lag", &self.lag_us), ("wait", &self.wait_us), ("service", &self.service_us)]
         {
-            row(name, quantiles, 0.0);
+            out += &numbers.row(name, quantiles, 0.0);
         }
         for phase in Phase::ALL {
             if let Some(quantiles) = self.phases_us.get(phase.name()) {
-                row(&format!(" {}", phase.name()), quantiles, 0.0);
+                out += &numbers.row(&format!(" {}", phase.name()), quantiles, 0.0);
             }
+        }
+        for (nth, stage) in self.stages.iter().enumerate() {
+            if nth == 0 {
+                let _ = writeln!(out, "{:>10}{:>12}{:>12}{:>12}  stage", "n", "ok/s", "p50", "p99");
+            }
+            let at = |share: f64, us: Option<f64>| match us {
+                _ if !terms::printable(stage.arrivals, share) => "–".to_owned(),
+                Some(us) => numbers.time(us),
+                None => "failed".to_owned(),
+            };
+            let _ = writeln!(
+                out,
+                "{:>10}{:>12}{:>12}{:>12}  {}",
+                numbers.count(stage.arrivals),
+                text::three_digits(stage.ok_per_s),
+                at(0.5, stage.response_p50_us),
+                at(0.99, stage.response_p99_us),
+                stage.stage
+            );
+        }
+        let mut requests: Vec<_> = self.requests.iter().collect();
+        requests.sort_by(|(_, one), (_, other)| other.all_us.p99.total_cmp(&one.all_us.p99));
+        if !requests.is_empty() {
+            out += "response of each request, the slowest first\n";
+        }
+        for (name, request) in requests {
+            let share = request.failed_total as f64 / request.arrivals.max(1) as f64;
+            let failed = match request.failed_total {
+                0 => String::new(),
+                failed => format!(", {} failed", numbers.count(failed)),
+            };
+            let _ = writeln!(out, "{}  {name}{failed}", numbers.row("", &request.all_us, share).trim_end());
         }
         out
     }
@@ -259,7 +347,10 @@ impl LoadReport {
     fn notes(&self) -> Vec<String> {
         let mut notes = Vec::new();
         if self.interrupted {
-            notes.push(format!("interrupted: measured for {} s", text::three_digits(self.duration_s)));
+            notes.push(match self.duration_s {
+                0.0 => "interrupted before the measured time: nothing was measured".to_owned(),
+                seconds => format!("interrupted: measured for {} s", text::three_digits(seconds)),
+            });
         }
         if self.last_replies_after_s >= 0.1 {
             notes.push(format!(
@@ -385,6 +476,25 @@ impl Numbers {
 
     fn time_with_unit(self, us: f64) -> String {
         if self == Numbers::Plain { format!("{us:.1} µs") } else { text::micros(us) }
+    }
+
+    /// A row of percentiles: those that fall on a failed call say so.
+    fn row(self, name: &str, quantiles: &Quantiles, failed_share: f64) -> String {
+        let at = |share| match quantiles.shown(share) {
+            _ if quantiles.n > 0 && Point::Percentile(share).is_a_failure(failed_share) => {
+                "failed".to_owned()
+            }
+            Some(us) => self.time(us),
+            None => "–".to_owned(),
+        };
+        let [p50, p90, p99, p999] = [0.5, 0.9, 0.99, 0.999].map(at);
+        let max = match quantiles.n {
+            0 => "–".to_owned(),
+            _ if failed_share > 0.0 => "failed".to_owned(),
+            _ => self.time(quantiles.max),
+        };
+        let n = self.count(quantiles.n);
+        format!("{name:<10}{n:>10}{p50:>12}{p90:>12}{p99:>12}{p999:>12}{max:>12}\n")
     }
 
     fn unit(self) -> &'static str {

@@ -1,31 +1,42 @@
 //! What is sent, as the options say it.
 
 use bytes::Bytes;
+use clients::Endpoint;
 use clients::foreign::Request;
 use clients::foreign::expect::Expect;
+use clients::foreign::grpc::GrpcCall;
 use clients::foreign::http::HttpRequest;
 use clients::foreign::tcp::ReplyEnd;
+use clients::foreign::websocket::Payload;
 use http::header::{
-    CONNECTION, CONTENT_LENGTH, HOST, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, TE,
-    TRANSFER_ENCODING, UPGRADE,
+    CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HOST, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY,
+    SEC_WEBSOCKET_VERSION, TE, TRANSFER_ENCODING, UPGRADE,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use proto::Operation;
 use proto::v1::QuoteRequest;
 use terms::{Carriage, HttpVersion, Streams};
 
+use super::grpc;
 use super::options::Options;
+use super::requests::{Filled, Mix};
 use super::target::{Scheme, Target};
 use crate::ending::UsageError;
 
 /// Bytes of a body that is read from a file.
 const BODY_BYTES_MAX: u64 = 64 << 20;
 
-/// What the target is sent.
+/// What the target is sent, each request of the mix in turn.
 ///
 /// # Errors
 /// What of it cannot be sent so.
-pub(super) fn request(options: &Options, target: &Target) -> anyhow::Result<Request> {
+pub(super) fn request(
+    options: &Options,
+    target: &Target,
+    mix: &Mix,
+    endpoint: &Endpoint,
+) -> anyhow::Result<Request> {
     let is_market = options.frame.is_some();
     Ok(match target.scheme {
         Scheme::Http => {
@@ -34,20 +45,54 @@ pub(super) fn request(options: &Options, target: &Target) -> anyhow::Result<Requ
                 body: options.expect_body.as_deref().map(Expect::in_body),
             };
             let version = version(options);
-            Request::Http { version, requests: vec![http_request(options, target, version)?], expect }
+            let requests = mix.filled().map(|filled| http_request(options, target, version, &filled));
+            Request::Http { version, requests: requests.collect::<anyhow::Result<_>>()?, expect }
         }
         Scheme::WebSocket => Request::WebSocket {
             path: target.path.to_string(),
-            headers: headers(options, target, Rules::WebSocket)?,
-            message: text(body(options)?.unwrap_or_default())?,
+            headers: headers(&options.header, target, Rules::WebSocket)?,
+            messages: bodies(options, mix, |body| Ok(payload(body.unwrap_or_default())))?,
         },
         Scheme::Udp if is_market => Request::Market(Carriage::Udp, quotes()),
         Scheme::Tcp if is_market => Request::Market(Carriage::Tcp, quotes()),
-        Scheme::Udp => Request::Udp(raw_body(options)?),
-        Scheme::Tcp => Request::Tcp(raw_body(options)?, reply_end(options)?),
-        Scheme::Grpc => Request::Market(Carriage::Grpc, quotes()),
+        Scheme::Udp => Request::Udp(bodies(options, mix, |body| raw(options, body))?),
+        Scheme::Tcp => Request::Tcp(bodies(options, mix, |body| raw(options, body))?, reply_end(options)?),
+        Scheme::Grpc => match target.method() {
+            None => Request::Market(Carriage::Grpc, quotes()),
+            Some(path) => {
+                let method = grpc::find(options, endpoint, path)?;
+                let (uri, headers) = (target.uri()?, headers(&options.header, target, Rules::Grpc)?);
+                let call = |json: Option<Bytes>| {
+                    let json = json.unwrap_or_else(|| Bytes::from_static(b"{}"));
+                    let messages = grpc::encode(&method, &json)?;
+                    Ok(GrpcCall { uri: uri.clone(), headers: headers.clone(), messages })
+                };
+                Request::Grpc(bodies(options, mix, call)?)
+            }
+        },
         Scheme::Quic => Request::Market(Carriage::Quic { streams: Streams::PerCall }, quotes()),
     })
+}
+
+/// What is made of each body of the mix.
+fn bodies<T>(
+    options: &Options,
+    mix: &Mix,
+    make: impl Fn(Option<Bytes>) -> anyhow::Result<T>,
+) -> anyhow::Result<Vec<T>> {
+    let body = body(options)?;
+    mix.filled().map(|filled| make(fill_body(body.clone(), &filled)?)).collect()
+}
+
+/// A body with the data of its row, where there is any.
+fn fill_body(body: Option<Bytes>, filled: &Filled<'_>) -> Result<Option<Bytes>, UsageError> {
+    match (body, filled.row) {
+        (Some(body), Some(row)) => match str::from_utf8(&body) {
+            Ok(text) => row.fill(text, str::to_owned).map(|text| Some(text.into())),
+            Err(_) => Ok(Some(body)),
+        },
+        (body, _) => Ok(body),
+    }
 }
 
 /// Which HTTP is spoken with an HTTP target.
@@ -59,13 +104,41 @@ pub(super) fn version(options: &Options) -> HttpVersion {
     }
 }
 
-fn http_request(options: &Options, target: &Target, version: HttpVersion) -> anyhow::Result<HttpRequest> {
-    let body = body(options)?;
+fn http_request(
+    options: &Options,
+    target: &Target,
+    version: HttpVersion,
+    filled: &Filled<'_>,
+) -> anyhow::Result<HttpRequest> {
+    let template = filled.template;
+    let own = match template.body() {
+        Some(text) => Some(Bytes::from(text)),
+        None => body(options)?,
+    };
+    let body = fill_body(own, filled)?;
     let usual = if body.is_some() { Method::POST } else { Method::GET };
-    let method = options.method.clone().unwrap_or(usual);
+    let method = match (&template.method, &options.method) {
+        (Some(method), _) => {
+            method.parse().map_err(|_| UsageError(format!("--requests: '{method}' is no method of HTTP")))?
+        }
+        (None, method) => method.clone().unwrap_or(usual),
+    };
+    let mut given = options.header.clone();
+    given.extend(template.headers.iter().map(|(name, value)| format!("{name}: {value}")));
+    let path = template.path.as_deref().unwrap_or(&target.written_path);
+    let at = match filled.row {
+        Some(row) => {
+            for header in &mut given {
+                *header = row.fill(header, str::to_owned)?;
+            }
+            target.at(&row.fill(path, |value| utf8_percent_encode(value, NON_ALPHANUMERIC).to_string())?)?
+        }
+        None if template.path.is_some() => target.at(path)?,
+        None => target.clone(),
+    };
     let rules = if version == HttpVersion::Http1 { Rules::Http1 } else { Rules::Frames };
-    let headers = headers(options, target, rules)?;
-    Ok(HttpRequest { method, uri: target.uri()?, headers, body: body.unwrap_or_default() })
+    let headers = headers(&given, &at, rules)?;
+    Ok(HttpRequest { method, uri: at.uri()?, headers, body: body.unwrap_or_default() })
 }
 
 /// The bytes of `--body` or `--body-file`.
@@ -80,17 +153,21 @@ fn body(options: &Options) -> anyhow::Result<Option<Bytes>> {
     }
 }
 
-fn text(body: Bytes) -> Result<String, UsageError> {
-    String::from_utf8(body.into())
-        .map_err(|_| UsageError("a WebSocket text message must be UTF-8".to_owned()))
+/// A message: of text where that is text.
+fn payload(body: Bytes) -> Payload {
+    match String::from_utf8(body.to_vec()) {
+        Ok(text) => Payload::Text(text),
+        Err(_) => Payload::Binary(body),
+    }
 }
 
-/// The same where escapes stand for bytes, and an end of line is asked where nothing is.
-fn raw_body(options: &Options) -> anyhow::Result<Bytes> {
-    match (&options.body, body(options)?) {
-        (Some(text), _) => Ok(unescape(text)?.into()),
-        (None, Some(bytes)) => Ok(bytes),
-        (None, None) => Ok(Bytes::from_static(b"\n")),
+/// Bytes for TCP and UDP: escapes stand for bytes in `--body`, and an end of line is asked where
+/// nothing is.
+fn raw(options: &Options, body: Option<Bytes>) -> anyhow::Result<Bytes> {
+    match body {
+        None => Ok(Bytes::from_static(b"\n")),
+        Some(bytes) if options.body.is_none() => Ok(bytes),
+        Some(bytes) => Ok(unescape(&String::from_utf8_lossy(&bytes))?.into()),
     }
 }
 
@@ -100,6 +177,8 @@ enum Rules {
     Http1,
     /// HTTP/2 and HTTP/3 (RFC 9113, section 8.2.2).
     Frames,
+    /// Metadata of gRPC.
+    Grpc,
     WebSocket,
 }
 
@@ -113,7 +192,10 @@ impl Rules {
             || *name == "sec-websocket-extensions";
         match self {
             _ if framing => Some("wirebench writes it, as the body needs it"),
-            Rules::Frames if hop => Some("HTTP/2 and HTTP/3 have no such header"),
+            Rules::Grpc if *name == CONTENT_TYPE || *name == TE || name.as_str().starts_with("grpc-") => {
+                Some("gRPC writes it")
+            }
+            Rules::Frames | Rules::Grpc if hop => Some("HTTP/2 and HTTP/3 have no such header"),
             Rules::Frames if *name == TE && value != "trailers" => {
                 Some("over HTTP/2 and HTTP/3 it can only be 'trailers'")
             }
@@ -124,9 +206,9 @@ impl Rules {
 }
 
 /// The headers as they were given, with one `Host`.
-fn headers(options: &Options, target: &Target, rules: Rules) -> Result<HeaderMap, UsageError> {
+fn headers(given: &[String], target: &Target, rules: Rules) -> Result<HeaderMap, UsageError> {
     let mut headers = HeaderMap::new();
-    for header in &options.header {
+    for header in given {
         let wrong = |what: &str| UsageError(format!("--header '{header}': {what}"));
         let (name, value) = header.split_once(':').ok_or_else(|| wrong("write 'Name: value'"))?;
         let name: HeaderName = name.parse().map_err(|_| wrong("this is no name of a header"))?;

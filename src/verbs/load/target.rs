@@ -50,6 +50,8 @@ pub(super) struct Target {
     /// The interface of a link-local address of IPv6 (RFC 6874); 0 of others.
     pub(super) scope: u32,
     pub(super) path: PathAndQuery,
+    /// The path as it was written.
+    pub(super) written_path: String,
     /// `Basic …`, of a user and a password in the URL.
     pub(super) authorization: Option<String>,
 }
@@ -70,7 +72,7 @@ impl Target {
             .find(|(name, ..)| name.eq_ignore_ascii_case(scheme))
             .ok_or_else(|| wrong(&format!("must begin with one of {}", known())))?;
         let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
-        let (authority, path) = rest.split_at(end);
+        let (authority, written_path) = rest.split_at(end);
         let (user, host_and_port) =
             authority.rsplit_once('@').map_or((None, authority), |(user, rest)| (Some(user), rest));
         let (host_and_port, zone) = without_zone(host_and_port);
@@ -96,7 +98,7 @@ impl Target {
             ))
         })?;
         // One scheme for all, so that all have the same hosts and paths.
-        let url = Url::parse(&format!("http://{host_and_port}{path}"))
+        let url = Url::parse(&format!("http://{host_and_port}{written_path}"))
             .map_err(|error| wrong(&format!("is not a URL: {error}")))?;
         let (host, written) = match url.host() {
             Some(Host::Domain(name)) => (name.to_owned(), name.to_owned()),
@@ -113,13 +115,13 @@ impl Target {
         let path = url[Position::BeforePath..Position::AfterQuery]
             .parse::<PathAndQuery>()
             .map_err(|error| wrong(&format!("has a path that cannot be asked for: {error}")))?;
-        let has_paths = matches!(scheme, Scheme::Http | Scheme::WebSocket);
+        let has_paths = matches!(scheme, Scheme::Http | Scheme::WebSocket | Scheme::Grpc);
         if !has_paths && path.as_str() != "/" {
             return Err(wrong(&format!(
                 "has the path '{path}', and its scheme has none: write HOST:PORT alone"
             )));
         }
-        if !has_paths && user.is_some() {
+        if (!has_paths || scheme == Scheme::Grpc) && user.is_some() {
             return Err(wrong("has a user, and its scheme has none: write HOST:PORT alone"));
         }
         let authority = if Some(port) == usual_port { written } else { format!("{written}:{port}") };
@@ -130,7 +132,26 @@ impl Target {
                 percent_decode_str(name).chain(*b":").chain(percent_decode_str(password)).collect();
             format!("Basic {}", STANDARD.encode(bytes))
         });
-        Ok(Target { scheme, secure, host, port, authority, scope, path, authorization })
+        let written_path = written_path.to_owned();
+        Ok(Target { scheme, secure, host, port, authority, scope, path, written_path, authorization })
+    }
+
+    /// The gRPC method that its path names, if it names one.
+    pub(super) fn method(&self) -> Option<&str> {
+        Some(self.path.as_str()).filter(|path| self.scheme == Scheme::Grpc && *path != "/")
+    }
+
+    /// The same with another path, as it may be written.
+    ///
+    /// # Errors
+    /// Where it is none.
+    pub(super) fn at(&self, path: &str) -> Result<Target, UsageError> {
+        let url = Url::parse(&format!("http://{}{path}", self.authority))
+            .map_err(|error| UsageError(format!("the path '{path}': {error}")))?;
+        let path = url[Position::BeforePath..Position::AfterQuery]
+            .parse::<PathAndQuery>()
+            .map_err(|error| UsageError(format!("the path '{path}': {error}")))?;
+        Ok(Target { path, ..self.clone() })
     }
 
     /// The whole, as HTTP names it.
@@ -216,7 +237,7 @@ mod tests {
             ("http://127.0.0.1/a b", "write %20"),
             ("http://127.0.0.1/a\tb", "write %09"),
             ("http://127.0.0.1\\x", "write %5C"),
-            ("grpc://127.0.0.1:1/x", "path '/x'"),
+            ("quic://127.0.0.1:1/x", "path '/x'"),
             ("udp://127.0.0.1:1?x", "path '/?x'"),
             ("tcp://me@127.0.0.1:1", "has a user"),
             ("http://256.0.0.1/", "not a URL"),

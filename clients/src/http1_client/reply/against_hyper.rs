@@ -13,19 +13,19 @@ use proptest::prelude::*;
 /// Status and bytes of the body; `None` where it is no reply, or is cut off.
 type Verdict = Option<(u16, usize)>;
 
-fn ours(asked: Asked, bytes: &[u8]) -> Verdict {
+fn ours(asked: ReplyTo, bytes: &[u8]) -> Verdict {
     match read(asked, bytes, true) {
         Seen::Answered(answer, ..) => Some((answer.status, answer.bytes)),
         _ => None,
     }
 }
 
-fn of_hyper(asked: Asked, bytes: &[u8]) -> Verdict {
+fn of_hyper(asked: ReplyTo, bytes: &[u8]) -> Verdict {
     crate::local_runtime().unwrap().block_on(async {
         let (client, mut server) = tokio::io::duplex(1 << 20);
         let (mut sender, connection) =
             hyper::client::conn::http1::handshake(TokioIo::new(client)).await.unwrap();
-        let method = if asked == Asked::HeadOnly { Method::HEAD } else { Method::GET };
+        let method = if asked == ReplyTo::HeadOnly { Method::HEAD } else { Method::GET };
         let request = Request::builder().method(method).uri("/").body(Empty::<Bytes>::new()).unwrap();
         let answer = async {
             let mut head = Vec::new();
@@ -47,7 +47,7 @@ fn of_hyper(asked: Asked, bytes: &[u8]) -> Verdict {
 }
 
 /// Where we follow the RFC, or the parser allows it, and hyper does not by default.
-fn differs_from_hyper(asked: Asked, bytes: &[u8]) -> bool {
+fn differs_from_hyper(asked: ReplyTo, bytes: &[u8]) -> bool {
     let text = String::from_utf8_lossy(bytes).to_ascii_lowercase();
     let has = |part: &str| text.contains(part);
     // A value that goes on in the next line (RFC 9112, section 5.2).
@@ -63,8 +63,8 @@ fn differs_from_hyper(asked: Asked, bytes: &[u8]) -> bool {
         || has_parameters
         || has_old_chunks
         || switches
-        || asked == Asked::Tunnel
-        || asked == Asked::Upgrade
+        || asked == ReplyTo::Tunnel
+        || asked == ReplyTo::Upgrade
 }
 
 #[test]
@@ -84,7 +84,7 @@ fn replies_are_the_same_to_hyper() {
     ];
     let mut compared = 0;
     for bytes in REPLIES.iter().chain(WRONG).chain(more) {
-        for asked in [Asked::Content, Asked::HeadOnly] {
+        for asked in [ReplyTo::Content, ReplyTo::HeadOnly] {
             if !differs_from_hyper(asked, bytes) {
                 assert_eq!(ours(asked, bytes), of_hyper(asked, bytes), "{asked:?} {}", bytes.escape_ascii());
                 compared += 1;
@@ -99,8 +99,9 @@ proptest! {
 
     #[test]
     fn anything_is_the_same_to_hyper(bytes in anything(), is_head: bool) {
-        let asked = if is_head { Asked::HeadOnly } else { Asked::Content };
-        prop_assume!(!differs_from_hyper(asked, &bytes));
-        prop_assert_eq!(ours(asked, &bytes), of_hyper(asked, &bytes), "{}", bytes.escape_ascii());
+        let asked = if is_head { ReplyTo::HeadOnly } else { ReplyTo::Content };
+        if !differs_from_hyper(asked, &bytes) {
+            prop_assert_eq!(ours(asked, &bytes), of_hyper(asked, &bytes), "{}", bytes.escape_ascii());
+        }
     }
 }

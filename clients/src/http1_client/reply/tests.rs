@@ -6,7 +6,7 @@ use super::*;
 /// bytes behind the reply; else the kind of the error.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Seen {
-    Answered(Answer, bool, Vec<u8>, usize),
+    Answered(CountedReply, bool, Vec<u8>, usize),
     Waits,
     Reset,
     Protocol,
@@ -25,7 +25,7 @@ impl From<CallError> for Seen {
 }
 
 /// Reads pieces as a connection does, and its end where it ends.
-fn read_pieces<'a>(asked: Asked, pieces: impl IntoIterator<Item = &'a [u8]>, ends: bool) -> Seen {
+fn read_pieces<'a>(asked: ReplyTo, pieces: impl IntoIterator<Item = &'a [u8]>, ends: bool) -> Seen {
     let (mut reader, mut kept, mut body) = (ReplyReader::new(asked), Vec::new(), Vec::new());
     for piece in pieces {
         kept.extend_from_slice(piece);
@@ -42,13 +42,13 @@ fn read_pieces<'a>(asked: Asked, pieces: impl IntoIterator<Item = &'a [u8]>, end
     Seen::Answered(answer, reader.keeps_open(), body, kept.len())
 }
 
-pub(super) fn read(asked: Asked, bytes: &[u8], ends: bool) -> Seen {
+pub(super) fn read(asked: ReplyTo, bytes: &[u8], ends: bool) -> Seen {
     read_pieces(asked, [bytes], ends)
 }
 
 /// Status, body and whether the connection is kept, of a reply to a GET.
 fn get(bytes: &[u8]) -> (u16, String, bool) {
-    let seen = read(Asked::Content, bytes, false);
+    let seen = read(ReplyTo::Content, bytes, false);
     let Seen::Answered(answer, keeps_open, body, 0) = seen else {
         panic!("{}: {seen:?}", bytes.escape_ascii())
     };
@@ -115,16 +115,16 @@ fn replies_are_read_to_their_end() {
     wanted.extend([abc(200, false), none(204, true), none(304, true), abc(200, true), none(500, false)]);
     assert_eq!(seen, wanted);
     for reply in &REPLIES[11..] {
-        assert_eq!(read(Asked::Content, reply, false), Seen::Waits);
-        let seen = read(Asked::Content, reply, true);
-        assert!(matches!(seen, Seen::Answered(Answer { bytes: 13, .. }, false, _, 0)), "{seen:?}");
+        assert_eq!(read(ReplyTo::Content, reply, false), Seen::Waits);
+        let seen = read(ReplyTo::Content, reply, true);
+        assert!(matches!(seen, Seen::Answered(CountedReply { bytes: 13, .. }, false, _, 0)), "{seen:?}");
     }
 }
 
 #[test]
 fn what_cannot_be_framed_is_no_reply() {
     for wrong in WRONG {
-        assert_eq!(read(Asked::Content, wrong, false), Seen::Protocol, "{}", wrong.escape_ascii());
+        assert_eq!(read(ReplyTo::Content, wrong, false), Seen::Protocol, "{}", wrong.escape_ascii());
     }
 }
 
@@ -135,16 +135,19 @@ fn what_is_asked_for_decides_whether_there_is_a_body() {
         Seen::Answered(answer, keeps_open, _, behind) => (answer.bytes, keeps_open, behind),
         seen => panic!("{seen:?}"),
     };
-    assert_eq!(bytes_and_behind(Asked::Content), (3, true, 0));
-    assert_eq!(bytes_and_behind(Asked::HeadOnly), (0, true, 3));
-    assert_eq!(bytes_and_behind(Asked::Tunnel), (0, false, 3));
+    assert_eq!(bytes_and_behind(ReplyTo::Content), (3, true, 0));
+    assert_eq!(bytes_and_behind(ReplyTo::HeadOnly), (0, true, 3));
+    assert_eq!(bytes_and_behind(ReplyTo::Tunnel), (0, false, 3));
     let beyond = b"HTTP/1.1 200 OK\r\ncontent-length: 99999999999999999999\r\n\r\n";
-    assert!(matches!(read(Asked::HeadOnly, beyond, false), Seen::Answered(..)), "it has no body");
+    assert!(matches!(read(ReplyTo::HeadOnly, beyond, false), Seen::Answered(..)), "it has no body");
     let switched = b"HTTP/1.1 101 Switching Protocols\r\n\r\n\x81\x01x";
-    let seen = read(Asked::Upgrade, switched, false);
-    assert!(matches!(seen, Seen::Answered(Answer { status: 101, .. }, false, _, 3)), "{seen:?}");
+    let seen = read(ReplyTo::Upgrade, switched, false);
+    assert!(matches!(seen, Seen::Answered(CountedReply { status: 101, .. }, false, _, 3)), "{seen:?}");
     let refused = b"HTTP/1.1 403 Forbidden\r\ncontent-length: 3\r\n\r\nabc";
-    assert!(matches!(read(Asked::Tunnel, refused, false), Seen::Answered(Answer { bytes: 3, .. }, true, ..)));
+    assert!(matches!(
+        read(ReplyTo::Tunnel, refused, false),
+        Seen::Answered(CountedReply { bytes: 3, .. }, true, ..)
+    ));
 }
 
 #[test]
@@ -176,8 +179,8 @@ fn everything_has_a_bound() {
     assert_eq!(get(fields(FIELDS_USUAL, "b").as_bytes()).0, 200);
     assert_eq!(get(fields(FIELDS_MAX - 1, "b").as_bytes()).0, 200);
     let limit = |bytes: &[u8]| {
-        assert_eq!(read(Asked::Content, bytes, false), Seen::Limit);
-        assert_eq!(read_pieces(Asked::Content, bytes.chunks(1_000), false), Seen::Limit);
+        assert_eq!(read(ReplyTo::Content, bytes, false), Seen::Limit);
+        assert_eq!(read_pieces(ReplyTo::Content, bytes.chunks(1_000), false), Seen::Limit);
     };
     limit(fields(FIELDS_MAX, "b").as_bytes());
     limit(fields(1, &"b".repeat(HTTP1_HEAD_BYTES_MAX)).as_bytes());
@@ -208,7 +211,7 @@ fn many_chunks_have_many_digits_and_extensions() {
 fn a_head_a_byte_at_a_time_is_looked_at_once() {
     let head = format!("HTTP/1.1 200 OK\r\n{}content-length: 0\r\n\r\n", "x-a: b\r\n".repeat(1_000));
     let padded = head.replace("x-a: b", &format!("x-a: {}", "b".repeat(400)));
-    let mut reader = ReplyReader::new(Asked::Content);
+    let mut reader = ReplyReader::new(ReplyTo::Content);
     for to in 1..padded.len() {
         assert_eq!(reader.read(&padded.as_bytes()[..to], |_| ()), Ok(0));
     }
@@ -257,8 +260,8 @@ pub(super) fn anything() -> impl Strategy<Value = Vec<u8>> {
     (begin, parts).prop_map(|(begin, parts)| [begin, &parts.concat()].concat())
 }
 
-fn any_asked() -> impl Strategy<Value = Asked> {
-    prop::sample::select(vec![Asked::Content, Asked::HeadOnly, Asked::Tunnel, Asked::Upgrade])
+fn any_asked() -> impl Strategy<Value = ReplyTo> {
+    prop::sample::select(vec![ReplyTo::Content, ReplyTo::HeadOnly, ReplyTo::Tunnel, ReplyTo::Upgrade])
 }
 
 /// The same, cut at these places.
@@ -273,11 +276,16 @@ fn cut<'a>(bytes: &'a [u8], places: &[prop::sample::Index]) -> Vec<&'a [u8]> {
 fn replies_are_the_same_wherever_they_are_cut_once() {
     for bytes in REPLIES.iter().chain(WRONG) {
         for ends in [false, true] {
-            let whole = read(Asked::Content, bytes, ends);
-            assert_eq!(read_pieces(Asked::Content, bytes.chunks(1), ends), whole, "{}", bytes.escape_ascii());
+            let whole = read(ReplyTo::Content, bytes, ends);
+            assert_eq!(
+                read_pieces(ReplyTo::Content, bytes.chunks(1), ends),
+                whole,
+                "{}",
+                bytes.escape_ascii()
+            );
             for at in 0..=bytes.len() {
                 let (begin, rest) = bytes.split_at(at);
-                let halves = read_pieces(Asked::Content, [begin, rest], ends);
+                let halves = read_pieces(ReplyTo::Content, [begin, rest], ends);
                 assert_eq!(halves, whole, "{} at {at}", bytes.escape_ascii());
             }
         }

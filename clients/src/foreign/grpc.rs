@@ -1,0 +1,163 @@
+//! Any gRPC method: a message that is encoded already, and the messages that come back, counted and
+//! not decoded. A call ends with its status (`docs/PROTOCOL-HTTP2.md` of gRPC).
+
+use std::time::Duration;
+
+use bytes::{BufMut as _, Bytes, BytesMut};
+use http::header::{CONTENT_TYPE, TE};
+use http::{HeaderMap, HeaderValue, Method};
+use http_body_util::{BodyExt as _, Full};
+use percent_encoding::percent_decode;
+use terms::HttpVersion;
+
+use crate::connection::{CallError, Connection, Connector, ReplyFacts, Unsupported};
+use crate::endpoint::Endpoint;
+use crate::http_client::{HttpConnection, HttpRequest, failure};
+use crate::reply_body::CountedBody;
+
+/// Bytes before each message: whether it is compressed, and its length.
+const PREFIX_BYTES: usize = 5;
+/// The names of statuses, by their numbers (gRPC's `statuscodes.md`).
+const STATUSES: [&str; 17] = [
+    "OK",
+    "CANCELLED",
+    "UNKNOWN",
+    "INVALID_ARGUMENT",
+    "DEADLINE_EXCEEDED",
+    "NOT_FOUND",
+    "ALREADY_EXISTS",
+    "PERMISSION_DENIED",
+    "RESOURCE_EXHAUSTED",
+    "FAILED_PRECONDITION",
+    "ABORTED",
+    "OUT_OF_RANGE",
+    "UNIMPLEMENTED",
+    "INTERNAL",
+    "UNAVAILABLE",
+    "DATA_LOSS",
+    "UNAUTHENTICATED",
+];
+
+/// Opens connections to a gRPC server.
+#[derive(Debug, Clone)]
+pub struct GrpcMethodConnector {
+    /// The server.
+    pub endpoint: Endpoint,
+}
+
+/// A call of a method.
+#[derive(Debug, Clone)]
+pub struct GrpcCall {
+    /// `http://HOST:PORT/package.Service/Method`.
+    pub uri: http::Uri,
+    /// Metadata.
+    pub headers: HeaderMap,
+    /// The request's messages, encoded; several where the client streams.
+    pub messages: Vec<Bytes>,
+}
+
+/// An open connection.
+pub struct GrpcMethodConnection(HttpConnection<Full<Bytes>>);
+
+impl Connector for GrpcMethodConnector {
+    type Connection = GrpcMethodConnection;
+
+    async fn connect(&self) -> Result<GrpcMethodConnection, CallError> {
+        HttpConnection::open(&self.endpoint, HttpVersion::Http2).await.map(GrpcMethodConnection)
+    }
+
+    fn in_flight_max(&self) -> Option<usize> {
+        HttpVersion::Http2.in_flight_max()
+    }
+}
+
+impl Connection for GrpcMethodConnection {
+    type Request = GrpcCall;
+    type Prepared = HttpRequest;
+    type Reply = ReplyFacts;
+
+    fn prepare(&self, call: &GrpcCall) -> Result<HttpRequest, Unsupported> {
+        let mut headers = call.headers.clone();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
+        headers.insert(TE, HeaderValue::from_static("trailers"));
+        let mut body = BytesMut::new();
+        for message in &call.messages {
+            let length = u32::try_from(message.len())
+                .map_err(|_| Unsupported("a message of more than 4 GB".to_owned()))?;
+            body.put_u8(0);
+            body.put_u32(length);
+            body.put_slice(message);
+        }
+        Ok(HttpRequest { method: Method::POST, uri: call.uri.clone(), headers, body: body.freeze() })
+    }
+
+    async fn call(&self, request: &HttpRequest, _: Option<Duration>) -> Result<ReplyFacts, CallError> {
+        let _taken = self.0.taken();
+        let reply = self.0.send(request.build(None)).await.map_err(|error| failure(&error))?;
+        let (head, mut body) = reply.into_parts();
+        if head.status != http::StatusCode::OK {
+            return Err(CallError::Protocol(format!("status {} is not gRPC's", head.status)));
+        }
+        let mut counted = CountedBody::default();
+        let mut trailers = None;
+        while let Some(frame) = body.frame().await {
+            match frame.map_err(|error| failure(&error))?.into_data() {
+                Ok(data) => counted.add(data.len())?,
+                Err(frame) => trailers = frame.into_trailers().ok(),
+            }
+        }
+        // Where nothing but a status came, it is in the head.
+        let fields =
+            trailers.as_ref().filter(|fields| fields.contains_key("grpc-status")).unwrap_or(&head.headers);
+        let status = fields.get("grpc-status").and_then(|status| status.to_str().ok()?.parse::<u16>().ok());
+        match status {
+            None => Err(CallError::Protocol("a reply without a grpc-status".to_owned())),
+            Some(0) if counted.bytes() < PREFIX_BYTES => {
+                Err(CallError::Protocol("a reply of status 0 without a message".to_owned()))
+            }
+            Some(0) => Ok(ReplyFacts { status: Some(0), bytes: counted.bytes(), phases: None }),
+            Some(status) => {
+                let name = STATUSES.get(usize::from(status)).copied().unwrap_or("unknown");
+                let message = fields
+                    .get("grpc-message")
+                    .map(|message| percent_decode(message.as_bytes()).decode_utf8_lossy());
+                let message = message.map(|message| format!(": {message}")).unwrap_or_default();
+                Err(CallError::Status { status, what: format!("grpc-status {status} {name}{message}") })
+            }
+        }
+    }
+
+    fn facts(reply: ReplyFacts) -> ReplyFacts {
+        reply
+    }
+
+    async fn place(&self) {
+        self.0.place().await;
+    }
+
+    fn is_open(&self) -> bool {
+        self.0.is_open()
+    }
+}
+
+/// Makes one call and collects the bytes of its reply's messages: for what a load must know before
+/// it begins.
+///
+/// # Errors
+/// As [`Connection::call`].
+pub async fn messages(endpoint: &Endpoint, call: &GrpcCall) -> Result<Vec<Bytes>, CallError> {
+    let connection = GrpcMethodConnector { endpoint: endpoint.clone() }.connect().await?;
+    let request = connection.prepare(call)?;
+    let reply = connection.0.exchange(request.build(None)).await?;
+    let mut bytes = reply.into_body();
+    let mut messages = Vec::new();
+    while bytes.len() >= PREFIX_BYTES {
+        let prefix = bytes.split_to(PREFIX_BYTES);
+        let length = u32::from_be_bytes([prefix[1], prefix[2], prefix[3], prefix[4]]) as usize;
+        if prefix[0] != 0 || length > bytes.len() {
+            return Err(CallError::Protocol("a message that is compressed, or cut short".to_owned()));
+        }
+        messages.push(bytes.split_to(length));
+    }
+    Ok(messages)
+}

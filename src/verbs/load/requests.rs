@@ -1,0 +1,323 @@
+//! Several requests: from a file of requests or an access log, filled in from a file of data, in
+//! turn or at random.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use anyhow::Context as _;
+use rand::{RngExt as _, SeedableRng as _};
+use rand_chacha::ChaCha8Rng;
+use serde::Deserialize;
+
+use super::options::{Options, Order};
+use crate::ending::UsageError;
+
+/// Bytes of a file of requests or of data.
+const FILE_BYTES_MAX: u64 = 256 << 20;
+/// Requests that are made ready before a load, at most; it goes round them.
+const REQUESTS_MAX: usize = 100_000;
+/// Requests that are drawn where the order is random, at least: so many that their shares are
+/// right.
+const DRAWN_MIN: usize = 10_000;
+/// Names of requests that are told apart, at most.
+const NAMES_MAX: usize = 50;
+/// What all others are called.
+const OTHERS: &str = "others";
+
+/// One request, as it is written: `{{NAME}}` stands for a value of the data.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Template {
+    /// What it is counted under; its method and path unless told.
+    #[serde(default)]
+    pub(super) name: Option<String>,
+    #[serde(default)]
+    pub(super) method: Option<String>,
+    /// Path and query; the target's where there is none.
+    #[serde(default)]
+    pub(super) path: Option<String>,
+    #[serde(default)]
+    pub(super) headers: BTreeMap<String, String>,
+    #[serde(default)]
+    pub(super) body: Option<serde_json::Value>,
+    /// How often it is sent, beside the others.
+    #[serde(default = "one")]
+    weight: u32,
+}
+
+fn one() -> u32 {
+    1
+}
+
+/// The values that stand for `{{NAME}}`.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Row(BTreeMap<String, String>);
+
+/// A request that is to be made ready, and the group that it is counted in.
+pub(super) struct Filled<'a> {
+    pub(super) template: &'a Template,
+    pub(super) row: Option<&'a Row>,
+    pub(super) group: usize,
+}
+
+/// All requests of a load.
+pub(super) struct Mix {
+    templates: Vec<Template>,
+    rows: Vec<Row>,
+    /// Template, row and group of each request, in the order in which they are sent.
+    order: Vec<(usize, Option<usize>, usize)>,
+    /// What the groups are called; nothing where there is only one.
+    pub(super) groups: Vec<String>,
+}
+
+impl Mix {
+    /// Reads the files that the options name.
+    ///
+    /// # Errors
+    /// Where one cannot be read, with the line.
+    pub(super) fn read(options: &Options) -> anyhow::Result<Mix> {
+        let templates = match &options.requests {
+            Some(file) => templates(file, &text("--requests", file)?)?,
+            None => vec![Template { weight: 1, ..Template::default() }],
+        };
+        let rows = match &options.data {
+            Some(file) => rows(file, &text("--data", file)?)?,
+            None => Vec::new(),
+        };
+        let names: Vec<String> = templates.iter().map(Template::called).collect();
+        let mut counts: BTreeMap<&String, u64> = BTreeMap::new();
+        for (name, template) in names.iter().zip(&templates) {
+            *counts.entry(name).or_default() += u64::from(template.weight);
+        }
+        let mut groups: Vec<&String> = counts.keys().copied().collect();
+        groups.sort_by_key(|name| std::cmp::Reverse(counts[*name]));
+        let mut groups: Vec<String> = groups.into_iter().take(NAMES_MAX).cloned().collect();
+        if counts.len() > NAMES_MAX {
+            groups.truncate(NAMES_MAX - 1);
+            groups.push(OTHERS.to_owned());
+        }
+        let group = |name: &String| {
+            groups.iter().position(|known| known == name).unwrap_or(groups.len().saturating_sub(1))
+        };
+        let in_groups: Vec<usize> = names.iter().map(group).collect();
+        let order = order(&templates, rows.len(), options)
+            .into_iter()
+            .map(|(template, row)| (template, row, in_groups[template]))
+            .collect();
+        if groups.len() < 2 {
+            groups.clear();
+        }
+        Ok(Mix { templates, rows, order, groups })
+    }
+
+    /// Each request, in the order in which they are sent.
+    pub(super) fn filled(&self) -> impl Iterator<Item = Filled<'_>> {
+        self.order.iter().map(|(template, row, group)| Filled {
+            template: &self.templates[*template],
+            row: row.map(|row| &self.rows[row]),
+            group: *group,
+        })
+    }
+}
+
+/// Which template is sent with which row, one after the other.
+fn order(templates: &[Template], rows: usize, options: &Options) -> Vec<(usize, Option<usize>)> {
+    let in_turn: Vec<usize> = templates
+        .iter()
+        .enumerate()
+        .flat_map(|(nth, template)| std::iter::repeat_n(nth, template.weight as usize))
+        .take(REQUESTS_MAX)
+        .collect();
+    let whole = if rows == 0 { in_turn.len() } else { least_common_multiple(in_turn.len(), rows) };
+    match options.order {
+        Order::Turn => (0..whole.min(REQUESTS_MAX))
+            .map(|nth| (in_turn[nth % in_turn.len()], nth.checked_rem(rows)))
+            .collect(),
+        Order::Random => {
+            let mut random = ChaCha8Rng::seed_from_u64(options.seed);
+            (0..whole.clamp(DRAWN_MIN, REQUESTS_MAX))
+                .map(|_| {
+                    let template = in_turn[random.random_range(0..in_turn.len())];
+                    (template, (rows > 0).then(|| random.random_range(0..rows)))
+                })
+                .collect()
+        }
+    }
+}
+
+fn least_common_multiple(one: usize, other: usize) -> usize {
+    let (mut a, mut b) = (one, other);
+    while b > 0 {
+        (a, b) = (b, a % b);
+    }
+    (one / a.max(1)).saturating_mul(other)
+}
+
+impl Template {
+    /// What it is counted under.
+    fn called(&self) -> String {
+        self.name.clone().unwrap_or_else(|| {
+            let path = self.path.as_deref().unwrap_or("/");
+            let path = path.split(['?', '#']).next().unwrap_or_default();
+            let segments: Vec<&str> =
+                path.split('/').map(|part| if is_an_id(part) { "*" } else { part }).collect();
+            format!("{} {}", self.method.as_deref().unwrap_or("GET"), segments.join("/"))
+        })
+    }
+
+    /// The body as it is sent: text as it stands, other JSON written out.
+    pub(super) fn body(&self) -> Option<String> {
+        self.body.as_ref().map(|body| match body {
+            serde_json::Value::String(text) => text.clone(),
+            json => json.to_string(),
+        })
+    }
+}
+
+/// Whether a part of a path names one thing of many: a number, or a long word of hexadecimal
+/// digits.
+fn is_an_id(part: &str) -> bool {
+    let digits = part.bytes().filter(u8::is_ascii_digit).count();
+    let is_hexadecimal = part.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-');
+    !part.is_empty() && (digits == part.len() || (part.len() >= 8 && digits > 0 && is_hexadecimal))
+}
+
+impl Row {
+    /// A text with its `{{NAME}}` filled in, each value first made fit for its place.
+    ///
+    /// # Errors
+    /// Where there is no value of a name.
+    pub(super) fn fill(&self, text: &str, fit: fn(&str) -> String) -> Result<String, UsageError> {
+        let (mut out, mut rest) = (String::with_capacity(text.len()), text);
+        while let Some((before, behind)) = rest.split_once("{{") {
+            let Some((name, behind)) = behind.split_once("}}") else { break };
+            let value = self.0.get(name.trim()).ok_or_else(|| {
+                let known = self.0.keys().cloned().collect::<Vec<_>>().join(", ");
+                UsageError(format!("'{{{{{name}}}}}': --data has no such column, but {known}"))
+            })?;
+            out.push_str(before);
+            out.push_str(&fit(value));
+            rest = behind;
+        }
+        out.push_str(rest);
+        Ok(out)
+    }
+}
+
+fn text(option: &str, file: &Path) -> anyhow::Result<String> {
+    let bytes = files::read(file, FILE_BYTES_MAX).with_context(|| format!("cannot read {option}"))?;
+    String::from_utf8(bytes)
+        .map_err(|_| UsageError(format!("{option} {}: the file is not UTF-8", file.display())).into())
+}
+
+/// Reads requests: a JSON object a line, or the lines of an access log.
+fn templates(file: &Path, text: &str) -> anyhow::Result<Vec<Template>> {
+    let is_json = text.trim_start().starts_with('{');
+    let mut templates = Vec::new();
+    for (nth, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
+        let wrong = |what: String| UsageError(format!("--requests {}:{}: {what}", file.display(), nth + 1));
+        let template = if is_json {
+            serde_json::from_str::<Template>(line).map_err(|error| wrong(error.to_string()))?
+        } else {
+            logged(line).ok_or_else(|| {
+                wrong(
+                    "neither a JSON object nor a line of an access log, with \"GET /path HTTP/1.1\" in it"
+                        .to_owned(),
+                )
+            })?
+        };
+        if template.path.as_ref().is_some_and(|path| !path.starts_with('/')) {
+            return Err(wrong("a path begins with /".to_owned()).into());
+        }
+        templates.push(template);
+    }
+    if templates.iter().all(|template| template.weight == 0) {
+        return Err(UsageError(format!("--requests {}: the file has no request", file.display())).into());
+    }
+    templates.truncate(REQUESTS_MAX);
+    Ok(templates)
+}
+
+/// The request of a line of an access log in the common or combined format: `"GET /path HTTP/1.1"`.
+fn logged(line: &str) -> Option<Template> {
+    let asked = line.split('"').find(|part| part.contains(" HTTP/"))?;
+    let mut words = asked.split(' ');
+    let (method, path) = (words.next()?, words.next()?);
+    let is_method = !method.is_empty() && method.bytes().all(|byte| byte.is_ascii_uppercase());
+    let template = Template {
+        method: Some(method.to_owned()),
+        path: Some(path.to_owned()),
+        weight: 1,
+        ..Template::default()
+    };
+    (is_method && path.starts_with('/')).then_some(template)
+}
+
+/// Reads data: a JSON object a line, or CSV whose first row names the columns.
+fn rows(file: &Path, text: &str) -> anyhow::Result<Vec<Row>> {
+    let wrong = |nth: usize, what: String| UsageError(format!("--data {}:{nth}: {what}", file.display()));
+    let mut rows = Vec::new();
+    if text.trim_start().starts_with('{') {
+        for (nth, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
+            let values: BTreeMap<String, serde_json::Value> =
+                serde_json::from_str(line).map_err(|error| wrong(nth + 1, error.to_string()))?;
+            let written = |value: serde_json::Value| match value {
+                serde_json::Value::String(text) => text,
+                other => other.to_string(),
+            };
+            rows.push(Row(values.into_iter().map(|(name, value)| (name, written(value))).collect()));
+        }
+    } else {
+        let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::Headers).from_reader(text.as_bytes());
+        let columns = reader.headers().map_err(|error| wrong(1, error.to_string()))?.clone();
+        for row in reader.records() {
+            let row = row.map_err(|error| {
+                wrong(error.position().map_or(1, |at| at.line() as usize), error.to_string())
+            })?;
+            let pairs = columns.iter().zip(&row).map(|(name, value)| (name.to_owned(), value.to_owned()));
+            rows.push(Row(pairs.collect()));
+        }
+    }
+    if rows.is_empty() {
+        return Err(UsageError(format!("--data {}: the file has no rows", file.display())).into());
+    }
+    rows.truncate(REQUESTS_MAX);
+    Ok(rows)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file() -> &'static Path {
+        Path::new("f")
+    }
+
+    #[test]
+    fn requests_are_read_from_lines_and_from_logs() {
+        let log = "127.0.0.1 - - [30/Nov/2026:01:00:00 +0000] \"GET /items/17?x=1 HTTP/1.1\" 200 5 \"-\" \"curl/8\"\n";
+        let read = templates(file(), &log.repeat(2)).unwrap();
+        assert_eq!((read.len(), read[0].called().as_str()), (2, "GET /items/*"));
+        assert_eq!(read[0].path.as_deref(), Some("/items/17?x=1"));
+        let lines = "{\"path\":\"/a\"}\n\n{\"method\":\"POST\",\"path\":\"/b/deadbeef-1234\",\"body\":{\"x\":1},\"weight\":3}\n";
+        let read = templates(file(), lines).unwrap();
+        assert_eq!((read[1].called().as_str(), read[1].body().as_deref()), ("POST /b/*", Some("{\"x\":1}")));
+        for (wrong, said) in
+            [("{\"pth\":1}", "f:1"), ("GET /a\n", "access log"), ("{\"path\":\"a\"}", "begins with /")]
+        {
+            assert!(templates(file(), wrong).unwrap_err().to_string().contains(said), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn data_fills_what_is_written_in_braces() {
+        let read = rows(file(), "id, name\n1,\"a, b\"\n2,ü\n").unwrap();
+        assert_eq!(read[0].fill("{{id}}/{{ name }}", str::to_owned).unwrap(), "1/a, b");
+        assert_eq!(read[1].fill("{{name}}", |value| value.to_uppercase()).unwrap(), "Ü");
+        assert!(read[0].fill("{{nam}}", str::to_owned).unwrap_err().0.contains("id, name"));
+        let read = rows(file(), "{\"id\":1,\"name\":\"x\"}\n").unwrap();
+        assert_eq!(read[0].fill("{{id}}{{name}}{{", str::to_owned).unwrap(), "1x{{");
+        assert!(rows(file(), "a,b\n1\n").unwrap_err().to_string().contains("f:2"));
+        assert!(rows(file(), "a,b\n").is_err());
+    }
+}
