@@ -14,4 +14,4 @@ pub use error::FileError;
 pub use folder::{make_folder, make_new_folder};
 pub use read::{open, read, read_text};
 pub use temporary::TemporaryFolder;
-pub use write::{create, point, write_atomically, write_new};
+pub use write::{check_writable, create, point, write_atomically, write_new};

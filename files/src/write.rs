@@ -48,6 +48,17 @@ pub fn create(path: &Path, contents: &[u8]) -> Result<File, FileError> {
     file.persist(path).map_err(|error| refused(path, error.error))
 }
 
+/// Finds out whether [`write_atomically`] can write a file, and leaves nothing of it.
+///
+/// # Errors
+/// As [`write_atomically`].
+pub fn check_writable(path: &Path) -> Result<(), FileError> {
+    if path.as_os_str().as_encoded_bytes().ends_with(b"/") {
+        return Err(FileError::NoFile { path: path.to_owned(), kind: "a folder" });
+    }
+    unfinished(path, &[]).map(drop)
+}
+
 /// Makes `link` point to `target`, in one step: a reader sees where it led before, or this.
 ///
 /// # Errors
@@ -181,6 +192,24 @@ mod tests {
         for path in [Path::new("/dev/null"), Path::new("/dev/stdout"), &link] {
             assert!(matches!(write_atomically(path, b"new"), Err(FileError::NoFile { .. })), "{path:?}");
         }
+    }
+
+    #[test]
+    fn a_place_is_tried_and_nothing_is_left_there() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        fs::write(at("old"), "as it was").unwrap();
+        for name in ["new.csv", "old"] {
+            check_writable(&at(name)).unwrap();
+        }
+        let long = "x".repeat(300);
+        for name in ["no/such.csv", "folder/", &long, ""] {
+            assert!(check_writable(&at(name)).is_err(), "{name}");
+        }
+        assert_eq!(
+            (names(folder.path()), fs::read(at("old")).unwrap()),
+            (vec!["old".to_owned()], b"as it was".to_vec())
+        );
     }
 
     /// Only root can give a link to somebody else; for others there is nothing to see here.
