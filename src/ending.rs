@@ -163,10 +163,22 @@ pub fn print_data(text: &str) -> io::Result<()> {
 
 /// The command line as it can be typed again.
 pub fn command_line() -> String {
+    shell_line(typed())
+}
+
+/// What was typed after the command's name.
+pub(crate) fn typed() -> impl Iterator<Item = String> {
+    std::env::args_os().skip(1).map(|argument| argument.to_string_lossy().into_owned())
+}
+
+/// Arguments as a shell takes them.
+pub(crate) fn shell_line(arguments: impl Iterator<Item = String>) -> String {
     let plain = |text: &str| text.chars().all(|c| c.is_ascii_alphanumeric() || "-_./:=,+@%".contains(c));
-    let quote = |text: String| if !text.is_empty() && plain(&text) { text } else { format!("'{text}'") };
-    let arguments = std::env::args().skip(1).map(quote);
-    std::iter::once("wirebench".to_owned()).chain(arguments).collect::<Vec<_>>().join(" ")
+    let quote = |text: String| match plain(&text) && !text.is_empty() {
+        true => text,
+        false => format!("'{}'", text.replace('\'', "'\\''")),
+    };
+    std::iter::once("wirebench".to_owned()).chain(arguments.map(quote)).collect::<Vec<_>>().join(" ")
 }
 
 #[cfg(test)]
