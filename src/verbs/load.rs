@@ -7,6 +7,7 @@ mod grpc;
 mod listen;
 mod options;
 mod outcome;
+mod outputs;
 mod request;
 mod requests;
 mod screen;
@@ -54,6 +55,7 @@ pub(crate) fn load(options: &Options, given: &Given, tool: &Tool) -> anyhow::Res
     lab::machine::raise_open_files();
     let target = Target::parse(&options.target)?;
     fits::check(options, given, &target)?;
+    outputs::check(options)?;
     let model = model(options);
     let (mix, tls) = (Mix::read(options)?, secure::tls(options, &target)?);
     let stop = stop_on_signals()?;
@@ -95,7 +97,9 @@ pub(crate) fn load(options: &Options, given: &Given, tool: &Tool) -> anyhow::Res
     let loaded = load.run(&opened, &span, &schedule)?;
     let interrupted = loaded.interrupted;
     let report = outcome::LoadReport::new(options, model, loaded, mix.groups);
-    report.print(options.json)?;
+    let printed = report.print(options.json);
+    let written = outputs::write(options, &report, tool);
+    printed?;
     let failed: Vec<String> =
         options.fail_on.iter().filter_map(|threshold| report.failure(threshold)).collect();
     for failure in &failed {
@@ -105,6 +109,7 @@ pub(crate) fn load(options: &Options, given: &Given, tool: &Tool) -> anyhow::Res
         _ if interrupted => Ok(Ending::Interrupted),
         _ if !failed.is_empty() => Ok(Ending::Threshold),
         Some(nothing) => bail!(nothing),
+        None if !written => Ok(Ending::Error),
         None => Ok(Ending::Fine),
     }
 }

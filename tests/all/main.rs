@@ -17,6 +17,7 @@ mod house;
 mod judgement;
 mod lab;
 mod ledger;
+mod load_files;
 mod load_kinds;
 mod load_wants;
 mod loads;

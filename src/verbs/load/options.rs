@@ -188,6 +188,15 @@ pub(crate) struct Options {
     /// judged; can be repeated.
     #[arg(long, value_name = "EXPR", value_parser = parse_threshold, help_heading = OUTPUT)]
     pub(super) fail_on: Vec<Expression>,
+    /// Write what became of the calls of each second to this file, as CSV.
+    #[arg(long, value_name = "FILE", conflicts_with = "find_capacity", help_heading = OUTPUT)]
+    pub(super) csv: Option<PathBuf>,
+    /// Write the four distributions to this file, in HdrHistogram's log format.
+    #[arg(long, value_name = "FILE", conflicts_with = "find_capacity", help_heading = OUTPUT)]
+    pub(super) hlog: Option<PathBuf>,
+    /// Write the result to this file as OpenMetrics, which Prometheus reads.
+    #[arg(long, value_name = "FILE", conflicts_with = "find_capacity", help_heading = OUTPUT)]
+    pub(super) metrics: Option<PathBuf>,
 }
 
 /// Stages, as one value of an option.
@@ -264,7 +273,8 @@ const EXAMPLES: &str = r#"Examples:
   wirebench load ws://127.0.0.1:8080/feed --listen -c 5000 -d 30s
   wirebench load http://127.0.0.1:8080/ --find-capacity --objective 'response.p99 < 20ms'
   wirebench load tcp://127.0.0.1:6379 -r 500 --body 'PING\r\n' --reply-bytes 7
-  wirebench load http://127.0.0.1:8080/ -r 500 --fail-on 'response.p99 > 20ms'"#;
+  wirebench load http://127.0.0.1:8080/ -r 500 --fail-on 'response.p99 > 20ms'
+  wirebench load http://127.0.0.1:8080/ -r 500 -d 1min --csv load.csv"#;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub(super) enum TlsName {

@@ -1,6 +1,10 @@
 //! What a load came to: one JSON object, a few lines for people, and what of it a threshold can
 //! name.
 
+mod metrics;
+mod series;
+mod shown;
+
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io::IsTerminal as _;

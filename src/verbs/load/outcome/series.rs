@@ -1,0 +1,65 @@
+//! A load for other people's tools: its seconds as CSV, its distributions as HdrHistogram's log.
+
+use std::fmt::Write as _;
+use std::time::{Duration, UNIX_EPOCH};
+
+use anyhow::anyhow;
+use clock::Mono;
+use hdrhistogram::serialization::V2DeflateSerializer;
+use hdrhistogram::serialization::interval_log::{IntervalLogWriterBuilder, Tag};
+use terms::escape::terminal_line;
+
+use super::LoadReport;
+
+/// The head of the CSV. Seconds count from the start of the measured time.
+const COLUMNS: &str = "at_s,due,ok,failed,response_p50_us,response_p99_us";
+/// Nanoseconds in the unit of a log's column of maxima, which is for people.
+const NS_PER_MS: f64 = 1e6;
+
+impl LoadReport {
+    /// When the measured time began.
+    pub(in crate::verbs::load) fn measured_from(&self) -> Mono {
+        Mono(self.outcome.timeline.as_ref().map_or(0, |timeline| timeline.from_ns))
+    }
+
+    /// A line for each second, or for each longer slice of a load of hours. A percentile that falls
+    /// on a failed call is empty.
+    pub(in crate::verbs::load) fn csv(&self) -> String {
+        let mut out = format!("{COLUMNS}\n");
+        let Some(timeline) = &self.outcome.timeline else { return out };
+        for (nth, slice) in timeline.slices.iter().enumerate() {
+            let at_s = nth as f64 * timeline.slice.as_secs_f64();
+            let [p50, p99] = [0.5, 0.99]
+                .map(|share| slice.response_us(share).map_or_else(String::new, |us| format!("{us:.1}")));
+            let failed = slice.arrivals - slice.ok;
+            let _ = writeln!(out, "{at_s},{},{},{failed},{p50},{p99}", slice.arrivals, slice.ok);
+        }
+        out
+    }
+
+    /// The four distributions in nanoseconds, each under its tag, over the measured time.
+    ///
+    /// # Errors
+    /// Where a histogram does not fit the format.
+    pub(in crate::verbs::load) fn hlog(&self, began_us: u64) -> anyhow::Result<String> {
+        let began = UNIX_EPOCH + Duration::from_micros(began_us);
+        let comment = format!(
+            "wirebench load {}: nanoseconds; the response of a failed call is its time-out or more",
+            self.shown_target()
+        );
+        let mut out = Vec::new();
+        let mut serializer = V2DeflateSerializer::new();
+        let mut log = IntervalLogWriterBuilder::new()
+            .add_comment(&terminal_line(&comment))
+            .with_start_time(began)
+            .with_base_time(began)
+            .with_max_value_divisor(NS_PER_MS)
+            .begin_log_with(&mut out, &mut serializer)?;
+        for (name, histogram) in self.outcome.histograms.all() {
+            let tag = Tag::new(name).ok_or_else(|| anyhow!("'{name}' cannot be a tag"))?;
+            log.write_histogram(histogram, Duration::ZERO, self.outcome.measured, Some(tag))
+                .map_err(|error| anyhow!("{error:?}"))?;
+        }
+        Ok(String::from_utf8(out)?)
+    }
+}

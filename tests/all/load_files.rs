@@ -1,0 +1,208 @@
+//! The files that a load leaves, read by those for whom they are written; and the places where none
+//! can be left, refused before anything is loaded.
+
+use std::io::Cursor;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+use std::time::Duration;
+
+use hdrhistogram::serialization::Deserializer;
+use hdrhistogram::serialization::interval_log::{IntervalLogIterator, LogEntry};
+
+use crate::command::{signal, stderr, wirebench};
+use crate::load_kinds::servers::OK;
+use crate::load_kinds::servers::{Server, http};
+
+const REFUSED: &[u8] = b"HTTP/1.1 500 No\r\ncontent-length: 0\r\n\r\n";
+
+/// Answers 500 to one request in so many.
+fn failing(one_in: usize) -> Server {
+    http(move |nth| if nth % one_in == one_in - 1 { REFUSED } else { OK }.to_vec())
+}
+
+/// Runs a load in a folder, so that files have names alone.
+fn load_in(folder: &Path, arguments: &[&str]) -> Output {
+    wirebench(&[&["load", "--json", "--allow-debug"], arguments].concat())
+        .current_dir(folder)
+        .output()
+        .unwrap()
+}
+
+fn text(folder: &Path, name: &str) -> String {
+    std::fs::read_to_string(folder.join(name)).unwrap()
+}
+
+/// Names of all files of a folder.
+fn names(folder: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(folder).unwrap();
+    let mut names: Vec<String> =
+        entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
+}
+
+/// The rows of a CSV, with nothing where a cell is empty.
+fn rows(csv: &str) -> Vec<[Option<f64>; 6]> {
+    let mut lines = csv.lines();
+    assert_eq!(lines.next(), Some("at_s,due,ok,failed,response_p50_us,response_p99_us"));
+    let row = |line: &str| {
+        let cells: Vec<Option<f64>> =
+            line.split(',').map(|cell| (!cell.is_empty()).then(|| cell.parse().unwrap())).collect();
+        cells.try_into().unwrap()
+    };
+    lines.map(row).collect()
+}
+
+#[test]
+fn each_file_has_what_was_printed() {
+    let (folder, server) = (tempfile::tempdir().unwrap(), failing(20));
+    let folder = folder.path();
+    std::fs::write(folder.join("load.csv"), "an older one").unwrap();
+    let url = server.url("http").replace("//", "//me:pass@");
+    let loaded = load_in(
+        folder,
+        &[
+            &url,
+            "--rate=200",
+            "--duration=2500ms",
+            "--csv=load.csv",
+            "--hlog=load.hlog",
+            "--metrics=load.txt",
+        ],
+    );
+    assert_eq!(loaded.status.code(), Some(0), "{}", stderr(&loaded));
+    assert_eq!(names(folder), ["load.csv", "load.hlog", "load.txt"]);
+    let found: serde_json::Value = serde_json::from_slice(&loaded.stdout).unwrap();
+    let failed = found["failed_total"].as_f64().unwrap();
+    assert!((20.0..30.0).contains(&failed), "{found}");
+
+    let rows = rows(&text(folder, "load.csv"));
+    let sum = |column: usize| rows.iter().filter_map(|row| row[column]).sum::<f64>();
+    assert_eq!(rows.iter().filter_map(|row| row[0]).collect::<Vec<_>>(), [0.0, 1.0, 2.0]);
+    assert_eq!((sum(1), sum(3), sum(1) - sum(2)), (500.0, failed, failed));
+    assert!(rows.iter().all(|row| row[4].is_some_and(|us| us > 0.0) && row[5].is_none()), "{rows:?}");
+
+    let log = text(folder, "load.hlog");
+    assert!(!log.contains("pass@"), "{log}");
+    let mut deserializer = Deserializer::new();
+    let mut tags = Vec::new();
+    for entry in IntervalLogIterator::new(log.as_bytes()) {
+        let LogEntry::Interval(interval) = entry.unwrap() else { continue };
+        let bytes =
+            base64::Engine::decode(&base64::engine::general_purpose::STANDARD, interval.encoded_histogram());
+        let histogram: hdrhistogram::Histogram<u64> =
+            deserializer.deserialize(&mut Cursor::new(bytes.unwrap())).unwrap();
+        assert_eq!(interval.duration(), Duration::from_millis(2_500));
+        tags.push((interval.tag().unwrap().as_str().to_owned(), histogram.len()));
+    }
+    let expected = ["response", "lag", "wait", "service"]
+        .map(|name| (name.to_owned(), found[format!("{name}_us")]["n"].as_u64().unwrap()));
+    assert_eq!(tags, expected);
+
+    let metrics = text(folder, "load.txt");
+    assert!(metrics.ends_with("\n# EOF\n") && !metrics.contains("pass@"), "{metrics}");
+    for line in [
+        format!("wirebench_load_calls_total{{result=\"failed\",kind=\"status\"}} {failed}"),
+        format!("wirebench_load_replies_total{{status=\"500\"}} {failed}"),
+        format!("wirebench_load_response_seconds_bucket{{le=\"60.0\"}} {}", 500.0 - failed),
+        "wirebench_load_response_seconds_bucket{le=\"+Inf\"} 500".to_owned(),
+        "wirebench_load_asked_calls_per_second 200".to_owned(),
+    ] {
+        assert!(metrics.lines().any(|of| of == line), "{line} is not in\n{metrics}");
+    }
+    read_by_prometheus(&folder.join("load.txt"));
+}
+
+/// Reads a file with Prometheus' own parser, where Python has it.
+fn read_by_prometheus(file: &Path) {
+    let script = "import sys\n\
+                  try:\n from prometheus_client.openmetrics.parser import text_string_to_metric_families as read\n\
+                  except ImportError: sys.exit()\n\
+                  print(len(list(read(open(sys.argv[1]).read()))))";
+    let Ok(read) = Command::new("python3").args(["-c", script]).arg(file).output() else { return };
+    assert!(read.status.success(), "{}", stderr(&read));
+}
+
+#[test]
+fn an_interrupted_load_leaves_its_files_and_so_does_one_that_failed() {
+    let (folder, server) = (tempfile::tempdir().unwrap(), http(|_| OK.to_vec()));
+    let url = server.url("http");
+    let child = wirebench(&["load", &url, "--allow-debug", "--rate=100", "--warm-up=0s", "--duration=10min"])
+        .args(["--csv=load.csv", "--metrics=load.txt"])
+        .current_dir(folder.path())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    clock::pause_thread(Duration::from_millis(2_500));
+    signal(child.id(), "-INT");
+    let ended = child.wait_with_output().unwrap();
+    assert_eq!(ended.status.code(), Some(130), "{}", stderr(&ended));
+    assert!(rows(&text(folder.path(), "load.csv")).len() >= 2);
+    assert!(text(folder.path(), "load.txt").contains("\nwirebench_load_interrupted 1\n"));
+
+    let failing = failing(1);
+    let failed =
+        load_in(folder.path(), &[&failing.url("http"), "-n20", "--csv=failed.csv", "--metrics=failed.txt"]);
+    assert_eq!(failed.status.code(), Some(1), "{}", stderr(&failed));
+    let rows = rows(&text(folder.path(), "failed.csv"));
+    assert_eq!((rows[0][3], rows[0][4], rows[0][5]), (Some(20.0), None, None));
+    let metrics = text(folder.path(), "failed.txt");
+    assert!(!metrics.contains("cpu_seconds") && !metrics.contains("NaN"), "{metrics}");
+    read_by_prometheus(&folder.path().join("failed.txt"));
+}
+
+#[test]
+fn a_place_that_cannot_be_written_is_refused_before_a_connection() {
+    let (folder, server) = (tempfile::tempdir().unwrap(), http(|_| OK.to_vec()));
+    let folder = folder.path();
+    std::fs::create_dir(folder.join("folder")).unwrap();
+    std::fs::write(folder.join("body"), "b").unwrap();
+    std::os::unix::fs::symlink(folder.join("body"), folder.join("link")).unwrap();
+    let url = server.url("http");
+    let long = format!("--csv={}", "x".repeat(300));
+    for (arguments, says) in [
+        (&["--csv=no/such/load.csv"][..], "No such file"),
+        (&["--hlog=folder"], "is a folder"),
+        (&["--metrics=new/"], "is a folder"),
+        (&["--csv=/dev/stdout"], "is a device"),
+        (&["--csv="], "a value is required"),
+        (&[&long], "too long"),
+        (&["--csv=a", "--metrics=./a"], "--metrics ./a would replace the file of --csv"),
+        (&["--csv=body", "--body-file=link"], "would replace the file of --body-file"),
+        (&["--csv=a", "--find-capacity"], "cannot be used with"),
+    ] {
+        let refused = load_in(folder, &[&[&url[..]], arguments].concat());
+        let said = stderr(&refused);
+        assert_eq!(refused.status.code(), Some(2), "{arguments:?}: {said}");
+        assert!(said.contains(says) && refused.stdout.is_empty(), "{arguments:?}: {said}");
+    }
+    assert_eq!(server.connections(), 0);
+    assert_eq!(names(folder), ["body", "folder", "link"]);
+    // No user can make a file there, root included.
+    let refused = load_in(folder, &[&url, "--csv=/sys/load.csv"]);
+    assert_eq!(refused.status.code(), Some(2), "{}", stderr(&refused));
+}
+
+#[test]
+fn a_file_that_cannot_be_written_in_the_end_costs_no_result() {
+    let (folder, server) = (tempfile::tempdir().unwrap(), http(|_| OK.to_vec()));
+    let place = folder.path().join("place");
+    std::fs::create_dir(&place).unwrap();
+    let child = wirebench(&["load", &server.url("http"), "--json", "--allow-debug", "--rate=50"])
+        .args(["--duration=1s", "--csv=place/load.csv", "--metrics=load.txt"])
+        .current_dir(folder.path())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    clock::pause_thread(Duration::from_millis(1_200));
+    std::fs::remove_dir(&place).unwrap();
+    let ended = child.wait_with_output().unwrap();
+    let said = stderr(&ended);
+    assert_eq!(ended.status.code(), Some(1), "{said}");
+    assert!(said.contains("error: --csv: place/load.csv: No such file"), "{said}");
+    let found: serde_json::Value = serde_json::from_slice(&ended.stdout).unwrap();
+    assert_eq!(found["ok"], 50);
+    assert!(text(folder.path(), "load.txt").ends_with("# EOF\n"), "the other file is written");
+}
