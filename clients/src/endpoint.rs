@@ -114,7 +114,8 @@ impl Endpoint {
         let shaking_hands = connector.connect(tls.server_name.clone(), stream);
         let stream = during(Phase::Tls, shaking_hands).await.map_err(failed)?;
         let agreed = stream.get_ref().1.alpn_protocol();
-        if alpn == Some(HTTP2) && agreed != alpn {
+        // With early data it is not known yet.
+        if alpn == Some(HTTP2) && agreed != alpn && !tls.early_data {
             let other = "the server does not agree on HTTP/2 in TLS (ALPN): it may speak HTTP/1.1 only";
             return Err(CallError::Protocol(other.to_owned()));
         }

@@ -387,6 +387,8 @@ fn an_option_works_or_is_refused() {
         &[http, "--core=0", "--no-pin"],
         &[http, "--core=99999"],
         &[http, "--expect-status=20"],
+        &["http://a.test/", "--resolve=b.test:80:127.0.0.1"],
+        &["http://127.0.0.1:1/", "--connect-to=b.test:80:127.0.0.1:1"],
         &[http, "--body=a", "--body-file=b"],
         &[http, "--body-file=/no/such/file"],
     ] {
@@ -478,8 +480,10 @@ fn limits_of_this_machine_are_its_own() {
         load(&[&server.url("http"), "-n4", "--source-address=127.0.0.2", "--source-address=127.0.0.3"]);
     assert_eq!(ended.status.code(), Some(0), "{}", stderr(&ended));
     let (ended, _) = load(&[&server.url("http"), "-n4", "--source-address=192.0.2.1"]);
-    assert_eq!(ended.status.code(), Some(1));
-    assert!(stderr(&ended).contains("this machine: "), "{}", stderr(&ended));
+    assert_eq!(ended.status.code(), Some(2));
+    assert!(stderr(&ended).contains("this machine cannot use it"), "{}", stderr(&ended));
+    let (ended, _) = load(&[&server.url("http"), "-n4", "--source-address=::1"]);
+    assert_eq!(ended.status.code(), Some(2), "{}", stderr(&ended));
 }
 
 #[test]

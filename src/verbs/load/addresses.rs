@@ -82,6 +82,19 @@ pub(super) fn addresses(options: &Options, target: &Target) -> Result<Vec<Socket
         Some(told) => told.addresses.iter().map(|address| SocketAddr::new(*address, port)).collect(),
         None => look_up(&host, port, options.connect_time_out())?,
     };
+    let unused = |name: &str| {
+        let message = format!(
+            "{name} is of another host and port than {}:{}, and would do nothing",
+            target.host, target.port
+        );
+        Err(UsageError(message))
+    };
+    if !options.resolve.is_empty() && told.is_none() {
+        return unused("--resolve");
+    }
+    if !options.connect_to.is_empty() && elsewhere.is_none() {
+        return unused("--connect-to");
+    }
     let mut addresses: Vec<SocketAddr> = Vec::new();
     for mut address in found {
         if let SocketAddr::V6(v6) = &mut address
@@ -94,6 +107,7 @@ pub(super) fn addresses(options: &Options, target: &Target) -> Result<Vec<Socket
             addresses.push(address);
         }
     }
+    check_sources(options, &mut addresses)?;
     let public = addresses.iter().find(|address| !is_ours(address.ip()));
     match public {
         Some(public) if !options.allow_public => Err(UsageError(format!(
@@ -104,6 +118,26 @@ pub(super) fn addresses(options: &Options, target: &Target) -> Result<Vec<Socket
         ))),
         _ => Ok(addresses),
     }
+}
+
+/// Holds the source addresses to this machine, and to those that are connected to: from one of IPv4
+/// nothing of IPv6 can be reached.
+fn check_sources(options: &Options, addresses: &mut Vec<SocketAddr>) -> Result<(), UsageError> {
+    for source in &options.source_address {
+        if let Err(error) = UdpSocket::bind((*source, 0)) {
+            let message = format!("--source-address {source}: this machine cannot use it: {error}");
+            return Err(UsageError(message));
+        }
+    }
+    let Some(first) = options.source_address.first() else { return Ok(()) };
+    let is_alike = |address: &IpAddr| address.is_ipv4() == first.is_ipv4();
+    addresses.retain(|address| is_alike(&address.ip()));
+    if addresses.is_empty() || !options.source_address.iter().all(is_alike) {
+        let message =
+            "--source-address: IPv4 reaches IPv4 only, and IPv6 IPv6; give addresses of the target's kind";
+        return Err(UsageError(message.to_owned()));
+    }
+    Ok(())
 }
 
 /// Asks the system, which may ask a name server that does not answer.
