@@ -25,7 +25,7 @@ pub(crate) const RETRY_MAX: Duration = Duration::from_secs(30);
 /// Bytes of the fields of a reply's head, over HTTP/2 and HTTP/3. Over HTTP/1.1 the library has its
 /// own bounds, 100 fields and 408 KiB, and for the handshake of a WebSocket 124 fields and 64 KiB:
 /// each reads the head in place, and giving it another bound would cost an allocation a reply.
-pub(crate) const HEAD_BYTES_MAX: u32 = 16 << 10;
+pub(crate) const HEAD_BYTES_MAX: u32 = 64 << 10;
 /// Heads on one HTTP/2 connection that came since a call last got one: twice the calls that can be
 /// in flight on it (`--in-flight`), with a head and trailers each. Interim ones (1xx) are kept by
 /// the library until the last one comes.

@@ -12,11 +12,17 @@ pub(crate) struct Places {
     max: Cell<usize>,
     taken: Cell<usize>,
     changed: Notify,
+    waiting: Cell<usize>,
 }
 
 impl Default for Places {
     fn default() -> Places {
-        Places { max: Cell::new(usize::MAX), taken: Cell::new(0), changed: Notify::new() }
+        Places {
+            max: Cell::new(usize::MAX),
+            taken: Cell::new(0),
+            changed: Notify::new(),
+            waiting: Cell::new(0),
+        }
     }
 }
 
@@ -32,9 +38,29 @@ impl Places {
 
     /// Waits until one is free. Who goes on at once, without waiting in between, can take it.
     pub(crate) async fn free(&self) {
+        if self.taken.get() < self.max.get() {
+            return;
+        }
+        let _waiting = Waiting::on(&self.waiting);
         while self.taken.get() >= self.max.get() {
             self.changed.notified().await;
         }
+    }
+}
+
+/// Somebody who waits, until this is dropped.
+struct Waiting<'a>(&'a Cell<usize>);
+
+impl Waiting<'_> {
+    fn on(waiting: &Cell<usize>) -> Waiting<'_> {
+        waiting.set(waiting.get() + 1);
+        Waiting(waiting)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.set(self.0.get() - 1);
     }
 }
 
@@ -52,7 +78,9 @@ impl Taken {
 impl Drop for Taken {
     fn drop(&mut self) {
         self.0.taken.set(self.0.taken.get() - 1);
-        self.0.changed.notify_one();
+        if self.0.waiting.get() > 0 {
+            self.0.changed.notify_one();
+        }
     }
 }
 

@@ -11,6 +11,7 @@ mod breaker;
 mod carriage;
 mod changes;
 mod claim;
+pub mod coarse;
 mod condition;
 mod contender;
 mod course;

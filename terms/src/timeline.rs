@@ -3,14 +3,16 @@
 
 use std::time::Duration;
 
+use crate::coarse;
+
 /// The shortest slice.
 const SLICE: Duration = Duration::from_secs(1);
 /// Slices, at most: longer loads have longer ones.
 const SLICES_MAX: u32 = 3_600;
-/// Buckets a factor of two: values are known to within 2.2 %.
-const STEPS: f64 = 32.0;
+/// Buckets a factor of two, as a power of two: values are known to within 1.6 %.
+const STEPS: u32 = 5;
 /// From 1 ns to 18 minutes.
-const BUCKETS: usize = 40 * STEPS as usize;
+const BUCKETS: usize = 40 << STEPS;
 
 /// The slices of a load.
 #[derive(Debug, Clone, Default, PartialEq, serde::Serialize, serde::Deserialize)]
@@ -84,8 +86,7 @@ impl TimeSlice {
         if self.buckets.is_empty() {
             self.buckets.resize(BUCKETS, 0);
         }
-        let bucket = (response_ns.max(1) as f64).log2() * STEPS;
-        self.buckets[(bucket as usize).min(BUCKETS - 1)] += 1;
+        self.buckets[coarse::bucket(response_ns, STEPS).min(BUCKETS - 1)] += 1;
     }
 
     fn merge(&mut self, other: &TimeSlice) {
@@ -110,7 +111,7 @@ impl TimeSlice {
         let mut below = ((share * self.arrivals as f64).ceil() as u64).max(1);
         for (bucket, count) in self.buckets.iter().enumerate() {
             if u64::from(*count) >= below {
-                return Some(2_f64.powf((bucket as f64 + 0.5) / STEPS) / 1e3);
+                return Some(coarse::middle(bucket, STEPS) / 1e3);
             }
             below -= u64::from(*count);
         }

@@ -253,7 +253,7 @@ fn what_makes_no_sense_is_refused_with_what_would() {
         (&["run", "rest-vs-grcp", "--dry-run"][..], "did you mean 'rest-vs-grpc'"),
         (&["run", "rest-vs-grpc", "--dry-run", "--only", "rest"], "did you mean 'rest-h1-json'"),
         (&["load", "http://8.8.8.8/", "--rate=1", "--allow-debug"], "--allow-public"),
-        (&["load", "http://127.0.0.1:1/", "--allow-debug"], "needs a --rate"),
+        (&["load", "http://127.0.0.1:1/", "--model=open", "--allow-debug"], "needs a --rate"),
         (&["load", "tcp://127.0.0.1:1", "--rate=1", "--allow-debug"], "--reply-until"),
         (
             &["load", "http://127.0.0.1:1/", "--rate=1", "--fail-on", "p99 > 1ms"],

@@ -618,3 +618,37 @@ fn a_unix_socket_stands_for_an_address() {
     let (ended, _) = load(&wrong);
     assert!(stderr(&ended).contains("cannot connect to /no/such/socket"), "{}", stderr(&ended));
 }
+
+/// A greeting would be taken for the first reply.
+#[test]
+fn a_server_that_speaks_first_is_waited_for_or_found_out() {
+    let mail = Server::start(|mut stream, _| {
+        let mut lines = BufReader::new(stream.try_clone().unwrap()).lines();
+        let _ = stream.write_all(b"220 hello\r\n");
+        while let Some(Ok(_)) = lines.next() {
+            if stream.write_all(b"250 fine\r\n").is_err() {
+                return;
+            }
+        }
+    });
+    let chat = Server::start(|stream, _| {
+        let Ok(mut socket) = tokio_tungstenite::tungstenite::accept(stream) else { return };
+        let _ = socket.send("welcome".into());
+        while let Ok(message) = socket.read() {
+            if !message.is_text() || socket.send(message).is_err() {
+                return;
+            }
+        }
+    });
+    for (url, more) in [
+        (mail.url("tcp"), &["--body=NOOP\\r\\n", "--reply-until=\\r\\n"][..]),
+        (chat.url("ws"), &["--body=hi"]),
+    ] {
+        let brief = [&[&url[..], "-n20", "-c4"], more].concat();
+        let (ended, _) = load(&brief);
+        assert_eq!(ended.status.code(), Some(1), "{url}: {}", stderr(&ended));
+        assert!(stderr(&ended).contains("--greeting"), "{url}: {}", stderr(&ended));
+        let found = loaded(&[&brief[..], &["--greeting"]].concat());
+        assert_eq!((&found["ok"], &found["reconnections"]), (&20.into(), &0.into()), "{url}: {found}");
+    }
+}

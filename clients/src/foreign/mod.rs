@@ -1,6 +1,7 @@
 //! Servers that wirebench did not start: their replies are counted and not decoded.
 
 pub mod expect;
+pub mod greeting;
 pub mod grpc;
 pub mod http;
 pub mod listen;
@@ -45,11 +46,13 @@ pub enum Request {
         headers: HeaderMap,
         /// The messages, sent in turn.
         messages: Vec<websocket::Payload>,
+        /// Whether the server speaks first.
+        greeting: greeting::Greeting,
     },
     /// Datagrams, sent in turn.
     Udp(Vec<Bytes>),
     /// Bytes, sent in turn, and where a reply ends.
-    Tcp(Vec<Bytes>, tcp::ReplyEnd),
+    Tcp(Vec<Bytes>, tcp::ReplyEnd, greeting::Greeting),
     /// Calls of a gRPC method, sent in turn.
     Grpc(Vec<grpc::GrpcCall>),
     /// Calls of the market, every reply decoded and checked.
@@ -83,15 +86,17 @@ pub fn open(request: Request, endpoint: Endpoint, workers: &Workers<'_>) -> Resu
         Request::Http { version, requests, expect } => {
             start(http::HttpConnector { endpoint, version, expect }, requests, workers)
         }
-        Request::WebSocket { path, headers, messages } => {
-            let connector = websocket::RawWebSocketConnector { endpoint, path, headers };
+        Request::WebSocket { path, headers, messages, greeting } => {
+            let connector = websocket::RawWebSocketConnector { endpoint, path, headers, greeting };
             start(connector, messages, workers)
         }
         Request::Udp(datagrams) => {
             let connector = udp::RawUdpConnector { endpoint };
             start(connector, datagrams, workers)
         }
-        Request::Tcp(bytes, end) => start(tcp::RawTcpConnector { endpoint, end }, bytes, workers),
+        Request::Tcp(bytes, end, greeting) => {
+            start(tcp::RawTcpConnector { endpoint, end, greeting }, bytes, workers)
+        }
         Request::Grpc(calls) => start(grpc::GrpcMethodConnector { endpoint }, calls, workers),
         Request::Market(carriage, operations) => {
             visit(carriage, endpoint, OfTheMarket { operations, workers })

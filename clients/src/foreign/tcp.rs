@@ -8,8 +8,10 @@ use std::time::Duration;
 use bytes::{Buf as _, Bytes, BytesMut};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
+use super::greeting::Greeting;
 use crate::connection::{CallError, Connection, Connector, ReplyFacts, Unsupported};
 use crate::endpoint::{Endpoint, Stream};
+use crate::limits::COUNTED_BYTES_MAX;
 use crate::reply_body::CountedBody;
 
 /// How a reply ends.
@@ -28,6 +30,8 @@ pub struct RawTcpConnector {
     pub endpoint: Endpoint,
     /// How its replies end.
     pub end: ReplyEnd,
+    /// Whether the server speaks first.
+    pub greeting: Greeting,
 }
 
 /// An open connection.
@@ -42,9 +46,24 @@ impl Connector for RawTcpConnector {
     type Connection = RawTcp;
 
     async fn connect(&self) -> Result<RawTcp, CallError> {
+        let (mut stream, mut inbound) = (self.endpoint.connect(None).await?, BytesMut::new());
+        let greeted = async {
+            while self.end.find(&inbound, 0).is_none() {
+                if read(&mut stream, &mut inbound).await? == 0 {
+                    return Err(closed());
+                }
+                if inbound.len() > COUNTED_BYTES_MAX {
+                    return Err(CallError::Limit("a greeting without end".to_owned()));
+                }
+            }
+            Ok(())
+        };
+        if self.greeting.settled(greeted).await? {
+            inbound.clear();
+        }
         Ok(RawTcp {
-            stream: RefCell::new(Some(self.endpoint.connect(None).await?)),
-            inbound: RefCell::default(),
+            stream: RefCell::new(Some(stream)),
+            inbound: RefCell::new(inbound),
             end: self.end.clone(),
             broken: Cell::new(false),
         })
@@ -152,10 +171,7 @@ impl ReplyEnd {
                 let left = count.saturating_sub(before);
                 (bytes.len() >= left).then_some(left)
             }
-            ReplyEnd::Until(end) => {
-                let at = bytes.windows(end.len().max(1)).position(|window| window == end.as_slice());
-                at.map(|at| at + end.len())
-            }
+            ReplyEnd::Until(end) => memchr::memmem::find(bytes, end).map(|at| at + end.len()),
         }
     }
 
@@ -188,7 +204,8 @@ mod tests {
         runtime.block_on(async {
             let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
             let endpoint = Endpoint::from(listener.local_addr().unwrap());
-            let connector = RawTcpConnector { endpoint, end: ReplyEnd::Until(b"\r\n".to_vec()) };
+            let end = ReplyEnd::Until(b"\r\n".to_vec());
+            let connector = RawTcpConnector { endpoint, end, greeting: Greeting::none() };
             let connection = connector.connect().await.unwrap();
             let (mut server, _) = listener.accept().await.unwrap();
             let long = vec![b'x'; 100_000];

@@ -10,6 +10,7 @@ use http::HeaderMap;
 use tokio::task::coop::consume_budget;
 use tokio_tungstenite::tungstenite::Message;
 
+use super::greeting::Greeting;
 use crate::connection::{CallError, Connection, Connector, ReplyFacts, Unsupported};
 use crate::endpoint::Endpoint;
 use crate::limits::{COUNTED_BYTES_MAX, FRAMES_A_TURN};
@@ -24,6 +25,8 @@ pub struct RawWebSocketConnector {
     pub path: String,
     /// Headers of the handshake, a subprotocol among them.
     pub headers: HeaderMap,
+    /// Whether the server speaks first.
+    pub greeting: Greeting,
 }
 
 /// What a message holds.
@@ -48,7 +51,8 @@ impl Connector for RawWebSocketConnector {
     type Connection = RawWebSocket;
 
     async fn connect(&self) -> Result<RawWebSocket, CallError> {
-        let socket = connect(&self.endpoint, &self.path, &self.headers, None, COUNTED_BYTES_MAX).await?;
+        let mut socket = connect(&self.endpoint, &self.path, &self.headers, None, COUNTED_BYTES_MAX).await?;
+        self.greeting.settled(async { next_data(&mut socket).await.map(drop) }).await?;
         Ok(RawWebSocket {
             socket: RefCell::new(Some(socket)),
             early: Cell::new(None),

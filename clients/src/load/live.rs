@@ -6,9 +6,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use terms::Failure;
 
-/// Buckets a factor of two: values are known to within 9 %.
-const STEPS: u32 = 8;
-const BUCKETS: usize = 40 * STEPS as usize;
+/// Buckets a factor of two, as a power of two: values are known to within 9 %.
+const STEPS: u32 = 3;
+const BUCKETS: usize = 40 << STEPS;
 
 /// Written by one worker, read by anyone. Relaxed, because it is for looking at and not for
 /// measuring.
@@ -95,7 +95,7 @@ fn quantile_ns(counts: &[u64], share: f64) -> Option<u64> {
     let mut below = (share * total as f64).ceil() as u64;
     for (bucket, count) in counts.iter().enumerate() {
         if *count >= below.max(1) {
-            return Some(2_f64.powf((bucket as f64 + 0.5) / f64::from(STEPS)) as u64);
+            return Some(terms::coarse::middle(bucket, STEPS) as u64);
         }
         below -= count;
     }
@@ -144,7 +144,7 @@ impl Live {
 }
 
 fn bucket(ns: u64) -> usize {
-    (((ns.max(1) as f64).log2() * f64::from(STEPS)) as usize).min(BUCKETS - 1)
+    terms::coarse::bucket(ns, STEPS).min(BUCKETS - 1)
 }
 
 /// One writer: a load and a store are enough.

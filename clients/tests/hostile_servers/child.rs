@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use clients::foreign::expect::Expect;
+use clients::foreign::greeting::Greeting;
 use clients::foreign::http::HttpRequest;
 use clients::foreign::tcp::ReplyEnd;
 use clients::foreign::websocket::Payload;
@@ -132,14 +133,23 @@ fn open(client: Client, address: SocketAddr) -> Result<Engine, EngineError> {
         Carriage::Rest { http: HttpVersion::Http3, .. } => secure(),
         _ => plain.clone(),
     };
-    let line =
-        |bytes: usize| Request::Tcp(vec![Bytes::from(vec![b'x'; bytes])], ReplyEnd::Until(b"\n".to_vec()));
+    let line = |bytes: usize| {
+        Request::Tcp(vec![Bytes::from(vec![b'x'; bytes])], ReplyEnd::Until(b"\n".to_vec()), Greeting::none())
+    };
     let (request, endpoint) = match client {
         Client::Http(version) => (http(version, "http", address), plain),
         Client::Https(version) => (http(version, "https", address), secure()),
         Client::WebSocket => {
             let (path, message) = ("/".to_owned(), Payload::Text("ask".to_owned()));
-            (Request::WebSocket { path, headers: HeaderMap::new(), messages: vec![message] }, plain)
+            (
+                Request::WebSocket {
+                    path,
+                    headers: HeaderMap::new(),
+                    messages: vec![message],
+                    greeting: Greeting::none(),
+                },
+                plain,
+            )
         }
         Client::Tcp(bytes) => (line(bytes), plain),
         Client::Tls => (line(10), secure()),

@@ -124,7 +124,7 @@ pub(super) fn listen(load: &Load<'_>) -> anyhow::Result<Ending> {
 /// What is listened to, of what would be sent.
 fn feed(options: &Options, request: &Request) -> Result<Feed, UsageError> {
     match request {
-        Request::WebSocket { path, headers, messages } => Ok(Feed::WebSocket {
+        Request::WebSocket { path, headers, messages, .. } => Ok(Feed::WebSocket {
             path: path.clone(),
             headers: headers.clone(),
             first: messages

@@ -106,6 +106,10 @@ pub(crate) struct Options {
     /// End a tcp reply after this many bytes.
     #[arg(long, value_name = "N", conflicts_with = "frame", value_parser = clap::value_parser!(u32).range(1..=16_777_216), help_heading = REQUEST)]
     pub(super) reply_bytes: Option<u32>,
+    /// Wait for the server to speak first on each new connection, up to the end of a reply, as SMTP
+    /// servers do, or for a first WebSocket message.
+    #[arg(long, help_heading = REQUEST)]
+    pub(super) greeting: bool,
     /// Ask a tcp or udp server for quotes, in the market's frames.
     #[arg(long, value_enum, conflicts_with_all = ["body", "body_file"], help_heading = REQUEST)]
     pub(super) frame: Option<FrameName>,

@@ -4,6 +4,7 @@ use bytes::Bytes;
 use clients::Endpoint;
 use clients::foreign::Request;
 use clients::foreign::expect::Expect;
+use clients::foreign::greeting::Greeting;
 use clients::foreign::grpc::GrpcCall;
 use clients::foreign::http::HttpRequest;
 use clients::foreign::tcp::ReplyEnd;
@@ -52,11 +53,16 @@ pub(super) fn request(
             path: target.path.to_string(),
             headers: headers(&options.header, target, Rules::WebSocket)?,
             messages: bodies(options, mix, |body| Ok(payload(body.unwrap_or_default())))?,
+            greeting: greeting(options),
         },
         Scheme::Udp if is_market => Request::Market(Carriage::Udp, quotes()),
         Scheme::Tcp if is_market => Request::Market(Carriage::Tcp, quotes()),
         Scheme::Udp => Request::Udp(bodies(options, mix, |body| raw(options, body))?),
-        Scheme::Tcp => Request::Tcp(bodies(options, mix, |body| raw(options, body))?, reply_end(options)?),
+        Scheme::Tcp => Request::Tcp(
+            bodies(options, mix, |body| raw(options, body))?,
+            reply_end(options)?,
+            greeting(options),
+        ),
         Scheme::Grpc => match target.method() {
             None => Request::Market(Carriage::Grpc, quotes()),
             Some(path) => {
@@ -72,6 +78,10 @@ pub(super) fn request(
         },
         Scheme::Quic => Request::Market(Carriage::Quic { streams: Streams::PerCall }, quotes()),
     })
+}
+
+fn greeting(options: &Options) -> Greeting {
+    if options.greeting { Greeting::expected() } else { Greeting::none() }
 }
 
 /// What is made of each body of the mix.
