@@ -57,6 +57,12 @@ pub(crate) fn load(options: &Options, given: &Given, tool: &Tool) -> anyhow::Res
     fits::check(options, given, &target)?;
     outputs::check(options)?;
     let model = model(options);
+    let schedule = if options.find_capacity {
+        capacity::check(options)?;
+        Schedule::empty()
+    } else {
+        schedule(options, model)?
+    };
     let (mix, tls) = (Mix::read(options)?, secure::tls(options, &target)?);
     let stop = stop_on_signals()?;
     let addresses = match &options.unix_socket {
@@ -73,7 +79,6 @@ pub(crate) fn load(options: &Options, given: &Given, tool: &Tool) -> anyhow::Res
     if options.listen {
         return listen::listen(&load);
     }
-    let schedule = schedule(options, model)?;
     if options.is_closed() {
         say_broken(&format!(
             "closed: each of {} connections calls again as soon as it has its reply, which shows throughput and hides \

@@ -10,6 +10,7 @@ use record::Trial;
 use terms::text::{self, micros};
 use terms::{Failure, Model, Schedule};
 
+use super::options::Options;
 use super::{Load, Span, outcome};
 use crate::ending::{Ending, UsageError, print_data, say, say_broken};
 
@@ -17,6 +18,27 @@ use crate::ending::{Ending, UsageError, print_data, say, say_broken};
 const START_PER_S: f64 = 1_000.0;
 /// Load before each trial of a search.
 const TRIAL_WARM_UP: Duration = Duration::from_millis(200);
+
+/// Holds the start of a search to the time that a trial may take.
+///
+/// # Errors
+/// Where the first trial would take longer, and at which rate it would not.
+pub(super) fn check(options: &Options) -> Result<(), UsageError> {
+    let (objective, start_per_s) = (&options.objective, options.rate.unwrap_or(START_PER_S));
+    let needed = capacity::calls_take(objective, start_per_s);
+    let longest = capacity::TRIAL_TIME_MAX.max(options.trial);
+    if needed <= longest {
+        return Ok(());
+    }
+    let least = start_per_s * needed.as_secs_f64() / longest.as_secs_f64();
+    Err(UsageError(format!(
+        "--rate {start_per_s}: {} needs a trial of {} s there, and a trial takes {} s at most; begin at {:.0}/s or more",
+        objective.text,
+        needed.as_secs(),
+        longest.as_secs(),
+        least.ceil()
+    )))
+}
 
 /// Searches.
 ///
@@ -27,20 +49,7 @@ pub(super) fn find(load: &Load<'_>) -> anyhow::Result<Ending> {
     let objective = &options.objective;
     let arrivals = options.arrivals.into();
     let start_per_s = options.rate.unwrap_or(START_PER_S);
-    let needed = capacity::calls_take(objective, start_per_s);
     let longest = capacity::TRIAL_TIME_MAX.max(options.trial);
-    if needed > longest {
-        let least = start_per_s * needed.as_secs_f64() / longest.as_secs_f64();
-        return Err(UsageError(format!(
-            "--rate {start_per_s}: {} needs a trial of {} s there, and a trial takes {} s at most; begin at {:.0}/s or \
-             more",
-            objective.text,
-            needed.as_secs(),
-            longest.as_secs(),
-            least.ceil()
-        ))
-        .into());
-    }
     say_broken(&format!(
         "searching from {start_per_s}/s for the highest rate that meets {}: two or three trials a rate, each of {:?} to \
          {:?}, and a few minutes at most",
