@@ -76,7 +76,7 @@ fn the_card_leads_to_its_evidence_and_back_and_fits_a_phone() {
         browser.click("footer a[href='../index.html']").await;
         browser.click("header a[href='card.html']").await;
         assert!(browser.evaluate("document.title").await.as_str().unwrap().starts_with("The card, tested"));
-        let beyond: Vec<&String> = browser.requests.iter().filter(|url| !is_local(url)).collect();
+        let beyond = browser.beyond();
         assert!(browser.requests.len() > 8 && beyond.is_empty(), "{beyond:?}");
     });
 }
@@ -135,26 +135,9 @@ fn every_page_is_whole_on_every_screen_and_on_paper() {
         let Some(mut browser) = Browser::start(folder.path()).await else { return };
         let mut flaws = Vec::new();
         for page in [&fresh, &published].into_iter().flat_map(|of| pages_of(of)) {
-            let shown = page.display();
-            for scheme in ["light", "dark"] {
-                browser.prefer(scheme).await;
-                browser.open(&page, 1280).await;
-                browser.evaluate(TOOLS).await;
-                for (flaw, script) in FLAWS {
-                    let found = browser.evaluate(script).await;
-                    if found != json!(0) {
-                        flaws.push(format!("{shown} ({scheme}): {flaw}, {found} times"));
-                    }
-                }
-            }
-            browser.prefer("light").await;
-            flaws.extend(browser.too_wide(&page).await);
-            let (sheets, cut) = browser.print(&page).await;
-            if cut != 0 {
-                flaws.push(format!("{shown}: {cut} parts are cut on paper"));
-            }
+            let sheets = browser.flaws(&page, &mut flaws).await;
             if page.ends_with("card.html") && sheets > CARD_SHEETS_MAX {
-                flaws.push(format!("{shown}: the card takes {sheets} sheets"));
+                flaws.push(format!("{}: the card takes {sheets} sheets", page.display()));
             }
         }
         assert!(flaws.is_empty(), "{}", flaws.join("\n"));
@@ -165,7 +148,7 @@ fn every_page_is_whole_on_every_screen_and_on_paper() {
         let sorted = "(() => { const head = document.querySelectorAll('thead th'); const of = [...head] \
                       .find(th => th.textContent.startsWith('p50')); of.click(); return of.ariaSort; })()";
         assert_eq!(browser.evaluate(sorted).await, json!("ascending"));
-        let beyond: Vec<&String> = browser.requests.iter().filter(|url| !is_local(url)).collect();
+        let beyond = browser.beyond();
         assert!(beyond.is_empty(), "{beyond:?}");
     });
 }
@@ -183,7 +166,7 @@ fn is_local(url: &str) -> bool {
 }
 
 /// A headless Chromium, spoken with by its DevTools protocol.
-struct Browser {
+pub(crate) struct Browser {
     process: Child,
     socket: WebSocketStream<TcpStream>,
     session: String,
@@ -212,8 +195,36 @@ impl Browser {
         None
     }
 
+    /// Adds what a page may not show, on any screen and on paper; gives the sheets that it takes.
+    pub(crate) async fn flaws(&mut self, page: &Path, flaws: &mut Vec<String>) -> usize {
+        let shown = page.display();
+        for scheme in ["light", "dark"] {
+            self.prefer(scheme).await;
+            self.open(page, 1280).await;
+            self.evaluate(TOOLS).await;
+            for (flaw, script) in FLAWS {
+                let found = self.evaluate(script).await;
+                if found != json!(0) {
+                    flaws.push(format!("{shown} ({scheme}): {flaw}, {found} times"));
+                }
+            }
+        }
+        self.prefer("light").await;
+        flaws.extend(self.too_wide(page).await);
+        let (sheets, cut) = self.print(page).await;
+        if cut != 0 {
+            flaws.push(format!("{shown}: {cut} parts are cut on paper"));
+        }
+        sheets
+    }
+
+    /// Whatever was asked for that is no file of this machine.
+    pub(crate) fn beyond(&self) -> Vec<&String> {
+        self.requests.iter().filter(|url| !is_local(url)).collect()
+    }
+
     /// `None` where there is none and need not be.
-    async fn start(folder: &Path) -> Option<Browser> {
+    pub(crate) async fn start(folder: &Path) -> Option<Browser> {
         let profile = folder.join("profile");
         let flags = "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking \
                      --disable-component-update --disable-sync --remote-debugging-port=0";
@@ -284,7 +295,7 @@ impl Browser {
         }
     }
 
-    async fn open(&mut self, page: &Path, width: u32) {
+    pub(crate) async fn open(&mut self, page: &Path, width: u32) {
         let mobile = width < 600;
         let size = json!({ "width": width, "height": 900, "deviceScaleFactor": 1, "mobile": mobile });
         self.ask("Emulation.setDeviceMetricsOverride", size).await;
@@ -315,7 +326,7 @@ impl Browser {
         (text.matches("/Type /Page\n").count(), cut)
     }
 
-    async fn evaluate(&mut self, script: &str) -> Value {
+    pub(crate) async fn evaluate(&mut self, script: &str) -> Value {
         let asked = json!({ "expression": script, "returnByValue": true });
         let result = self.ask("Runtime.evaluate", asked).await;
         assert!(result["exceptionDetails"].is_null(), "{script}: {result}");
