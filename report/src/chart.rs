@@ -285,7 +285,7 @@ pub(super) fn ratio_ticks(low: f64, high: f64) -> Vec<f64> {
     }
 }
 
-fn tick_label(micros: f64) -> String {
+pub(super) fn tick_label(micros: f64) -> String {
     let (value, unit) = match micros {
         value if value >= 1e6 => (value / 1e6, "s"),
         value if value >= 1e3 => (value / 1e3, "ms"),

@@ -12,6 +12,7 @@ use hdrhistogram::serialization::interval_log::{IntervalLogIterator, LogEntry};
 use crate::command::{signal, stderr, wirebench};
 use crate::load_kinds::servers::OK;
 use crate::load_kinds::servers::{Server, http};
+use crate::pages::Browser;
 
 const REFUSED: &[u8] = b"HTTP/1.1 500 No\r\ncontent-length: 0\r\n\r\n";
 
@@ -123,12 +124,66 @@ fn read_by_prometheus(file: &Path) {
     assert!(read.status.success(), "{}", stderr(&read));
 }
 
+/// A page of stages, named requests, new connections and failures; one without failures, one on
+/// which every call failed, and one of a moment.
+#[test]
+fn each_page_is_whole_on_every_screen_and_on_paper() {
+    let (folder, some, all) = (tempfile::tempdir().unwrap(), failing(20), failing(1));
+    let fine = http(|_| OK.to_vec());
+    let folder = folder.path();
+    let requests = "{\"path\": \"/a\", \"name\": \"<b>one\"}\n{\"path\": \"/b\", \"name\": \"two\"}\n";
+    std::fs::write(folder.join("requests"), requests).unwrap();
+    let (some, fine, all) = (some.url("http").replace("//", "//me:pass@"), fine.url("http"), all.url("http"));
+    let staged = ["--stages=100/s for 2s, to 200/s over 2s", "--requests=requests", "--cold"];
+    let secret = ["--header", "Authorization: Bearer pass", "--body", "it's"];
+    for (page, code, arguments) in [
+        ("staged.html", 0, [&[&some[..]], &staged[..], &secret[..2]].concat()),
+        ("fine.html", 0, [&[&fine[..], "--duration=3s"], &secret[..]].concat()),
+        ("failed.html", 1, vec![&all[..], "--rate=50", "--duration=2s"]),
+        ("moment.html", 0, vec![&fine[..], "-n1"]),
+    ] {
+        let to = format!("--report={page}");
+        let loaded = load_in(folder, &[&arguments[..], &[&to]].concat());
+        assert_eq!(loaded.status.code(), Some(code), "{page}: {}", stderr(&loaded));
+        let drawn = text(folder, page);
+        assert!(
+            !drawn.contains("pass@") && !drawn.contains("Bearer") && !drawn.contains("<b>one"),
+            "{drawn}"
+        );
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let Some(mut browser) = Browser::start(folder).await else { return };
+        let mut flaws = Vec::new();
+        for page in ["staged.html", "fine.html", "failed.html", "moment.html"] {
+            assert!(browser.flaws(&folder.join(page), &mut flaws).await <= 4, "{page} takes many sheets");
+        }
+        assert!(flaws.is_empty(), "{}", flaws.join("\n"));
+        assert_eq!(browser.beyond(), Vec::<&String>::new());
+        for (page, headings, charts) in
+            [("staged.html", 8, 2), ("fine.html", 4, 2), ("failed.html", 5, 1), ("moment.html", 3, 0)]
+        {
+            browser.open(&folder.join(page), 1280).await;
+            assert_eq!(browser.evaluate("document.querySelectorAll('h2').length").await, headings, "{page}");
+            assert_eq!(
+                browser.evaluate("document.querySelectorAll('figure').length").await,
+                charts,
+                "{page}"
+            );
+        }
+        browser.open(&folder.join("fine.html"), 390).await;
+        let command = browser.evaluate("document.querySelector('pre').textContent").await;
+        let ending = "--header 'Authorization: …' --body 'it'\\''s' --report=fine.html";
+        assert!(command.as_str().unwrap().ends_with(ending), "{command}");
+    });
+}
+
 #[test]
 fn an_interrupted_load_leaves_its_files_and_so_does_one_that_failed() {
     let (folder, server) = (tempfile::tempdir().unwrap(), http(|_| OK.to_vec()));
     let url = server.url("http");
     let child = wirebench(&["load", &url, "--allow-debug", "--rate=100", "--warm-up=0s", "--duration=10min"])
-        .args(["--csv=load.csv", "--metrics=load.txt"])
+        .args(["--csv=load.csv", "--metrics=load.txt", "--report=load.html"])
         .current_dir(folder.path())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -140,6 +195,7 @@ fn an_interrupted_load_leaves_its_files_and_so_does_one_that_failed() {
     assert_eq!(ended.status.code(), Some(130), "{}", stderr(&ended));
     assert!(rows(&text(folder.path(), "load.csv")).len() >= 2);
     assert!(text(folder.path(), "load.txt").contains("\nwirebench_load_interrupted 1\n"));
+    assert!(text(folder.path(), "load.html").contains("Interrupted: measured for"));
 
     let failing = failing(1);
     let failed =
@@ -170,7 +226,8 @@ fn a_place_that_cannot_be_written_is_refused_before_a_connection() {
         (&[&long], "too long"),
         (&["--csv=a", "--metrics=./a"], "--metrics ./a would replace the file of --csv"),
         (&["--csv=body", "--body-file=link"], "would replace the file of --body-file"),
-        (&["--csv=a", "--find-capacity"], "cannot be used with"),
+        (&["--report=/dev/null"], "is a device"),
+        (&["--report=a", "--find-capacity"], "cannot be used with"),
     ] {
         let refused = load_in(folder, &[&[&url[..]], arguments].concat());
         let said = stderr(&refused);

@@ -192,6 +192,9 @@ pub(crate) struct Options {
     /// judged; can be repeated.
     #[arg(long, value_name = "EXPR", value_parser = parse_threshold, help_heading = OUTPUT)]
     pub(super) fail_on: Vec<Expression>,
+    /// Write a page for people to this file: one HTML file that opens offline, with charts.
+    #[arg(long, value_name = "FILE", conflicts_with = "find_capacity", help_heading = OUTPUT)]
+    pub(super) report: Option<PathBuf>,
     /// Write what became of the calls of each second to this file, as CSV.
     #[arg(long, value_name = "FILE", conflicts_with = "find_capacity", help_heading = OUTPUT)]
     pub(super) csv: Option<PathBuf>,
@@ -278,7 +281,7 @@ const EXAMPLES: &str = r#"Examples:
   wirebench load http://127.0.0.1:8080/ --find-capacity --objective 'response.p99 < 20ms'
   wirebench load tcp://127.0.0.1:6379 -r 500 --body 'PING\r\n' --reply-bytes 7
   wirebench load http://127.0.0.1:8080/ -r 500 --fail-on 'response.p99 > 20ms'
-  wirebench load http://127.0.0.1:8080/ -r 500 -d 1min --csv load.csv"#;
+  wirebench load http://127.0.0.1:8080/ -r 500 -d 1min --report load.html --csv load.csv"#;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub(super) enum TlsName {

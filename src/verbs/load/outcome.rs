@@ -2,6 +2,7 @@
 //! name.
 
 mod metrics;
+mod page;
 mod series;
 mod shown;
 

@@ -15,6 +15,7 @@ use crate::ending::{UsageError, causes, say_error};
 /// What a file is made of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Output {
+    Page,
     Csv,
     Hlog,
     Metrics,
@@ -23,6 +24,7 @@ enum Output {
 /// The files that were asked for, with the names of their options.
 fn outputs(options: &Options) -> impl Iterator<Item = (Output, &'static str, &Path)> {
     let all = [
+        (Output::Page, "report", &options.report),
         (Output::Csv, "csv", &options.csv),
         (Output::Hlog, "hlog", &options.hlog),
         (Output::Metrics, "metrics", &options.metrics),
@@ -80,6 +82,7 @@ pub(super) fn write(options: &Options, report: &LoadReport, tool: &Tool) -> bool
     for (output, name, path) in outputs(options) {
         let began_us = began_us(report.measured_from(), now);
         let contents = match output {
+            Output::Page => report.page(options, tool, began_us),
             Output::Csv => Ok(report.csv()),
             Output::Hlog => report.hlog(began_us),
             Output::Metrics => Ok(report.metrics(tool)),
