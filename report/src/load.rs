@@ -130,7 +130,7 @@ fn headline(facts: &LoadFacts<'_>) -> String {
     let n = text::count(outcome.arrivals);
     if outcome.ok == 0 {
         return match outcome.arrivals {
-            0 => "No call was made".to_owned(),
+            0 => "No call was made in the measured time".to_owned(),
             _ => format!("None of {n} calls succeeded"),
         };
     }
