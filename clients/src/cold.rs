@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clock::Clock;
 
-use crate::connection::{CallError, Connection, Connector, ReplyFacts, Unsupported};
+use crate::connection::{CallError, Connection, Connector, ReplyFacts, Unsupported, in_time};
 use crate::phases::{Phases, told_apart};
 
 /// Calls of a connector, each on a new connection; and a caller, who has no connection between two
@@ -66,7 +66,9 @@ where
     ) -> Result<Self::Reply, CallError> {
         let begun = self.clock.now();
         let call = async {
-            let connection = self.connector.connect_for_one_call().await?;
+            let opening = self.connector.connect_for_one_call();
+            // Set apart: it is large, and the call would be as large with it.
+            let connection = Box::pin(in_time(self.connector.opening_time(), opening)).await?;
             let prepared = connection.prepare(request)?;
             let time_left = time_left.map(|left| left.saturating_sub(self.clock.now().since(begun)));
             connection.call(&prepared, time_left).await

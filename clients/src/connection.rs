@@ -130,6 +130,8 @@ pub enum CallError {
     Status {
         /// The status.
         status: u16,
+        /// Bytes of its body.
+        bytes: usize,
         /// What is wrong with the reply, in words.
         what: String,
     },
@@ -228,7 +230,7 @@ fn own_limit(error: &std::io::Error) -> Option<String> {
         libc::EMFILE => "allow this process more open files (`ulimit -n 65536`), or use fewer connections",
         libc::ENFILE => "allow more open files (`sysctl fs.file-max`), or use fewer connections",
         libc::EADDRNOTAVAIL | libc::EADDRINUSE => {
-            "no local port or address is left: widen `sysctl net.ipv4.ip_local_port_range`, use more source \
+            "this machine has no such address, or no local port is left: widen `sysctl net.ipv4.ip_local_port_range`, use more source \
              addresses, or make fewer new connections"
         }
         libc::ENOBUFS | libc::ENOMEM => "the system has no memory left for it: use fewer connections",
@@ -256,12 +258,15 @@ pub(crate) async fn in_time<T>(
     time: Duration,
     opening: impl Future<Output = Result<T, CallError>>,
 ) -> Result<T, CallError> {
-    clock::limit(time, opening).await.unwrap_or_else(|_| {
-        let time = text::exact(time);
-        let silent =
-            format!("no connection within {time}: the server is silent, or does not finish the handshake");
-        Err(CallError::Refused(silent))
-    })
+    clock::limit(time, opening).await.unwrap_or_else(|_| Err(no_connection(time)))
+}
+
+/// Says that no connection was there in time.
+pub(crate) fn no_connection(time: Duration) -> CallError {
+    let time = text::exact(time);
+    CallError::Refused(format!(
+        "no connection within {time}: the server is silent, or does not finish the handshake"
+    ))
 }
 
 #[cfg(test)]

@@ -63,15 +63,15 @@ pub(crate) fn load(options: &Options, given: &Given, tool: &Tool) -> anyhow::Res
     } else {
         schedule(options, model)?
     };
-    let (mix, tls) = (Mix::read(options)?, secure::tls(options, &target)?);
+    let (mix, tls) = (Mix::read(options, target.path.path())?, secure::tls(options, &target)?);
     let stop = stop_on_signals()?;
     let addresses = match &options.unix_socket {
         Some(_) => vec![SocketAddr::from(([127, 0, 0, 1], target.port))],
-        None => addresses::addresses(options, &target)?,
+        None => addresses::answering(addresses::addresses(options, &target)?, options, &target, &stop),
     };
     let request = request::request(options, &target, &mix, &endpoint(options, tls.clone(), addresses[0]))?;
     let groups = mix.filled().map(|filled| filled.group).filter(|_| !mix.groups.is_empty()).collect();
-    let kept = Kept { timeline: !options.find_capacity, groups };
+    let kept = Kept { timeline: !options.find_capacity, stage_ends: stage_ends(options), groups };
     let load = Load { options, stop, tls, request, kept, addresses, target };
     if options.find_capacity {
         return capacity::find(&load);
@@ -158,6 +158,17 @@ fn schedule(options: &Options, model: Model) -> anyhow::Result<Schedule> {
     Ok(schedule)
 }
 
+/// When each stage ends.
+fn stage_ends(options: &Options) -> Arc<[Duration]> {
+    let Some(Stages(stages)) = &options.stages else { return Arc::default() };
+    let mut end = Duration::ZERO;
+    let ends = stages.iter().map(|stage| {
+        end += stage.duration;
+        end
+    });
+    ends.collect()
+}
+
 /// How long is measured: with so many calls of the open model, as long as these take at their rate.
 fn measured_time(options: &Options, model: Model, schedule: &Schedule) -> Duration {
     let (Some(_), Model::Open { rate_per_s, .. }) = (options.calls, model) else { return options.duration() };
@@ -222,18 +233,15 @@ impl Load<'_> {
             } else {
                 options.connect_time_out()
             };
-            if self.target.scheme == Scheme::Udp && !is_last && !addresses::answers_datagrams(*address) {
-                continue;
-            }
             match self.start(&cores, endpoint(options, self.tls.clone(), *address), time) {
-                Err(EngineError::Connect(CallError::Refused(cause))) if !is_last => {
+                Err(EngineError::Connect(error)) if !is_last && !self.stop.load(Ordering::Relaxed) => {
+                    let cause = error.sample();
                     say(&format!("{address}: {cause}; trying the next address of {}", self.target.host));
                 }
                 Err(error) => return Err(self.not_opened(&address.to_string(), error)),
                 Ok(engine) => {
-                    if self.addresses.len() > 1 {
-                        let (host, all) = (&self.target.host, self.addresses.len());
-                        say(&format!("{host} has {all} addresses: {address} is loaded"));
+                    if nth > 0 {
+                        say(&format!("{address} is loaded"));
                     }
                     return Ok(Opened { engine, address: address.to_string(), _cores: cores });
                 }
@@ -318,7 +326,7 @@ impl Load<'_> {
                 }
             });
             let outcome = engine.run_scheduled(&round, schedule);
-            let after = lab::meter::cpu_time(std::process::id())?;
+            let after = lab::meter::cpu_time(std::process::id());
             done.store(true, Ordering::Relaxed);
             shown.thread().unpark();
             stopping.join().map_err(|_| EngineError::WorkerLost)?;
@@ -326,7 +334,7 @@ impl Load<'_> {
             let interrupted = self.stop.load(Ordering::Relaxed);
             Ok(Loaded {
                 outcome: outcome?,
-                cpu: after.saturating_sub(before),
+                cpu: after?.saturating_sub(before),
                 address: address.clone(),
                 interrupted,
             })

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use hdrhistogram::Histogram;
 
-use crate::{Course, Retries, Timeline};
+use crate::{Course, Retries, TimeSlice, Timeline};
 
 /// Failures by kind, as they are counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
@@ -251,6 +251,9 @@ pub struct Outcome {
     /// The same along time, where that is asked for.
     #[serde(default)]
     pub timeline: Option<Box<Timeline>>,
+    /// The same of each stage of rates, where there are stages.
+    #[serde(default)]
+    pub stages: Vec<TimeSlice>,
     /// The same of each group of requests, where there are groups.
     #[serde(default)]
     pub groups: Vec<Outcome>,
@@ -315,6 +318,7 @@ impl Outcome {
             ticks: None,
             apart: None,
             timeline: None,
+            stages: Vec::new(),
             groups: Vec::new(),
             flows: Vec::new(),
             phases: BTreeMap::new(),
@@ -359,6 +363,11 @@ impl Outcome {
             (Some(mine), Some(theirs)) => mine.merge(theirs),
             (mine @ None, Some(theirs)) => *mine = Some(theirs.clone()),
             (_, None) => {}
+        }
+        if self.stages.is_empty() {
+            self.stages.clone_from(&other.stages);
+        } else {
+            self.stages.iter_mut().zip(&other.stages).for_each(|(mine, theirs)| mine.merge(theirs));
         }
         if self.groups.is_empty() {
             self.groups.clone_from(&other.groups);

@@ -115,7 +115,8 @@ impl Schedule {
     /// Where there would be too many arrivals.
     pub fn of_stages(arrivals: Arrivals, stages: &[Stage], seed: u64) -> Result<Schedule, ScheduleError> {
         let expected: f64 = stages.iter().map(Stage::arrivals).sum();
-        if expected > ARRIVALS_MAX {
+        // NaN is too many as well.
+        if expected.is_nan() || expected > ARRIVALS_MAX {
             return Err(ScheduleError::TooMany { arrivals: expected.ceil() });
         }
         let mut random = ChaCha8Rng::seed_from_u64(seed);
@@ -141,6 +142,19 @@ impl Schedule {
         let before = self.offsets_ns.iter().take_while(|at_ns| **at_ns < from_ns).count();
         self.offsets_ns.truncate(before.saturating_add(arrivals as usize));
         self
+    }
+
+    /// The most arrivals that fall within any stretch of a length.
+    pub fn most_within(&self, stretch: Duration) -> usize {
+        let stretch_ns = u64::try_from(stretch.as_nanos()).unwrap_or(u64::MAX);
+        let (mut first, mut most) = (0, 0);
+        for (last, at_ns) in self.offsets_ns.iter().enumerate() {
+            while at_ns - self.offsets_ns[first] > stretch_ns {
+                first += 1;
+            }
+            most = most.max(last - first + 1);
+        }
+        most
     }
 
     /// No arrivals: for models that make their own.
@@ -226,6 +240,8 @@ mod tests {
         assert_eq!((between(0, 1), between(1, 3), between(3, 4)), (100, 400, 50));
         assert!((148..=152).contains(&between(1, 2)), "{}", between(1, 2));
         assert!(schedule.offsets_ns().is_sorted());
+        let most = schedule.most_within(Duration::from_millis(500));
+        assert!((130..155).contains(&most), "{most}");
         let random = Schedule::of_stages(Arrivals::Poisson, &stages, 1).unwrap().offsets_ns().len();
         assert!((430..670).contains(&random), "{random}");
     }

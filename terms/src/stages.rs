@@ -4,6 +4,11 @@ use std::time::Duration;
 
 use crate::text;
 
+/// The highest rate that a stage may have, arrivals per second.
+const RATE_MAX_PER_S: f64 = 1e9;
+/// The longest stage.
+const TIME_MAX: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+
 /// A stretch in which the rate goes evenly from one to another.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Stage {
@@ -67,8 +72,11 @@ pub fn parse_stages(text: &str) -> Result<Vec<Stage>, String> {
         };
         let rate = rate.strip_suffix("/s").and_then(|digits| digits.parse::<f64>().ok()).ok_or_else(wrong)?;
         let duration = humantime::parse_duration(time).map_err(|_| wrong())?;
-        if !(rate.is_finite() && rate >= 0.0) || duration.is_zero() {
-            return Err(format!("'{}': a rate is at least 0/s, and a time longer than 0", part.trim()));
+        if !(0.0..=RATE_MAX_PER_S).contains(&rate) || duration.is_zero() || duration > TIME_MAX {
+            return Err(format!(
+                "'{}': a rate is 0/s to 1000000000/s, and a time longer than 0 and at most 30 days",
+                part.trim()
+            ));
         }
         let before = stages.last().map_or(0.0, |stage| stage.to_per_s);
         stages.push(Stage { from_per_s: if goes { before } else { rate }, to_per_s: rate, duration });

@@ -431,7 +431,7 @@ fn success_is_stated() {
     assert_eq!(found["statuses"], serde_json::json!({"200": 20, "302": 10, "404": 10}), "{found}");
     assert_eq!(
         (&found["ok"], &found["failed"]["status"], &found["reply_bytes"]),
-        (&30.into(), &10.into(), &180.into())
+        (&30.into(), &10.into(), &240.into())
     );
     // What failed at once is not shown as the time-out.
     assert!(found["failed_after_us"]["status"]["max"].as_f64().unwrap() < 4e6, "{found}");

@@ -75,9 +75,9 @@ fn requests_and_data_come_from_files() {
     assert_eq!(found["requests"]["write"]["ok"], 6, "{found}");
     let seen = server.all();
     let lines: Vec<&str> = seen.iter().map(|(head, _)| head.lines().next().unwrap()).collect();
-    assert_eq!(lines[..3], ["GET /a/1?n=a%20b HTTP/1.1", "PUT /b HTTP/1.1", "PUT /b HTTP/1.1"]);
-    assert_eq!(seen[1].1, b"{\"id\":\"2\"}");
-    assert_eq!(head(&seen[0].0, "x-name"), ["a b"]);
+    assert_eq!(lines[..3], ["PUT /b HTTP/1.1", "GET /a/2?n=%C3%BC%2Fx HTTP/1.1", "PUT /b HTTP/1.1"]);
+    assert_eq!(seen[0].1, b"{\"id\":\"1\"}");
+    assert_eq!(head(&seen[1].0, "x-name"), ["ü/x"]);
     // One request, data in its path.
     let url = format!("{}items/{{{{id}}}}", server.url("http"));
     loaded(&[&url, "-n3", "-c1", "--data", &data, "--header=x-id: {{id}}"]);
@@ -200,4 +200,86 @@ fn a_client_shows_its_certificate() {
     server.wait().unwrap();
     assert!(was_known, "it was never answered: {said}");
     assert_eq!((unknown, other_name), (Some(1), Some(2)), "{said} {named}");
+}
+
+/// Each request in turn, whatever the connections and workers: none twice, none never.
+#[test]
+fn requests_go_round_evenly() {
+    let folder = tempfile::tempdir().unwrap();
+    let lines: String = (1..=4).map(|nth| format!("{{\"path\":\"/{nth}\"}}\n")).collect();
+    let requests = write(folder.path(), "four.jsonl", &lines);
+    let cores = lab::cores::allowed().unwrap().len().min(2).to_string();
+    for shape in [
+        &["-c2"][..],
+        &["-c8"],
+        &["-c2", "-r40"],
+        &["-c2", "--workers", &cores],
+        &["-c2", "-r40", "--workers", &cores],
+    ] {
+        let server = servers::echoing();
+        let found = loaded(&[&[&server.url("http"), "-n8", "--requests", &requests], shape].concat());
+        assert_eq!(found["ok"], 8, "{shape:?}: {found}");
+        let mut paths: Vec<String> =
+            server.all().iter().map(|(head, _)| head.split(' ').nth(1).unwrap().to_owned()).collect();
+        paths.sort_unstable();
+        assert_eq!(paths, ["/1", "/1", "/2", "/2", "/3", "/3", "/4", "/4"], "{shape:?}");
+    }
+}
+
+/// What cannot be as it was meant is said before anything is sent, and not cut or left out.
+#[test]
+fn what_cannot_be_filled_or_kept_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = write(folder.path(), "data.csv", &["id\n", &"1\n".repeat(1_000)].concat());
+    let odd = write(folder.path(), "odd.log", "1 - - [x] \"-\" 408 0\n1 - - [x] \"GET /a HTTP/1.1\" 200 5\n");
+    let weights = write(
+        folder.path(),
+        "weights.jsonl",
+        "{\"path\":\"/a\",\"weight\":99999}\n{\"path\":\"/b\",\"weight\":100000}\n",
+    );
+    let large = folder.path().join("large");
+    std::fs::write(&large, vec![b'x'; 1 << 20]).unwrap();
+    let large = large.to_str().unwrap();
+    for (arguments, says) in [
+        (&["http://127.0.0.1:1/", "--data", &data][..], "nothing to fill in"),
+        (&["ws://127.0.0.1:1/{{id}}", "--data", &data], "HTTP requests alone"),
+        (&["http://127.0.0.1:1/", "--requests", &weights], "use smaller ones"),
+        (&["http://127.0.0.1:1/{{id}}", "--data", &data, "--body-file", large], "MiB"),
+        (&["http://127.0.0.1:1/", "--stages=1e308/s for 10s, to 0/s over 10s"], "1000000000/s"),
+        (&["http://127.0.0.1:1/", "--http2", "-c1000", "--in-flight=10000"], "calls in flight"),
+        (&["http://127.0.0.1:1/", "--rate=1e-9", "-n1"], "at most 30 days"),
+        (&["ws://127.0.0.1:1/", "--listen", "--csv=x.csv"], "cannot be used with"),
+        (&["http://127.0.0.1:1/", "--greeting"], "--greeting needs"),
+    ] {
+        let (code, said, _) = load(arguments);
+        assert!(code == Some(2) && said.contains(says), "{arguments:?}: {said}");
+    }
+    let server = servers::echoing();
+    let (code, said, found) = load(&[&server.url("http"), "-n3", "--requests", &odd]);
+    assert!(code == Some(0) && said.contains("left out, such as line 1"), "{said}");
+    assert_eq!(found["ok"], 3);
+}
+
+/// Where no handshake ends, that is what is said, and not that too much was offered.
+#[test]
+fn a_server_that_cannot_be_reached_again_is_no_overload() {
+    let once = servers::Server::start(|mut stream, nth| {
+        use std::io::{Read as _, Write as _};
+        if nth == 0 {
+            let _ = stream.read(&mut [0; 1024]);
+            let _ = stream.write_all(servers::OK);
+            return;
+        }
+        let _ = stream.read_to_end(&mut Vec::new());
+    });
+    let cold = ["--cold", "-n4", "-c1", "--time-out=300ms"];
+    let (_, said, found) = load(&[&[&once.url("https")[..], "--insecure"], &cold[..]].concat());
+    assert_eq!(found["failed_total"], 4, "{said} {found}");
+    assert!(!said.contains("offered more"), "{said}");
+    // The first address is nobody's: with a new connection for each call, too.
+    let server = servers::echoing();
+    let port = server.port();
+    let told = format!("--resolve=a.test:{port}:127.9.9.9,127.0.0.1");
+    let found = loaded(&[&format!("http://a.test:{port}/"), "-n4", "--cold", &told]);
+    assert_eq!(found["ok"], 4, "{found}");
 }

@@ -26,16 +26,16 @@ impl Expect {
     ///
     /// # Errors
     /// What is not as expected.
-    pub(super) fn check(&self, status: u16, search: &Search<'_>) -> Result<(), CallError> {
+    pub(super) fn check(&self, status: u16, bytes: usize, search: &Search<'_>) -> Result<(), CallError> {
         if !self.statuses.contain(status) {
             let reason = http::StatusCode::from_u16(status).ok().and_then(|status| status.canonical_reason());
             let what =
                 reason.map_or(format!("status {status}"), |reason| format!("status {status} {reason}"));
-            return Err(CallError::Status { status, what });
+            return Err(CallError::Status { status, bytes, what });
         }
         if !search.found() {
             let what = format!("status {status}, and the body does not contain what is expected");
-            return Err(CallError::Status { status, what });
+            return Err(CallError::Status { status, bytes, what });
         }
         Ok(())
     }

@@ -24,6 +24,12 @@ impl Greeting {
         Greeting { expected: false, silent: Arc::default() }
     }
 
+    /// The client speaks first, and nobody looks whether that is so: looking takes time, and a call
+    /// that opens its own connection has none to spare.
+    pub fn unsought() -> Greeting {
+        Greeting { expected: false, silent: Arc::new(AtomicBool::new(true)) }
+    }
+
     /// The server speaks first, on each connection.
     pub fn expected() -> Greeting {
         Greeting { expected: true, silent: Arc::default() }
@@ -44,8 +50,8 @@ impl Greeting {
             return Ok(false);
         }
         match clock::limit(LISTENS_FOR, greeted).await {
-            // Nothing came, or not the whole of anything.
-            Err(_) => {
+            // Nothing came, or not the whole of anything; or the server closes what is idle.
+            Err(_) | Ok(Err(CallError::Reset(_))) => {
                 self.silent.store(true, Ordering::Relaxed);
                 Ok(false)
             }

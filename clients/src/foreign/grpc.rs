@@ -10,6 +10,7 @@ use http_body_util::{BodyExt as _, Full};
 use percent_encoding::percent_decode;
 use terms::HttpVersion;
 
+use super::http::for_library;
 use crate::connection::{CallError, Connection, Connector, ReplyFacts, Unsupported};
 use crate::endpoint::Endpoint;
 use crate::http_client::{HttpConnection, HttpRequest, failure};
@@ -54,6 +55,15 @@ pub struct GrpcCall {
     pub headers: HeaderMap,
     /// The request's messages, encoded; several where the client streams.
     pub messages: Vec<Bytes>,
+    /// Whether the server answers with a stream of messages, which may have none.
+    pub streams: bool,
+}
+
+/// A call, ready to be made.
+#[derive(Debug)]
+pub struct PreparedCall {
+    request: HttpRequest,
+    streams: bool,
 }
 
 /// An open connection.
@@ -73,10 +83,10 @@ impl Connector for GrpcMethodConnector {
 
 impl Connection for GrpcMethodConnection {
     type Request = GrpcCall;
-    type Prepared = HttpRequest;
+    type Prepared = PreparedCall;
     type Reply = ReplyFacts;
 
-    fn prepare(&self, call: &GrpcCall) -> Result<HttpRequest, Unsupported> {
+    fn prepare(&self, call: &GrpcCall) -> Result<PreparedCall, Unsupported> {
         let mut headers = call.headers.clone();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
         headers.insert(TE, HeaderValue::from_static("trailers"));
@@ -88,12 +98,14 @@ impl Connection for GrpcMethodConnection {
             body.put_u32(length);
             body.put_slice(message);
         }
-        Ok(HttpRequest { method: Method::POST, uri: call.uri.clone(), headers, body: body.freeze() })
+        let request =
+            HttpRequest { method: Method::POST, uri: call.uri.clone(), headers, body: body.freeze() };
+        Ok(PreparedCall { request: for_library(&request, HttpVersion::Http2)?, streams: call.streams })
     }
 
-    async fn call(&self, request: &HttpRequest, _: Option<Duration>) -> Result<ReplyFacts, CallError> {
+    async fn call(&self, call: &PreparedCall, _: Option<Duration>) -> Result<ReplyFacts, CallError> {
         let _taken = self.0.taken();
-        let reply = self.0.send(request.build(None)).await.map_err(|error| failure(&error))?;
+        let reply = self.0.send(call.request.build(None)).await.map_err(|error| failure(&error))?;
         let (head, mut body) = reply.into_parts();
         if head.status != http::StatusCode::OK {
             return Err(CallError::Protocol(format!("status {} is not gRPC's", head.status)));
@@ -112,7 +124,7 @@ impl Connection for GrpcMethodConnection {
         let status = fields.get("grpc-status").and_then(|status| status.to_str().ok()?.parse::<u16>().ok());
         match status {
             None => Err(CallError::Protocol("a reply without a grpc-status".to_owned())),
-            Some(0) if counted.bytes() < PREFIX_BYTES => {
+            Some(0) if counted.bytes() < PREFIX_BYTES && !call.streams => {
                 Err(CallError::Protocol("a reply of status 0 without a message".to_owned()))
             }
             Some(0) => Ok(ReplyFacts { status: Some(0), bytes: counted.bytes(), phases: None }),
@@ -122,7 +134,11 @@ impl Connection for GrpcMethodConnection {
                     .get("grpc-message")
                     .map(|message| percent_decode(message.as_bytes()).decode_utf8_lossy());
                 let message = message.map(|message| format!(": {message}")).unwrap_or_default();
-                Err(CallError::Status { status, what: format!("grpc-status {status} {name}{message}") })
+                Err(CallError::Status {
+                    status,
+                    bytes: counted.bytes(),
+                    what: format!("grpc-status {status} {name}{message}"),
+                })
             }
         }
     }
@@ -147,8 +163,8 @@ impl Connection for GrpcMethodConnection {
 /// As [`Connection::call`].
 pub async fn messages(endpoint: &Endpoint, call: &GrpcCall) -> Result<Vec<Bytes>, CallError> {
     let connection = GrpcMethodConnector { endpoint: endpoint.clone() }.connect().await?;
-    let request = connection.prepare(call)?;
-    let reply = connection.0.exchange(request.build(None)).await?;
+    let prepared = connection.prepare(call)?;
+    let reply = connection.0.exchange(prepared.request.build(None)).await?;
     let mut bytes = reply.into_body();
     let mut messages = Vec::new();
     while bytes.len() >= PREFIX_BYTES {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use http::header;
+use http::{HeaderValue, header};
 use terms::HttpVersion;
 
 use super::expect::{Expect, Search};
@@ -77,13 +77,7 @@ impl Connection for ForeignHttp {
         if let Http::One(_) = self.http {
             return Encoded::new(request).map(Prepared::Bytes);
         }
-        let mut prepared = request.clone();
-        if let Some(host) = prepared.headers.remove(header::HOST) {
-            let mut parts = prepared.uri.into_parts();
-            parts.authority = Some(host.as_bytes().try_into().map_err(unsupported)?);
-            prepared.uri = parts.try_into().map_err(unsupported)?;
-        }
-        Ok(Prepared::Head(prepared))
+        for_library(request, HttpVersion::Http2).map(Prepared::Head)
     }
 
     async fn call(&self, prepared: &Prepared, _: Option<Duration>) -> Result<ReplyFacts, CallError> {
@@ -99,7 +93,7 @@ impl Connection for ForeignHttp {
             }
             _ => return Err(CallError::Protocol("a request of another version of HTTP".to_owned())),
         };
-        self.expect.check(status, &search)?;
+        self.expect.check(status, bytes, &search)?;
         Ok(ReplyFacts { status: Some(status), bytes, phases: None })
     }
 
@@ -119,4 +113,23 @@ impl Connection for ForeignHttp {
             Http::Others(http) => http.is_open(),
         }
     }
+}
+
+/// A request as a library takes it, the authority named where the version does: in a header and a
+/// path of its own, or in the URI alone.
+pub(super) fn for_library(request: &HttpRequest, version: HttpVersion) -> Result<HttpRequest, Unsupported> {
+    let mut prepared = request.clone();
+    let host = prepared.headers.remove(header::HOST);
+    if version == HttpVersion::Http1 {
+        let authority = request.uri.authority().map(ToString::to_string).unwrap_or_default();
+        let host = host.map_or_else(|| HeaderValue::from_str(&authority), Ok).map_err(unsupported)?;
+        prepared.headers.insert(header::HOST, host);
+        let path = request.uri.path_and_query().map_or("/", |path| path.as_str());
+        prepared.uri = path.parse().map_err(unsupported)?;
+    } else if let Some(host) = host {
+        let mut parts = prepared.uri.into_parts();
+        parts.authority = Some(host.as_bytes().try_into().map_err(unsupported)?);
+        prepared.uri = parts.try_into().map_err(unsupported)?;
+    }
+    Ok(prepared)
 }

@@ -114,8 +114,8 @@ where
     <K::Connection as Connection>::Request: Clone + Send + 'static,
 {
     if workers.shape.cold {
-        let connector = Cold { connector, clock: Clock::System };
-        begin(Opened { connector, time: workers.opening_time }, requests, workers)
+        let connector = Opened { connector, time: workers.opening_time };
+        begin(Cold { connector, clock: Clock::System }, requests, workers)
     } else {
         begin(Opened { connector, time: workers.opening_time }, requests, workers)
     }

@@ -11,7 +11,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use super::greeting::Greeting;
 use crate::connection::{CallError, Connection, Connector, ReplyFacts, Unsupported};
 use crate::endpoint::{Endpoint, Stream};
-use crate::limits::COUNTED_BYTES_MAX;
+use crate::limits::EVENT_BYTES_MAX;
 use crate::reply_body::CountedBody;
 
 /// How a reply ends.
@@ -52,8 +52,8 @@ impl Connector for RawTcpConnector {
                 if read(&mut stream, &mut inbound).await? == 0 {
                     return Err(closed());
                 }
-                if inbound.len() > COUNTED_BYTES_MAX {
-                    return Err(CallError::Limit("a greeting without end".to_owned()));
+                if inbound.len() > EVENT_BYTES_MAX {
+                    return Err(CallError::Limit("the server speaks first, and without end".to_owned()));
                 }
             }
             Ok(())
@@ -142,10 +142,17 @@ impl Connection for RawTcp {
         // A call is under way.
         let Some(stream) = stream.as_mut() else { return true };
         let mut inbound = self.inbound.borrow_mut();
-        inbound.reserve(READ_BYTES);
-        let mut reading = std::pin::pin!(stream.read_buf(&mut *inbound));
-        let read = reading.as_mut().poll(&mut Context::from_waker(Waker::noop()));
-        !matches!(read, Poll::Ready(Ok(0) | Err(_)))
+        // To the end of what there is: behind a goodbye the connection may be closed.
+        while inbound.len() < READ_BYTES {
+            inbound.reserve(READ_BYTES);
+            let mut reading = std::pin::pin!(stream.read_buf(&mut *inbound));
+            match reading.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+                Poll::Pending => return true,
+                Poll::Ready(Ok(0) | Err(_)) => return false,
+                Poll::Ready(Ok(_)) => {}
+            }
+        }
+        true
     }
 }
 

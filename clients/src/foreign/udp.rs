@@ -2,9 +2,12 @@
 //! that is given up takes its socket with it, so that a late reply finds nobody.
 
 use std::cell::Cell;
+use std::os::fd::AsRawFd as _;
 use std::time::Duration;
 
 use bytes::Bytes;
+use nix::sys::socket::{MsgFlags, recv};
+use tokio::io::Interest;
 use tokio::net::UdpSocket;
 
 use crate::connection::{CallError, Connection, Connector, ReplyFacts, Unsupported};
@@ -64,8 +67,10 @@ impl Connection for RawUdp {
             return Err(CallError::Protocol(format!("a datagram of {bytes} bytes before it was asked for")));
         }
         self.socket.send(request).await.map_err(|error| CallError::from_io(&error))?;
-        // A longer reply is cut off by the kernel: its bytes are not looked at.
-        let bytes = self.socket.recv(&mut reply).await.map_err(|error| CallError::from_io(&error))?;
+        // A longer reply is cut off by the kernel, which says how long it was.
+        let whole = || Ok(recv(self.socket.as_raw_fd(), &mut reply, MsgFlags::MSG_TRUNC)?);
+        let bytes = self.socket.async_io(Interest::READABLE, whole).await;
+        let bytes = bytes.map_err(|error| CallError::from_io(&error))?;
         self.broken.set(false);
         Ok(bytes)
     }

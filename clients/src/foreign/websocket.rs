@@ -117,7 +117,7 @@ impl RawWebSocket {
     /// Looks at what came while no call was made; is ready once a call is under way, a message came
     /// that nobody asked for, or the connection is lost.
     fn look(&self, context: &mut Context<'_>) -> Poll<()> {
-        if self.broken.get() || self.early.get().is_some() {
+        if self.broken.get() {
             return Poll::Ready(());
         }
         let mut socket = self.socket.borrow_mut();
@@ -130,8 +130,8 @@ impl RawWebSocket {
                     return Poll::Pending;
                 }
                 Poll::Ready(Some(Ok(message @ (Message::Text(_) | Message::Binary(_))))) => {
+                    // The server may close behind it.
                     self.early.set(Some(message.len()));
-                    return Poll::Ready(());
                 }
                 Poll::Ready(Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_)))) => {}
                 Poll::Ready(Some(Ok(Message::Close(_)) | Err(_)) | None) => {

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use clock::{Clock, Mono, Precision};
-use terms::{Model, Outcome, Policy, Retries, Schedule, Shape, Timeline};
+use terms::{Model, Outcome, Policy, Retries, Schedule, Shape, TimeSlice, Timeline};
 use tokio::task::JoinHandle;
 
 use super::opening::open_all;
@@ -132,7 +132,7 @@ impl<K: Connector> Driver<K> {
         let connection = self.lanes[0].connection(&self.connector).await.map_err(std::io::Error::other)?;
         let request = |nth: usize| {
             let key = format!("{:x}-{driver}-{nth}", round.start.0);
-            connection.prepare(&with_key(&requests[nth % requests.len()], key))
+            connection.prepare(&with_key(&requests[self.live.in_all(nth as u64) % requests.len()], key))
         };
         let prepared = (0..schedule.offsets_ns().len()).map(request).collect::<Result<Vec<_>, _>>();
         prepared.map(Rc::new).map_err(std::io::Error::other)
@@ -153,6 +153,7 @@ impl<K: Connector> Driver<K> {
         if self.kept.timeline {
             outcome.timeline = Some(Box::new(Timeline::over(measured_from.0, round.duration)));
         }
+        outcome.stages = vec![TimeSlice::default(); self.kept.stage_ends.len()];
         let groups = self.kept.groups.iter().max().map_or(0, |last| last + 1);
         outcome.groups = (0..groups).map(|_| empty()).collect::<Result<_, _>>()?;
         let prepared = self.prepared_for(round, schedule).await?;
@@ -161,7 +162,7 @@ impl<K: Connector> Driver<K> {
             clock: self.clock.clone(),
             round: *round,
             measured_from,
-            arrivals: Queue::new(waiting_max(round), slots),
+            arrivals: Queue::new(waiting_max(round, &self.kept, schedule), slots),
             slots: (0..slots).map(|_| SlotWatch::default()).collect(),
             looked_at: Rc::new(Cell::new(Mono::default())),
             policy: retrier.transpose()?,
@@ -169,9 +170,11 @@ impl<K: Connector> Driver<K> {
             outcome: RefCell::new(outcome),
             apart: Rc::clone(&self.apart),
             groups: Arc::clone(&self.kept.groups),
+            stage_ends: Arc::clone(&self.kept.stage_ends),
             outcome_apart: RefCell::new(empty()?),
             live: Arc::clone(&self.live),
             begun: Cell::default(),
+            turns: Cell::default(),
             stopped_at: Cell::default(),
             lately: Lately::default(),
         });
@@ -192,6 +195,7 @@ impl<K: Connector> Driver<K> {
                 // connections.
                 lane: Rc::clone(&self.lanes[slot % self.lanes.len()]),
                 connector: self.connector.clone(),
+                one_each: self.keyed.is_some(),
                 prepared: Rc::clone(&prepared),
             };
             running.push(tokio::task::spawn_local(worker.run()));
@@ -245,7 +249,10 @@ async fn all_ended(mut running: Vec<JoinHandle<()>>, time: Duration) -> std::io:
 
 /// Arrivals that may wait for a slot: those of one time-out. Later ones could not be answered in
 /// time.
-fn waiting_max(round: &Round) -> usize {
+fn waiting_max(round: &Round, kept: &Kept, schedule: &Schedule) -> usize {
+    if !kept.stage_ends.is_empty() {
+        return schedule.most_within(round.time_out).max(1);
+    }
     match round.model {
         Model::Open { rate_per_s, .. } => {
             ((rate_per_s * round.time_out.as_secs_f64()).ceil() as usize).max(1)

@@ -92,7 +92,7 @@ impl Engine {
             let shape = Shape { connections, ..shape };
             let (rounds, inbox) = unbounded_channel();
             let (outbox, outcomes) = channel();
-            let live = Arc::new(Live::default());
+            let live = Arc::new(Live::of(nth, workers));
             let stop = Arc::clone(stop);
             let task = WorkerTask { job: job.clone(), shape, live: Arc::clone(&live), stop };
             let thread = std::thread::Builder::new().name(format!("load-{nth}")).spawn(move || {

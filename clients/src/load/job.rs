@@ -70,6 +70,9 @@ pub struct Calls<K, R> {
 pub struct Kept {
     /// What became of calls along time.
     pub timeline: bool,
+    /// When each stage of rates ends, after the start of the measured time; nothing where there are
+    /// none.
+    pub stage_ends: Arc<[Duration]>,
     /// The group of each request, counted from 0; there are none where this is empty.
     pub groups: Arc<[usize]>,
 }

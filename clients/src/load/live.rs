@@ -17,6 +17,8 @@ pub struct Live {
     ok: AtomicU64,
     failed: Vec<AtomicU64>,
     stop: AtomicBool,
+    worker: u64,
+    workers: u64,
     response: Vec<AtomicU64>,
     lag: Vec<AtomicU64>,
 }
@@ -108,6 +110,8 @@ impl Default for Live {
             ok: AtomicU64::new(0),
             failed: zeros(Failure::ALL.len()),
             stop: AtomicBool::new(false),
+            worker: 0,
+            workers: 1,
             response: zeros(BUCKETS),
             lag: zeros(BUCKETS),
         }
@@ -119,6 +123,21 @@ fn zeros(number: usize) -> Vec<AtomicU64> {
 }
 
 impl Live {
+    /// That of one of several workers.
+    pub(super) fn of(worker: usize, workers: usize) -> Live {
+        Live { worker: worker as u64, workers: workers.max(1) as u64, ..Live::default() }
+    }
+
+    /// Which call of the whole load a worker's call is.
+    pub(super) fn in_all(&self, nth: u64) -> usize {
+        (nth * self.workers + self.worker) as usize
+    }
+
+    /// The other way round.
+    pub(super) fn of_mine(&self, in_all: usize) -> usize {
+        in_all / self.workers as usize
+    }
+
     /// Asks for an end: no call is made any more, and those in flight are waited for.
     pub fn stop(&self) {
         self.stop.store(true, Ordering::Relaxed);

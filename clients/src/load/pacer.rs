@@ -17,7 +17,8 @@ pub(super) async fn pace(shared: &Shared, mut timer: clock::Timer, schedule: &Sc
     let start = shared.round.start;
     timer.sleep_until(start).await;
     let mut now = shared.clock.now();
-    for (nth, offset_ns) in schedule.offsets_ns().iter().enumerate() {
+    for (nth, offset_ns) in (0..).zip(schedule.offsets_ns()) {
+        let nth = shared.live.in_all(nth);
         let scheduled = Mono(start.0 + offset_ns);
         while now < scheduled && !shared.is_stopped(now) {
             // The slots go first: arming a timer takes microseconds on a virtual machine, and a

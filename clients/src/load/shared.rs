@@ -59,12 +59,16 @@ pub(super) struct Shared {
     pub(super) outcome: RefCell<Outcome>,
     /// Whether each request is counted apart; empty where none is.
     pub(super) apart: Rc<[bool]>,
+    /// When each stage of rates ends, after the start of the measured time.
+    pub(super) stage_ends: Arc<[Duration]>,
     /// The group of each request; nothing where there are none.
     pub(super) groups: Arc<[usize]>,
     pub(super) outcome_apart: RefCell<Outcome>,
     pub(super) live: Arc<Live>,
     /// Calls of the closed model that were begun in the measured time.
     pub(super) begun: Cell<u64>,
+    /// Calls of the closed model that were begun at all.
+    pub(super) turns: Cell<u64>,
     /// When an end was first seen to be asked for.
     pub(super) stopped_at: Cell<Option<Mono>>,
     /// How long replies took lately: what is begun later than that before its deadline is not
@@ -83,7 +87,7 @@ impl Shared {
         if times.scheduled >= self.measured_from {
             let answered = match result {
                 Ok(told) => Some((told.status, told.bytes)),
-                Err(CallError::Status { status, .. }) => Some((Some(*status), 0)),
+                Err(CallError::Status { status, bytes, .. }) => Some((Some(*status), *bytes)),
                 Err(_) => None,
             };
             if let Some((status, bytes)) = answered {
@@ -125,6 +129,13 @@ impl Shared {
     pub(super) fn record_outcome(&self, nth: usize, times: &CallTimes, failure: Option<Failure>) {
         if times.scheduled >= self.measured_from {
             self.outcome_of(nth).record(times, failure, self.round.time_out);
+            if !self.stage_ends.is_empty() {
+                let due = times.scheduled.since(self.measured_from);
+                let nth = self.stage_ends.partition_point(|end| *end <= due);
+                if let Some(stage) = self.outcome.borrow_mut().stages.get_mut(nth) {
+                    stage.record(times.done.nanos_since(times.scheduled), failure.is_some());
+                }
+            }
             if let Some(mut group) = self.group_of(nth) {
                 group.record(times, failure, self.round.time_out);
             }
@@ -138,13 +149,14 @@ impl Shared {
         self.deadline.map_or(self.round.time_out, |deadline| deadline.min(self.round.time_out))
     }
 
-    /// Whether the closed model makes another call: not past its end, nor past its number.
-    pub(super) fn goes_on(&self, now: Mono) -> bool {
+    /// Which call the closed model makes next, if it makes another: not past its end, nor past its
+    /// number.
+    pub(super) fn goes_on(&self, now: Mono) -> Option<usize> {
         let is_measured = now >= self.measured_from;
         let is_left = self.round.calls_max.is_none_or(|max| self.begun.get() < max);
         let goes_on = now < self.end() && is_left && !self.is_stopped(now);
         self.begun.set(self.begun.get() + u64::from(goes_on && is_measured));
-        goes_on
+        goes_on.then(|| self.live.in_all(self.turns.replace(self.turns.get() + 1)))
     }
 
     /// Whether an end was asked for.

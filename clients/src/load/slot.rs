@@ -11,7 +11,7 @@ use super::queue::Arrival;
 use super::recorder::CallTimes;
 use super::shared::Shared;
 use super::watchdog::watched;
-use crate::connection::{CallError, Connection, Connector, ReplyFacts};
+use crate::connection::{CallError, Connection, Connector, ReplyFacts, no_connection};
 use crate::lane::Lane;
 
 /// How long a slot of the closed model rests after it could not connect, so as not to hammer a dead
@@ -27,6 +27,8 @@ pub(super) struct SlotWorker<K: Connector> {
     pub(super) shared: Rc<Shared>,
     pub(super) lane: Rc<Lane<K>>,
     pub(super) connector: K,
+    /// Whether each call has a request of its own, and they are not gone round.
+    pub(super) one_each: bool,
     pub(super) prepared: Rc<Vec<<K::Connection as Connection>::Prepared>>,
 }
 
@@ -69,11 +71,9 @@ impl<K: Connector> SlotWorker<K> {
     async fn run_closed(&self) {
         let shared = &self.shared;
         shared.arrivals.next(self.slot).await; // Waits for the start: the pacer closes the queue then.
-        for nth in (self.slot..).step_by(shared.slots.len()) {
+        loop {
             let now = shared.clock.now();
-            if !shared.goes_on(now) {
-                return;
-            }
+            let Some(nth) = shared.goes_on(now) else { return };
             let refused = self.perform(Arrival { nth, scheduled: now, picked_up: now }).await;
             if refused {
                 clock::pause(REST_AFTER_REFUSAL).await;
@@ -110,7 +110,11 @@ impl<K: Connector> SlotWorker<K> {
         times.done = shared.clock.now();
         (times.sent, times.attempts) = (made.first_sent.get(), made.attempts.get());
         if times.sent.is_none() && matches!(result, Err(CallError::TimedOut)) {
-            result = Err(CallError::NotSent);
+            result = Err(if self.lane.is_open() {
+                CallError::NotSent
+            } else {
+                no_connection(shared.round.time_out)
+            });
         }
         if times.done > deadline && result.is_ok() {
             // It came before the watchdog looked, and too late all the same.
@@ -121,11 +125,12 @@ impl<K: Connector> SlotWorker<K> {
         if let Ok(ReplyFacts { phases: Some(phases), .. }) = &result {
             shared.record_phases(arrival.scheduled, phases);
         }
-        times.sent.is_none() && !matches!(result, Err(CallError::TimedOut | CallError::NotSent))
+        matches!(result, Err(CallError::Refused(_)))
     }
 
     /// Makes the call, by the policy if there is one; says what its reply tells of it.
     async fn call(&self, nth: usize, deadline: Mono, made: &Made) -> Result<ReplyFacts, CallError> {
+        let nth = if self.one_each { self.shared.live.of_mine(nth) } else { nth };
         let prepared = &self.prepared[nth % self.prepared.len()];
         let attempt = async |due: Option<Mono>| {
             if let Some(due) = due {

@@ -1,13 +1,14 @@
 //! Where a name leads: the system's answer, or what `--resolve` and `--connect-to` say instead.
 
 use std::io::ErrorKind;
-use std::net::{IpAddr, SocketAddr, ToSocketAddrs as _, UdpSocket};
+use std::net::{IpAddr, SocketAddr, TcpStream, ToSocketAddrs as _, UdpSocket};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
 use std::time::Duration;
 
 use super::options::Options;
-use super::target::{Target, is_ours};
-use crate::ending::UsageError;
+use super::target::{Scheme, Target, is_ours};
+use crate::ending::{UsageError, say};
 
 /// `HOST:PORT:ADDRESS[,ADDRESS…]`, as curl's `--resolve` takes it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -157,12 +158,43 @@ fn look_up(host: &str, port: u16, time: Duration) -> Result<Vec<SocketAddr>, Usa
     }
 }
 
+/// The addresses, of which the first is one that answers where that can be told: a TCP connection
+/// is there, or no system says that nobody listens for datagrams. Over QUIC they stay as they are,
+/// and are tried by opening.
+pub(super) fn answering(
+    addresses: Vec<SocketAddr>,
+    options: &Options,
+    target: &Target,
+    stop: &AtomicBool,
+) -> Vec<SocketAddr> {
+    if addresses.len() < 2 || options.http3 || target.scheme == Scheme::Quic {
+        return addresses;
+    }
+    for address in &addresses {
+        let answered = if target.scheme == Scheme::Udp {
+            answers_datagrams(*address).then_some(()).ok_or_else(|| "nobody listens there".to_owned())
+        } else {
+            let connected = TcpStream::connect_timeout(address, options.connect_time_out());
+            connected.map(drop).map_err(|error| error.to_string())
+        };
+        match answered {
+            Ok(()) => {
+                say(&format!("{} has {} addresses: {address} is loaded", target.host, addresses.len()));
+                return vec![*address];
+            }
+            Err(_) if stop.load(Ordering::Relaxed) => break,
+            Err(error) => say(&format!("{address}: {error}; trying the next address of {}", target.host)),
+        }
+    }
+    addresses
+}
+
 /// How long a system is waited for to say that nobody listens for datagrams.
 const DATAGRAM_REFUSED_WITHIN: Duration = Duration::from_millis(200);
 
 /// Whether datagrams to an address are taken: the system says so where nobody listens, and a silent
 /// server may be there. It is sent an empty one.
-pub(super) fn answers_datagrams(address: SocketAddr) -> bool {
+fn answers_datagrams(address: SocketAddr) -> bool {
     let any: SocketAddr = if address.is_ipv4() { ([0; 4], 0).into() } else { ([0_u16; 8], 0).into() };
     let refused = || {
         let socket = UdpSocket::bind(any)?;

@@ -14,6 +14,8 @@ use crate::verbs::given::Given;
 const TIME_MAX: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 /// The longest time-out: histograms end there.
 const TIME_OUT_MAX: Duration = Duration::from_secs(600);
+/// Calls in flight of all connections.
+const IN_FLIGHT_MAX: u64 = 500_000;
 /// Files that the process has open beside its connections: pipes, timers, epoll.
 const OTHER_FILES: u64 = 24;
 
@@ -25,13 +27,27 @@ pub(super) fn check(options: &Options, given: &Given, target: &Target) -> Result
     check_times(options)?;
     check_rate(options)?;
     given.check(|name| need(name, options, target))?;
+    check_in_flight(options)?;
     check_sockets(options)
+}
+
+/// Bounds all calls in flight: each has a place of its own that is kept.
+fn check_in_flight(options: &Options) -> Result<(), UsageError> {
+    let all = u64::from(options.connections) * u64::from(options.in_flight);
+    if all <= IN_FLIGHT_MAX {
+        return Ok(());
+    }
+    Err(UsageError(format!(
+        "--connections {} with --in-flight {} are {all} calls in flight, and {IN_FLIGHT_MAX} are the most",
+        options.connections, options.in_flight
+    )))
 }
 
 fn check_times(options: &Options) -> Result<(), UsageError> {
     let wrong = |name: &str, what: &str| Err(UsageError(format!("--{name} {what}")));
     let times = [
         ("duration", options.duration),
+        ("measured time", (options.rate.is_some() || options.stages.is_some()).then(|| options.duration())),
         ("time-out", Some(options.time_out)),
         ("connect-time-out", Some(options.connect_time_out())),
         ("trial", Some(options.trial)),
@@ -107,6 +123,10 @@ fn need(name: &str, options: &Options, target: &Target) -> Option<String> {
             unless(!market, "a target whose requests are yours: this one is asked for quotes")
         }
         "reply_until" | "reply_bytes" => unless(plain_tcp, "a target of tcp:// or tls://"),
+        "greeting" => unless(
+            plain_tcp || websocket,
+            "a target of tcp://, tls://, ws:// or wss://, and no --frame market",
+        ),
         "frame" => {
             unless(matches!(scheme, Scheme::Tcp | Scheme::Udp), "a target of tcp://, tls:// or udp://")
         }
@@ -142,8 +162,9 @@ fn need(name: &str, options: &Options, target: &Target) -> Option<String> {
             "as many --connections: each worker has its own",
         ),
         "core" => unless(
-            options.core.len() == usize::from(options.workers),
-            &format!("to be given once for each of {} workers", options.workers),
+            options.core.len() == usize::from(options.workers)
+                && options.core.iter().collect::<std::collections::BTreeSet<_>>().len() == options.core.len(),
+            &format!("to be given once for each of {} workers, another each time", options.workers),
         ),
         _ => None,
     }

@@ -8,7 +8,7 @@ use anyhow::{Context as _, anyhow};
 use bytes::Bytes;
 use clients::Endpoint;
 use clients::foreign::grpc::{GrpcCall, messages};
-use http::HeaderMap;
+use http::{HeaderMap, Uri};
 use prost::Message as _;
 use prost_reflect::{DescriptorPool, DynamicMessage, MethodDescriptor};
 use prost_types::FileDescriptorProto;
@@ -30,7 +30,13 @@ const FILES_MAX: usize = 1_000;
 ///
 /// # Errors
 /// Where there is none, and which there are.
-pub(super) fn find(options: &Options, endpoint: &Endpoint, path: &str) -> anyhow::Result<MethodDescriptor> {
+pub(super) fn find(
+    options: &Options,
+    endpoint: &Endpoint,
+    uri: &Uri,
+    headers: &HeaderMap,
+    path: &str,
+) -> anyhow::Result<MethodDescriptor> {
     let wrong = || UsageError(format!("'{path}' is no gRPC method: write /package.Service/Method"));
     let (service_name, method_name) = path.trim_start_matches('/').split_once('/').ok_or_else(wrong)?;
     if service_name.is_empty() || method_name.is_empty() || method_name.contains(['/', '?']) {
@@ -43,7 +49,7 @@ pub(super) fn find(options: &Options, endpoint: &Endpoint, path: &str) -> anyhow
                 .map_err(|error| UsageError(format!("--descriptor-set {}: {error}", file.display())))?
         }
         (None, Some(file)) => compile(file, &options.proto_path)?,
-        (None, None) => ask(endpoint, service_name, options.connect_time_out())?,
+        (None, None) => ask(&Server { endpoint, uri, headers }, service_name, options.connect_time_out())?,
     };
     let service = pool.get_service_by_name(service_name).ok_or_else(|| {
         let known: Vec<_> = pool.services().map(|service| service.full_name().to_owned()).collect();
@@ -90,15 +96,22 @@ fn compile(file: &Path, folders: &[std::path::PathBuf]) -> anyhow::Result<Descri
     Ok(DescriptorPool::from_file_descriptor_set(set)?)
 }
 
+/// A server that is asked, as its methods are called.
+struct Server<'a> {
+    endpoint: &'a Endpoint,
+    uri: &'a Uri,
+    headers: &'a HeaderMap,
+}
+
 /// Asks the server for the file that has a service, and for those that it needs.
-fn ask(endpoint: &Endpoint, service: &str, time: Duration) -> anyhow::Result<DescriptorPool> {
+fn ask(server: &Server<'_>, service: &str, time: Duration) -> anyhow::Result<DescriptorPool> {
     let mut files: Vec<FileDescriptorProto> = Vec::new();
     let mut wanted = vec![MessageRequest::FileContainingSymbol(service.to_owned())];
     let runtime = clients::local_runtime()?;
     while let Some(request) = wanted.pop() {
         let asked = async {
             let silent = || anyhow!("no answer within {}", text::exact(time));
-            clock::limit(time, reflect(endpoint, request)).await.unwrap_or_else(|_| Err(silent()))
+            clock::limit(time, reflect(server, request)).await.unwrap_or_else(|_| Err(silent()))
         };
         let answer = runtime.block_on(asked).with_context(|| {
             format!(
@@ -127,16 +140,17 @@ fn ask(endpoint: &Endpoint, service: &str, time: Duration) -> anyhow::Result<Des
     Ok(pool)
 }
 
-async fn reflect(endpoint: &Endpoint, request: MessageRequest) -> anyhow::Result<Vec<Bytes>> {
-    let scheme = if endpoint.tls.is_some() { "https" } else { "http" };
+async fn reflect(server: &Server<'_>, request: MessageRequest) -> anyhow::Result<Vec<Bytes>> {
     let message = ServerReflectionRequest { host: String::new(), message_request: Some(request) };
     let encoded = message.encode_to_vec();
     let mut refused = None;
     // The same messages under both names.
     for service in ["grpc.reflection.v1.ServerReflection", "grpc.reflection.v1alpha.ServerReflection"] {
-        let uri = format!("{scheme}://{}/{service}/ServerReflectionInfo", endpoint.address).parse()?;
-        let call = GrpcCall { uri, headers: HeaderMap::new(), messages: vec![encoded.clone().into()] };
-        match messages(endpoint, &call).await {
+        let mut parts = server.uri.clone().into_parts();
+        parts.path_and_query = Some(format!("/{service}/ServerReflectionInfo").parse()?);
+        let (uri, headers) = (Uri::from_parts(parts)?, server.headers.clone());
+        let call = GrpcCall { uri, headers, messages: vec![encoded.clone().into()], streams: true };
+        match messages(server.endpoint, &call).await {
             Ok(found) if !found.is_empty() => {
                 let answer = ServerReflectionResponse::decode(found[0].clone())?;
                 return match answer.message_response {

@@ -13,7 +13,7 @@ use serde::Serialize;
 use terms::text::{self, count};
 
 use super::options::Options;
-use super::{Cores, Load, endpoint};
+use super::{Cores, Load, endpoint, outcome};
 use crate::ending::{Ending, UsageError, print_data, say};
 
 /// How often the terminal is told how it is going.
@@ -51,6 +51,10 @@ pub(super) fn listen(load: &Load<'_>) -> anyhow::Result<Ending> {
     let feed = feed(options, &load.request)?;
     let cores = Cores::of(options)?;
     let address = load.addresses[0];
+    let shown = match &options.unix_socket {
+        Some(path) => path.display().to_string(),
+        None => address.to_string(),
+    };
     let workers = cores.cores.len().clamp(1, options.connections as usize);
     let live: Arc<Listening> = Arc::default();
     let done = AtomicBool::new(false);
@@ -79,23 +83,24 @@ pub(super) fn listen(load: &Load<'_>) -> anyhow::Result<Ending> {
             })
             .collect();
         let watching = scope.spawn(|| watch(load, &live, &done));
+        let parts: Vec<_> = running.into_iter().map(std::thread::ScopedJoinHandle::join).collect();
+        done.store(true, Ordering::Relaxed);
+        watching.thread().unpark();
+        let most = watching.join().unwrap_or_default();
         let mut heard = Listened::default();
-        for thread in running {
-            match thread.join() {
+        for part in parts {
+            match part {
                 Ok(Ok(part)) => heard.merge(&part),
                 Ok(Err(error)) => return Err(anyhow::Error::from(error)),
                 Err(_) => bail!("a worker ended unexpectedly"),
             }
         }
-        done.store(true, Ordering::Relaxed);
-        watching.thread().unpark();
-        let most = watching.join().unwrap_or_default();
         Ok((heard, most))
     })?;
     let interrupted = load.stop.load(Ordering::Relaxed);
     let report = ListenReport {
-        target: options.target.clone(),
-        address: address.to_string(),
+        target: outcome::without_password(&options.target),
+        address: shown.clone(),
         connections: options.connections,
         opened: heard.opened,
         open_at_end: heard.open_at_end,
@@ -115,7 +120,7 @@ pub(super) fn listen(load: &Load<'_>) -> anyhow::Result<Ending> {
     match report.samples.values().next() {
         _ if interrupted => Ok(Ending::Interrupted),
         sample if report.opened == 0 => {
-            bail!("no connection to {address}: {}", sample.cloned().unwrap_or_default())
+            bail!("no connection to {shown}: {}", sample.cloned().unwrap_or_default())
         }
         _ => Ok(Ending::Fine),
     }

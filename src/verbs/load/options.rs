@@ -39,7 +39,7 @@ pub(crate) struct Options {
     pub(super) cold: bool,
     /// Make no calls: open all connections and count what comes on them, WebSocket messages or
     /// events of an event stream. --body is the first message of a WebSocket.
-    #[arg(long, conflicts_with_all = ["rate", "calls", "stages", "model", "warm_up", "cold", "find_capacity", "fail_on", "requests", "data", "expect_status", "expect_body"], help_heading = LOAD)]
+    #[arg(long, conflicts_with_all = ["rate", "calls", "stages", "model", "warm_up", "cold", "find_capacity", "fail_on", "requests", "data", "expect_status", "expect_body", "csv", "hlog", "metrics", "report", "in_flight", "greeting"], help_heading = LOAD)]
     pub(super) listen: bool,
     /// Load for this long before measuring [default: 1s].
     #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration, help_heading = LOAD)]

@@ -5,6 +5,7 @@ mod metrics;
 mod page;
 mod series;
 mod shown;
+pub(super) use shown::without_password;
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -15,7 +16,7 @@ use hdrhistogram::Histogram;
 use serde::Serialize;
 use terms::{
     Arrivals, Distribution, Expression, FailedAfter, Failure, Figure, Model, Outcome, Phase, Point,
-    Quantiles, Stage, count_within, text,
+    Quantiles, Stage, TimeSlice, count_within, text,
 };
 
 use super::options::Stages;
@@ -90,23 +91,21 @@ struct StageReport {
 }
 
 fn stages(options: &Options, outcome: &Outcome) -> Vec<StageReport> {
-    let (Some(Stages(stages)), Some(timeline)) = (&options.stages, &outcome.timeline) else {
-        return Vec::new();
-    };
+    let Some(Stages(stages)) = &options.stages else { return Vec::new() };
     let mut start = Duration::ZERO;
-    let of_stage = |stage: &Stage| {
-        let part = timeline.between(start, start + stage.duration);
+    let of_stage = |(stage, part): (&Stage, &TimeSlice)| {
+        let measured = outcome.measured.saturating_sub(start).min(stage.duration).as_secs_f64();
         start += stage.duration;
         StageReport {
             stage: stage.in_words(),
             arrivals: part.arrivals,
             ok: part.ok,
-            ok_per_s: part.ok as f64 / stage.duration.as_secs_f64(),
+            ok_per_s: if measured > 0.0 { part.ok as f64 / measured } else { 0.0 },
             response_p50_us: part.response_us(0.5),
             response_p99_us: part.response_us(0.99),
         }
     };
-    stages.iter().map(of_stage).collect()
+    stages.iter().zip(&outcome.stages).map(of_stage).collect()
 }
 
 /// What came of the requests of one name.
@@ -202,7 +201,7 @@ impl LoadReport {
         let failed_share = outcome.failures() as f64 / outcome.arrivals.max(1) as f64;
         let measured_s = outcome.measured.as_secs_f64();
         LoadReport {
-            target: options.target.clone(),
+            target: without_password(&options.target),
             address,
             model,
             scheduled_rate_per_s,
@@ -371,7 +370,8 @@ impl LoadReport {
                     .to_owned(),
             );
         }
-        if let Some(dropped) = self.outcome.failed.get(&Failure::Dropped) {
+        let connects = !self.outcome.failed.contains_key(&Failure::Refused);
+        if let Some(dropped) = self.outcome.failed.get(&Failure::Dropped).filter(|_| connects) {
             notes.push(format!(
                 "offered more than {} connections carry: {} calls were never sent",
                 self.connections,

@@ -25,6 +25,8 @@ use super::requests::{Filled, Mix};
 use super::target::{Scheme, Target};
 use crate::ending::UsageError;
 
+/// Bytes of all bodies together.
+const REQUESTS_BYTES_MAX: u64 = 512 << 20;
 /// Bytes of a body that is read from a file.
 const BODY_BYTES_MAX: u64 = 64 << 20;
 
@@ -39,6 +41,9 @@ pub(super) fn request(
     endpoint: &Endpoint,
 ) -> anyhow::Result<Request> {
     let is_market = options.frame.is_some();
+    let body = body(options)?;
+    check_data(options, target, mix, body.as_ref())?;
+    check_bytes(mix, body.as_ref())?;
     Ok(match target.scheme {
         Scheme::Http => {
             let expect = Expect {
@@ -46,34 +51,37 @@ pub(super) fn request(
                 body: options.expect_body.as_deref().map(Expect::in_body),
             };
             let version = version(options);
-            let requests = mix.filled().map(|filled| http_request(options, target, version, &filled));
+            let requests =
+                mix.filled().map(|filled| http_request(options, target, version, body.as_ref(), &filled));
             Request::Http { version, requests: requests.collect::<anyhow::Result<_>>()?, expect }
         }
         Scheme::WebSocket => Request::WebSocket {
             path: target.path.to_string(),
             headers: headers(&options.header, target, Rules::WebSocket)?,
-            messages: bodies(options, mix, |body| Ok(payload(body.unwrap_or_default())))?,
+            messages: bodies(mix, body.as_ref(), |body| Ok(payload(body.unwrap_or_default())))?,
             greeting: greeting(options),
         },
         Scheme::Udp if is_market => Request::Market(Carriage::Udp, quotes()),
         Scheme::Tcp if is_market => Request::Market(Carriage::Tcp, quotes()),
-        Scheme::Udp => Request::Udp(bodies(options, mix, |body| raw(options, body))?),
-        Scheme::Tcp => Request::Tcp(
-            bodies(options, mix, |body| raw(options, body))?,
-            reply_end(options)?,
-            greeting(options),
-        ),
+        Scheme::Udp => {
+            Request::Udp(bodies(mix, Some(&raw(options, body)?), |body| Ok(body.unwrap_or_default()))?)
+        }
+        Scheme::Tcp => {
+            let bytes = bodies(mix, Some(&raw(options, body)?), |body| Ok(body.unwrap_or_default()))?;
+            Request::Tcp(bytes, reply_end(options)?, greeting(options))
+        }
         Scheme::Grpc => match target.method() {
             None => Request::Market(Carriage::Grpc, quotes()),
             Some(path) => {
-                let method = grpc::find(options, endpoint, path)?;
                 let (uri, headers) = (target.uri()?, headers(&options.header, target, Rules::Grpc)?);
+                let method = grpc::find(options, endpoint, &uri, &headers, path)?;
                 let call = |json: Option<Bytes>| {
                     let json = json.unwrap_or_else(|| Bytes::from_static(b"{}"));
                     let messages = grpc::encode(&method, &json)?;
-                    Ok(GrpcCall { uri: uri.clone(), headers: headers.clone(), messages })
+                    let streams = method.is_server_streaming();
+                    Ok(GrpcCall { uri: uri.clone(), headers: headers.clone(), messages, streams })
                 };
-                Request::Grpc(bodies(options, mix, call)?)
+                Request::Grpc(bodies(mix, body.as_ref(), call)?)
             }
         },
         Scheme::Quic => Request::Market(Carriage::Quic { streams: Streams::PerCall }, quotes()),
@@ -81,17 +89,54 @@ pub(super) fn request(
 }
 
 fn greeting(options: &Options) -> Greeting {
-    if options.greeting { Greeting::expected() } else { Greeting::none() }
+    match (options.greeting, options.cold) {
+        (true, _) => Greeting::expected(),
+        (false, true) => Greeting::unsought(),
+        (false, false) => Greeting::none(),
+    }
 }
 
 /// What is made of each body of the mix.
 fn bodies<T>(
-    options: &Options,
     mix: &Mix,
+    body: Option<&Bytes>,
     make: impl Fn(Option<Bytes>) -> anyhow::Result<T>,
 ) -> anyhow::Result<Vec<T>> {
-    let body = body(options)?;
-    mix.filled().map(|filled| make(fill_body(body.clone(), &filled)?)).collect()
+    mix.filled().map(|filled| make(fill_body(body.cloned(), &filled)?)).collect()
+}
+
+/// Holds `--data` to what can be filled in: somewhere a name must stand, and not where it would go
+/// out as it is written.
+fn check_data(options: &Options, target: &Target, mix: &Mix, body: Option<&Bytes>) -> Result<(), UsageError> {
+    if options.data.is_none() {
+        return Ok(());
+    }
+    let has_name = |text: &str| text.contains("{{");
+    let in_body = body.is_some_and(|body| str::from_utf8(body).is_ok_and(has_name));
+    let in_headers = options.header.iter().any(|header| has_name(header));
+    let in_path = has_name(&target.written_path);
+    if target.scheme != Scheme::Http && (in_headers || in_path) {
+        let what = "--data fills in paths and headers of HTTP requests alone; here it fills in --body";
+        return Err(UsageError(what.to_owned()));
+    }
+    if in_body || in_headers || in_path || mix.has_names() {
+        return Ok(());
+    }
+    Err(UsageError("--data has nothing to fill in: write {{NAME}} in a path, a header or a body".to_owned()))
+}
+
+/// Holds all requests together to what may be kept of them.
+fn check_bytes(mix: &Mix, body: Option<&Bytes>) -> Result<(), UsageError> {
+    let each = body.map_or(0, |body| body.len() as u64);
+    let all = each * mix.filled().count() as u64;
+    if all <= REQUESTS_BYTES_MAX {
+        return Ok(());
+    }
+    let (all, most) = (all >> 20, REQUESTS_BYTES_MAX >> 20);
+    Err(UsageError(format!(
+        "the requests are made ready before the load, and have {all} MiB of bodies together; {most} MiB are the most: use \
+         fewer rows of data, or a smaller body"
+    )))
 }
 
 /// A body with the data of its row, where there is any.
@@ -118,12 +163,13 @@ fn http_request(
     options: &Options,
     target: &Target,
     version: HttpVersion,
+    body: Option<&Bytes>,
     filled: &Filled<'_>,
 ) -> anyhow::Result<HttpRequest> {
     let template = filled.template;
     let own = match template.body() {
         Some(text) => Some(Bytes::from(text)),
-        None => body(options)?,
+        None => body.cloned(),
     };
     let body = fill_body(own, filled)?;
     let usual = if body.is_some() { Method::POST } else { Method::GET };
@@ -202,7 +248,11 @@ impl Rules {
             || *name == "sec-websocket-extensions";
         match self {
             _ if framing => Some("wirebench writes it, as the body needs it"),
-            Rules::Grpc if *name == CONTENT_TYPE || *name == TE || name.as_str().starts_with("grpc-") => {
+            Rules::Grpc
+                if *name == CONTENT_TYPE
+                    || *name == TE
+                    || (name.as_str().starts_with("grpc-") && *name != "grpc-timeout") =>
+            {
                 Some("gRPC writes it")
             }
             Rules::Frames | Rules::Grpc if hop => Some("HTTP/2 and HTTP/3 have no such header"),

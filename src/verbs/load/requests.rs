@@ -10,7 +10,7 @@ use rand_chacha::ChaCha8Rng;
 use serde::Deserialize;
 
 use super::options::{Options, Order};
-use crate::ending::UsageError;
+use crate::ending::{UsageError, say};
 
 /// Bytes of a file of requests or of data.
 const FILE_BYTES_MAX: u64 = 256 << 20;
@@ -75,7 +75,7 @@ impl Mix {
     ///
     /// # Errors
     /// Where one cannot be read, with the line.
-    pub(super) fn read(options: &Options) -> anyhow::Result<Mix> {
+    pub(super) fn read(options: &Options, path: &str) -> anyhow::Result<Mix> {
         let templates = match &options.requests {
             Some(file) => templates(file, &text("--requests", file)?)?,
             None => vec![Template { weight: 1, ..Template::default() }],
@@ -84,7 +84,7 @@ impl Mix {
             Some(file) => rows(file, &text("--data", file)?)?,
             None => Vec::new(),
         };
-        let names: Vec<String> = templates.iter().map(Template::called).collect();
+        let names: Vec<String> = templates.iter().map(|template| template.called(path)).collect();
         let mut counts: BTreeMap<&String, u64> = BTreeMap::new();
         for (name, template) in names.iter().zip(&templates) {
             *counts.entry(name).or_default() += u64::from(template.weight);
@@ -100,7 +100,7 @@ impl Mix {
             groups.iter().position(|known| known == name).unwrap_or(groups.len().saturating_sub(1))
         };
         let in_groups: Vec<usize> = names.iter().map(group).collect();
-        let order = order(&templates, rows.len(), options)
+        let order = order(&templates, rows.len(), options)?
             .into_iter()
             .map(|(template, row)| (template, row, in_groups[template]))
             .collect();
@@ -108,6 +108,16 @@ impl Mix {
             groups.clear();
         }
         Ok(Mix { templates, rows, order, groups })
+    }
+
+    /// Whether a name stands anywhere in the requests of the file.
+    pub(super) fn has_names(&self) -> bool {
+        let has_name = |text: &str| text.contains("{{");
+        self.templates.iter().any(|template| {
+            template.path.as_deref().is_some_and(has_name)
+                || template.headers.values().any(|value| has_name(value))
+                || template.body().is_some_and(|body| has_name(&body))
+        })
     }
 
     /// Each request, in the order in which they are sent.
@@ -121,47 +131,87 @@ impl Mix {
 }
 
 /// Which template is sent with which row, one after the other.
-fn order(templates: &[Template], rows: usize, options: &Options) -> Vec<(usize, Option<usize>)> {
-    let in_turn: Vec<usize> = templates
-        .iter()
-        .enumerate()
-        .flat_map(|(nth, template)| std::iter::repeat_n(nth, template.weight as usize))
-        .take(REQUESTS_MAX)
-        .collect();
+fn order(
+    templates: &[Template],
+    rows: usize,
+    options: &Options,
+) -> anyhow::Result<Vec<(usize, Option<usize>)>> {
+    let in_turn = by_weight(templates)?;
     let whole = if rows == 0 { in_turn.len() } else { least_common_multiple(in_turn.len(), rows) };
     match options.order {
-        Order::Turn => (0..whole.min(REQUESTS_MAX))
-            .map(|nth| (in_turn[nth % in_turn.len()], nth.checked_rem(rows)))
-            .collect(),
+        Order::Turn if whole > REQUESTS_MAX => Err(UsageError(format!(
+            "{} requests in turn with {rows} rows of data are {whole} different ones, and {REQUESTS_MAX} are the most: \
+             add --order random",
+            in_turn.len()
+        ))
+        .into()),
+        Order::Turn => {
+            Ok((0..whole).map(|nth| (in_turn[nth % in_turn.len()], nth.checked_rem(rows))).collect())
+        }
         Order::Random => {
             let mut random = ChaCha8Rng::seed_from_u64(options.seed);
-            (0..whole.clamp(DRAWN_MIN, REQUESTS_MAX))
-                .map(|_| {
-                    let template = in_turn[random.random_range(0..in_turn.len())];
-                    (template, (rows > 0).then(|| random.random_range(0..rows)))
-                })
-                .collect()
+            let draw = |_| {
+                let template = in_turn[random.random_range(0..in_turn.len())];
+                (template, (rows > 0).then(|| random.random_range(0..rows)))
+            };
+            Ok((0..whole.clamp(DRAWN_MIN, REQUESTS_MAX)).map(draw).collect())
         }
     }
 }
 
-fn least_common_multiple(one: usize, other: usize) -> usize {
+/// The templates in turn, each as often as its weight says, spread evenly: each time the one that
+/// is furthest behind its share.
+fn by_weight(templates: &[Template]) -> anyhow::Result<Vec<usize>> {
+    let common = templates
+        .iter()
+        .fold(0, |common, template| greatest_common_divisor(common, template.weight as usize));
+    let weights: Vec<usize> =
+        templates.iter().map(|template| template.weight as usize / common.max(1)).collect();
+    let whole: usize = weights.iter().sum();
+    if whole > REQUESTS_MAX {
+        return Err(UsageError(format!(
+            "--requests: the weights come to {whole} requests until they begin again, and {REQUESTS_MAX} are the most: \
+             use smaller ones"
+        ))
+        .into());
+    }
+    if weights.iter().all(|weight| *weight == 1) {
+        return Ok((0..weights.len()).collect());
+    }
+    // When each is due next, where each comes evenly through a round of all.
+    let mut due: Vec<f64> = weights.iter().map(|weight| 0.5 / *weight as f64).collect();
+    let next = |_| {
+        let of_all = due.iter().zip(&weights).enumerate().filter(|(_, (_, weight))| **weight > 0);
+        let first =
+            of_all.min_by(|(_, (one, _)), (_, (other, _))| one.total_cmp(other)).map_or(0, |(nth, _)| nth);
+        due[first] += 1.0 / weights[first] as f64;
+        first
+    };
+    Ok((0..whole).map(next).collect())
+}
+
+fn greatest_common_divisor(one: usize, other: usize) -> usize {
     let (mut a, mut b) = (one, other);
     while b > 0 {
         (a, b) = (b, a % b);
     }
-    (one / a.max(1)).saturating_mul(other)
+    a
+}
+
+fn least_common_multiple(one: usize, other: usize) -> usize {
+    (one / greatest_common_divisor(one, other).max(1)).saturating_mul(other)
 }
 
 impl Template {
     /// What it is counted under.
-    fn called(&self) -> String {
+    fn called(&self, target: &str) -> String {
         self.name.clone().unwrap_or_else(|| {
-            let path = self.path.as_deref().unwrap_or("/");
+            let path = self.path.as_deref().unwrap_or(target);
             let path = path.split(['?', '#']).next().unwrap_or_default();
             let segments: Vec<&str> =
                 path.split('/').map(|part| if is_an_id(part) { "*" } else { part }).collect();
-            format!("{} {}", self.method.as_deref().unwrap_or("GET"), segments.join("/"))
+            let usual = if self.body.is_some() { "POST" } else { "GET" };
+            format!("{} {}", self.method.as_deref().unwrap_or(usual), segments.join("/"))
         })
     }
 
@@ -213,18 +263,19 @@ fn text(option: &str, file: &Path) -> anyhow::Result<String> {
 /// Reads requests: a JSON object a line, or the lines of an access log.
 fn templates(file: &Path, text: &str) -> anyhow::Result<Vec<Template>> {
     let is_json = text.trim_start().starts_with('{');
-    let mut templates = Vec::new();
+    let (mut templates, mut odd) = (Vec::new(), None);
     for (nth, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
         let wrong = |what: String| UsageError(format!("--requests {}:{}: {what}", file.display(), nth + 1));
         let template = if is_json {
             serde_json::from_str::<Template>(line).map_err(|error| wrong(error.to_string()))?
         } else {
-            logged(line).ok_or_else(|| {
-                wrong(
-                    "neither a JSON object nor a line of an access log, with \"GET /path HTTP/1.1\" in it"
-                        .to_owned(),
-                )
-            })?
+            match logged(line) {
+                Some(template) => template,
+                None => {
+                    odd.get_or_insert(nth + 1);
+                    continue;
+                }
+            }
         };
         if template.path.as_ref().is_some_and(|path| !path.starts_with('/')) {
             return Err(wrong("a path begins with /".to_owned()).into());
@@ -232,9 +283,23 @@ fn templates(file: &Path, text: &str) -> anyhow::Result<Vec<Template>> {
         templates.push(template);
     }
     if templates.iter().all(|template| template.weight == 0) {
-        return Err(UsageError(format!("--requests {}: the file has no request", file.display())).into());
+        let what = "no line is a JSON object, or has \"GET /path HTTP/1.1\" in it as those of an access log";
+        return Err(UsageError(format!("--requests {}: {what}", file.display())).into());
     }
-    templates.truncate(REQUESTS_MAX);
+    if let Some(nth) = odd {
+        say(&format!(
+            "--requests {}: lines without a request are left out, such as line {nth}",
+            file.display()
+        ));
+    }
+    if templates.len() > REQUESTS_MAX {
+        let message = format!(
+            "--requests {}: the file has {} requests, and {REQUESTS_MAX} are the most",
+            file.display(),
+            templates.len()
+        );
+        return Err(UsageError(message).into());
+    }
     Ok(templates)
 }
 
@@ -281,7 +346,14 @@ fn rows(file: &Path, text: &str) -> anyhow::Result<Vec<Row>> {
     if rows.is_empty() {
         return Err(UsageError(format!("--data {}: the file has no rows", file.display())).into());
     }
-    rows.truncate(REQUESTS_MAX);
+    if rows.len() > REQUESTS_MAX {
+        let message = format!(
+            "--data {}: the file has {} rows, and {REQUESTS_MAX} are the most",
+            file.display(),
+            rows.len()
+        );
+        return Err(UsageError(message).into());
+    }
     Ok(rows)
 }
 
@@ -297,16 +369,32 @@ mod tests {
     fn requests_are_read_from_lines_and_from_logs() {
         let log = "127.0.0.1 - - [30/Nov/2026:01:00:00 +0000] \"GET /items/17?x=1 HTTP/1.1\" 200 5 \"-\" \"curl/8\"\n";
         let read = templates(file(), &log.repeat(2)).unwrap();
-        assert_eq!((read.len(), read[0].called().as_str()), (2, "GET /items/*"));
+        assert_eq!((read.len(), read[0].called("/").as_str()), (2, "GET /items/*"));
         assert_eq!(read[0].path.as_deref(), Some("/items/17?x=1"));
         let lines = "{\"path\":\"/a\"}\n\n{\"method\":\"POST\",\"path\":\"/b/deadbeef-1234\",\"body\":{\"x\":1},\"weight\":3}\n";
         let read = templates(file(), lines).unwrap();
-        assert_eq!((read[1].called().as_str(), read[1].body().as_deref()), ("POST /b/*", Some("{\"x\":1}")));
+        assert_eq!(
+            (read[1].called("/").as_str(), read[1].body().as_deref()),
+            ("POST /b/*", Some("{\"x\":1}"))
+        );
         for (wrong, said) in
             [("{\"pth\":1}", "f:1"), ("GET /a\n", "access log"), ("{\"path\":\"a\"}", "begins with /")]
         {
             assert!(templates(file(), wrong).unwrap_err().to_string().contains(said), "{wrong}");
         }
+    }
+
+    #[test]
+    fn weights_are_spread_evenly() {
+        let of = |weights: &[u32]| {
+            let templates: Vec<_> =
+                weights.iter().map(|weight| Template { weight: *weight, ..Template::default() }).collect();
+            by_weight(&templates)
+        };
+        assert_eq!(of(&[1, 1, 1]).unwrap(), [0, 1, 2]);
+        assert_eq!(of(&[600, 200]).unwrap(), [0, 0, 1, 0]);
+        assert_eq!(of(&[0, 2]).unwrap(), [1]);
+        assert!(of(&[99_999, 100_000]).is_err());
     }
 
     #[test]

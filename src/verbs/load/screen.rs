@@ -10,8 +10,9 @@ use std::time::Duration;
 use clients::load::{Live, Look, Round};
 use clock::{Clock, Mono};
 use indicatif::{ProgressBar, ProgressStyle};
-use terms::{Failure, Model, text};
+use terms::{Failure, Model, Stage, text};
 
+use super::outcome::without_password;
 use super::{Load, per_second};
 use crate::ending::say;
 
@@ -28,7 +29,9 @@ const BARS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█']
 pub(super) fn show(load: &Load<'_>, round: &Round, live: &[Arc<Live>], done: &AtomicBool) {
     let is_searching = load.options.find_capacity;
     let clock = Clock::System;
+    let stages = load.options.stages.as_ref().map(|stages| stages.0.clone()).unwrap_or_default();
     let mut screen = Screen {
+        stages,
         round: *round,
         seconds: VecDeque::new(),
         last: (round.start + round.warm_up, Look::default()),
@@ -45,7 +48,7 @@ pub(super) fn show(load: &Load<'_>, round: &Round, live: &[Arc<Live>], done: &At
         }
         bar.finish_and_clear();
     } else if !is_searching {
-        say(&format!("loading {} {} …", load.options.target, screen.how_long()));
+        say(&format!("loading {} {} …", without_password(&load.options.target), screen.how_long()));
         let mut next = clock.now() + SAID_EVERY;
         while !done.load(Ordering::Relaxed) {
             let now = clock.now();
@@ -61,6 +64,7 @@ pub(super) fn show(load: &Load<'_>, round: &Round, live: &[Arc<Live>], done: &At
 /// What is drawn.
 struct Screen {
     round: Round,
+    stages: Vec<Stage>,
     /// p50 and p99 of each second of the measured time, in ns.
     seconds: VecDeque<[Option<u64>; 2]>,
     /// The last full second, and what was seen at its end.
@@ -91,6 +95,14 @@ impl Screen {
         let measured =
             now.since(self.round.start + self.round.warm_up).min(self.round.duration).as_secs_f64();
         let reached = if measured > 0.0 { (look.ok() as f64 / measured).round() } else { 0.0 };
+        let mut end = self.round.start + self.round.warm_up;
+        let stage = self.stages.iter().find(|stage| {
+            end = end + stage.duration;
+            now < end
+        });
+        if let Some(stage) = stage {
+            return format!("{} asked", stage.in_words());
+        }
         match self.round.model {
             Model::Open { rate_per_s, .. } => {
                 format!("{} asked, {} reached", per_second(rate_per_s), per_second(reached))

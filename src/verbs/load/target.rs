@@ -194,10 +194,13 @@ fn interface(zone: &str) -> Option<u32> {
 /// Loopback, private (RFC 1918, RFC 4193) and link-local addresses.
 pub(super) fn is_ours(address: IpAddr) -> bool {
     match address {
-        IpAddr::V4(v4) => v4.is_loopback() || v4.is_private() || v4.is_link_local(),
+        // The unspecified address leads to this machine.
+        IpAddr::V4(v4) => v4.is_unspecified() || v4.is_loopback() || v4.is_private() || v4.is_link_local(),
         IpAddr::V6(v6) => match v6.to_ipv4_mapped() {
             Some(v4) => is_ours(IpAddr::V4(v4)),
-            None => v6.is_loopback() || v6.is_unique_local() || v6.is_unicast_link_local(),
+            None => {
+                v6.is_unspecified() || v6.is_loopback() || v6.is_unique_local() || v6.is_unicast_link_local()
+            }
         },
     }
 }
@@ -208,12 +211,19 @@ mod tests {
 
     #[test]
     fn only_our_own_addresses_are_loaded_unless_allowed() {
-        for ours in
-            ["127.0.0.1", "10.1.2.3", "192.168.0.9", "172.31.0.1", "::1", "fd00::1", "::ffff:127.0.0.1"]
-        {
+        for ours in [
+            "127.0.0.1",
+            "10.1.2.3",
+            "192.168.0.9",
+            "172.31.0.1",
+            "::1",
+            "fd00::1",
+            "::ffff:127.0.0.1",
+            "0.0.0.0",
+        ] {
             assert!(is_ours(ours.parse().unwrap()), "{ours}");
         }
-        for public in ["8.8.8.8", "172.32.0.1", "2001:db8::1", "0.0.0.0", "::ffff:8.8.8.8"] {
+        for public in ["8.8.8.8", "172.32.0.1", "2001:db8::1", "::ffff:8.8.8.8"] {
             assert!(!is_ours(public.parse().unwrap()), "{public}");
         }
     }

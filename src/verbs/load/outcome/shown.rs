@@ -16,7 +16,7 @@ impl LoadReport {
 }
 
 /// A URL without its password.
-fn without_password(url: &str) -> String {
+pub(in crate::verbs::load) fn without_password(url: &str) -> String {
     let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
     let host_end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
     let (authority, path) = rest.split_at(host_end);
