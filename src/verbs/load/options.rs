@@ -270,18 +270,18 @@ const ENGINE: &str = "Load engine";
 const OUTPUT: &str = "Output";
 
 const EXAMPLES: &str = r#"Examples:
-  wirebench load http://127.0.0.1:8080/                    # ten seconds, closed
+  wirebench load http://127.0.0.1:8080/                # ten seconds, closed
   wirebench load http://127.0.0.1:8080/ -r 1000 -d 30s -c 16
-  wirebench load http://127.0.0.1:8080/orders --body '{}' -n 100 --expect-status 201
-  wirebench load https://127.0.0.1:8443/ -r 500 --root root.pem -j
-  wirebench load http://127.0.0.1:8080/ -r 300 --requests access.log --order random
-  wirebench load grpc://127.0.0.1:50051/shop.Shop/Get --body '{"id": 7}' -r 200
-  wirebench load http://127.0.0.1:8080/ --stages '100/s for 10s, to 1000/s over 30s'
-  wirebench load ws://127.0.0.1:8080/feed --listen -c 5000 -d 30s
-  wirebench load http://127.0.0.1:8080/ --find-capacity --objective 'response.p99 < 20ms'
-  wirebench load tcp://127.0.0.1:6379 -r 500 --body 'PING\r\n' --reply-bytes 7
+  wirebench load http://127.0.0.1:8080/orders --body '{}' -n 100
   wirebench load http://127.0.0.1:8080/ -r 500 --fail-on 'response.p99 > 20ms'
-  wirebench load http://127.0.0.1:8080/ -r 500 -d 1min --report load.html --csv load.csv"#;
+  wirebench load http://127.0.0.1:8080/ -r 500 --report load.html
+  wirebench load http://127.0.0.1:8080/ --stages '9/s for 5s, to 99/s over 9s'
+  wirebench load http://127.0.0.1:8080/ --requests access.log --order random
+  wirebench load http://127.0.0.1:8080/ --find-capacity
+  wirebench load https://127.0.0.1:8443/ -r 500 --root root.pem -j
+  wirebench load grpc://127.0.0.1:50051/shop.Shop/Get --body '{"id": 7}'
+  wirebench load ws://127.0.0.1:8080/feed --listen -c 5000 -d 30s
+  wirebench load tcp://127.0.0.1:6379 -r 500 --body 'PING\r\n' --reply-bytes 7"#;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub(super) enum TlsName {
