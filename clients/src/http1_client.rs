@@ -2,7 +2,7 @@
 //! what `wirebench load` calls foreign servers with.
 //!
 //! A call is one write and one read in the usual case, and allocates nothing. The market's clients
-//! are on hyper ([`crate::http_client`]), which decodes, and does more for each call.
+//! are on hyper (`http_client`), which decodes, and does more for each call.
 
 pub mod reply;
 mod request;

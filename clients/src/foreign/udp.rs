@@ -69,7 +69,7 @@ impl Connection for RawUdp {
         self.socket.send(request).await.map_err(|error| CallError::from_io(&error))?;
         // A longer reply is cut off by the kernel, which says how long it was.
         let whole = || Ok(recv(self.socket.as_raw_fd(), &mut reply, MsgFlags::MSG_TRUNC)?);
-        let bytes = self.socket.async_io(Interest::READABLE, whole).await;
+        let bytes = self.socket.async_io(Interest::READABLE | Interest::ERROR, whole).await;
         let bytes = bytes.map_err(|error| CallError::from_io(&error))?;
         self.broken.set(false);
         Ok(bytes)
