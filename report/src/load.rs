@@ -310,7 +310,7 @@ fn responses(parts: &[Part], slice: &str, seconds: f64) -> Figure {
     let failed =
         parts.iter().filter(|part| part.slice.arrivals > 0 && part.slice.response_us(0.99).is_none());
     let shaded: Vec<(f64, f64)> = failed.map(|part| (part.from_s, part.from_s + part.long_s)).collect();
-    let mut caption = "Times are known to within 2.2 %.".to_owned();
+    let mut caption = "Times are known to within 1.6 %.".to_owned();
     if !shaded.is_empty() {
         caption += " Shaded: p99 falls on failed calls, and has no time.";
     }

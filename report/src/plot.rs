@@ -66,18 +66,7 @@ pub(super) fn plot(series: &[Series], axes: &Axes<'_>, size: Size, title: &str) 
             bottom - top
         );
     }
-    let step = step(highest, LEVELS);
-    let levels = (0..=LEVELS as u32 + 1).map(|nth| f64::from(nth) * step);
-    for level in levels.take_while(|level| *level <= highest * 1.05) {
-        let y = up.at(level);
-        let _ = write!(
-            svg,
-            r#"<path class="grid" d="M{left:.1} {y:.1}H{right:.1}"/><text class="tick" x="{:.1}" y="{:.1}" text-anchor="end">{}</text>"#,
-            left - 6.0,
-            y + 4.0,
-            if level > 0.0 { (axes.value)(level) } else { "0".to_owned() }
-        );
-    }
+    even_levels(&mut svg, &up, highest, (left, right), axes.value);
     for place in &places {
         let _ = write!(
             svg,
@@ -172,6 +161,28 @@ impl Scale {
             Scale::Logarithmic if place < 1.0 => place - 1.0,
             Scale::Logarithmic => place.ln(),
         }
+    }
+}
+
+/// Levels that are evenly spaced from nothing to the highest value, each with its label.
+pub(super) fn even_levels(
+    svg: &mut String,
+    up: &Axis,
+    highest: f64,
+    (left, right): (f64, f64),
+    label: impl Fn(f64) -> String,
+) {
+    let every = step(highest, LEVELS);
+    let levels = (0..=LEVELS as u32 + 1).map(|nth| f64::from(nth) * every);
+    for level in levels.take_while(|level| *level <= highest * 1.05) {
+        let y = up.at(level);
+        let _ = write!(
+            svg,
+            r#"<path class="grid" d="M{left:.1} {y:.1}H{right:.1}"/><text class="tick" x="{:.1}" y="{:.1}" text-anchor="end">{}</text>"#,
+            left - 6.0,
+            y + 4.0,
+            if level > 0.0 { label(level) } else { "0".to_owned() }
+        );
     }
 }
 

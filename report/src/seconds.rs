@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use terms::text;
 
 use super::chart::{Axis, Size, escape, open};
-use super::plot::step;
+use super::plot::{even_levels, step};
 
 /// For a page: two of these stand one above the other.
 pub(super) const LOW: Size = Size { width: 760.0, height: 250.0, names: 24.0 };
@@ -13,8 +13,6 @@ pub(super) const LOW: Size = Size { width: 760.0, height: 250.0, names: 24.0 };
 pub(super) const LOW_NARROW: Size = Size { width: 350.0, height: 230.0, names: 12.0 };
 /// Points up to which each is marked.
 const MARKED_MAX: usize = 60;
-/// Ticks of the vertical axis.
-const LEVELS: f64 = 5.0;
 
 /// A line.
 #[derive(Debug, Clone)]
@@ -117,18 +115,7 @@ pub(super) fn courses(courses: &[Course], frame: &Frame<'_>, size: Size) -> Stri
             bottom - top
         );
     }
-    let every = step(highest, LEVELS);
-    let levels = (0..=LEVELS as u32 + 1).map(|nth| f64::from(nth) * every);
-    for level in levels.take_while(|level| *level <= highest * 1.05) {
-        let y = up.at(level);
-        let _ = write!(
-            svg,
-            r#"<path class="grid" d="M{left:.1} {y:.1}H{right:.1}"/><text class="tick" x="{:.1}" y="{:.1}" text-anchor="end">{}</text>"#,
-            left - 6.0,
-            y + 4.0,
-            if level > 0.0 { escape(&(frame.value)(level)) } else { "0".to_owned() }
-        );
-    }
+    even_levels(&mut svg, &up, highest, (left, right), |level| escape(&(frame.value)(level)));
     let every = step(frame.seconds, if size.width < 500.0 { 5.0 } else { 10.0 });
     // Parts of a second tell only where there are no whole ones.
     let every = if frame.seconds >= 3.0 { every.max(1.0) } else { every };

@@ -2,6 +2,7 @@
 
 mod addresses;
 mod capacity;
+mod cores;
 mod fits;
 mod grpc;
 mod listen;
@@ -24,7 +25,7 @@ use clients::foreign::{self, Request, Workers};
 use clients::load::{Engine, EngineError, Kept, Round};
 use clients::{CallError, Endpoint};
 use clock::{Clock, Precision};
-use lab::cores::HeldCore;
+use cores::Cores;
 pub(crate) use options::Options;
 use options::{Pacing, Stages};
 use record::Tool;
@@ -348,46 +349,6 @@ fn endpoint(options: &Options, tls: Option<clients::Tls>, address: SocketAddr) -
         sources: clients::Sources::of(&options.source_address),
         unix_socket: options.unix_socket.as_deref().map(Into::into),
         ..Endpoint::from(address)
-    }
-}
-
-/// The cores that the workers are pinned to, held so that another load takes others.
-struct Cores {
-    cores: Vec<usize>,
-    pinned: bool,
-    _held: Vec<HeldCore>,
-}
-
-impl Cores {
-    fn of(options: &Options) -> anyhow::Result<Cores> {
-        let allowed = lab::cores::allowed()?;
-        let workers = usize::from(options.workers);
-        if workers > allowed.len() {
-            let message = format!("--workers {workers}: this process may only use {} cores", allowed.len());
-            return Err(UsageError(message).into());
-        }
-        let unpinned = || Cores { cores: vec![0; workers], pinned: false, _held: Vec::new() };
-        if options.no_pin {
-            return Ok(unpinned());
-        }
-        if let Some(wrong) = options.core.iter().find(|core| !allowed.contains(core)) {
-            let allowed = allowed.iter().map(usize::to_string).collect::<Vec<_>>().join(", ");
-            return Err(UsageError(format!("--core {wrong}: this process may use {allowed}")).into());
-        }
-        if !options.core.is_empty() {
-            let held = options.core.iter().filter_map(|core| lab::cores::hold(*core)).collect();
-            return Ok(Cores { cores: options.core.clone(), pinned: true, _held: held });
-        }
-        // The last cores: what listens on this machine is more often on the first.
-        let free = allowed.into_iter().rev().filter_map(|core| Some((core, lab::cores::hold(core)?)));
-        let (cores, held): (Vec<_>, Vec<_>) = free.take(workers).unzip();
-        if cores.len() < workers {
-            say(
-                "other loads have the cores of this machine: this one is pinned to none, and its figures may be theirs too",
-            );
-            return Ok(unpinned());
-        }
-        Ok(Cores { cores, pinned: true, _held: held })
     }
 }
 

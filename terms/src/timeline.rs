@@ -94,7 +94,7 @@ impl TimeSlice {
         }
     }
 
-    /// A percentile of the response times in µs, to within 2.2 %; `None` where it is a failed
+    /// A percentile of the response times in µs, to within 1.6 %; `None` where it is a failed
     /// call's, or nothing was due.
     pub fn response_us(&self, share: f64) -> Option<f64> {
         let failed_share = (self.arrivals - self.ok) as f64 / self.arrivals.max(1) as f64;

@@ -114,10 +114,10 @@ where
     <K::Connection as Connection>::Request: Clone + Send + 'static,
 {
     if workers.shape.cold {
-        let connector = Opened { connector, time: workers.opening_time };
+        let connector = InTime { connector, time: workers.opening_time };
         begin(Cold { connector, clock: Clock::System }, requests, workers)
     } else {
-        begin(Opened { connector, time: workers.opening_time }, requests, workers)
+        begin(InTime { connector, time: workers.opening_time }, requests, workers)
     }
 }
 
@@ -139,16 +139,20 @@ where
 
 /// Opens connections within a time that is asked for.
 #[derive(Debug, Clone)]
-struct Opened<K> {
+struct InTime<K> {
     connector: K,
     time: Duration,
 }
 
-impl<K: Connector> Connector for Opened<K> {
+impl<K: Connector> Connector for InTime<K> {
     type Connection = K::Connection;
 
     fn connect(&self) -> impl Future<Output = Result<K::Connection, CallError>> {
         self.connector.connect()
+    }
+
+    fn connect_for_one_call(&self) -> impl Future<Output = Result<K::Connection, CallError>> {
+        self.connector.connect_for_one_call()
     }
 
     fn in_flight_max(&self) -> Option<usize> {

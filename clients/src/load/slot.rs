@@ -35,7 +35,7 @@ pub(super) struct SlotWorker<K: Connector> {
 /// Attempts of a call.
 #[derive(Default)]
 struct Made {
-    first_sent: Cell<Option<Mono>>,
+    sent: Cell<Option<Mono>>,
     attempts: Cell<u32>,
 }
 
@@ -108,7 +108,7 @@ impl<K: Connector> SlotWorker<K> {
             watched(watch, call.as_mut()).await
         };
         times.done = shared.clock.now();
-        (times.sent, times.attempts) = (made.first_sent.get(), made.attempts.get());
+        (times.sent, times.attempts) = (made.sent.get(), made.attempts.get());
         if times.sent.is_none() && matches!(result, Err(CallError::TimedOut)) {
             result = Err(if self.lane.is_open() {
                 CallError::NotSent
@@ -136,8 +136,8 @@ impl<K: Connector> SlotWorker<K> {
             if let Some(due) = due {
                 self.shared.record_retry(due);
             }
-            let is_first = made.first_sent.get().is_none();
-            for moved in 0.. {
+            let (is_first, mut moved) = (made.sent.get().is_none(), 0);
+            loop {
                 let connection = self.lane.connection(&self.connector).await?;
                 connection.place().await;
                 let now = self.shared.clock.now();
@@ -149,16 +149,18 @@ impl<K: Connector> SlotWorker<K> {
                     return Err(CallError::TimedOut);
                 }
                 if is_first {
-                    made.first_sent.set(Some(now));
+                    made.sent.set(Some(now));
                 }
                 made.attempts.set(made.attempts.get() + 1);
                 let time_left = self.shared.deadline.map(|_| left);
                 match connection.call(prepared, time_left).await {
-                    Err(CallError::Unprocessed(_)) if moved < MOVES_MAX => self.lane.replace(&connection),
+                    Err(CallError::Unprocessed(_)) if moved < MOVES_MAX => {
+                        moved += 1;
+                        self.lane.replace(&connection);
+                    }
                     answered => return answered.map(K::Connection::facts),
                 }
             }
-            unreachable!("the last move returns")
         };
         match &self.shared.policy {
             None => attempt(None).await,

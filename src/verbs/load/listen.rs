@@ -12,8 +12,9 @@ use indicatif::ProgressBar;
 use serde::Serialize;
 use terms::text::{self, count};
 
+use super::cores::Cores;
 use super::options::Options;
-use super::{Cores, Load, endpoint, outcome};
+use super::{Load, endpoint, outcome};
 use crate::ending::{Ending, UsageError, print_data, say};
 
 /// How often the terminal is told how it is going.
