@@ -59,7 +59,7 @@ impl Exchanger {
     pub(crate) async fn place(&self) {
         match self {
             Exchanger::Tcp(http) => http.place().await,
-            Exchanger::Quic(_) => {}
+            Exchanger::Quic(http3) => http3.place().await,
         }
     }
 

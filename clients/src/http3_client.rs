@@ -1,10 +1,12 @@
 //! HTTP/3 on QUIC, for requests whose replies are taken whole, or counted.
 
+use std::cell::Cell;
 use std::time::Duration;
 
 use bytes::{Buf as _, Bytes};
 use h3::client::{RequestStream, SendRequest};
-use h3::error::StreamError;
+use h3::error::{Code, StreamError};
+use h3::quic::Connection as _;
 use http::{HeaderValue, Response, StatusCode, header};
 use quinn::Connection;
 use streams::http3::{Bounded, BoundedOpener, Bounds, OverBound, bounded};
@@ -27,8 +29,13 @@ const BOUNDS: Bounds = Bounds {
 /// One HTTP/3 connection.
 pub(crate) struct Http3Connection {
     quic: Connection,
-    sender: SendRequest<BoundedOpener<h3_quinn::OpenStreams>, Bytes>,
+    sender: SendRequest<Opener, Bytes>,
+    opener: Opener,
+    /// The server says that it takes no more requests (GOAWAY: RFC 9114, section 5.2).
+    goes_away: Cell<bool>,
 }
+
+type Opener = BoundedOpener<h3_quinn::OpenStreams>;
 
 /// A request that was sent.
 type Sent = RequestStream<Bounded<h3_quinn::BidiStream<Bytes>>, Bytes>;
@@ -48,14 +55,16 @@ impl Http3Connection {
     /// Opens a connection.
     pub(crate) async fn open(endpoint: &Endpoint) -> Result<Http3Connection, CallError> {
         let quic = quic_client::open(endpoint, b"h3").await?;
+        let streams = bounded(quic.clone(), BOUNDS);
+        let opener = streams.opener();
         let built = h3::client::builder()
             .send_grease(false)
             .max_field_section_size(HEAD_BYTES_MAX.into())
-            .build(bounded(quic.clone(), BOUNDS))
+            .build(streams)
             .await;
         let (mut driver, sender) = built.map_err(|error| CallError::Protocol(in_full(&error)))?;
         tokio::task::spawn_local(async move { driver.wait_idle().await });
-        Ok(Http3Connection { quic, sender })
+        Ok(Http3Connection { quic, sender, opener, goes_away: Cell::new(false) })
     }
 
     /// Sends a request and collects the whole reply.
@@ -93,6 +102,12 @@ impl Http3Connection {
         counted.await.map_err(|broken| self.failure(broken))
     }
 
+    /// Waits until the server lets another request be sent.
+    pub(crate) async fn place(&self) {
+        // A connection that is lost is told to the call.
+        let _ = self.opener.clone().open_ahead().await;
+    }
+
     /// Sends a request and waits for the head of its reply.
     async fn send(
         &self,
@@ -121,19 +136,30 @@ impl Http3Connection {
         match (broken, self.quic.close_reason()) {
             (Broken::Over(error), _) => error,
             (Broken::Stream(_), Some(reason)) => quic_client::failure(&reason),
-            (Broken::Stream(error), None) => http3_failure(&error),
+            (Broken::Stream(error), None) => {
+                if matches!(error, StreamError::RemoteClosing { .. }) {
+                    self.goes_away.set(true);
+                }
+                http3_failure(&error)
+            }
         }
     }
 
     pub(crate) fn is_open(&self) -> bool {
-        self.quic.close_reason().is_none()
+        !self.goes_away.get() && self.quic.close_reason().is_none()
     }
 }
 
 /// What an error of a stream means for a call.
 fn http3_failure(error: &StreamError) -> CallError {
     let text = in_full(error);
+    let unprocessed = |error| CallError::Unprocessed(Box::new(error));
     match error {
+        StreamError::RemoteClosing { .. } => unprocessed(CallError::Reset(text)),
+        // RFC 9114, section 4.1.1.
+        StreamError::RemoteTerminate { code: Code::H3_REQUEST_REJECTED, .. } => {
+            unprocessed(CallError::Limit(text))
+        }
         StreamError::HeaderTooBig { .. } => CallError::Limit(text),
         StreamError::Undefined { 0: cause, .. } if cause.is::<OverBound>() => CallError::Limit(text),
         _ => CallError::Protocol(text),

@@ -1,6 +1,7 @@
 //! The streams of an HTTP/3 connection, with a bound on what the library keeps of them: a frame
 //! that is no DATA it keeps until it is whole, whatever length it says (h3 0.0.8).
 
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
@@ -46,15 +47,43 @@ impl From<OverBound> for StreamErrorIncoming {
 }
 
 /// What opens streams, each of which is bounded: a connection, or what it hands out for it.
-#[derive(Clone)]
-pub struct BoundedOpener<O> {
+pub struct BoundedOpener<O: OpenStreams<Bytes>> {
     opener: O,
     bounds: Bounds,
+    /// Streams that were opened for requests that are about to be sent.
+    ahead: Ahead<O::BidiStream>,
+}
+
+type Ahead<S> = Arc<Mutex<Vec<S>>>;
+
+impl<O: OpenStreams<Bytes> + Clone> Clone for BoundedOpener<O> {
+    fn clone(&self) -> BoundedOpener<O> {
+        BoundedOpener { opener: self.opener.clone(), bounds: self.bounds, ahead: Arc::clone(&self.ahead) }
+    }
+}
+
+impl<O: OpenStreams<Bytes>> BoundedOpener<O> {
+    /// Opens the stream of the next request, once the other end allows it. Who sends a request at
+    /// once, without waiting in between, has it.
+    ///
+    /// # Errors
+    /// Where the connection is lost.
+    pub async fn open_ahead(&mut self) -> Result<(), StreamErrorIncoming> {
+        if self.ahead().is_empty() {
+            let opened = std::future::poll_fn(|context| self.opener.poll_open_bidi(context)).await?;
+            self.ahead().push(opened);
+        }
+        Ok(())
+    }
+
+    fn ahead(&self) -> std::sync::MutexGuard<'_, Vec<O::BidiStream>> {
+        self.ahead.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// A connection whose streams are bounded.
 pub fn bounded(connection: quinn::Connection, bounds: Bounds) -> BoundedOpener<h3_quinn::Connection> {
-    BoundedOpener { opener: h3_quinn::Connection::new(connection), bounds }
+    BoundedOpener { opener: h3_quinn::Connection::new(connection), bounds, ahead: Ahead::default() }
 }
 
 impl quic::Connection<Bytes> for BoundedOpener<h3_quinn::Connection> {
@@ -80,7 +109,8 @@ impl quic::Connection<Bytes> for BoundedOpener<h3_quinn::Connection> {
     }
 
     fn opener(&self) -> Self::OpenStreams {
-        BoundedOpener { opener: quic::Connection::<Bytes>::opener(&self.opener), bounds: self.bounds }
+        let opener = quic::Connection::<Bytes>::opener(&self.opener);
+        BoundedOpener { opener, bounds: self.bounds, ahead: Arc::clone(&self.ahead) }
     }
 }
 
@@ -93,7 +123,12 @@ where
 
     fn poll_open_bidi(&mut self, context: &mut Context<'_>) -> Opened<Self::BidiStream> {
         let bounds = self.bounds;
-        self.opener.poll_open_bidi(context).map_ok(|stream| Bounded::request(stream, bounds))
+        let ahead = self.ahead().pop();
+        let opened = match ahead {
+            Some(ahead) => Poll::Ready(Ok(ahead)),
+            None => self.opener.poll_open_bidi(context),
+        };
+        opened.map_ok(|stream| Bounded::request(stream, bounds))
     }
 
     fn poll_open_send(&mut self, context: &mut Context<'_>) -> Opened<O::SendStream> {

@@ -53,6 +53,8 @@ pub(crate) enum Expect {
     Fails(&'static [Failure]),
     /// Some calls succeed: what is hostile about the server is not in its replies.
     Works,
+    /// All calls succeed.
+    AllWork,
     /// It ends; what comes of it depends on what the system did first.
     Ends,
 }

@@ -99,10 +99,43 @@ fn goaways() -> SocketAddr {
     })
 }
 
+/// Answers so many requests of a connection, and refuses the others before they are processed (RFC
+/// 9114, section 4.1.1); may say beforehand that it goes away.
+async fn answers(connection: Connection, answered: usize, goes_away: bool) {
+    let Ok(mut control) = connection.open_uni().await else { return };
+    let _ = control.write_all(b"\x00\x04\x00").await;
+    for nth in 0.. {
+        let Ok((mut sender, mut receiver)) = connection.accept_bi().await else { return };
+        if nth < answered {
+            let _ = sender.write_all(HEAD_200).await;
+            let _ = sender.finish();
+            let _ = receiver.read_to_end(16 << 10).await;
+        } else {
+            let _ = sender.reset(H3_REQUEST_REJECTED.into());
+            let _ = receiver.stop(H3_REQUEST_REJECTED.into());
+        }
+        if goes_away && nth + 1 == answered {
+            // The streams of a client that go both ways are numbered by fours.
+            let first_refused = u8::try_from(answered * 4).unwrap();
+            let _ = control.write_all(&[0x07, 0x01, first_refused]).await;
+        }
+    }
+}
+
+const H3_REQUEST_REJECTED: u32 = 0x10b;
+
+fn goes_away() -> SocketAddr {
+    serve(b"h3", MANY, |connection| Box::pin(answers(connection, 4, true)))
+}
+
+fn refuses_the_fifth() -> SocketAddr {
+    serve(b"h3", MANY, |connection| Box::pin(answers(connection, 4, false)))
+}
+
 fn resets_each_stream() -> SocketAddr {
     serve(b"h3", MANY, |connection| {
         Box::pin(each_stream(connection, |mut sender| async move {
-            let _ = sender.reset(0x10b_u32.into());
+            let _ = sender.reset(H3_REQUEST_REJECTED.into());
         }))
     })
 }
@@ -116,6 +149,8 @@ const REST: Client = Client::Market(rest(HttpVersion::Http3));
 const WRONG: Expect = Expect::Fails(&[Failure::Protocol, Failure::Limit, Failure::Reset]);
 const OVER: Expect = Expect::Fails(&[Failure::Limit]);
 const LATE: Expect = Expect::Fails(&[Failure::TimedOut]);
+/// No stream may be opened, so that no call is sent.
+const UNSENT: Expect = Expect::Fails(&[Failure::Dropped]);
 const ENDLESS: Expect = Expect::Fails(&[Failure::Limit, Failure::TimedOut]);
 
 pub(crate) const CASES: &[Case] = &[
@@ -133,7 +168,9 @@ pub(crate) const CASES: &[Case] = &[
     Case::new("http/3: SETTINGS without end", long_settings, HTTP3, WRONG),
     Case::new("http/3: GOAWAY without end", goaways, HTTP3, Expect::Ends),
     Case::new("http/3: resets each stream", resets_each_stream, HTTP3, WRONG),
-    Case::new("http/3: no streams", no_streams, HTTP3, LATE),
+    Case::new("http/3: no streams", no_streams, HTTP3, UNSENT),
+    Case::new("http/3: goes away after four", goes_away, HTTP3, Expect::AllWork),
+    Case::new("http/3: refuses what comes after four", refuses_the_fifth, HTTP3, Expect::AllWork),
 ];
 
 #[test]

@@ -114,7 +114,8 @@ fn faults(case: &Case, came: &Came) -> Vec<String> {
         (Expect::NotOpened(_), None) => false,
         (Expect::Fails(kinds), None) => came.failed.iter().any(|(kind, _)| kinds.contains(kind)),
         (Expect::Works, None) => came.ok > 0,
-        (Expect::Fails(_) | Expect::Works, Some(_)) => false,
+        (Expect::AllWork, None) => came.ok > 0 && came.failed.is_empty(),
+        (Expect::Fails(_) | Expect::Works | Expect::AllWork, Some(_)) => false,
         (Expect::Ends, _) => true,
     };
     hold(as_expected, format!("expected {asked:?}, and got {came:?}"));
