@@ -9,7 +9,7 @@ Needs nginx and h2load (apt-get install nginx-light nghttp2-client) and two core
 
 import re
 
-from beside_nginx import URL, compare, measured, pairs_and_seconds, wirebench
+from beside import URL, compare, measured, nginx, pairs_and_seconds, wirebench
 
 pairs, seconds = pairs_and_seconds()
 for connections, in_flight in [(1, 32), (8, 4)]:
@@ -22,4 +22,4 @@ for connections, in_flight in [(1, 32), (8, 4)]:
         return wirebench(seconds, "--http2", f"--connections={connections}", f"--in-flight={in_flight}")
 
     print(f"{connections} connections, {in_flight} calls in flight on each")
-    compare("h2load", ours, h2load, pairs, seconds, http2=True)
+    compare("h2load", ours, h2load, pairs, seconds, nginx(http2=True))

@@ -9,7 +9,7 @@ Needs nginx and wrk (apt-get install nginx-light wrk) and two cores. WIREBENCH n
 
 import re
 
-from beside_nginx import URL, compare, measured, pairs_and_seconds, wirebench
+from beside import URL, compare, measured, nginx, pairs_and_seconds, wirebench
 
 pairs, seconds = pairs_and_seconds()
 
@@ -19,4 +19,4 @@ def wrk():
     return cpu_us / int(re.search(r"(\d+) requests in", text)[1])
 
 
-compare("wrk", lambda: wirebench(seconds, "--connections=32"), wrk, pairs, seconds)
+compare("wrk", lambda: wirebench(seconds, "--connections=32"), wrk, pairs, seconds, nginx())

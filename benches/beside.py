@@ -1,5 +1,6 @@
-"""Two load generators in alternating pairs against nginx: client CPU per call, the same reading (rusage) for both."""
+"""Two load generators in alternating pairs against one server: client CPU per call, the same reading (rusage) for both."""
 
+import contextlib
 import json
 import os
 import pathlib
@@ -46,35 +47,50 @@ def measured(command):
     return text, (usage.ru_utime + usage.ru_stime) * 1e6
 
 
-def wirebench(seconds, *options):
+def wirebench(seconds, *options, url=URL):
     """Client CPU per call of `wirebench load`, in µs, every call answered well."""
-    text, cpu_us = measured([WIREBENCH, "load", URL, "--warm-up=0s", f"--duration={seconds}s", "--json", *options])
+    text, cpu_us = measured([WIREBENCH, "load", url, "--warm-up=0s", f"--duration={seconds}s", "--json", *options])
     found = json.loads(text)
     assert found["failed_total"] == 0, found
     return cpu_us / found["ok"]
 
 
-def compare(name, ours, theirs, pairs, seconds, http2=False):
-    """Prints each pair and the medians."""
+@contextlib.contextmanager
+def nginx(http2=False):
+    """nginx on core 0."""
     with tempfile.TemporaryDirectory() as folder:
         config = pathlib.Path(folder) / "nginx.conf"
         config.write_text(CONFIG.format(folder=folder, port=PORT, body="x" * 90, http2="http2" if http2 else ""))
-        server = subprocess.Popen(["nginx", "-c", str(config), "-p", folder], stderr=subprocess.DEVNULL)
-        try:
-            time.sleep(1)
-            ours(), theirs()  # both warm
-            found = []
-            for nth in range(pairs):
-                # Alternating who goes first, so that neither gains by its place.
-                if nth % 2 == 0:
-                    mine, other = ours(), theirs()
-                else:
-                    other, mine = theirs(), ours()
-                found.append((mine, other))
-                print(f"pair {nth + 1}: wirebench {mine:.2f} µs, {name} {other:.2f} µs, ratio {mine / other:.3f}", flush=True)
-        finally:
-            server.terminate()
-            server.wait()
+        with program("nginx", "-c", str(config), "-p", folder):
+            yield
+
+
+@contextlib.contextmanager
+def program(*command):
+    """A server, until the end of the block."""
+    server = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        time.sleep(1)
+        assert server.poll() is None, f"{command} ended with {server.returncode}"
+        yield
+    finally:
+        server.terminate()
+        server.wait()
+
+
+def compare(name, ours, theirs, pairs, seconds, server):
+    """Prints each pair and the medians; the server runs meanwhile."""
+    with server:
+        ours(), theirs()  # both warm
+        found = []
+        for nth in range(pairs):
+            # Alternating who goes first, so that neither gains by its place.
+            if nth % 2 == 0:
+                mine, other = ours(), theirs()
+            else:
+                other, mine = theirs(), ours()
+            found.append((mine, other))
+            print(f"pair {nth + 1}: wirebench {mine:.2f} µs, {name} {other:.2f} µs, ratio {mine / other:.3f}", flush=True)
     ratios = sorted(mine / other for mine, other in found)
     print(
         f"median ratio {statistics.median(ratios):.3f} ({ratios[0]:.3f} to {ratios[-1]:.3f}, n = {pairs} pairs of {seconds} s); "
