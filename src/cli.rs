@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use record::Tool;
 
-use crate::ending::{Ending, UsageError, say_error, say_report};
+use crate::ending::{Ending, UsageError, in_plain_words, say_error, say_report};
 use crate::verbs;
 use crate::verbs::given::Given;
 
@@ -113,22 +113,14 @@ fn command(tool: &Tool) -> clap::Command {
     Cli::command().version(version)
 }
 
-/// Words of the standard library and of humantime, and what they mean to somebody who types.
-const IN_PLAIN_WORDS: [(&str, &str); 3] = [
-    ("invalid float literal", "write a number"),
-    ("invalid digit found in string", "write a whole number"),
-    ("time unit needed, for example 5sec or 5ms", "write a time with its unit, such as 5s or 200ms"),
-];
-
 /// Says what is wrong with what was typed, or prints the help that was asked for, and ends.
 fn say_usage(error: &clap::Error) -> ! {
     if error.use_stderr() {
         let rendered = error.render();
         let text =
             if io::stderr().is_terminal() { rendered.ansi().to_string() } else { rendered.to_string() };
-        let plain = IN_PLAIN_WORDS.iter().fold(text, |text, (theirs, ours)| text.replace(theirs, ours));
         // What was typed is the user's own, and clap has escaped it.
-        let _ = write!(io::stderr().lock(), "{plain}");
+        let _ = write!(io::stderr().lock(), "{}", in_plain_words(&text));
         std::process::exit(2);
     }
     error.exit()

@@ -57,6 +57,18 @@ impl From<Ending> for ExitCode {
 #[error("{0}")]
 pub struct UsageError(pub String);
 
+/// Words of the standard library and of humantime, and what they mean to somebody who types.
+const IN_PLAIN_WORDS: [(&str, &str); 3] = [
+    ("invalid float literal", "write a number"),
+    ("invalid digit found in string", "write a whole number"),
+    ("time unit needed, for example 5sec or 5ms", "write a time with its unit, such as 5s or 200ms"),
+];
+
+/// What clap says of what was typed, in words that say what to write.
+pub(crate) fn in_plain_words(text: &str) -> String {
+    IN_PLAIN_WORDS.iter().fold(text.to_owned(), |text, (theirs, ours)| text.replace(theirs, ours))
+}
+
 /// Refuses to measure with a build that was not optimised, unless `allowed`.
 ///
 /// # Errors

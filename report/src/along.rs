@@ -2,12 +2,11 @@
 
 use std::fmt::Write as _;
 
-use terms::text;
-
 use super::chart::{Axis, Size, escape, open, room_for_names};
 use super::look::Look;
 use super::marks::Mark;
 use super::plot::step;
+use super::seconds::seconds_below;
 
 /// A contender's row.
 #[derive(Debug, Clone)]
@@ -144,21 +143,7 @@ pub(super) fn bars_along(rows: &[BarRow], seconds: f64, style: Rows<'_>, size: S
         draw_mark(&mut svg, mark, &across, 6.0 + MARK_HEIGHT * (nth % 2) as f64, rows);
     }
     let every = step(seconds, 5.0);
-    for tick in 0..=(seconds / every + 1e-9).floor() as u32 {
-        let at = (f64::from(tick) * every * 1e3).round() / 1e3;
-        let _ = write!(
-            svg,
-            r#"<text class="tick" x="{:.1}" y="{:.1}" text-anchor="middle">{}</text>"#,
-            across.at(at),
-            bottom + 14.0,
-            text::plain_number(at)
-        );
-    }
-    let _ = write!(
-        svg,
-        r#"<text class="axis" x="{:.1}" y="{:.1}" text-anchor="middle">seconds of the measured time</text></svg>"#,
-        f64::midpoint(left, size.width - 24.0),
-        bottom + 32.0
-    );
+    seconds_below(&mut svg, &across, (left, size.width - 24.0), seconds, every, bottom);
+    svg.push_str("</svg>");
     svg
 }

@@ -93,6 +93,33 @@ impl Course {
     }
 }
 
+/// The seconds below a chart that ends at `bottom`, one in `every`, and what they are.
+pub(super) fn seconds_below(
+    svg: &mut String,
+    across: &Axis,
+    (left, right): (f64, f64),
+    seconds: f64,
+    every: f64,
+    bottom: f64,
+) {
+    for tick in 0..=(seconds / every + 1e-9).floor() as u32 {
+        let at = (f64::from(tick) * every * 1e3).round() / 1e3;
+        let _ = write!(
+            svg,
+            r#"<text class="tick" x="{:.1}" y="{:.1}" text-anchor="middle">{}</text>"#,
+            across.at(at),
+            bottom + 14.0,
+            if at.fract() == 0.0 { text::plain_number(at) } else { at.to_string() }
+        );
+    }
+    let _ = write!(
+        svg,
+        r#"<text class="axis" x="{:.1}" y="{:.1}" text-anchor="middle">seconds of the measured time</text>"#,
+        f64::midpoint(left, right),
+        bottom + 32.0
+    );
+}
+
 /// Draws lines; nothing where there is no value above zero, or only one point in time.
 pub(super) fn courses(courses: &[Course], frame: &Frame<'_>, size: Size) -> String {
     let highest = courses.iter().flat_map(Course::values).fold(0.0_f64, f64::max);
@@ -119,24 +146,9 @@ pub(super) fn courses(courses: &[Course], frame: &Frame<'_>, size: Size) -> Stri
     let every = step(frame.seconds, if size.width < 500.0 { 5.0 } else { 10.0 });
     // Parts of a second tell only where there are no whole ones.
     let every = if frame.seconds >= 3.0 { every.max(1.0) } else { every };
-    for tick in 0..=(frame.seconds / every + 1e-9).floor() as u32 {
-        let at = (f64::from(tick) * every * 1e3).round() / 1e3;
-        let _ = write!(
-            svg,
-            r#"<text class="tick" x="{:.1}" y="{:.1}" text-anchor="middle">{}</text>"#,
-            across.at(at),
-            bottom + 17.0,
-            if at.fract() == 0.0 { text::plain_number(at) } else { at.to_string() }
-        );
-    }
+    seconds_below(&mut svg, &across, (left, right), frame.seconds, every, bottom + 3.0);
     courses.iter().for_each(|course| course.draw(&mut svg, frame, &across, &up));
-    let _ = write!(
-        svg,
-        r#"<text class="axis" x="4" y="12">{}</text><text class="axis" x="{:.1}" y="{:.1}" text-anchor="middle">seconds of the measured time</text></svg>"#,
-        escape(frame.up),
-        f64::midpoint(left, right),
-        size.height - 4.0
-    );
+    let _ = write!(svg, r#"<text class="axis" x="4" y="12">{}</text></svg>"#, escape(frame.up));
     svg
 }
 

@@ -18,6 +18,11 @@ impl Given {
         Given(matches.ids().filter(typed).map(|id| id.as_str().to_owned()).collect())
     }
 
+    /// Whether an option was typed.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.0.contains(name)
+    }
+
     /// Refuses the first option for which there is something that it needs and has not.
     ///
     /// # Errors

@@ -14,6 +14,7 @@ mod requests;
 mod screen;
 mod secure;
 mod target;
+mod workload;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -43,16 +44,28 @@ const LEAD: Duration = Duration::from_millis(30);
 const SPIN_RATE_PER_S_MAX: f64 = 2_000.0;
 /// How often a signal is looked for.
 const STOP_LOOK_EVERY: Duration = Duration::from_millis(20);
+/// Single calls that are kept for a file of them: 72 bytes each, and some 150 in the file.
+const CALLS_KEPT_MAX: usize = 1_000_000;
 /// The longest that an address is tried over QUIC or UDP while there is another: nobody says that
 /// nobody listens there.
 const SILENT_ADDRESS_MAX: Duration = Duration::from_secs(1);
 
-/// Loads.
+/// Loads what is typed, or what a workload file says.
 ///
 /// # Errors
 /// Where the target makes no sense or refuses, or the load cannot be made.
 pub(crate) fn load(options: &Options, given: &Given, tool: &Tool) -> anyhow::Result<Ending> {
     refuse_debug(tool, options.allow_debug)?;
+    match workload::file(&options.target) {
+        Some(file) => {
+            let (options, given) = workload::read(file, given)?;
+            load_as(&options, &given, tool)
+        }
+        None => load_as(options, given, tool),
+    }
+}
+
+fn load_as(options: &Options, given: &Given, tool: &Tool) -> anyhow::Result<Ending> {
     lab::machine::raise_open_files();
     let target = Target::parse(&options.target)?;
     fits::check(options, given, &target)?;
@@ -72,7 +85,12 @@ pub(crate) fn load(options: &Options, given: &Given, tool: &Tool) -> anyhow::Res
     };
     let request = request::request(options, &target, &mix, &endpoint(options, tls.clone(), addresses[0]))?;
     let groups = mix.filled().map(|filled| filled.group).filter(|_| !mix.groups.is_empty()).collect();
-    let kept = Kept { timeline: !options.find_capacity, stage_ends: stage_ends(options), groups };
+    let kept = Kept {
+        timeline: !options.find_capacity,
+        stage_ends: stage_ends(options),
+        groups,
+        calls_max: if options.jsonl.is_some() { CALLS_KEPT_MAX / usize::from(options.workers) } else { 0 },
+    };
     let load = Load { options, stop, tls, request, kept, addresses, target };
     if options.find_capacity {
         return capacity::find(&load);
@@ -102,7 +120,8 @@ pub(crate) fn load(options: &Options, given: &Given, tool: &Tool) -> anyhow::Res
     };
     let loaded = load.run(&opened, &span, &schedule)?;
     let interrupted = loaded.interrupted;
-    let report = outcome::LoadReport::new(options, model, loaded, mix.groups);
+    let names = outcome::Names { all: mix.groups, of_requests: load.kept.groups };
+    let report = outcome::LoadReport::new(options, model, loaded, names);
     let printed = report.print(options.json);
     let written = outputs::write(options, &report, tool);
     printed?;
@@ -268,6 +287,7 @@ impl Load<'_> {
             cores: &cores.cores,
             shape,
             opening_time,
+            calls_per_connection: options.calls_per_connection,
             on_thread,
             kept: self.kept.clone(),
             stop: &self.stop,

@@ -8,6 +8,7 @@ mod balance;
 mod between;
 pub mod bounds;
 mod breaker;
+mod call;
 mod carriage;
 mod changes;
 mod claim;
@@ -18,7 +19,9 @@ mod course;
 pub mod escape;
 mod expression;
 mod extent;
+mod failure;
 mod figure;
+mod histograms;
 mod limit;
 pub mod lines;
 mod link;
@@ -46,6 +49,7 @@ pub use axis::{Axis, Coordinate};
 pub use balance::{Balance, Balancing, Ejection, Health, HealthCheck, Picker};
 pub use between::{Between, HELD_BYTES_MAX, RelayPolicy, resumes_by_default};
 pub use breaker::{Admission, Breaker, Circuit};
+pub use call::OneCall;
 pub use carriage::{
     Carriage, HttpVersion, Manners, MarketAt, REST_BEFORE_RECONNECTION, Streams, TlsOptions, TlsVersion,
 };
@@ -56,16 +60,16 @@ pub use contender::{Access, Contender, ForeignServer, Screen, Through, Traffic};
 pub use course::{Course, Slice};
 pub use expression::{Expression, Value, parse_objective};
 pub use extent::Extent;
+pub use failure::{FailedAfter, Failure};
 pub use figure::{Distribution, FAILED_SHARE_MAX, Figure, Point};
+pub use histograms::{Histograms, empty_histogram, packed};
 pub use limit::AdaptiveLimit;
 pub use link::{Link, LinkUsed, WanLink};
 pub use load::{Arrivals, Emission, Model, Shape};
 pub use machine::{Layout, Machine};
 pub use names::NameSettings;
 pub use operations::{asks_second_market, largest_reply_bytes, operations};
-pub use outcome::{
-    FailedAfter, Failure, FlowOutcome, Histograms, Outcome, Phase, PhaseTimes, Sent, empty_histogram, packed,
-};
+pub use outcome::{FlowOutcome, Outcome, Phase, PhaseTimes, Sent};
 pub use policy::{ATTEMPTS_MAX, Backoff, Budget, Policy, RetryJitter};
 pub use quantiles::{Quantiles, calls_needed, count_within, printable, share_within};
 pub use registry::{Absence, Registry, SetAbsences};

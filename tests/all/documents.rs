@@ -18,7 +18,7 @@ fn documents() -> Vec<(PathBuf, String)> {
 }
 
 /// The fenced blocks of a language.
-fn blocks<'a>(text: &'a str, language: &str) -> Vec<&'a str> {
+pub(crate) fn blocks<'a>(text: &'a str, language: &str) -> Vec<&'a str> {
     let fence = format!("```{language}\n");
     text.split(&fence).skip(1).map(|rest| rest.split("```").next().unwrap()).collect()
 }
@@ -63,7 +63,8 @@ fn every_command_is_one() {
 fn every_scenario_is_whole_and_can_be_planned() {
     let mut checked = 0;
     for (path, text) in documents() {
-        for block in blocks(&text, "toml") {
+        // A workload of `load` has a target, and is loaded elsewhere.
+        for block in blocks(&text, "toml").into_iter().filter(|block| !block.starts_with("target")) {
             let scenario = Scenario::parse(&path.display().to_string(), block, &[]).unwrap();
             let options = PlanOptions::of(Extent::Quick);
             Plan::make(&scenario, &options).unwrap();

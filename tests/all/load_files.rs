@@ -67,12 +67,13 @@ fn each_file_has_what_was_printed() {
             "--rate=200",
             "--duration=2500ms",
             "--csv=load.csv",
+            "--jsonl=load.jsonl",
             "--hlog=load.hlog",
             "--metrics=load.txt",
         ],
     );
     assert_eq!(loaded.status.code(), Some(0), "{}", stderr(&loaded));
-    assert_eq!(names(folder), ["load.csv", "load.hlog", "load.txt"]);
+    assert_eq!(names(folder), ["load.csv", "load.hlog", "load.jsonl", "load.txt"]);
     let found: serde_json::Value = serde_json::from_slice(&loaded.stdout).unwrap();
     let failed = found["failed_total"].as_f64().unwrap();
     assert!((20.0..30.0).contains(&failed), "{found}");
@@ -82,6 +83,18 @@ fn each_file_has_what_was_printed() {
     assert_eq!(rows.iter().filter_map(|row| row[0]).collect::<Vec<_>>(), [0.0, 1.0, 2.0]);
     assert_eq!((sum(1), sum(3), sum(1) - sum(2)), (500.0, failed, failed));
     assert!(rows.iter().all(|row| row[4].is_some_and(|us| us > 0.0) && row[5].is_none()), "{rows:?}");
+
+    let calls: Vec<serde_json::Value> =
+        text(folder, "load.jsonl").lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let due: Vec<f64> = calls.iter().map(|call| call["due_s"].as_f64().unwrap()).collect();
+    assert!(due.len() == 500 && due.is_sorted() && due[499] < 2.5, "{due:?}");
+    let of_status = |status: u64| calls.iter().filter(move |call| call["status"] == status);
+    assert_eq!(of_status(500).filter(|call| call["failed"] == "status").count() as f64, failed);
+    for call in of_status(200) {
+        let us = |name: &str| call[name].as_f64().unwrap();
+        let parts = us("lag_us") + us("wait_us") + us("service_us");
+        assert!(call["failed"].is_null() && (us("response_us") - parts).abs() < 0.01, "{call}");
+    }
 
     let log = text(folder, "load.hlog");
     assert!(!log.contains("pass@"), "{log}");

@@ -1,11 +1,12 @@
 //! The kinds of faults that users of load generators report, each held off by a test: servers that
 //! are written out by hand, byte by byte, and `wirebench load` as a user types it.
 
-mod frames;
+mod connections;
+pub(crate) mod frames;
 pub(crate) mod servers;
+mod typed;
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::net::TcpListener;
 use std::process::{Output, Stdio};
 use std::time::Duration;
 
@@ -133,36 +134,6 @@ fn numbers_in_text_can_be_read_by_programs() {
 }
 
 #[test]
-fn a_url_means_what_it_says_or_is_refused() {
-    let server = echoing();
-    let port = server.port();
-    for (url, line) in [
-        (format!("http://127.0.0.1:{port}?x=1"), "GET /?x=1 HTTP/1.1"),
-        (format!("HTTP://127.0.0.1:{port}/a/../ä#b"), "GET /%C3%A4 HTTP/1.1"),
-        (format!("http://127.1:{port}/"), "GET / HTTP/1.1"),
-    ] {
-        loaded(&[&url, "-n1"]);
-        let head = server.last();
-        assert!(head.starts_with(&format!("{line}\r\n")), "{url}: {head}");
-    }
-    loaded(&[&format!("http://me:secret@127.0.0.1:{port}/"), "-n1"]);
-    assert!(head(&server.last(), "authorization") == ["Basic bWU6c2VjcmV0"], "{}", server.last());
-    for (url, says) in [
-        ("http://127.0.0.1:80800/", "from 1 to 65535"),
-        ("ws://127.0.0.1:808O/", "from 1 to 65535"),
-        ("http://127.0.0.1/a b", "write %20"),
-        ("tcp://127.0.0.1:1/x", "write HOST:PORT alone"),
-        ("quic://127.0.0.1:1/x", "write HOST:PORT alone"),
-        ("grpc://127.0.0.1:1/x", "write /package.Service/Method"),
-        ("http://8.8.8.8/", "--allow-public"),
-        ("http://no.such.host.test/", "cannot be found"),
-    ] {
-        let said = refused(&[url]);
-        assert!(said.contains(says), "{url}: {said}");
-    }
-}
-
-#[test]
 fn a_name_has_addresses() {
     let server = echoing();
     let port = server.port();
@@ -230,97 +201,6 @@ fn headers_arrive_as_given_and_once() {
 }
 
 #[test]
-fn opening_has_an_end() {
-    let silent = Server::start(|mut stream, _| drop(stream.read_to_end(&mut Vec::new())));
-    let udp = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
-    let to_udp = format!("https://{}/", udp.local_addr().unwrap());
-    let black_hole = TcpListener::bind("127.0.0.1:0").unwrap();
-    let full = format!("http://{}/", black_hole.local_addr().unwrap());
-    for (url, more) in [
-        (silent.url("ws"), &[][..]),
-        (silent.url("https"), &["--insecure"]),
-        (silent.url("tls"), &["--insecure", "--reply-bytes=1"]),
-        (silent.url("grpcs"), &["--insecure"]),
-        (to_udp, &["--http3", "--insecure"]),
-        (full, &["-c4000"]),
-    ] {
-        let began = Clock::System.now();
-        let (ended, _) = load(&[&[&url[..], "--connect-time-out=700ms"], more].concat());
-        let said = stderr(&ended);
-        assert_eq!(ended.status.code(), Some(1), "{url}: {said}");
-        assert!(
-            said.contains("no connection to 127.0.0.1:") && said.contains("within 700 ms"),
-            "{url}: {said}"
-        );
-        assert!(Clock::System.now().since(began) < Duration::from_secs(20), "{url}");
-    }
-    // Its default is that of a call.
-    let (ended, _) = load(&[&silent.url("ws"), "--time-out=600ms"]);
-    assert!(stderr(&ended).contains("within 600 ms"), "{}", stderr(&ended));
-}
-
-/// WebSocket servers ping, and close where no pong comes; others close what is idle.
-#[test]
-fn a_connection_lives_between_calls() {
-    let pinging = websocket(servers::pings);
-    let found = loaded(&[&pinging.url("ws"), "--rate=0.7", "--duration=3s", "--warm-up=0s", "-c1"]);
-    assert_eq!((&found["failed_total"], &found["reconnections"]), (&0.into(), &0.into()), "{found}");
-    let lines = Server::start(|stream, _| servers::closes_when_idle(stream, b"\n"));
-    let web = Server::start(|stream, _| servers::closes_when_idle(stream, b"\r\n\r\n"));
-    let closing = websocket(servers::closes_after_each);
-    for (url, more) in
-        [(lines.url("tcp"), &["--reply-until=\\n"][..]), (web.url("http"), &[]), (closing.url("ws"), &[])]
-    {
-        let shape = [&url[..], "--rate=2", "--duration=2s", "--warm-up=0s", "-c1"];
-        let found = loaded(&[&shape[..], more].concat());
-        assert_eq!((&found["ok"], &found["failed_total"]), (&4.into(), &0.into()), "{url}: {found}");
-        assert!(found["reconnections"].as_u64().unwrap() >= 3, "{url}: {found}");
-    }
-}
-
-/// A call that the server says it did not process is made again on another connection.
-#[test]
-fn goaway_and_refusals_are_protocol_and_no_failure() {
-    for (kind, server) in [
-        ("goaway", Server::start(|stream, _| frames::serve(stream, frames::Manner::GoesAway(40)))),
-        ("refuses", Server::start(|stream, _| frames::serve(stream, frames::Manner::Refuses(40)))),
-    ] {
-        let shape = ["--http2", "--rate=300", "--in-flight=16", "--duration=1s", "--warm-up=0s", "-c2"];
-        let found = loaded(&[&[&server.url("http")[..]], &shape[..]].concat());
-        assert_eq!((&found["ok"], &found["failed_total"]), (&300.into(), &0.into()), "{kind}: {found}");
-        assert!(found["reconnections"].as_u64().unwrap() >= 4, "{kind}: {found}");
-    }
-    // One that speaks no HTTP/2 at all says so.
-    let old =
-        http(|_| b"HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-length: 0\r\n\r\n".to_vec());
-    let (ended, _) = load(&[&old.url("http"), "--http2", "-n2"]);
-    assert_eq!(ended.status.code(), Some(1));
-    assert!(stderr(&ended).contains("does not speak HTTP/2"), "{}", stderr(&ended));
-}
-
-/// A safe call on a connection that the server closes as it comes is made again (RFC 9112, section
-/// 9.3.1); one that is not safe is not.
-#[test]
-fn a_connection_that_closes_as_a_call_comes_costs_no_safe_call() {
-    let server = Server::start(|stream, _| servers::answers_so_many(stream, 3));
-    let found = loaded(&[&server.url("http"), "-n40", "-c2"]);
-    assert_eq!((&found["ok"], &found["failed_total"]), (&40.into(), &0.into()), "{found}");
-    let (_, found) = load(&[&server.url("http"), "-n40", "-c2", "--method=POST"]);
-    assert!(found["failed"]["reset"].as_u64().unwrap() > 0, "{found}");
-}
-
-/// The server lets one stream be open, and answers after 20 ms: what waits for it waits here.
-#[test]
-fn what_waits_in_the_client_is_wait() {
-    let server = Server::start(|stream, _| frames::serve(stream, frames::Manner::Streams(1)));
-    let shape = ["--http2", "--rate=200", "--in-flight=16", "--duration=1s", "-c1", "--time-out=20s"];
-    let found = loaded(&[&[&server.url("http")[..]], &shape[..]].concat());
-    let p50 = |of: &str| found[of]["p50"].as_f64().unwrap();
-    assert!((19_000.0..40_000.0).contains(&p50("service_us")), "{found}");
-    assert!(p50("wait_us") > 300_000.0 && p50("response_us") > 300_000.0, "{found}");
-}
-
-#[test]
 fn a_rate_is_of_the_measured_time() {
     let server = http(|nth| {
         clock::pause_thread(Duration::from_millis(if nth == 60 { 4_000 } else { 0 }));
@@ -354,70 +234,6 @@ fn a_gate_needs_data_and_a_failed_call_satisfies_none() {
         assert_eq!(code, Some(3), "{bound}: {said}");
     }
     assert_eq!(gate(&["--duration=1s", "--fail-on=response.p50 > 10s"]).0, Some(0));
-}
-
-#[test]
-fn an_option_works_or_is_refused() {
-    let http = "http://127.0.0.1:1/";
-    for arguments in [
-        &[http, "--in-flight=16"][..],
-        &["ws://127.0.0.1:1/", "--in-flight=2"],
-        &["udp://127.0.0.1:1", "--in-flight=2"],
-        &[http, "--tls=1.2"],
-        &[http, "--root=x.pem"],
-        &[http, "--insecure"],
-        &[http, "--sni=a"],
-        &[http, "--http3"],
-        &["https://127.0.0.1:1/", "--http3", "--tls=1.2"],
-        &["tcp://127.0.0.1:1", "--reply-bytes=1", "--http2"],
-        &["tcp://127.0.0.1:1", "--reply-bytes=1", "--method=POST"],
-        &[http, "--reply-bytes=1"],
-        &[http, "--frame=market"],
-        &["grpc://127.0.0.1:1", "--body=x"],
-        &["udp://127.0.0.1:1", "--cold"],
-        &["udp://127.0.0.1:1", "--expect-status=200"],
-        &[http, "--arrivals=poisson"],
-        &[http, "--pacing=spin"],
-        &[http, "--rate=5", "--seed=7"],
-        &[http, "--model=open"],
-        &[http, "--model=closed", "--rate=5"],
-        &[http, "--workers=2", "-c1"],
-        &[http, "--trial=5s"],
-        &[http, "--find-capacity", "--duration=5s"],
-        &[http, "--core=0", "--no-pin"],
-        &[http, "--core=99999"],
-        &[http, "--expect-status=20"],
-        &["http://a.test/", "--resolve=b.test:80:127.0.0.1"],
-        &["http://127.0.0.1:1/", "--connect-to=b.test:80:127.0.0.1:1"],
-        &[http, "--body=a", "--body-file=b"],
-        &[http, "--body-file=/no/such/file"],
-    ] {
-        refused(arguments);
-    }
-}
-
-#[test]
-fn errors_come_before_connections() {
-    let http = "http://127.0.0.1:1/";
-    for arguments in [
-        &[http, "--rate=0", "--warm-up=15s"][..],
-        &[http, "--rate=-1"],
-        &[http, "--rate=nan"],
-        &[http, "--rate=1e12"],
-        &[http, "--duration=0s"],
-        &[http, "--time-out=0s"],
-        &[http, "--time-out=1h"],
-        &[http, "--duration=1000y"],
-        &[http, "--connect-time-out=0s"],
-        &[http, "-n0"],
-        &[http, "-c0"],
-        &[http, "--rate=0.001", "--arrivals=poisson", "--duration=1s"],
-        &[http, "--find-capacity", "--rate=1"],
-        &[http, "--fail-on=response.p99 > 5"],
-        &[http, "--fail-on=cpu_per_call > 5us"],
-    ] {
-        refused(arguments);
-    }
 }
 
 #[test]
@@ -484,17 +300,6 @@ fn limits_of_this_machine_are_its_own() {
     assert!(stderr(&ended).contains("this machine cannot use it"), "{}", stderr(&ended));
     let (ended, _) = load(&[&server.url("http"), "-n4", "--source-address=::1"]);
     assert_eq!(ended.status.code(), Some(2), "{}", stderr(&ended));
-}
-
-#[test]
-fn low_rates_have_their_calls() {
-    let server = http(|_| OK.to_vec());
-    for (rate, duration, calls) in [("0.1", "500ms", 1), ("0.9", "2s", 2), ("2.5", "1s", 3)] {
-        let found = loaded(&[&server.url("http"), "--rate", rate, "--duration", duration, "--warm-up=300ms"]);
-        assert_eq!((&found["arrivals"], &found["ok"]), (&calls.into(), &calls.into()), "{found}");
-    }
-    let found = loaded(&[&server.url("http"), "--rate=40", "-n", "10"]);
-    assert_eq!(found["ok"], 10, "{found}");
 }
 
 /// Two loads have a core each, where there are two.

@@ -7,6 +7,7 @@ use std::process::{Command, Stdio};
 use serde_json::Value;
 
 use crate::command::{output, stderr};
+use crate::load_kinds::frames::{self, Manner};
 use crate::load_kinds::servers::{self, head};
 use crate::loads::Serving;
 
@@ -202,6 +203,23 @@ fn a_client_shows_its_certificate() {
     assert_eq!((unknown, other_name), (Some(1), Some(2)), "{said} {named}");
 }
 
+/// A connection is for so many calls, also where several are under way on it.
+#[test]
+fn connections_are_renewed_after_so_many_calls() {
+    let server = servers::echoing();
+    let found = loaded(&[&server.url("http"), "-n40", "-c2", "--calls-per-connection=5"]);
+    assert_eq!((&found["ok"], &found["failed_total"]), (&40.into(), &0.into()), "{found}");
+    assert!((8..=10).contains(&server.connections()), "{} connections", server.connections());
+    let server = servers::Server::start(|stream, _| frames::serve(stream, Manner::Streams(2)));
+    let shape = ["--http2", "-n40", "-c1", "--in-flight=4", "--calls-per-connection=10"];
+    let found = loaded(&[&[&server.url("http")[..]], &shape[..]].concat());
+    assert_eq!((&found["ok"], &found["failed_total"]), (&40.into(), &0.into()), "{found}");
+    assert_eq!((server.connections(), &found["reconnections"]), (4, &3.into()), "{found}");
+    let (code, said, _) =
+        load(&["http://127.0.0.1:1/", "--http2", "--in-flight=4", "--calls-per-connection=3"]);
+    assert!(code == Some(2) && said.contains("--in-flight"), "{said}");
+}
+
 /// Each request in turn, whatever the connections and workers: none twice, none never.
 #[test]
 fn requests_go_round_evenly() {
@@ -275,6 +293,22 @@ fn a_server_that_cannot_be_reached_again_is_no_overload() {
     let cold = ["--cold", "-n4", "-c1", "--time-out=300ms"];
     let (_, said, found) = load(&[&[&once.url("https")[..], "--insecure"], &cold[..]].concat());
     assert_eq!(found["failed_total"], 4, "{said} {found}");
+    assert!(!said.contains("offered more"), "{said}");
+    // Nor where a connection was kept, and lost.
+    let greets_once = servers::Server::start(|mut stream, nth| {
+        use std::io::Read as _;
+        if nth > 0 {
+            let _ = stream.read_to_end(&mut Vec::new());
+            return;
+        }
+        let Ok(mut socket) = tokio_tungstenite::tungstenite::accept(stream) else { return };
+        if let Ok(message) = socket.read() {
+            let _ = socket.send(message);
+        }
+    });
+    let kept = ["-r20", "-c1", "-d1s", "--warm-up=0s", "--time-out=300ms"];
+    let (_, said, found) = load(&[&[&greets_once.url("ws")[..]], &kept[..]].concat());
+    assert!(found["ok"] == 1 && found["failed"]["refused"].as_u64() > Some(0), "{said} {found}");
     assert!(!said.contains("offered more"), "{said}");
     // The first address is nobody's: with a new connection for each call, too.
     let server = servers::echoing();

@@ -31,3 +31,4 @@ mod retries;
 mod served;
 mod stock_clients;
 mod terminal;
+mod workload_file;

@@ -182,11 +182,7 @@ impl Listeners {
                 let mut socket =
                     websocket_client::connect(&self.endpoint, path, headers, None, COUNTED_BYTES_MAX).await?;
                 if let Some(first) = first {
-                    let message = match first {
-                        Payload::Text(text) => Message::text(text.clone()),
-                        Payload::Binary(bytes) => Message::binary(bytes.clone()),
-                    };
-                    socket.send(message).await.map_err(|error| websocket_client::failure(&error))?;
+                    socket.send(first.message()).await.map_err(|error| websocket_client::failure(&error))?;
                 }
                 Ok(Open::WebSocket(Box::new(socket)))
             }

@@ -5,6 +5,7 @@ pub mod greeting;
 pub mod grpc;
 pub mod http;
 pub mod listen;
+mod renewed;
 pub mod tcp;
 pub mod udp;
 pub mod websocket;
@@ -19,8 +20,9 @@ use clock::Clock;
 use proto::Operation;
 use terms::{Carriage, HttpVersion, Shape};
 
+use self::renewed::Renewed;
 use crate::cold::Cold;
-use crate::connection::{CallError, Connection, Connector};
+use crate::connection::{Connection, Connector};
 use crate::endpoint::Endpoint;
 use crate::load::{Calls, Engine, EngineError, Kept};
 use crate::market::{Checked, MarketConnection};
@@ -68,6 +70,8 @@ pub struct Workers<'a> {
     pub shape: Shape,
     /// Time in which each connection must be there.
     pub opening_time: Duration,
+    /// Calls that each connection is for; `None` where that has no bound.
+    pub calls_per_connection: Option<u64>,
     /// Runs first on each worker's thread, with its core.
     pub on_thread: fn(usize) -> std::io::Result<()>,
     /// What is kept of the calls beside the whole.
@@ -113,11 +117,12 @@ where
     K: Connector + Send,
     <K::Connection as Connection>::Request: Clone + Send + 'static,
 {
+    let (opening_time, calls_max) = (workers.opening_time, workers.calls_per_connection);
+    let connector = Renewed { connector, opening_time, calls_max };
     if workers.shape.cold {
-        let connector = InTime { connector, time: workers.opening_time };
         begin(Cold { connector, clock: Clock::System }, requests, workers)
     } else {
-        begin(InTime { connector, time: workers.opening_time }, requests, workers)
+        begin(connector, requests, workers)
     }
 }
 
@@ -135,33 +140,6 @@ where
     let calls =
         Calls { connector, requests, policy: None, deadline: None, with_key, apart: Vec::new(), kept };
     Engine::start_until(workers.cores, &calls, workers.shape, workers.on_thread, workers.stop)
-}
-
-/// Opens connections within a time that is asked for.
-#[derive(Debug, Clone)]
-struct InTime<K> {
-    connector: K,
-    time: Duration,
-}
-
-impl<K: Connector> Connector for InTime<K> {
-    type Connection = K::Connection;
-
-    fn connect(&self) -> impl Future<Output = Result<K::Connection, CallError>> {
-        self.connector.connect()
-    }
-
-    fn connect_for_one_call(&self) -> impl Future<Output = Result<K::Connection, CallError>> {
-        self.connector.connect_for_one_call()
-    }
-
-    fn in_flight_max(&self) -> Option<usize> {
-        self.connector.in_flight_max()
-    }
-
-    fn opening_time(&self) -> Duration {
-        self.time
-    }
 }
 
 struct OfTheMarket<'a> {

@@ -38,6 +38,16 @@ pub enum Payload {
     Binary(Bytes),
 }
 
+impl Payload {
+    /// As it is sent.
+    pub(super) fn message(&self) -> Message {
+        match self {
+            Payload::Text(text) => Message::text(text.clone()),
+            Payload::Binary(bytes) => Message::binary(bytes.clone()),
+        }
+    }
+}
+
 /// An open WebSocket.
 pub struct RawWebSocket {
     socket: RefCell<Option<WebSocket>>,
@@ -73,10 +83,7 @@ impl Connection for RawWebSocket {
     const LISTENS_IDLE: bool = true;
 
     fn prepare(&self, payload: &Payload) -> Result<Message, Unsupported> {
-        Ok(match payload {
-            Payload::Text(text) => Message::text(text.clone()),
-            Payload::Binary(bytes) => Message::binary(bytes.clone()),
-        })
+        Ok(payload.message())
     }
 
     async fn call(&self, request: &Message, _: Option<Duration>) -> Result<usize, CallError> {

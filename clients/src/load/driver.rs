@@ -156,6 +156,8 @@ impl<K: Connector> Driver<K> {
         outcome.stages = vec![TimeSlice::default(); self.kept.stage_ends.len()];
         let groups = self.kept.groups.iter().max().map_or(0, |last| last + 1);
         outcome.groups = (0..groups).map(|_| empty()).collect::<Result<_, _>>()?;
+        // All at once: to make room on the way would be late.
+        outcome.calls.reserve_exact(self.kept.calls_max);
         let prepared = self.prepared_for(round, schedule).await?;
         let retrier = self.policy.map(|policy| Retrier::new(policy, self.clock.clone(), round.seed));
         let shared = Rc::new(Shared {
@@ -171,6 +173,7 @@ impl<K: Connector> Driver<K> {
             apart: Rc::clone(&self.apart),
             groups: Arc::clone(&self.kept.groups),
             stage_ends: Arc::clone(&self.kept.stage_ends),
+            calls_max: self.kept.calls_max,
             outcome_apart: RefCell::new(empty()?),
             live: Arc::clone(&self.live),
             begun: Cell::default(),

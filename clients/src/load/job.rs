@@ -75,6 +75,8 @@ pub struct Kept {
     pub stage_ends: Arc<[Duration]>,
     /// The group of each request, counted from 0; there are none where this is empty.
     pub groups: Arc<[usize]>,
+    /// How many single calls of each worker, at most.
+    pub calls_max: usize,
 }
 
 impl<K> Job for Calls<K, <K::Connection as Connection>::Request>

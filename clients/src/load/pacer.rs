@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use clock::Mono;
-use terms::{Failure, Schedule};
+use terms::Schedule;
 
 use super::queue::Arrival;
 use super::recorder::CallTimes;
 use super::shared::Shared;
+use crate::connection::CallError;
 
 /// The longest sleep: an end that is asked for is heard this soon.
 const SLEEP_MAX: Duration = Duration::from_millis(50);
@@ -32,7 +33,7 @@ pub(super) async fn pace(shared: &Shared, mut timer: clock::Timer, schedule: &Sc
         }
         if !shared.arrivals.push(Arrival { nth, scheduled, picked_up: now }) {
             let times = CallTimes { scheduled, picked_up: now, sent: None, attempts: 0, done: now };
-            shared.record_outcome(nth, &times, Some(Failure::Dropped));
+            shared.record(nth, &times, Err(&CallError::NotSent));
         }
     }
     shared.arrivals.close();

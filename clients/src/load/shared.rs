@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clock::{Clock, Mono};
-use terms::{Failure, Outcome};
+use terms::{Failure, OneCall, Outcome};
 
 use super::queue::Queue;
 use super::recorder::{CallTimes, Recording as _};
@@ -63,6 +63,8 @@ pub(super) struct Shared {
     pub(super) stage_ends: Arc<[Duration]>,
     /// The group of each request; nothing where there are none.
     pub(super) groups: Arc<[usize]>,
+    /// Single calls that are kept, at most.
+    pub(super) calls_max: usize,
     pub(super) outcome_apart: RefCell<Outcome>,
     pub(super) live: Arc<Live>,
     /// Calls of the closed model that were begun in the measured time.
@@ -90,6 +92,9 @@ impl Shared {
                 Err(CallError::Status { status, bytes, .. }) => Some((Some(*status), *bytes)),
                 Err(_) => None,
             };
+            if self.calls_max > 0 {
+                self.keep(nth, times, error.map(CallError::failure), answered.unwrap_or_default());
+            }
             if let Some((status, bytes)) = answered {
                 self.outcome_of(nth).record_answer(status, bytes);
                 if let Some(mut group) = self.group_of(nth) {
@@ -102,6 +107,29 @@ impl Shared {
         {
             let mut outcome = self.outcome_of(nth);
             outcome.samples.entry(error.failure()).or_insert_with(|| error.sample());
+        }
+    }
+
+    /// Keeps a call by itself, while there is room.
+    fn keep(
+        &self,
+        nth: usize,
+        times: &CallTimes,
+        failure: Option<Failure>,
+        (status, bytes): (Option<u16>, usize),
+    ) {
+        let mut outcome = self.outcome.borrow_mut();
+        if outcome.calls.len() < self.calls_max {
+            outcome.calls.push(OneCall {
+                due_ns: times.scheduled.nanos_since(self.measured_from),
+                lag_ns: times.picked_up.nanos_since(times.scheduled),
+                wait_ns: times.sent.map(|sent| sent.nanos_since(times.picked_up)),
+                response_ns: times.done.nanos_since(times.scheduled),
+                failure,
+                status,
+                bytes: bytes as u64,
+                request: nth,
+            });
         }
     }
 
@@ -126,7 +154,7 @@ impl Shared {
         RefMut::filter_map(self.outcome.borrow_mut(), |outcome| outcome.groups.get_mut(group)).ok()
     }
 
-    pub(super) fn record_outcome(&self, nth: usize, times: &CallTimes, failure: Option<Failure>) {
+    fn record_outcome(&self, nth: usize, times: &CallTimes, failure: Option<Failure>) {
         if times.scheduled >= self.measured_from {
             self.outcome_of(nth).record(times, failure, self.round.time_out);
             if !self.stage_ends.is_empty() {

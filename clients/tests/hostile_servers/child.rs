@@ -162,6 +162,7 @@ fn open(client: Client, address: SocketAddr) -> Result<Engine, EngineError> {
         cores: &[0],
         shape: SHAPE,
         opening_time: OPENING_TIME,
+        calls_per_connection: None,
         on_thread: |_| Ok(()),
         kept: Kept::default(),
         stop: &Arc::default(),

@@ -118,7 +118,7 @@ fn need(name: &str, options: &Options, target: &Target) -> Option<String> {
         "proto" | "descriptor_set" => {
             unless(method, "a target such as grpc://HOST:PORT/package.Service/Method")
         }
-        "order" => unless(options.requests.is_some() || options.data.is_some(), "--requests or --data"),
+        "order" => unless(options.has_requests() || options.data.is_some(), "--requests or --data"),
         "body" | "body_file" => {
             unless(!market, "a target whose requests are yours: this one is asked for quotes")
         }
@@ -141,6 +141,10 @@ fn need(name: &str, options: &Options, target: &Target) -> Option<String> {
             (market || method || options.http2 || options.http3) && !options.cold,
             "--http2, --http3, --frame market, grpc:// or quic://, and no --cold: elsewhere a connection carries \
              one call at a time; use more --connections",
+        ),
+        "calls_per_connection" => unless(
+            options.calls_per_connection.is_none_or(|calls| calls >= u64::from(options.in_flight)),
+            "at least as many calls as --in-flight allows at a time",
         ),
         "rate" => None,
         "arrivals" | "pacing" => unless(open, "the open model: add --rate"),

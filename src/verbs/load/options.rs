@@ -9,6 +9,7 @@ use terms::{Arrivals, Expression, Stage};
 
 use super::addresses::{ConnectTo, Resolve, parse_connect_to, parse_resolve};
 use super::outcome::parse_threshold;
+use super::requests::Template;
 use crate::verbs::expressions::objective;
 
 /// What `load` takes.
@@ -18,7 +19,11 @@ pub(crate) struct Options {
     /// Load this server: http://, https://, ws:// or wss:// with HOST:PORT/PATH; tcp://, tls:// or
     /// udp:// with HOST:PORT; grpc:// or grpcs:// with HOST:PORT/package.Service/Method; grpc://,
     /// grpcs:// or quic:// with HOST:PORT for the market's quotes.
+    /// Or a file of TOML with a target, options by name, and requests.
     pub(super) target: String,
+    /// The requests of such a file.
+    #[arg(skip)]
+    pub(super) templates: Vec<Template>,
     /// Make this many calls per second (open model). Without it the load is closed.
     #[arg(short, long, value_name = "N", help_heading = LOAD)]
     pub(super) rate: Option<f64>,
@@ -37,9 +42,12 @@ pub(crate) struct Options {
     /// Open a new connection for each call.
     #[arg(long, help_heading = LOAD)]
     pub(super) cold: bool,
+    /// Close each connection after this many calls, and open another.
+    #[arg(long, value_name = "N", conflicts_with_all = ["cold", "listen"], value_parser = clap::value_parser!(u64).range(1..), help_heading = LOAD)]
+    pub(super) calls_per_connection: Option<u64>,
     /// Make no calls: open all connections and count what comes on them, WebSocket messages or
     /// events of an event stream. --body is the first message of a WebSocket.
-    #[arg(long, conflicts_with_all = ["rate", "calls", "stages", "model", "warm_up", "cold", "find_capacity", "fail_on", "requests", "data", "expect_status", "expect_body", "csv", "hlog", "metrics", "report", "in_flight", "greeting"], help_heading = LOAD)]
+    #[arg(long, conflicts_with_all = ["rate", "calls", "stages", "model", "warm_up", "cold", "find_capacity", "fail_on", "requests", "data", "expect_status", "expect_body", "csv", "jsonl", "hlog", "metrics", "report", "in_flight", "greeting"], help_heading = LOAD)]
     pub(super) listen: bool,
     /// Load for this long before measuring [default: 1s].
     #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration, help_heading = LOAD)]
@@ -198,6 +206,9 @@ pub(crate) struct Options {
     /// Write what became of the calls of each second to this file, as CSV.
     #[arg(long, value_name = "FILE", conflicts_with = "find_capacity", help_heading = OUTPUT)]
     pub(super) csv: Option<PathBuf>,
+    /// Write each call to this file, a JSON object a line; of more than a million calls the first.
+    #[arg(long, value_name = "FILE", conflicts_with = "find_capacity", help_heading = OUTPUT)]
+    pub(super) jsonl: Option<PathBuf>,
     /// Write the four distributions to this file, in HdrHistogram's log format.
     #[arg(long, value_name = "FILE", conflicts_with = "find_capacity", help_heading = OUTPUT)]
     pub(super) hlog: Option<PathBuf>,
@@ -254,6 +265,11 @@ impl Options {
     pub(super) fn warm_up(&self) -> Duration {
         let usual = if self.calls.is_some() || self.stages.is_some() { Duration::ZERO } else { WARM_UP };
         self.warm_up.unwrap_or(usual)
+    }
+
+    /// Whether there are several requests.
+    pub(super) fn has_requests(&self) -> bool {
+        self.requests.is_some() || !self.templates.is_empty()
     }
 
     pub(super) fn is_closed(&self) -> bool {

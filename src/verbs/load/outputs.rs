@@ -17,6 +17,7 @@ use crate::ending::{UsageError, causes, say_error};
 enum Output {
     Page,
     Csv,
+    JsonLines,
     Hlog,
     Metrics,
 }
@@ -26,6 +27,7 @@ fn outputs(options: &Options) -> impl Iterator<Item = (Output, &'static str, &Pa
     let all = [
         (Output::Page, "report", &options.report),
         (Output::Csv, "csv", &options.csv),
+        (Output::JsonLines, "jsonl", &options.jsonl),
         (Output::Hlog, "hlog", &options.hlog),
         (Output::Metrics, "metrics", &options.metrics),
     ];
@@ -84,6 +86,7 @@ pub(super) fn write(options: &Options, report: &LoadReport, tool: &Tool) -> bool
         let contents = match output {
             Output::Page => report.page(options, tool, began_us),
             Output::Csv => Ok(report.csv()),
+            Output::JsonLines => report.json_lines(),
             Output::Hlog => report.hlog(began_us),
             Output::Metrics => Ok(report.metrics(tool)),
         };

@@ -78,6 +78,7 @@ impl Mix {
     pub(super) fn read(options: &Options, path: &str) -> anyhow::Result<Mix> {
         let templates = match &options.requests {
             Some(file) => templates(file, &text("--requests", file)?)?,
+            None if !options.templates.is_empty() => options.templates.clone(),
             None => vec![Template { weight: 1, ..Template::default() }],
         };
         let rows = match &options.data {
@@ -203,6 +204,15 @@ fn least_common_multiple(one: usize, other: usize) -> usize {
 }
 
 impl Template {
+    /// What of it can never be sent.
+    pub(super) fn what_is_wrong(&self) -> Option<&'static str> {
+        self.path.as_ref().filter(|path| !path.starts_with('/')).map(|_| "a path begins with /")
+    }
+
+    pub(super) fn is_never_sent(&self) -> bool {
+        self.weight == 0
+    }
+
     /// What it is counted under.
     fn called(&self, target: &str) -> String {
         self.name.clone().unwrap_or_else(|| {
@@ -277,12 +287,12 @@ fn templates(file: &Path, text: &str) -> anyhow::Result<Vec<Template>> {
                 }
             }
         };
-        if template.path.as_ref().is_some_and(|path| !path.starts_with('/')) {
-            return Err(wrong("a path begins with /".to_owned()).into());
+        if let Some(what) = template.what_is_wrong() {
+            return Err(wrong(what.to_owned()).into());
         }
         templates.push(template);
     }
-    if templates.iter().all(|template| template.weight == 0) {
+    if templates.iter().all(Template::is_never_sent) {
         let what = "no line is a JSON object, or has \"GET /path HTTP/1.1\" in it as those of an access log";
         return Err(UsageError(format!("--requests {}: {what}", file.display())).into());
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 /// How it serves.
 #[derive(Clone, Copy)]
-pub(super) enum Manner {
+pub(crate) enum Manner {
     /// Says GOAWAY at the so-manieth request of a connection, answers those up to it, and no later
     /// ones.
     GoesAway(usize),
@@ -42,7 +42,7 @@ fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
 }
 
 /// Serves a connection to its end.
-pub(super) fn serve(stream: TcpStream, manner: Manner) {
+pub(crate) fn serve(stream: TcpStream, manner: Manner) {
     // Its end is the client's concern.
     let _ = serve_frames(stream, manner);
 }

@@ -1,4 +1,5 @@
-//! A load for other people's tools: its seconds as CSV, its distributions as HdrHistogram's log.
+//! A load for other people's tools: its seconds as CSV, its calls as JSON lines, its distributions
+//! as HdrHistogram's log.
 
 use std::fmt::Write as _;
 use std::time::{Duration, UNIX_EPOCH};
@@ -7,7 +8,9 @@ use anyhow::anyhow;
 use clock::Mono;
 use hdrhistogram::serialization::V2DeflateSerializer;
 use hdrhistogram::serialization::interval_log::{IntervalLogWriterBuilder, Tag};
+use serde::Serialize;
 use terms::escape::terminal_line;
+use terms::{Failure, OneCall};
 
 use super::LoadReport;
 
@@ -15,6 +18,43 @@ use super::LoadReport;
 const COLUMNS: &str = "at_s,due,ok,failed,response_p50_us,response_p99_us";
 /// Nanoseconds in the unit of a log's column of maxima, which is for people.
 const NS_PER_MS: f64 = 1e6;
+
+/// One call, as a line of JSON has it.
+#[derive(Serialize)]
+struct Line<'a> {
+    /// When it was due, after the start of the measured time.
+    due_s: f64,
+    response_us: f64,
+    lag_us: f64,
+    /// Null where it was never sent.
+    wait_us: Option<f64>,
+    /// Null where it failed.
+    service_us: Option<f64>,
+    failed: Option<&'static str>,
+    status: Option<u16>,
+    reply_bytes: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    request: Option<&'a str>,
+}
+
+impl Line<'_> {
+    fn of<'a>(call: &OneCall, request: Option<&'a str>) -> Line<'a> {
+        let us = |ns: u64| ns as f64 / 1e3;
+        let before_service = |wait_ns: u64| call.lag_ns + wait_ns;
+        let service_ns = call.wait_ns.map(|wait_ns| call.response_ns.saturating_sub(before_service(wait_ns)));
+        Line {
+            due_s: call.due_ns as f64 / 1e9,
+            response_us: us(call.response_ns),
+            lag_us: us(call.lag_ns),
+            wait_us: call.wait_ns.map(us),
+            service_us: service_ns.filter(|_| call.failure.is_none()).map(us),
+            failed: call.failure.map(Failure::name),
+            status: call.status,
+            reply_bytes: call.bytes,
+            request,
+        }
+    }
+}
 
 impl LoadReport {
     /// When the measured time began.
@@ -35,6 +75,22 @@ impl LoadReport {
             let _ = writeln!(out, "{at_s},{},{},{failed},{p50},{p99}", slice.arrivals, slice.ok);
         }
         out
+    }
+
+    /// A line for each call that was kept, in the order in which they were due. What a failed call
+    /// has as its response is how long it took until it failed.
+    ///
+    /// # Errors
+    /// Never: the type of the library asks for it.
+    pub(in crate::verbs::load) fn json_lines(&self) -> anyhow::Result<String> {
+        let mut calls: Vec<&OneCall> = self.outcome.calls.iter().collect();
+        calls.sort_by_key(|call| call.due_ns);
+        let mut out = Vec::new();
+        for call in calls {
+            serde_json::to_writer(&mut out, &Line::of(call, self.names.of(call.request)))?;
+            out.push(b'\n');
+        }
+        Ok(String::from_utf8(out)?)
     }
 
     /// The four distributions in nanoseconds, each under its tag, over the measured time.
