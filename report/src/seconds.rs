@@ -109,7 +109,7 @@ pub(super) fn seconds_below(
             r#"<text class="tick" x="{:.1}" y="{:.1}" text-anchor="middle">{}</text>"#,
             across.at(at),
             bottom + 14.0,
-            if at.fract() == 0.0 { text::plain_number(at) } else { at.to_string() }
+            text::plain_number(at)
         );
     }
     let _ = write!(
