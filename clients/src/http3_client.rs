@@ -43,6 +43,9 @@ type Sent = RequestStream<Bounded<h3_quinn::BidiStream<Bytes>>, Bytes>;
 /// Why there is no reply.
 #[derive(Debug, thiserror::Error)]
 enum Broken {
+    /// It was never sent.
+    #[error("{0}")]
+    Unsent(StreamError),
     /// The stream or the connection broke.
     #[error("{0}")]
     Stream(#[from] StreamError),
@@ -118,7 +121,7 @@ impl Http3Connection {
         if !body.is_empty() {
             head.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
         }
-        let mut stream = self.sender.clone().send_request(head).await?;
+        let mut stream = self.sender.clone().send_request(head).await.map_err(Broken::Unsent)?;
         if !body.is_empty() {
             stream.send_data(body).await?;
         }
@@ -133,15 +136,20 @@ impl Http3Connection {
     }
 
     fn failure(&self, broken: Broken) -> CallError {
-        match (broken, self.quic.close_reason()) {
-            (Broken::Over(error), _) => error,
-            (Broken::Stream(_), Some(reason)) => quic_client::failure(&reason),
-            (Broken::Stream(error), None) => {
+        let failure = |error: StreamError| match (&error, self.quic.close_reason()) {
+            (StreamError::ConnectionError { .. }, Some(reason)) => quic_client::failure(&reason),
+            _ => http3_failure(&error),
+        };
+        match broken {
+            Broken::Over(error) => error,
+            Broken::Unsent(error @ StreamError::HeaderTooBig { .. }) => failure(error),
+            Broken::Unsent(error) => {
                 if matches!(error, StreamError::RemoteClosing { .. }) {
                     self.goes_away.set(true);
                 }
-                http3_failure(&error)
+                CallError::Unprocessed(Box::new(failure(error)))
             }
+            Broken::Stream(error) => failure(error),
         }
     }
 
@@ -153,12 +161,11 @@ impl Http3Connection {
 /// What an error of a stream means for a call.
 fn http3_failure(error: &StreamError) -> CallError {
     let text = in_full(error);
-    let unprocessed = |error| CallError::Unprocessed(Box::new(error));
     match error {
-        StreamError::RemoteClosing { .. } => unprocessed(CallError::Reset(text)),
+        StreamError::RemoteClosing { .. } => CallError::Reset(text),
         // RFC 9114, section 4.1.1.
         StreamError::RemoteTerminate { code: Code::H3_REQUEST_REJECTED, .. } => {
-            unprocessed(CallError::Limit(text))
+            CallError::Unprocessed(Box::new(CallError::Limit(text)))
         }
         StreamError::HeaderTooBig { .. } => CallError::Limit(text),
         StreamError::Undefined { 0: cause, .. } if cause.is::<OverBound>() => CallError::Limit(text),

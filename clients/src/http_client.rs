@@ -23,7 +23,7 @@ use crate::connection::{CallError, Unsupported};
 use crate::endpoint::{Endpoint, Stream};
 use crate::http2_heads::{Heads, HeadsCounted, TOO_MANY};
 use crate::limits::{CONNECTION_WINDOW_BYTES, GIVEN_UP_MAX, HEAD_BYTES_MAX, STREAM_WINDOW_BYTES};
-use crate::places::{Places, Taken};
+use crate::places::{self, Places, Taken};
 use crate::reply_body::{CountedBody, WholeBody};
 
 const TIME_LEFT: HeaderName = HeaderName::from_static(deadline::HTTP_HEADER);
@@ -109,6 +109,7 @@ where
                     .initial_stream_window_size(STREAM_WINDOW_BYTES)
                     .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
                     .max_header_list_size(HEAD_BYTES_MAX)
+                    .initial_max_send_streams(places::FIRST)
                     .handshake(TokioIo::new(stream.counting(HeadsCounted::new(Arc::clone(&heads)))))
                     .await
                     .map_err(|error| failure(&error))?;

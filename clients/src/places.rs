@@ -6,6 +6,9 @@ use std::rc::Rc;
 
 use tokio::sync::Notify;
 
+/// Places of a connection whose server has not yet said how many it has.
+pub(crate) const FIRST: usize = 1;
+
 /// The places of one connection.
 #[derive(Debug)]
 pub(crate) struct Places {
@@ -18,7 +21,8 @@ pub(crate) struct Places {
 impl Default for Places {
     fn default() -> Places {
         Places {
-            max: Cell::new(usize::MAX),
+            // Until the server has said: what is sent beyond its limit it refuses.
+            max: Cell::new(FIRST),
             taken: Cell::new(0),
             changed: Notify::new(),
             waiting: Cell::new(0),

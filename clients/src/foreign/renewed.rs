@@ -58,12 +58,6 @@ impl<C: Connection> Connection for RenewedConnection<C> {
     }
 
     async fn call(&self, prepared: &C::Prepared, time_left: Option<Duration>) -> Result<C::Reply, CallError> {
-        let Some(left) = self.left.get().checked_sub(1) else {
-            // Others were faster, while this call waited for a stream of it.
-            let had_its_calls = CallError::Reset("the connection had its calls".to_owned());
-            return Err(CallError::Unprocessed(Box::new(had_its_calls)));
-        };
-        self.left.set(left);
         self.connection.call(prepared, time_left).await
     }
 
@@ -75,7 +69,9 @@ impl<C: Connection> Connection for RenewedConnection<C> {
         C::facts(reply)
     }
 
+    /// A call is counted before it waits, so that no more wait here than the connection is for.
     fn place(&self) -> impl Future<Output = ()> {
+        self.left.set(self.left.get().saturating_sub(1));
         self.connection.place()
     }
 
