@@ -22,4 +22,4 @@ for connections, in_flight in [(1, 32), (8, 4)]:
         return wirebench(seconds, "--http2", f"--connections={connections}", f"--in-flight={in_flight}")
 
     print(f"{connections} connections, {in_flight} calls in flight on each")
-    compare("h2load", ours, h2load, pairs, seconds, nginx(http2=True))
+    compare("h2load", ours, h2load, pairs, nginx(http2=True))

@@ -34,4 +34,4 @@ with tempfile.TemporaryDirectory() as folder:
         return wirebench(seconds, "--connections=8", "--in-flight=4", '--body={"symbol": "AAAA"}', url=method)
 
     server = program("taskset", "-c", "0", WIREBENCH, "serve", "grpc", f"--port={PORT}")
-    compare("h2load", ours, h2load, pairs, seconds, server)
+    compare("h2load", ours, h2load, pairs, server)

@@ -27,4 +27,4 @@ def ours():
 
 
 server = program("taskset", "-c", "0", "redis-server", "--port", str(PORT), "--save", "", "--appendonly", "no")
-compare("redis-benchmark", ours, redis_benchmark, pairs, seconds, server)
+compare("redis-benchmark", ours, redis_benchmark, pairs, server)

@@ -19,4 +19,4 @@ def wrk():
     return cpu_us / int(re.search(r"(\d+) requests in", text)[1])
 
 
-compare("wrk", lambda: wirebench(seconds, "--connections=32"), wrk, pairs, seconds, nginx())
+compare("wrk", lambda: wirebench(seconds, "--connections=32"), wrk, pairs, nginx())

@@ -78,7 +78,7 @@ def program(*command):
         server.wait()
 
 
-def compare(name, ours, theirs, pairs, seconds, server):
+def compare(name, ours, theirs, pairs, server):
     """Prints each pair and the medians; the server runs meanwhile."""
     with server:
         ours(), theirs()  # both warm
@@ -93,7 +93,7 @@ def compare(name, ours, theirs, pairs, seconds, server):
             print(f"pair {nth + 1}: wirebench {mine:.2f} µs, {name} {other:.2f} µs, ratio {mine / other:.3f}", flush=True)
     ratios = sorted(mine / other for mine, other in found)
     print(
-        f"median ratio {statistics.median(ratios):.3f} ({ratios[0]:.3f} to {ratios[-1]:.3f}, n = {pairs} pairs of {seconds} s); "
+        f"median ratio {statistics.median(ratios):.3f} ({ratios[0]:.3f} to {ratios[-1]:.3f}, n = {pairs} pairs); "
         f"medians: wirebench {statistics.median(p[0] for p in found):.2f} µs, "
         f"{name} {statistics.median(p[1] for p in found):.2f} µs of client CPU per call"
     )

@@ -58,15 +58,21 @@ impl From<Ending> for ExitCode {
 pub struct UsageError(pub String);
 
 /// Words of the standard library and of humantime, and what they mean to somebody who types.
-const IN_PLAIN_WORDS: [(&str, &str); 3] = [
-    ("invalid float literal", "write a number"),
-    ("invalid digit found in string", "write a whole number"),
-    ("time unit needed, for example 5sec or 5ms", "write a time with its unit, such as 5s or 200ms"),
-];
+const IN_PLAIN_WORDS: [(&str, &str); 2] =
+    [("invalid float literal", "write a number"), ("invalid digit found in string", "write a whole number")];
+/// The same, where an example follows that ends so and was made from what was typed.
+const NO_UNIT: (&str, &str) = ("time unit needed, for example ", "ms");
 
 /// What clap says of what was typed, in words that say what to write.
 pub(crate) fn in_plain_words(text: &str) -> String {
-    IN_PLAIN_WORDS.iter().fold(text.to_owned(), |text, (theirs, ours)| text.replace(theirs, ours))
+    let text = IN_PLAIN_WORDS.iter().fold(text.to_owned(), |text, (theirs, ours)| text.replace(theirs, ours));
+    match text.split_once(NO_UNIT.0) {
+        Some((before, example)) => {
+            let behind = example.split_once(NO_UNIT.1).map_or("", |(_, behind)| behind);
+            format!("{before}write a time with its unit, such as 5s or 200ms{behind}")
+        }
+        None => text,
+    }
 }
 
 /// Refuses to measure with a build that was not optimised, unless `allowed`.
@@ -228,5 +234,11 @@ mod tests {
         assert!(refused.to_string().contains("--allow-debug"), "{refused}");
         assert!(refuse_debug(&built(Build::Debug), true).is_ok());
         assert!(refuse_debug(&built(Build::Release), false).is_ok());
+    }
+
+    #[test]
+    fn a_time_without_its_unit_is_told_what_to_write() {
+        let said = in_plain_words("'30': time unit needed, for example 30sec or 30ms\n\nUsage");
+        assert_eq!(said, "'30': write a time with its unit, such as 5s or 200ms\n\nUsage");
     }
 }

@@ -59,7 +59,10 @@ pub(crate) fn load(options: &Options, given: &Given, tool: &Tool) -> anyhow::Res
     match workload::file(&options.target) {
         Some(file) => {
             let (options, given) = workload::read(file, given)?;
-            load_as(&options, &given, tool)
+            load_as(&options, &given, tool).map_err(|error| match error.downcast::<UsageError>() {
+                Ok(UsageError(what)) => UsageError(format!("{}: {what}", file.display())).into(),
+                Err(error) => error,
+            })
         }
         None => load_as(options, given, tool),
     }

@@ -19,6 +19,6 @@ pub struct OneCall {
     pub status: Option<u16>,
     /// Bytes of the reply's body, where they are counted.
     pub bytes: u64,
-    /// Which request it was, of those that are sent in turn.
-    pub request: usize,
+    /// Its turn: the requests that are sent in turn are gone round.
+    pub turn: usize,
 }

@@ -89,11 +89,19 @@ fn each_file_has_what_was_printed() {
     let due: Vec<f64> = calls.iter().map(|call| call["due_s"].as_f64().unwrap()).collect();
     assert!(due.len() == 500 && due.is_sorted() && due[499] < 2.5, "{due:?}");
     let of_status = |status: u64| calls.iter().filter(move |call| call["status"] == status);
-    assert_eq!(of_status(500).filter(|call| call["failed"] == "status").count() as f64, failed);
+    let is_failed = |call: &&serde_json::Value| {
+        call["failed"] == "status" && call["response_us"].is_null() && call["failed_after_us"].is_f64()
+    };
+    assert_eq!(of_status(500).filter(is_failed).count() as f64, failed);
     for call in of_status(200) {
         let us = |name: &str| call[name].as_f64().unwrap();
         let parts = us("lag_us") + us("wait_us") + us("service_us");
-        assert!(call["failed"].is_null() && (us("response_us") - parts).abs() < 0.01, "{call}");
+        assert!(
+            call["failed_after_us"].is_null()
+                && call["failed"].is_null()
+                && (us("response_us") - parts).abs() < 0.01,
+            "{call}"
+        );
     }
 
     let log = text(folder, "load.hlog");

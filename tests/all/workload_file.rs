@@ -29,7 +29,7 @@ name = "order"
 method = "POST"
 path = "/orders"
 headers = { x-kind = "order" }
-body = { item = "{{id}}" }
+body = { item = "{{id}}", at = 2026-11-30T00:00:00Z }
 "#;
 
 #[test]
@@ -39,7 +39,7 @@ fn a_file_says_what_does_not_fit_on_a_line_and_what_is_typed_counts_for_more() {
     let server = servers::echoing();
     let text = format!(
         "target = \"{}\"\nrate_per_s = 80\nduration = \"1s\"\nwarm_up = \"0s\"\nconnections = 2\ncold = false\n\
-         data = \"ids.csv\"\nheader = [\"x-of: file\"]\njsonl = \"calls.jsonl\"\nfail-on = \"failed > 0\"\n{REQUESTS}",
+         data = \"ids.csv\"\nheader = [\"x-of: file\"]\njsonl = \"calls.jsonl\"\nfail_on = \"failed > 0\"\n{REQUESTS}",
         server.url("http")
     );
     let (loaded, found) = load(folder.path(), &text, &[]);
@@ -49,7 +49,9 @@ fn a_file_says_what_does_not_fit_on_a_line_and_what_is_typed_counts_for_more() {
     assert_eq!((of("GET /items/{{id}}"), of("order")), (Some(60), Some(20)), "{found}");
     let (head, body) = server.all().into_iter().find(|(head, _)| head.starts_with("POST")).unwrap();
     assert!(head.contains("x-kind: order\r\n") && head.contains("x-of: file\r\n"), "{head}");
-    assert!([&b"{\"item\":\"7\"}"[..], b"{\"item\":\"8\"}"].contains(&body.as_slice()), "{body:?}");
+    let body: Value = serde_json::from_slice(&body).unwrap();
+    assert!(body["item"] == "7" || body["item"] == "8", "{body}");
+    assert_eq!(body["at"], "2026-11-30T00:00:00Z");
     let calls = std::fs::read_to_string(folder.path().join("calls.jsonl")).unwrap();
     let calls: Vec<Value> = calls.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let orders = calls.iter().filter(|call| call["request"] == "order");
@@ -87,6 +89,14 @@ fn what_is_wrong_in_a_file_is_said_at_its_line() {
         ("http2 = \"yes\"\n", &[], &["shop.toml:2", "true or false"]),
         ("duration = [\"1s\", \"2s\"]\n", &[], &["shop.toml:2", "a text or a number"]),
         ("allow_debug = true\n", &[], &["shop.toml:2", "no option"]),
+        ("fail-on = \"failed > 0\"\n", &[], &["shop.toml:2", "did you mean 'fail_on'?"]),
+        ("core = true\n", &[], &["shop.toml:2", "a text or a number"]),
+        ("rate_per_s = -10\n", &[], &["shop.toml: --rate -10"]),
+        ("[[request]]\nmethod = \"G T\"\n", &[], &["shop.toml:2", "no method"]),
+        ("[[request]]\npath = \"/{{id}}\"\n", &[], &["shop.toml: ", "needs --data"]),
+        ("listen = true\n[[request]]\npath = \"/\"\n", &[], &["shop.toml:3", "no listen"]),
+        ("csv = \"shop.toml\"\n", &[], &["the file of the workload"]),
+        ("[[request]]\nbody = { x = nan }\n", &[], &["shop.toml:3", "no such number"]),
         ("[[request]]\npath = \"items\"\n", &[], &["shop.toml:2", "begins with /"]),
         ("[[request]]\npth = \"/items\"\n", &[], &["shop.toml:3", "pth"]),
         ("[[request]]\nweight = 0\n", &[], &["shop.toml:2", "weight"]),
@@ -102,6 +112,12 @@ fn what_is_wrong_in_a_file_is_said_at_its_line() {
         assert!(loaded.status.code() == Some(2) && is_said, "{text}{typed:?}: {said}");
         assert!(!said.contains("panicked"), "{said}");
     }
+    let secret = "target = \"http://me:secret@127.0.0.1:808O/\"\n";
+    let said = stderr(&load(folder.path(), secret, &[]).0);
+    assert!(said.contains("from 1 to 65535") && !said.contains("secret"), "{said}");
+    let sockets = format!("target = \"ws://127.0.0.1:1/\"\n{REQUESTS}");
+    let said = stderr(&load(folder.path(), &sockets, &[]).0);
+    assert!(said.contains("shop.toml:3") && said.contains("http://"), "{said}");
     let (loaded, _) = load(folder.path(), "duration = \"1s\"\n", &[]);
     assert!(stderr(&loaded).contains("there is no target"), "{}", stderr(&loaded));
     let missing = wirebench(&["load", "nowhere.toml", "--allow-debug"]).output().unwrap();

@@ -128,7 +128,7 @@ impl Shared {
                 failure,
                 status,
                 bytes: bytes as u64,
-                request: nth,
+                turn: nth,
             });
         }
     }

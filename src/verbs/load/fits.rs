@@ -118,7 +118,10 @@ fn need(name: &str, options: &Options, target: &Target) -> Option<String> {
         "proto" | "descriptor_set" => {
             unless(method, "a target such as grpc://HOST:PORT/package.Service/Method")
         }
-        "order" => unless(options.has_requests() || options.data.is_some(), "--requests or --data"),
+        "order" => unless(
+            options.has_requests() || options.data.is_some(),
+            "several requests (--requests, or [[request]] in a file) or --data",
+        ),
         "body" | "body_file" => {
             unless(!market, "a target whose requests are yours: this one is asked for quotes")
         }
@@ -142,6 +145,9 @@ fn need(name: &str, options: &Options, target: &Target) -> Option<String> {
             "--http2, --http3, --frame market, grpc:// or quic://, and no --cold: elsewhere a connection carries \
              one call at a time; use more --connections",
         ),
+        "cold" | "calls_per_connection" if scheme == Scheme::Udp => {
+            Some("a target with connections, which udp:// does not have".to_owned())
+        }
         "calls_per_connection" => unless(
             options.calls_per_connection.is_none_or(|calls| calls >= u64::from(options.in_flight)),
             "at least as many calls as --in-flight allows at a time",
@@ -156,7 +162,6 @@ fn need(name: &str, options: &Options, target: &Target) -> Option<String> {
             !matches!(scheme, Scheme::Udp | Scheme::Quic) && !over_quic,
             "a target over TCP, and no --http3",
         ),
-        "cold" => unless(scheme != Scheme::Udp, "a target with connections, which udp:// does not have"),
         "listen" => unless(
             (http && !options.http3) || websocket,
             "a target of ws://, wss://, http:// or https://, and no --http3",

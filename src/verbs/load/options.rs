@@ -24,6 +24,12 @@ pub(crate) struct Options {
     /// The requests of such a file.
     #[arg(skip)]
     pub(super) templates: Vec<Template>,
+    /// Such a file.
+    #[arg(skip)]
+    pub(super) workload: Option<PathBuf>,
+    /// What it says of options, as it would be typed.
+    #[arg(skip)]
+    pub(super) workload_words: Vec<String>,
     /// Make this many calls per second (open model). Without it the load is closed.
     #[arg(short, long, value_name = "N", help_heading = LOAD)]
     pub(super) rate: Option<f64>,
@@ -42,7 +48,7 @@ pub(crate) struct Options {
     /// Open a new connection for each call.
     #[arg(long, help_heading = LOAD)]
     pub(super) cold: bool,
-    /// Close each connection after this many calls, and open another.
+    /// Use each connection for this many calls, and open another for the next one.
     #[arg(long, value_name = "N", conflicts_with_all = ["cold", "listen"], value_parser = clap::value_parser!(u64).range(1..), help_heading = LOAD)]
     pub(super) calls_per_connection: Option<u64>,
     /// Make no calls: open all connections and count what comes on them, WebSocket messages or
@@ -206,7 +212,8 @@ pub(crate) struct Options {
     /// Write what became of the calls of each second to this file, as CSV.
     #[arg(long, value_name = "FILE", conflicts_with = "find_capacity", help_heading = OUTPUT)]
     pub(super) csv: Option<PathBuf>,
-    /// Write each call to this file, a JSON object a line; of more than a million calls the first.
+    /// Write each call to this file, a JSON object a line; of more than a million those that ended
+    /// first.
     #[arg(long, value_name = "FILE", conflicts_with = "find_capacity", help_heading = OUTPUT)]
     pub(super) jsonl: Option<PathBuf>,
     /// Write the four distributions to this file, in HdrHistogram's log format.
@@ -294,6 +301,7 @@ const EXAMPLES: &str = r#"Examples:
   wirebench load http://127.0.0.1:8080/ --stages '9/s for 5s, to 99/s over 9s'
   wirebench load http://127.0.0.1:8080/ --requests access.log --order random
   wirebench load http://127.0.0.1:8080/ --find-capacity
+  wirebench load shop.toml -r 500                     # options and requests in a file
   wirebench load https://127.0.0.1:8443/ -r 500 --root root.pem -j
   wirebench load grpc://127.0.0.1:50051/shop.Shop/Get --body '{"id": 7}'
   wirebench load ws://127.0.0.1:8080/feed --listen -c 5000 -d 30s

@@ -70,7 +70,7 @@ pub(super) struct LoadReport {
     /// What came of each stage, where there are stages.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     stages: Vec<StageReport>,
-    /// What each request is called, of those that are sent in turn; nothing where there is only one.
+    /// What the requests are called that are sent in turn.
     #[serde(skip)]
     names: Names,
     #[serde(skip)]

@@ -40,6 +40,7 @@ fn outputs(options: &Options) -> impl Iterator<Item = (Output, &'static str, &Pa
 /// Where a file cannot be written, or would replace another that is read or written.
 pub(super) fn check(options: &Options) -> Result<(), UsageError> {
     let read = [
+        ("workload", &options.workload),
         ("body-file", &options.body_file),
         ("requests", &options.requests),
         ("data", &options.data),
@@ -55,8 +56,10 @@ pub(super) fn check(options: &Options) -> Result<(), UsageError> {
         files::check_writable(path)
             .map_err(|error| UsageError(format!("--{name}: {}", causes(&error.into()))))?;
         if let Some((other, _)) = others.iter().find(|(_, other)| is_same(path, other)) {
+            let of =
+                if *other == "workload" { "of the workload".to_owned() } else { format!("of --{other}") };
             return Err(UsageError(format!(
-                "--{name} {} would replace the file of --{other}: name another",
+                "--{name} {} would replace the file {of}: name another",
                 path.display()
             )));
         }

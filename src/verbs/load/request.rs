@@ -109,7 +109,8 @@ fn bodies<T>(
 /// out as it is written.
 fn check_data(options: &Options, target: &Target, mix: &Mix, body: Option<&Bytes>) -> Result<(), UsageError> {
     if options.data.is_none() {
-        return Ok(());
+        let Some(path) = mix.path_with_name() else { return Ok(()) };
+        return Err(UsageError(format!("the path '{path}' needs --data, to fill in its name")));
     }
     let has_name = |text: &str| text.contains("{{");
     let in_body = body.is_some_and(|body| str::from_utf8(body).is_ok_and(has_name));
@@ -127,8 +128,7 @@ fn check_data(options: &Options, target: &Target, mix: &Mix, body: Option<&Bytes
 
 /// Holds all requests together to what may be kept of them.
 fn check_bytes(mix: &Mix, body: Option<&Bytes>) -> Result<(), UsageError> {
-    let each = body.map_or(0, |body| body.len() as u64);
-    let all = each * mix.filled().count() as u64;
+    let all = mix.body_bytes(body.map_or(0, Bytes::len));
     if all <= REQUESTS_BYTES_MAX {
         return Ok(());
     }
@@ -167,15 +167,11 @@ fn http_request(
     filled: &Filled<'_>,
 ) -> anyhow::Result<HttpRequest> {
     let template = filled.template;
-    let own = match template.body() {
-        Some(text) => Some(Bytes::from(text)),
-        None => body.cloned(),
-    };
-    let body = fill_body(own, filled)?;
+    let body = fill_body(filled.body.clone().or_else(|| body.cloned()), filled)?;
     let usual = if body.is_some() { Method::POST } else { Method::GET };
     let method = match (&template.method, &options.method) {
         (Some(method), _) => {
-            method.parse().map_err(|_| UsageError(format!("--requests: '{method}' is no method of HTTP")))?
+            method.parse().map_err(|_| UsageError(format!("'{method}' is no method of HTTP")))?
         }
         (None, method) => method.clone().unwrap_or(usual),
     };

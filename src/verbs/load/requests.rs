@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use anyhow::Context as _;
+use bytes::Bytes;
+use http::Method;
 use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 use serde::Deserialize;
@@ -56,6 +58,8 @@ pub(super) struct Row(BTreeMap<String, String>);
 /// A request that is to be made ready, and the group that it is counted in.
 pub(super) struct Filled<'a> {
     pub(super) template: &'a Template,
+    /// The template's body, which all of its requests share.
+    pub(super) body: Option<Bytes>,
     pub(super) row: Option<&'a Row>,
     pub(super) group: usize,
 }
@@ -63,6 +67,8 @@ pub(super) struct Filled<'a> {
 /// All requests of a load.
 pub(super) struct Mix {
     templates: Vec<Template>,
+    /// Their bodies.
+    bodies: Vec<Option<Bytes>>,
     rows: Vec<Row>,
     /// Template, row and group of each request, in the order in which they are sent.
     order: Vec<(usize, Option<usize>, usize)>,
@@ -108,7 +114,24 @@ impl Mix {
         if groups.len() < 2 {
             groups.clear();
         }
-        Ok(Mix { templates, rows, order, groups })
+        let bodies = templates.iter().map(|template| template.body().map(Bytes::from)).collect();
+        Ok(Mix { templates, bodies, rows, order, groups })
+    }
+
+    /// Bytes of the bodies that are made ready, where `usual` is sent by a template that has none: one
+    /// a template, or one a request where rows are filled in.
+    pub(super) fn body_bytes(&self, usual: usize) -> u64 {
+        let bytes = |template: usize| self.bodies[template].as_ref().map_or(usual, Bytes::len) as u64;
+        if self.rows.is_empty() {
+            (0..self.templates.len()).map(bytes).sum()
+        } else {
+            self.order.iter().map(|(template, ..)| bytes(*template)).sum()
+        }
+    }
+
+    /// A path in which a name stands.
+    pub(super) fn path_with_name(&self) -> Option<&str> {
+        self.templates.iter().filter_map(|template| template.path.as_deref()).find(|path| path.contains("{{"))
     }
 
     /// Whether a name stands anywhere in the requests of the file.
@@ -125,6 +148,7 @@ impl Mix {
     pub(super) fn filled(&self) -> impl Iterator<Item = Filled<'_>> {
         self.order.iter().map(|(template, row, group)| Filled {
             template: &self.templates[*template],
+            body: self.bodies[*template].clone(),
             row: row.map(|row| &self.rows[row]),
             group: *group,
         })
@@ -171,7 +195,7 @@ fn by_weight(templates: &[Template]) -> anyhow::Result<Vec<usize>> {
     let whole: usize = weights.iter().sum();
     if whole > REQUESTS_MAX {
         return Err(UsageError(format!(
-            "--requests: the weights come to {whole} requests until they begin again, and {REQUESTS_MAX} are the most: \
+            "the weights of the requests come to {whole} requests until they begin again, and {REQUESTS_MAX} are the most: \
              use smaller ones"
         ))
         .into());
@@ -206,7 +230,14 @@ fn least_common_multiple(one: usize, other: usize) -> usize {
 impl Template {
     /// What of it can never be sent.
     pub(super) fn what_is_wrong(&self) -> Option<&'static str> {
-        self.path.as_ref().filter(|path| !path.starts_with('/')).map(|_| "a path begins with /")
+        let is_path = self.path.as_ref().is_none_or(|path| path.starts_with('/'));
+        let is_method =
+            self.method.as_ref().is_none_or(|method| Method::from_bytes(method.as_bytes()).is_ok());
+        match (is_path, is_method) {
+            (false, _) => Some("a path begins with /"),
+            (_, false) => Some("this is no method of HTTP"),
+            (true, true) => None,
+        }
     }
 
     pub(super) fn is_never_sent(&self) -> bool {

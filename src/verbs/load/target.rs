@@ -9,6 +9,7 @@ use http::uri::PathAndQuery;
 use percent_encoding::percent_decode_str;
 use url::{Host, Position, Url};
 
+use super::outcome::without_password;
 use crate::ending::UsageError;
 
 /// How a target is spoken with.
@@ -58,7 +59,7 @@ pub(super) struct Target {
 
 impl Target {
     pub(super) fn parse(text: &str) -> Result<Target, UsageError> {
-        let wrong = |what: &str| UsageError(format!("target '{text}' {what}"));
+        let wrong = |what: &str| UsageError(format!("target '{}' {what}", without_password(text)));
         if let Some(character) = text.chars().find(|c| c.is_ascii_control() || *c == ' ' || *c == '\\') {
             let code = format!("%{:02X}", u32::from(character));
             return Err(wrong(&format!("contains {character:?}: write {code}")));

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
+use std::ops::Range;
 use std::path::Path;
 
 use clap::builder::ValueParser;
@@ -39,17 +40,26 @@ pub(super) fn file(target: &str) -> Option<&Path> {
 /// What of the file cannot be used, with its line; what of it does not fit what is typed.
 pub(super) fn read(path: &Path, given: &Given) -> anyhow::Result<(Options, Given)> {
     let name = path.display().to_string();
-    let text = files::read_text(path, FILE_BYTES_MAX).map_err(ScenarioError::from)?;
+    let unreadable = |error| {
+        UsageError(format!("{error}; a target is a URL such as http://127.0.0.1:8080/, or a file of TOML"))
+    };
+    let text = files::read_text(path, FILE_BYTES_MAX).map_err(unreadable)?;
     let file = File { name: &name, text: &text, folder: path.parent().unwrap_or(Path::new("")) };
-    let Parts { target, requests, words } = file.parts(given)?;
+    let Parts { target, requests, words, first_request } = file.parts(given)?;
     let typed = std::env::args_os().skip_while(|word| word != VERB).skip(1);
-    let words = std::iter::once(OsString::from(VERB)).chain(words).chain(typed);
-    let matches = command().try_get_matches_from(words).map_err(|error| {
+    let all = std::iter::once(OsString::from(VERB)).chain(words.iter().cloned()).chain(typed);
+    let matches = command().try_get_matches_from(all).map_err(|error| {
         UsageError(format!("{name}, with what is typed beside it: {}", without_usage(&error)))
     })?;
     let mut options = Options::from_arg_matches(&matches)?;
+    if let Some(first) = first_request.filter(|_| options.listen || !is_http(&target)) {
+        let what = "[[request]] needs a target of http:// or https://, and no listen";
+        return Err(ScenarioError::at(&name, &text, first, what, None).into());
+    }
     options.target = target;
     options.templates = requests;
+    options.workload = Some(path.to_owned());
+    options.workload_words = words.iter().map(|word| word.to_string_lossy().into_owned()).collect();
     Ok((options, Given::of(&matches)))
 }
 
@@ -57,6 +67,11 @@ const VERB: &str = "load";
 
 fn command() -> Command {
     Options::augment_args(Command::new(VERB))
+}
+
+fn is_http(target: &str) -> bool {
+    let scheme = target.split_once("://").map_or("", |(scheme, _)| scheme);
+    ["http", "https"].iter().any(|http| scheme.eq_ignore_ascii_case(http))
 }
 
 /// What is wrong with words, in one line and without the help.
@@ -71,6 +86,8 @@ fn without_usage(error: &clap::Error) -> String {
 struct Parts {
     target: String,
     requests: Vec<Template>,
+    /// Where the first of them stands.
+    first_request: Option<Range<usize>>,
     /// The options, as they would be typed.
     words: Vec<OsString>,
 }
@@ -81,6 +98,18 @@ struct Written {
     target: Option<String>,
     #[serde(default)]
     request: Vec<Spanned<Template>>,
+}
+
+/// The bodies of its requests, as TOML has them: JSON has no times, and fewer numbers.
+#[derive(Deserialize)]
+struct Bodies {
+    #[serde(default)]
+    request: Vec<Body>,
+}
+
+#[derive(Deserialize)]
+struct Body {
+    body: Option<Spanned<Value>>,
 }
 
 /// Knows the text, so that an error can point into it.
@@ -96,7 +125,14 @@ type Key = Spanned<String>;
 impl File<'_> {
     fn parts(&self, given: &Given) -> Result<Parts, ScenarioError> {
         let broken = |error| ScenarioError::from_toml(self.name, self.text, &error);
-        let Written { target, request } = toml::from_str(self.text).map_err(broken)?;
+        let Written { target, mut request } = toml::from_str(self.text).map_err(broken)?;
+        let bodies: Bodies = toml::from_str(self.text).map_err(broken)?;
+        for (request, Body { body }) in request.iter_mut().zip(bodies.request) {
+            let json = |body: Spanned<Value>| {
+                json(body.get_ref()).ok_or_else(|| self.wrong(&body, "JSON has no such number", None))
+            };
+            request.get_mut().body = body.map(json).transpose()?;
+        }
         let table: BTreeMap<Key, Spanned<Value>> = toml::from_str(self.text).map_err(broken)?;
         let target = target.ok_or_else(|| {
             let help = "write for example target = \"http://127.0.0.1:8080/\"".to_owned();
@@ -113,7 +149,8 @@ impl File<'_> {
                 words.extend(self.words(option, value)?);
             }
         }
-        Ok(Parts { target, requests: self.requests(request, given)?, words })
+        let first_request = request.first().map(Spanned::span);
+        Ok(Parts { target, requests: self.requests(request, given)?, first_request, words })
     }
 
     fn wrong<T>(&self, place: &Spanned<T>, message: &str, help: Option<String>) -> ScenarioError {
@@ -123,10 +160,10 @@ impl File<'_> {
     /// The option that a key names.
     fn option<'c>(&self, command: &'c Command, key: &Key) -> Result<&'c Arg, ScenarioError> {
         let name = key.get_ref().as_str();
-        let asked = if name == RATE.0 { RATE.1.to_owned() } else { name.replace('-', "_") };
+        let asked = if name == RATE.0 { RATE.1 } else { name };
         let named =
             |option: &&Arg| option.get_long().is_some() && !TYPED_ONLY.contains(&option.get_id().as_str());
-        let found = command.get_arguments().filter(named).find(|option| option.get_id() == asked.as_str());
+        let found = command.get_arguments().filter(named).find(|option| option.get_id() == asked);
         if let Some(option) = found.filter(|_| name != RATE.1) {
             return Ok(option);
         }
@@ -156,7 +193,9 @@ impl File<'_> {
                 Value::String(text) => text.clone(),
                 Value::Integer(number) => number.to_string(),
                 Value::Float(number) => number.to_string(),
-                _ if is_many => return Err(self.wrong(value, "write a text, or several in [ ]", None)),
+                _ if is_many => {
+                    return Err(self.wrong(value, "write a text or a number, or several in [ ]", None));
+                }
                 _ => return Err(self.wrong(value, "write a text or a number", None)),
             };
             let is_path = option.get_value_parser().type_id() == ValueParser::path_buf().type_id();
@@ -174,7 +213,12 @@ impl File<'_> {
         let alone = [OsString::from(VERB), OsString::from("http://127.0.0.1/"), word.clone()];
         match command().try_get_matches_from(alone) {
             Err(error) if matches!(error.kind(), ErrorKind::InvalidValue | ErrorKind::ValueValidation) => {
-                Err(self.wrong(value, &without_usage(&error), None))
+                // The line says which option it is.
+                let said = without_usage(&error);
+                let of_option = said.split_once(" for '--").and_then(|(before, rest)| {
+                    rest.split_once('\'').map(|(_, behind)| format!("{before}{behind}"))
+                });
+                Err(self.wrong(value, &of_option.unwrap_or(said), None))
             }
             _ => Ok(()),
         }
@@ -199,4 +243,20 @@ impl File<'_> {
         };
         written.into_iter().map(checked).collect()
     }
+}
+
+/// A value as JSON has it, a time as text; `None` of a number that JSON does not have.
+fn json(value: &Value) -> Option<serde_json::Value> {
+    Some(match value {
+        Value::String(text) => text.as_str().into(),
+        Value::Integer(number) => (*number).into(),
+        Value::Float(number) => serde_json::Number::from_f64(*number)?.into(),
+        Value::Boolean(is_so) => (*is_so).into(),
+        Value::Datetime(time) => time.to_string().into(),
+        Value::Array(values) => serde_json::Value::Array(values.iter().map(json).collect::<Option<_>>()?),
+        Value::Table(table) => {
+            let pairs = table.iter().map(|(name, value)| Some((name.clone(), json(value)?)));
+            serde_json::Value::Object(pairs.collect::<Option<_>>()?)
+        }
+    })
 }

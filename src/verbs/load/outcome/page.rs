@@ -86,6 +86,9 @@ impl LoadReport {
             ("calls sent", format!("{} of {}", text::count(self.sent), text::count(self.arrivals))),
             ("reconnections", text::count(self.reconnections)),
         ];
+        if !options.workload_words.is_empty() {
+            settings.push(("options of the workload", shown_command(options.workload_words.iter().cloned())));
+        }
         if self.reply_bytes > 0 {
             settings.push(("bodies of replies", format!("{} bytes", text::count(self.reply_bytes))));
         }

@@ -24,7 +24,10 @@ const NS_PER_MS: f64 = 1e6;
 struct Line<'a> {
     /// When it was due, after the start of the measured time.
     due_s: f64,
-    response_us: f64,
+    /// Null where it failed: beyond every bound.
+    response_us: Option<f64>,
+    /// How long it took until it failed.
+    failed_after_us: Option<f64>,
     lag_us: f64,
     /// Null where it was never sent.
     wait_us: Option<f64>,
@@ -44,7 +47,8 @@ impl Line<'_> {
         let service_ns = call.wait_ns.map(|wait_ns| call.response_ns.saturating_sub(before_service(wait_ns)));
         Line {
             due_s: call.due_ns as f64 / 1e9,
-            response_us: us(call.response_ns),
+            response_us: call.failure.is_none().then(|| us(call.response_ns)),
+            failed_after_us: call.failure.map(|_| us(call.response_ns)),
             lag_us: us(call.lag_ns),
             wait_us: call.wait_ns.map(us),
             service_us: service_ns.filter(|_| call.failure.is_none()).map(us),
@@ -77,8 +81,7 @@ impl LoadReport {
         out
     }
 
-    /// A line for each call that was kept, in the order in which they were due. What a failed call
-    /// has as its response is how long it took until it failed.
+    /// A line for each call that was kept, in the order in which they were due.
     ///
     /// # Errors
     /// Never: the type of the library asks for it.
@@ -87,7 +90,7 @@ impl LoadReport {
         calls.sort_by_key(|call| call.due_ns);
         let mut out = Vec::new();
         for call in calls {
-            serde_json::to_writer(&mut out, &Line::of(call, self.names.of(call.request)))?;
+            serde_json::to_writer(&mut out, &Line::of(call, self.names.of(call.turn)))?;
             out.push(b'\n');
         }
         Ok(String::from_utf8(out)?)

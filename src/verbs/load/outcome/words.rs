@@ -153,7 +153,7 @@ impl LoadReport {
         let kept = self.outcome.calls.len() as u64;
         if kept > 0 && kept < self.arrivals {
             notes.push(format!(
-                "--jsonl has the first {} of {} calls: more are not kept",
+                "--jsonl has {} of {} calls, those that ended first: more are not kept",
                 text::count(kept),
                 text::count(self.arrivals)
             ));
