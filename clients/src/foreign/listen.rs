@@ -16,6 +16,7 @@ use http_body_util::Full;
 use terms::{Failure, HttpVersion};
 use tokio_tungstenite::tungstenite::Message;
 
+use super::events::EventEnds;
 use super::http::HttpRequest;
 use super::websocket::Payload;
 use crate::connection::{CallError, in_time};
@@ -123,7 +124,7 @@ impl Listened {
 /// An open feed.
 enum Open {
     WebSocket(Box<WebSocket>),
-    Events(HttpConnection<Full<Bytes>>, hyper::body::Incoming, Blanks),
+    Events(HttpConnection<Full<Bytes>>, hyper::body::Incoming, EventEnds),
 }
 
 impl Listeners {
@@ -195,7 +196,7 @@ impl Listeners {
                     let (status, what) = (head.status.as_u16(), format!("status {}", head.status));
                     return Err(CallError::Status { status, bytes: 0, what });
                 }
-                Ok(Open::Events(http, body, Blanks::default()))
+                Ok(Open::Events(http, body, EventEnds::default()))
             }
         }
     }
@@ -218,8 +219,8 @@ async fn hear(
                 Some(Err(error)) => Err(websocket_client::failure(&error)),
                 None => Err(websocket_client::closed(&Message::Close(None))),
             },
-            Open::Events(http, body, blanks) => match http.next_data(body).await {
-                Some(Ok(data)) => Ok((blanks.events(&data), data.len())),
+            Open::Events(http, body, ends) => match http.next_data(body).await {
+                Some(Ok(data)) => Ok((ends.count(&data), data.len())),
                 Some(Err(error)) => Err(error),
                 None => Err(CallError::Reset("the server ended the stream".to_owned())),
             },
@@ -237,52 +238,6 @@ async fn hear(
                 heard.borrow_mut().failed(&error, true);
                 return;
             }
-        }
-    }
-}
-
-/// Finds the ends of events: a blank line behind one that is none. Lines end with LF, CRLF or CR
-/// (the HTML standard, section 9.2.6); comments alone are no event.
-#[derive(Debug, Default)]
-struct Blanks {
-    /// Whether anything but a comment stands in the event so far.
-    has_field: bool,
-    /// How the line begins that is being read: nothing yet, a comment, a field.
-    line: Option<bool>,
-    after_cr: bool,
-}
-
-impl Blanks {
-    fn events(&mut self, bytes: &[u8]) -> u64 {
-        let mut events = 0;
-        for byte in bytes {
-            let is_second = std::mem::replace(&mut self.after_cr, *byte == b'\r') && *byte == b'\n';
-            match (byte, self.line) {
-                _ if is_second => {}
-                (b'\r' | b'\n', None) => events += u64::from(std::mem::take(&mut self.has_field)),
-                (b'\r' | b'\n', Some(is_field)) => {
-                    self.has_field |= is_field;
-                    self.line = None;
-                }
-                (_, None) => self.line = Some(*byte != b':'),
-                _ => {}
-            }
-        }
-        events
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn events_end_at_blank_lines_however_they_are_cut() {
-        let text = b": hello\n\ndata: 1\n\ndata: 2\r\nid: 3\r\n\r\n\n:ping\n\ndata:x\r\rdata: unfinished\n";
-        for cut in 1..=text.len() {
-            let mut blanks = Blanks::default();
-            let events: u64 = text.chunks(cut).map(|piece| blanks.events(piece)).sum();
-            assert_eq!(events, 3, "in pieces of {cut}");
         }
     }
 }

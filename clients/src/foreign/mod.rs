@@ -1,5 +1,6 @@
 //! Servers that wirebench did not start: their replies are counted and not decoded.
 
+pub mod events;
 pub mod expect;
 pub mod greeting;
 pub mod grpc;
