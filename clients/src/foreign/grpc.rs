@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use bytes::{BufMut as _, Bytes, BytesMut};
+use bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
 use http::header::{CONTENT_TYPE, TE};
 use http::{HeaderMap, HeaderValue, Method};
 use http_body_util::{BodyExt as _, Full};
@@ -165,15 +165,41 @@ pub async fn messages(endpoint: &Endpoint, call: &GrpcCall) -> Result<Vec<Bytes>
     let connection = GrpcMethodConnector { endpoint: endpoint.clone() }.connect().await?;
     let prepared = connection.prepare(call)?;
     let reply = connection.0.exchange(prepared.request.build(None)).await?;
-    let mut bytes = reply.into_body();
+    split(reply.into_body())
+}
+
+/// The messages of a body: each behind whether it is compressed, and its length.
+///
+/// # Errors
+/// Where one is compressed, or is not all there.
+pub fn split(mut body: Bytes) -> Result<Vec<Bytes>, CallError> {
+    let wrong = || CallError::Protocol("a message that is compressed, or cut short".to_owned());
     let mut messages = Vec::new();
-    while bytes.len() >= PREFIX_BYTES {
-        let prefix = bytes.split_to(PREFIX_BYTES);
+    while !body.is_empty() {
+        let (prefix, rest) = body.split_first_chunk::<PREFIX_BYTES>().ok_or_else(wrong)?;
         let length = u32::from_be_bytes([prefix[1], prefix[2], prefix[3], prefix[4]]) as usize;
-        if prefix[0] != 0 || length > bytes.len() {
-            return Err(CallError::Protocol("a message that is compressed, or cut short".to_owned()));
+        if prefix[0] != 0 || length > rest.len() {
+            return Err(wrong());
         }
-        messages.push(bytes.split_to(length));
+        body.advance(PREFIX_BYTES);
+        messages.push(body.split_to(length));
     }
     Ok(messages)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_are_split_at_their_lengths() {
+        let split = |bytes: &'static [u8]| split(Bytes::from_static(bytes)).ok();
+        let found = split(b"\0\0\0\0\x02ab\0\0\0\0\0\0\0\0\0\x01c").unwrap();
+        assert_eq!(found, [&b"ab"[..], b"", b"c"]);
+        assert_eq!(split(b""), Some(Vec::new()));
+        for wrong in [&b"\x01\0\0\0\x02ab"[..], b"\0\0\0\0\x03ab", b"\0\xff\xff\xff\xffab", b"\0\0\0\0\0\0\0"]
+        {
+            assert_eq!(split(wrong), None, "{}", wrong.escape_ascii());
+        }
+    }
 }
