@@ -109,6 +109,8 @@ impl<'a> Search<'a> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -134,5 +136,29 @@ mod tests {
             assert!(!search.found(), "in pieces of {cut}");
         }
         assert!(Search::of(None).found());
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_found_in_any_pieces(
+            bytes in prop::collection::vec(0..3_u8, 1..6),
+            pieces in prop::collection::vec(prop::collection::vec(0..3_u8, 0..9), 0..9),
+        ) {
+            let text = Expect::in_body(std::str::from_utf8(&bytes).unwrap());
+            let mut search = Search::of(Some(&text));
+            for piece in &pieces {
+                search.read(piece);
+                prop_assert!(search.tail.len() < bytes.len());
+            }
+            let is_there = pieces.concat().windows(bytes.len()).any(|window| window == bytes);
+            prop_assert_eq!(search.found(), is_there);
+        }
+
+        #[test]
+        fn any_statuses_are_read_or_refused(text in "([0-9x,. -]|[0-9]{3}|xx|[1-5]xx|200-304){0,9}", status: u16) {
+            if let Ok(statuses) = Statuses::parse(&text) {
+                prop_assert!(!statuses.contain(status) || (100..=599).contains(&status));
+            }
+        }
     }
 }

@@ -103,18 +103,8 @@ impl Connection for RawTcp {
             if read(&mut stream, &mut inbound).await? == 0 {
                 return Err(closed());
             }
-            let begun = counted.bytes();
-            match self.end.find(&inbound, begun) {
-                Some(bytes) => {
-                    counted.add(bytes)?;
-                    break inbound.len() - bytes;
-                }
-                None => {
-                    // What may be the beginning of its end is looked at again.
-                    let seen = inbound.len() - self.end.overlap().min(inbound.len());
-                    counted.add(seen)?;
-                    inbound.advance(seen);
-                }
+            if let Some(behind) = self.end.take(&mut inbound, &mut counted)? {
+                break behind;
             }
         };
         inbound.clear();
@@ -170,6 +160,20 @@ fn closed() -> CallError {
 }
 
 impl ReplyEnd {
+    /// Counts what came of a reply, and lets go of it. Says how many bytes came behind the reply
+    /// where that is whole.
+    ///
+    /// # Errors
+    /// Where it is over the limit.
+    fn take(&self, inbound: &mut BytesMut, counted: &mut CountedBody) -> Result<Option<usize>, CallError> {
+        let whole = self.find(inbound, counted.bytes());
+        // What may be the beginning of its end is looked at again.
+        let seen = whole.unwrap_or_else(|| inbound.len() - self.overlap().min(inbound.len()));
+        counted.add(seen)?;
+        inbound.advance(seen);
+        Ok(whole.map(|_| inbound.len()))
+    }
+
     /// Where the reply ends in these bytes, before which so many of it came; `None` where it goes
     /// on.
     fn find(&self, bytes: &[u8], before: usize) -> Option<usize> {
@@ -193,6 +197,8 @@ impl ReplyEnd {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -236,5 +242,31 @@ mod tests {
             assert!(early.contains("before they were asked for"), "{early}");
             assert!(!connection.is_open());
         });
+    }
+
+    proptest! {
+        #[test]
+        fn any_reply_ends_where_it_says_in_any_pieces(
+            end in prop_oneof![
+                prop::collection::vec(0..3_u8, 1..5).prop_map(ReplyEnd::Until),
+                (1..40_usize).prop_map(ReplyEnd::Bytes),
+            ],
+            pieces in prop::collection::vec(prop::collection::vec(0..3_u8, 1..9), 1..9),
+        ) {
+            let (mut inbound, mut counted, mut came) = (BytesMut::new(), CountedBody::default(), 0);
+            let mut behind = None;
+            for piece in &pieces {
+                inbound.extend_from_slice(piece);
+                came += piece.len();
+                behind = end.take(&mut inbound, &mut counted).unwrap();
+                if behind.is_some() {
+                    break;
+                }
+                prop_assert_eq!(inbound.len(), end.overlap().min(came));
+            }
+            let at = end.find(&pieces.concat(), 0);
+            prop_assert_eq!(behind.map(|_| counted.bytes()), at);
+            prop_assert_eq!(behind, at.map(|at| came - at));
+        }
     }
 }
