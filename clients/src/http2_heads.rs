@@ -36,14 +36,14 @@ impl Heads {
 #[derive(Debug)]
 pub(crate) struct HeadsCounted {
     heads: Arc<Heads>,
-    frames: Frames,
+    frames: HeadFrames,
     /// Whether nothing was read before.
     is_first: bool,
 }
 
 impl HeadsCounted {
     pub(crate) fn new(heads: Arc<Heads>) -> HeadsCounted {
-        HeadsCounted { heads, frames: Frames::default(), is_first: true }
+        HeadsCounted { heads, frames: HeadFrames::default(), is_first: true }
     }
 
     /// Takes note of what was read.
@@ -54,7 +54,7 @@ impl HeadsCounted {
         if !bytes.is_empty() && std::mem::take(&mut self.is_first) && bytes.starts_with(HTTP1) {
             return Err(io::Error::new(io::ErrorKind::InvalidData, ANSWERS_IN_HTTP1));
         }
-        let heads = self.heads.0.load(Ordering::Relaxed) + self.frames.heads(bytes);
+        let heads = self.heads.0.load(Ordering::Relaxed) + self.frames.count(bytes);
         self.heads.0.store(heads, Ordering::Relaxed);
         if heads > HEADS_AHEAD_MAX {
             return Err(io::Error::new(io::ErrorKind::QuotaExceeded, TOO_MANY));
@@ -63,9 +63,9 @@ impl HeadsCounted {
     }
 }
 
-/// Where a reader stands between frames.
+/// Finds the frames that begin a head in what follows the preface, however it is cut.
 #[derive(Debug, Default)]
-struct Frames {
+pub struct HeadFrames {
     /// The beginning of a header.
     header: [u8; HEADER_BYTES],
     known: usize,
@@ -73,9 +73,9 @@ struct Frames {
     payload: usize,
 }
 
-impl Frames {
+impl HeadFrames {
     /// How many heads begin in the next bytes.
-    fn heads(&mut self, mut bytes: &[u8]) -> usize {
+    pub fn count(&mut self, mut bytes: &[u8]) -> usize {
         let mut heads = 0;
         while !bytes.is_empty() {
             let payload = self.payload.min(bytes.len());
@@ -146,8 +146,8 @@ mod tests {
             stream.extend(std::iter::repeat_n(HEADERS, bytes));
         }
         for cut in [1, 7, 9, 10, 1_000, stream.len()] {
-            let mut frames = Frames::default();
-            let heads: usize = stream.chunks(cut).map(|chunk| frames.heads(chunk)).sum();
+            let mut frames = HeadFrames::default();
+            let heads: usize = stream.chunks(cut).map(|chunk| frames.count(chunk)).sum();
             assert_eq!(heads, 3, "in pieces of {cut}");
         }
     }

@@ -13,7 +13,7 @@ mod exchanger;
 pub mod foreign;
 mod framed;
 pub mod http1_client;
-mod http2_heads;
+pub mod http2_heads;
 mod http3_client;
 mod http_client;
 pub mod in_steps;

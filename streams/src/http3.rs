@@ -149,7 +149,7 @@ pub struct Bounded<S> {
 
 enum Bound {
     /// Of a request and its reply: each frame that is no DATA.
-    Frames(Frames),
+    Frames(BoundedFrames),
     /// Of the connection itself, its settings and what is said of it later: all bytes; so many are
     /// left of so many.
     Bytes(usize, usize),
@@ -157,7 +157,7 @@ enum Bound {
 
 impl<S> Bounded<S> {
     fn request(stream: S, bounds: Bounds) -> Bounded<S> {
-        let bound = Bound::Frames(Frames::up_to(bounds.frame_bytes_max));
+        let bound = Bound::Frames(BoundedFrames::up_to(bounds.frame_bytes_max));
         Bounded { stream, turn: Turn::of(bounds.turn_bytes), bound }
     }
 
@@ -242,9 +242,10 @@ where
     }
 }
 
-/// Where a reader stands between frames: a type, a length, and a payload of that length.
+/// Follows the frames of a stream however it is cut: a type, a length, and a payload of that
+/// length.
 #[derive(Debug)]
-struct Frames {
+pub struct BoundedFrames {
     /// Bytes of one that is no DATA, at most.
     max: u64,
     number: Number,
@@ -253,12 +254,17 @@ struct Frames {
     payload: u64,
 }
 
-impl Frames {
-    fn up_to(max: u64) -> Frames {
-        Frames { max, number: Number::default(), kind: None, payload: 0 }
+impl BoundedFrames {
+    /// Frames that are no DATA may have so many bytes.
+    pub fn up_to(max: u64) -> BoundedFrames {
+        BoundedFrames { max, number: Number::default(), kind: None, payload: 0 }
     }
 
-    fn follow(&mut self, mut bytes: &[u8]) -> Result<(), OverBound> {
+    /// Takes note of the next bytes.
+    ///
+    /// # Errors
+    /// Where a frame is over the bound.
+    pub fn follow(&mut self, mut bytes: &[u8]) -> Result<(), OverBound> {
         while let Some((first, rest)) = bytes.split_first() {
             if self.payload > 0 {
                 let skipped = usize::try_from(self.payload).map_or(bytes.len(), |left| left.min(bytes.len()));
@@ -314,7 +320,7 @@ mod tests {
         stream.push(0x1);
         stream.extend([0xff; 8]);
         for cut in [1, 2, 5, 7, 100, stream.len()] {
-            let mut frames = Frames::up_to(16 << 10);
+            let mut frames = BoundedFrames::up_to(16 << 10);
             assert_eq!(stream[..fair].chunks(cut).try_for_each(|chunk| frames.follow(chunk)), Ok(()));
             let over = stream[fair..].chunks(cut).try_for_each(|chunk| frames.follow(chunk));
             assert_eq!(over, Err(OverBound::Frame((1 << 62) - 1, 16 << 10)), "in pieces of {cut}");
@@ -323,7 +329,7 @@ mod tests {
 
     #[test]
     fn data_may_be_long() {
-        let mut frames = Frames::up_to(16 << 10);
+        let mut frames = BoundedFrames::up_to(16 << 10);
         let header = [0x0, 0xbf, 0xff, 0xff, 0xff];
         assert_eq!(frames.follow(&header), Ok(()));
         assert_eq!(frames.payload, (1 << 30) - 1);
