@@ -1,6 +1,8 @@
 //! `load`: a load generator for servers that wirebench did not start.
 
 mod addresses;
+#[cfg(test)]
+mod bent;
 mod capacity;
 mod cores;
 mod fits;

@@ -279,6 +279,15 @@ impl Options {
         self.requests.is_some() || !self.templates.is_empty()
     }
 
+    /// As they are typed, without a command before them.
+    #[cfg(test)]
+    pub(super) fn typed<T: AsRef<str>>(arguments: &[T]) -> Result<Options, clap::Error> {
+        use clap::{Args as _, FromArgMatches as _};
+        let command = Options::augment_args(clap::Command::new("load").no_binary_name(true));
+        let matches = command.try_get_matches_from(arguments.iter().map(AsRef::as_ref))?;
+        Options::from_arg_matches(&matches)
+    }
+
     pub(super) fn is_closed(&self) -> bool {
         let is_closed = self.model.map_or(self.rate.is_none(), |model| model == ModelName::Closed);
         is_closed && !self.find_capacity && !self.listen && self.stages.is_none()
@@ -351,4 +360,45 @@ pub(super) enum Pacing {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub(super) enum FrameName {
     Market,
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::super::bent::bent_text;
+    use super::*;
+
+    /// Each with what is right for it.
+    const ARGUMENTS: &[&str] = &[
+        "--stages=100/s for 10s, to 1000/s over 30s,to 0/s over 500ms",
+        "--duration=1h 2m 3s",
+        "--connect-time-out=5s",
+        "--rate=1e3",
+        "--calls=100",
+        "--expect-status=2xx, 304,400-402",
+        "--fail-on=response.p99 > 20ms",
+        "--fail-on=failed > 1%",
+        "--resolve=a.test:443:127.0.0.1,[::1]",
+        "--connect-to=[::1]:443:b.test:8443",
+        "--source-address=::1",
+        "--method=GET",
+    ];
+
+    proptest! {
+        // Each makes all that `--help` tells of.
+        #![proptest_config(ProptestConfig { cases: ProptestConfig::default().cases / 8, ..ProptestConfig::default() })]
+
+        /// Whatever is typed is refused, or has a time that can be told.
+        #[test]
+        fn any_arguments_are_read_or_refused(
+            one in bent_text(ARGUMENTS), other in bent_text(ARGUMENTS), is_poisson: bool,
+        ) {
+            let arguments = ["--arrivals", if is_poisson { "poisson" } else { "constant" }, &one, &other, "tcp://a.test:1"];
+            if let Ok(options) = Options::typed(&arguments) {
+                let _ = (options.duration(), options.warm_up(), options.connect_time_out(), options.is_closed());
+                prop_assert!(!options.duration().is_zero() || options.duration == Some(Duration::ZERO) || options.rate.is_some());
+            }
+        }
+    }
 }

@@ -208,6 +208,9 @@ pub(super) fn is_ours(address: IpAddr) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
+    use super::super::bent::bent_text;
     use super::*;
 
     #[test]
@@ -279,5 +282,33 @@ mod tests {
         assert_eq!(basic("http://me:p%40ss@a.test/").as_deref(), Some("Basic bWU6cEBzcw=="));
         assert_eq!(basic("http://me@a.test/").as_deref(), Some("Basic bWU6"));
         assert_eq!(basic("http://a.test/@"), None);
+    }
+
+    const URLS: &[&str] = &[
+        "http://127.0.0.1:8080?x=1",
+        "HTTPS://LOCALHOST:443/Ä?q=ö#frag",
+        "wss://me:p%40ss@[fe80::1%25lo]:81/a/../b",
+        "tcp://0x7f.1:80",
+        "grpc://müller.test:1/a.B/C",
+        "udp://[::ffff:1.2.3.4]:65535",
+    ];
+
+    proptest! {
+        /// Whatever is typed is refused, or is a target that is the same where it is written out
+        /// and read again; no path leads elsewhere.
+        #[test]
+        fn any_url_is_a_target_or_is_refused(text in bent_text(URLS), path in bent_text(&["a/{{id}}?x=1#y"]).prop_map(|path| format!("/{path}"))) {
+            let Ok(target) = Target::parse(&text) else { return Ok(()) };
+            let (name, ..) = SCHEMES[SCHEMES.iter().position(|(_, scheme, secure, _)| (*scheme, *secure) == (target.scheme, target.secure)).unwrap()];
+            let written = format!("{name}://{}{}", target.authority, target.path);
+            let again = Target::parse(&written).map_err(|error| TestCaseError::fail(error.to_string()))?;
+            prop_assert_eq!(
+                (&again.host, again.port, &again.authority, &again.path),
+                (&target.host, target.port, &target.authority, &target.path)
+            );
+            for uri in [target.uri(), target.at(&path).and_then(|at| at.uri())].into_iter().flatten() {
+                prop_assert_eq!(uri.authority().unwrap().as_str(), target.authority.as_str());
+            }
+        }
     }
 }
