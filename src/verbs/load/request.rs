@@ -1,5 +1,7 @@
 //! What is sent, as the options say it.
 
+use std::cell::Cell;
+
 use bytes::Bytes;
 use clients::Endpoint;
 use clients::foreign::Request;
@@ -25,8 +27,10 @@ use super::requests::{Filled, Mix};
 use super::target::{Scheme, Target};
 use crate::ending::UsageError;
 
-/// Bytes of all bodies together.
-const REQUESTS_BYTES_MAX: u64 = 512 << 20;
+/// Bytes of all requests together: their paths, headers and bodies.
+const REQUESTS_BYTES_MAX: usize = 512 << 20;
+/// Headers of a request: the library has no room for three times as many, and would panic.
+const HEADERS_MAX: usize = 10_000;
 /// Bytes of a body that is read from a file.
 const BODY_BYTES_MAX: u64 = 64 << 20;
 
@@ -43,7 +47,7 @@ pub(super) fn request(
     let is_market = options.frame.is_some();
     let body = body(options)?;
     check_data(options, target, mix, body.as_ref())?;
-    check_bytes(mix, body.as_ref())?;
+    let room = &Room(Cell::new(REQUESTS_BYTES_MAX));
     Ok(match target.scheme {
         Scheme::Http => {
             let expect = Expect {
@@ -51,23 +55,24 @@ pub(super) fn request(
                 body: options.expect_body.as_deref().map(Expect::in_body),
             };
             let version = version(options);
-            let requests =
-                mix.filled().map(|filled| http_request(options, target, version, body.as_ref(), &filled));
+            let requests = mix
+                .filled()
+                .map(|filled| http_request(options, target, version, body.as_ref(), &filled, room));
             Request::Http { version, requests: requests.collect::<anyhow::Result<_>>()?, expect }
         }
         Scheme::WebSocket => Request::WebSocket {
             path: target.path.to_string(),
             headers: headers(&options.header, target, Rules::WebSocket)?,
-            messages: bodies(mix, body.as_ref(), |body| Ok(payload(body.unwrap_or_default())))?,
+            messages: bodies(mix, body.as_ref(), room, |body| Ok(payload(body.unwrap_or_default())))?,
             greeting: greeting(options),
         },
         Scheme::Udp if is_market => Request::Market(Carriage::Udp, quotes()),
         Scheme::Tcp if is_market => Request::Market(Carriage::Tcp, quotes()),
         Scheme::Udp => {
-            Request::Udp(bodies(mix, Some(&raw(options, body)?), |body| Ok(body.unwrap_or_default()))?)
+            Request::Udp(bodies(mix, Some(&raw(options, body)?), room, |body| Ok(body.unwrap_or_default()))?)
         }
         Scheme::Tcp => {
-            let bytes = bodies(mix, Some(&raw(options, body)?), |body| Ok(body.unwrap_or_default()))?;
+            let bytes = bodies(mix, Some(&raw(options, body)?), room, |body| Ok(body.unwrap_or_default()))?;
             Request::Tcp(bytes, reply_end(options)?, greeting(options))
         }
         Scheme::Grpc => match target.method() {
@@ -81,7 +86,7 @@ pub(super) fn request(
                     let streams = method.is_server_streaming();
                     Ok(GrpcCall { uri: uri.clone(), headers: headers.clone(), messages, streams })
                 };
-                Request::Grpc(bodies(mix, body.as_ref(), call)?)
+                Request::Grpc(bodies(mix, body.as_ref(), room, call)?)
             }
         },
         Scheme::Quic => Request::Market(Carriage::Quic { streams: Streams::PerCall }, quotes()),
@@ -100,9 +105,15 @@ fn greeting(options: &Options) -> Greeting {
 fn bodies<T>(
     mix: &Mix,
     body: Option<&Bytes>,
+    room: &Room,
     make: impl Fn(Option<Bytes>) -> anyhow::Result<T>,
 ) -> anyhow::Result<Vec<T>> {
-    mix.filled().map(|filled| make(fill_body(body.cloned(), &filled)?)).collect()
+    let made = |filled: Filled<'_>| {
+        let body = fill_body(body.cloned(), &filled, room)?;
+        room.take(body.as_ref().map_or(0, Bytes::len))?;
+        make(body)
+    };
+    mix.filled().map(made).collect()
 }
 
 /// Holds `--data` to what can be filled in: somewhere a name must stand, and not where it would go
@@ -126,28 +137,30 @@ fn check_data(options: &Options, target: &Target, mix: &Mix, body: Option<&Bytes
     Err(UsageError("--data has nothing to fill in: write {{NAME}} in a path, a header or a body".to_owned()))
 }
 
-/// Holds all requests together to what may be kept of them.
-fn check_bytes(mix: &Mix, body: Option<&Bytes>) -> Result<(), UsageError> {
-    let all = mix.body_bytes(body.map_or(0, Bytes::len));
-    if all <= REQUESTS_BYTES_MAX {
-        return Ok(());
+/// Bytes that all requests may still have: they are made ready before the load.
+struct Room(Cell<usize>);
+
+impl Room {
+    fn take(&self, bytes: usize) -> Result<(), UsageError> {
+        let left = self.0.get().checked_sub(bytes).ok_or_else(|| {
+            let most = REQUESTS_BYTES_MAX >> 20;
+            UsageError(format!(
+                "the requests are made ready before the load, and have more than {most} MiB together: use fewer of them, \
+                 fewer rows of data, or smaller bodies"
+            ))
+        })?;
+        self.0.set(left);
+        Ok(())
     }
-    let (all, most) = (all >> 20, REQUESTS_BYTES_MAX >> 20);
-    Err(UsageError(format!(
-        "the requests are made ready before the load, and have {all} MiB of bodies together; {most} MiB are the most: use \
-         fewer rows of data, or a smaller body"
-    )))
 }
 
-/// A body with the data of its row, where there is any.
-fn fill_body(body: Option<Bytes>, filled: &Filled<'_>) -> Result<Option<Bytes>, UsageError> {
-    match (body, filled.row) {
-        (Some(body), Some(row)) => match str::from_utf8(&body) {
-            Ok(text) => row.fill(text, str::to_owned).map(|text| Some(text.into())),
-            Err(_) => Ok(Some(body)),
-        },
-        (body, _) => Ok(body),
-    }
+/// A body with the data of its row, where there is any; without, all requests share it.
+fn fill_body(body: Option<Bytes>, filled: &Filled<'_>, room: &Room) -> Result<Option<Bytes>, UsageError> {
+    let (Some(body), Some(row)) = (&body, filled.row) else { return Ok(body) };
+    let Ok(text) = str::from_utf8(body) else { return Ok(Some(body.clone())) };
+    let body = Bytes::from(row.fill(text, str::to_owned)?);
+    room.take(body.len())?;
+    Ok(Some(body))
 }
 
 /// Which HTTP is spoken with an HTTP target.
@@ -165,9 +178,10 @@ fn http_request(
     version: HttpVersion,
     body: Option<&Bytes>,
     filled: &Filled<'_>,
+    room: &Room,
 ) -> anyhow::Result<HttpRequest> {
     let template = filled.template;
-    let body = fill_body(filled.body.clone().or_else(|| body.cloned()), filled)?;
+    let body = fill_body(template.body.clone().or_else(|| body.cloned()), filled, room)?;
     let usual = if body.is_some() { Method::POST } else { Method::GET };
     let method = match (&template.method, &options.method) {
         (Some(method), _) => {
@@ -188,6 +202,7 @@ fn http_request(
         None if template.path.is_some() => target.at(path)?,
         None => target.clone(),
     };
+    room.take(at.path.as_str().len() + given.iter().map(String::len).sum::<usize>())?;
     let rules = if version == HttpVersion::Http1 { Rules::Http1 } else { Rules::Frames };
     let headers = headers(&given, &at, rules)?;
     Ok(HttpRequest { method, uri: at.uri()?, headers, body: body.unwrap_or_default() })
@@ -281,6 +296,9 @@ fn headers(given: &[String], target: &Target, rules: Rules) -> Result<HeaderMap,
         {
             return Err(wrong("this is no host: write HOST or HOST:PORT"));
         }
+        if headers.len() == HEADERS_MAX {
+            return Err(UsageError(format!("a request has at most {HEADERS_MAX} headers")));
+        }
         headers.append(name, value);
     }
     let own = |text: &str| HeaderValue::from_str(text).map_err(|error| UsageError(error.to_string()));
@@ -343,11 +361,117 @@ fn unescape(text: &str) -> Result<Vec<u8>, UsageError> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
+    use super::super::bent::{bent, bent_text};
     use super::*;
 
     #[test]
     fn escapes_become_bytes() {
         assert_eq!(unescape(r"PING\r\n\x00\\").unwrap(), b"PING\r\n\0\\");
         assert!(unescape(r"\q").is_err() && unescape(r"\x1").is_err() && unescape("\\").is_err());
+    }
+
+    /// What is sent with files of requests and data such as these.
+    fn sent(arguments: &[&str], files: &[(&str, &[u8])]) -> anyhow::Result<Request> {
+        let folder = tempfile::tempdir().unwrap();
+        let mut typed: Vec<String> = arguments.iter().copied().map(str::to_owned).collect();
+        for (name, bytes) in files {
+            let file = folder.path().join(name);
+            std::fs::write(&file, bytes).unwrap();
+            typed.push(format!("--{name}={}", file.display()));
+        }
+        let options = Options::typed(&typed)?;
+        let target = Target::parse(&options.target)?;
+        let mix = Mix::read(&options, &target.written_path)?;
+        request(&options, &target, &mix, &Endpoint::from(std::net::SocketAddr::from(([127, 0, 0, 1], 9))))
+    }
+
+    #[test]
+    fn a_request_has_at_most_so_many_headers() {
+        let names: Vec<String> = (0..=HEADERS_MAX).map(|nth| format!("\"x-{nth}\":\"\"")).collect();
+        let with = |names: &[String]| {
+            let line = format!("{{\"path\":\"/\",\"headers\":{{{}}}}}", names.join(","));
+            sent(&["http://127.0.0.1:9/"], &[("requests", line.as_bytes())])
+        };
+        assert!(with(&names[1..]).is_ok());
+        assert!(with(&names).unwrap_err().to_string().contains("at most 10000 headers"));
+    }
+
+    /// A body in the file of requests, sent with each row.
+    #[test]
+    fn all_requests_have_a_bound_together() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = |name: &str, text: &str| {
+            std::fs::write(folder.path().join(name), text).unwrap();
+            format!("--{name}={}", folder.path().join(name).display())
+        };
+        let requests =
+            file("requests", "{\"path\":\"/{{id}}\",\"body\":\"abcde\",\"headers\":{\"a\":\"b\"}}");
+        let data = file("data", "id\n1\n2\n3\n");
+        let options = Options::typed(&["http://127.0.0.1:9/", &requests, &data]).unwrap();
+        let target = Target::parse(&options.target).unwrap();
+        let mix = Mix::read(&options, "/").unwrap();
+        let made = |bytes: usize| {
+            let room = Room(Cell::new(bytes));
+            let make = |filled| http_request(&options, &target, HttpVersion::Http1, None, &filled, &room);
+            mix.filled().map(make).collect::<anyhow::Result<Vec<_>>>()
+        };
+        // Three times a path of two bytes, a header of four and a body of five.
+        assert_eq!(made(33).unwrap().len(), 3);
+        let error = made(32).unwrap_err().to_string();
+        assert!(error.contains("more than 512 MiB together"), "{error}");
+    }
+
+    const REQUESTS: &[&str] = &[
+        "127.0.0.1 - - [30/Nov/2026:01:00:00 +0000] \"GET /items/17?x=1#y HTTP/1.1\" 200 5 \"-\" \"curl/8\"\n\
+         ::1 - me [30/Nov/2026:01:00:01 +0000] \"POST /a%20b/\\x22 HTTP/2.0\" 500 0\n- \"-\" 400 0\n",
+        "{\"path\":\"/a/{{id}}\",\"weight\":600}\n\n{\"method\":\"POST\",\"path\":\"/b/deadbeef-1\",\"body\":{\"x\":[1,\"{{name}}\"]},\"weight\":200}\n",
+        "{\"headers\":{\"x-id\":\"{{id}}\",\"host\":\"a.test:80\"},\"name\":\"n\",\"body\":\"{{ name }}\"}\n{\"weight\":0}\n",
+    ];
+    const DATA: &[&str] = &[
+        "id,name\n1,\"a, b\"\n2,\"\"\"\"\n",
+        "id, name ,id\r\n1,\"a\nb\",3\r\n",
+        "{\"id\":1,\"name\":\"\\u00fc\"}\n{\"id\":[null,1e3],\"name\":{}}\n",
+    ];
+
+    proptest! {
+        /// Whatever files hold, each request can be sent, and goes where it should; or it is said
+        /// what is wrong.
+        #[test]
+        fn any_files_become_requests_or_are_refused(
+            requests in bent(REQUESTS), data in bent(DATA), has_data: bool, is_random: bool, is_http2: bool,
+        ) {
+            let mut arguments = vec!["http://me:too@a.test:81/x/{{id}}?{{name}}#y"];
+            arguments.extend(is_random.then_some("--order=random"));
+            arguments.extend(is_http2.then_some("--http2"));
+            let files = [("requests", &requests[..]), ("data", &data[..])];
+            match sent(&arguments, &files[..1 + usize::from(has_data)]) {
+                Err(error) => prop_assert!(error.is::<UsageError>(), "{error:?}"),
+                Ok(Request::Http { requests, .. }) => {
+                    prop_assert!((1..=100_000).contains(&requests.len()));
+                    for request in requests {
+                        prop_assert_eq!(request.uri.authority().unwrap().as_str(), "a.test:81");
+                        let path = request.uri.path_and_query().unwrap().as_str();
+                        prop_assert!(path.starts_with('/') && path.bytes().all(|byte| byte.is_ascii_graphic()), "{path:?}");
+                    }
+                }
+                Ok(other) => prop_assert!(false, "{other:?}"),
+            }
+        }
+
+        /// Bytes that are typed, for TCP.
+        #[test]
+        fn any_escapes_become_bytes_or_are_refused(
+            body in bent_text(&[r"PING\r\n\x00\\"]), end in bent_text(&[r"\r\n", "+", r"\0"]), data in bent(DATA),
+        ) {
+            prop_assume!(!body.contains('\0') && !end.contains('\0'));
+            let (body, end) = (format!("--body={body}{{{{id}}}}"), format!("--reply-until={end}"));
+            match sent(&["tcp://127.0.0.1:9", &body, &end], &[("data", &data)]) {
+                Err(error) => prop_assert!(error.is::<UsageError>(), "{error:?}"),
+                Ok(Request::Tcp(_, ReplyEnd::Until(end), _)) => prop_assert!(!end.is_empty()),
+                Ok(other) => prop_assert!(false, "{other:?}"),
+            }
+        }
     }
 }

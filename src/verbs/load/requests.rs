@@ -1,15 +1,18 @@
 //! Several requests: from a file of requests or an access log, filled in from a file of data, in
 //! turn or at random.
 
-use std::collections::BTreeMap;
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BinaryHeap};
 use std::path::Path;
+use std::rc::Rc;
 
 use anyhow::Context as _;
 use bytes::Bytes;
 use http::Method;
 use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
+use serde_json::value::RawValue;
 
 use super::options::{Options, Order};
 use crate::ending::{UsageError, say};
@@ -18,6 +21,10 @@ use crate::ending::{UsageError, say};
 const FILE_BYTES_MAX: u64 = 256 << 20;
 /// Requests that are made ready before a load, at most; it goes round them.
 const REQUESTS_MAX: usize = 100_000;
+/// Values of a file of data, in all its rows.
+const VALUES_MAX: usize = 10_000_000;
+/// Bytes of a text once it is filled in: a body's, as it may be read from a file.
+const FILLED_BYTES_MAX: usize = 64 << 20;
 /// Requests that are drawn where the order is random, at least: so many that their shares are
 /// right.
 const DRAWN_MIN: usize = 10_000;
@@ -40,26 +47,39 @@ pub(super) struct Template {
     pub(super) path: Option<String>,
     #[serde(default)]
     pub(super) headers: BTreeMap<String, String>,
-    #[serde(default)]
-    pub(super) body: Option<serde_json::Value>,
+    /// The body as it is sent.
+    #[serde(default, deserialize_with = "read_body")]
+    pub(super) body: Option<Bytes>,
     /// How often it is sent, beside the others.
     #[serde(default = "one")]
-    weight: u32,
+    pub(super) weight: u32,
 }
 
-fn one() -> u32 {
+/// How often a request is sent where nothing says so.
+pub(super) fn one() -> u32 {
     1
 }
 
-/// The values that stand for `{{NAME}}`.
+fn read_body<'a, D: Deserializer<'a>>(from: D) -> Result<Option<Bytes>, D::Error> {
+    let body = Option::<&RawValue>::deserialize(from)?;
+    let body = body.map(plain).transpose().map_err(serde::de::Error::custom)?;
+    Ok(body.map(Bytes::from))
+}
+
+/// A value as it is sent: the characters of a text, other JSON as it is written. Parsed, it could
+/// have eighty times the memory.
+fn plain(json: &RawValue) -> serde_json::Result<String> {
+    let json = json.get();
+    if json.starts_with('"') { serde_json::from_str(json) } else { Ok(json.to_owned()) }
+}
+
+/// The values that stand for `{{NAME}}`. All rows of a table have the same names.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Row(BTreeMap<String, String>);
+pub(super) struct Row(BTreeMap<Rc<str>, String>);
 
 /// A request that is to be made ready, and the group that it is counted in.
 pub(super) struct Filled<'a> {
     pub(super) template: &'a Template,
-    /// The template's body, which all of its requests share.
-    pub(super) body: Option<Bytes>,
     pub(super) row: Option<&'a Row>,
     pub(super) group: usize,
 }
@@ -67,8 +87,6 @@ pub(super) struct Filled<'a> {
 /// All requests of a load.
 pub(super) struct Mix {
     templates: Vec<Template>,
-    /// Their bodies.
-    bodies: Vec<Option<Bytes>>,
     rows: Vec<Row>,
     /// Template, row and group of each request, in the order in which they are sent.
     order: Vec<(usize, Option<usize>, usize)>,
@@ -114,19 +132,7 @@ impl Mix {
         if groups.len() < 2 {
             groups.clear();
         }
-        let bodies = templates.iter().map(|template| template.body().map(Bytes::from)).collect();
-        Ok(Mix { templates, bodies, rows, order, groups })
-    }
-
-    /// Bytes of the bodies that are made ready, where `usual` is sent by a template that has none: one
-    /// a template, or one a request where rows are filled in.
-    pub(super) fn body_bytes(&self, usual: usize) -> u64 {
-        let bytes = |template: usize| self.bodies[template].as_ref().map_or(usual, Bytes::len) as u64;
-        if self.rows.is_empty() {
-            (0..self.templates.len()).map(bytes).sum()
-        } else {
-            self.order.iter().map(|(template, ..)| bytes(*template)).sum()
-        }
+        Ok(Mix { templates, rows, order, groups })
     }
 
     /// A path in which a name stands.
@@ -140,7 +146,7 @@ impl Mix {
         self.templates.iter().any(|template| {
             template.path.as_deref().is_some_and(has_name)
                 || template.headers.values().any(|value| has_name(value))
-                || template.body().is_some_and(|body| has_name(&body))
+                || template.body.as_ref().is_some_and(|body| str::from_utf8(body).is_ok_and(has_name))
         })
     }
 
@@ -148,7 +154,6 @@ impl Mix {
     pub(super) fn filled(&self) -> impl Iterator<Item = Filled<'_>> {
         self.order.iter().map(|(template, row, group)| Filled {
             template: &self.templates[*template],
-            body: self.bodies[*template].clone(),
             row: row.map(|row| &self.rows[row]),
             group: *group,
         })
@@ -203,16 +208,17 @@ fn by_weight(templates: &[Template]) -> anyhow::Result<Vec<usize>> {
     if weights.iter().all(|weight| *weight == 1) {
         return Ok((0..weights.len()).collect());
     }
-    // When each is due next, where each comes evenly through a round of all.
-    let mut due: Vec<f64> = weights.iter().map(|weight| 0.5 / *weight as f64).collect();
+    // When each is due next, where each comes evenly through a round of all. The bits of numbers
+    // above zero are in the order of the numbers.
+    let some = weights.iter().enumerate().filter(|(_, weight)| **weight > 0);
+    let mut due: BinaryHeap<_> =
+        some.map(|(nth, weight)| Reverse(((0.5 / *weight as f64).to_bits(), nth))).collect();
     let next = |_| {
-        let of_all = due.iter().zip(&weights).enumerate().filter(|(_, (_, weight))| **weight > 0);
-        let first =
-            of_all.min_by(|(_, (one, _)), (_, (other, _))| one.total_cmp(other)).map_or(0, |(nth, _)| nth);
-        due[first] += 1.0 / weights[first] as f64;
-        first
+        let Reverse((at, nth)) = due.pop()?;
+        due.push(Reverse(((f64::from_bits(at) + 1.0 / weights[nth] as f64).to_bits(), nth)));
+        Some(nth)
     };
-    Ok((0..whole).map(next).collect())
+    Ok((0..whole).filter_map(next).collect())
 }
 
 fn greatest_common_divisor(one: usize, other: usize) -> usize {
@@ -255,14 +261,6 @@ impl Template {
             format!("{} {}", self.method.as_deref().unwrap_or(usual), segments.join("/"))
         })
     }
-
-    /// The body as it is sent: text as it stands, other JSON written out.
-    pub(super) fn body(&self) -> Option<String> {
-        self.body.as_ref().map(|body| match body {
-            serde_json::Value::String(text) => text.clone(),
-            json => json.to_string(),
-        })
-    }
 }
 
 /// Whether a part of a path names one thing of many: a number, or a long word of hexadecimal
@@ -277,18 +275,22 @@ impl Row {
     /// A text with its `{{NAME}}` filled in, each value first made fit for its place.
     ///
     /// # Errors
-    /// Where there is no value of a name.
+    /// Where there is no value of a name, or the text becomes too long.
     pub(super) fn fill(&self, text: &str, fit: fn(&str) -> String) -> Result<String, UsageError> {
         let (mut out, mut rest) = (String::with_capacity(text.len()), text);
         while let Some((before, behind)) = rest.split_once("{{") {
             let Some((name, behind)) = behind.split_once("}}") else { break };
             let value = self.0.get(name.trim()).ok_or_else(|| {
-                let known = self.0.keys().cloned().collect::<Vec<_>>().join(", ");
+                let known = self.0.keys().map(|name| &**name).collect::<Vec<_>>().join(", ");
                 UsageError(format!("'{{{{{name}}}}}': --data has no such column, but {known}"))
             })?;
             out.push_str(before);
             out.push_str(&fit(value));
             rest = behind;
+            if out.len() + rest.len() > FILLED_BYTES_MAX {
+                let most = FILLED_BYTES_MAX >> 20;
+                return Err(UsageError(format!("a text has more than {most} MiB once --data is filled in")));
+            }
         }
         out.push_str(rest);
         Ok(out)
@@ -321,6 +323,9 @@ fn templates(file: &Path, text: &str) -> anyhow::Result<Vec<Template>> {
         if let Some(what) = template.what_is_wrong() {
             return Err(wrong(what.to_owned()).into());
         }
+        if templates.len() == REQUESTS_MAX {
+            return Err(wrong(format!("{REQUESTS_MAX} requests are the most")).into());
+        }
         templates.push(template);
     }
     if templates.iter().all(Template::is_never_sent) {
@@ -332,14 +337,6 @@ fn templates(file: &Path, text: &str) -> anyhow::Result<Vec<Template>> {
             "--requests {}: lines without a request are left out, such as line {nth}",
             file.display()
         ));
-    }
-    if templates.len() > REQUESTS_MAX {
-        let message = format!(
-            "--requests {}: the file has {} requests, and {REQUESTS_MAX} are the most",
-            file.display(),
-            templates.len()
-        );
-        return Err(UsageError(message).into());
     }
     Ok(templates)
 }
@@ -361,45 +358,52 @@ fn logged(line: &str) -> Option<Template> {
 
 /// Reads data: a JSON object a line, or CSV whose first row names the columns.
 fn rows(file: &Path, text: &str) -> anyhow::Result<Vec<Row>> {
+    rows_up_to(VALUES_MAX, file, text)
+}
+
+fn rows_up_to(values_max: usize, file: &Path, text: &str) -> anyhow::Result<Vec<Row>> {
     let wrong = |nth: usize, what: String| UsageError(format!("--data {}:{nth}: {what}", file.display()));
-    let mut rows = Vec::new();
+    let (mut rows, mut values) = (Vec::new(), 0);
+    let mut keep = |nth: usize, row: Row| {
+        values += row.0.len();
+        if rows.len() == REQUESTS_MAX {
+            return Err(wrong(nth, format!("{REQUESTS_MAX} rows are the most")));
+        }
+        if values > values_max {
+            return Err(wrong(nth, format!("{values_max} values are the most")));
+        }
+        rows.push(row);
+        Ok(())
+    };
     if text.trim_start().starts_with('{') {
         for (nth, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
-            let values: BTreeMap<String, serde_json::Value> =
-                serde_json::from_str(line).map_err(|error| wrong(nth + 1, error.to_string()))?;
-            let written = |value: serde_json::Value| match value {
-                serde_json::Value::String(text) => text,
-                other => other.to_string(),
-            };
-            rows.push(Row(values.into_iter().map(|(name, value)| (name, written(value))).collect()));
+            let wrong = |error: serde_json::Error| wrong(nth + 1, error.to_string());
+            let found: BTreeMap<String, &RawValue> = serde_json::from_str(line).map_err(wrong)?;
+            let found = found.into_iter().map(|(name, value)| Ok((Rc::from(name), plain(value)?)));
+            keep(nth + 1, Row(found.collect::<Result<_, _>>().map_err(wrong)?))?;
         }
     } else {
         let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::Headers).from_reader(text.as_bytes());
-        let columns = reader.headers().map_err(|error| wrong(1, error.to_string()))?.clone();
+        let columns = reader.headers().map_err(|error| wrong(1, error.to_string()))?;
+        let columns: Vec<Rc<str>> = columns.iter().map(Rc::from).collect();
         for row in reader.records() {
             let row = row.map_err(|error| {
                 wrong(error.position().map_or(1, |at| at.line() as usize), error.to_string())
             })?;
-            let pairs = columns.iter().zip(&row).map(|(name, value)| (name.to_owned(), value.to_owned()));
-            rows.push(Row(pairs.collect()));
+            let pairs = columns.iter().zip(&row).map(|(name, value)| (Rc::clone(name), value.to_owned()));
+            keep(row.position().map_or(1, |at| at.line() as usize), Row(pairs.collect()))?;
         }
     }
     if rows.is_empty() {
         return Err(UsageError(format!("--data {}: the file has no rows", file.display())).into());
-    }
-    if rows.len() > REQUESTS_MAX {
-        let message = format!(
-            "--data {}: the file has {} rows, and {REQUESTS_MAX} are the most",
-            file.display(),
-            rows.len()
-        );
-        return Err(UsageError(message).into());
     }
     Ok(rows)
 }
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn file() -> &'static Path {
@@ -414,10 +418,7 @@ mod tests {
         assert_eq!(read[0].path.as_deref(), Some("/items/17?x=1"));
         let lines = "{\"path\":\"/a\"}\n\n{\"method\":\"POST\",\"path\":\"/b/deadbeef-1234\",\"body\":{\"x\":1},\"weight\":3}\n";
         let read = templates(file(), lines).unwrap();
-        assert_eq!(
-            (read[1].called("/").as_str(), read[1].body().as_deref()),
-            ("POST /b/*", Some("{\"x\":1}"))
-        );
+        assert_eq!((read[1].called("/").as_str(), read[1].body.as_deref()), ("POST /b/*", Some("{\"x\":1}")));
         for (wrong, said) in
             [("{\"pth\":1}", "f:1"), ("GET /a\n", "access log"), ("{\"path\":\"a\"}", "begins with /")]
         {
@@ -448,5 +449,75 @@ mod tests {
         assert_eq!(read[0].fill("{{id}}{{name}}{{", str::to_owned).unwrap(), "1x{{");
         assert!(rows(file(), "a,b\n1\n").unwrap_err().to_string().contains("f:2"));
         assert!(rows(file(), "a,b\n").is_err());
+    }
+
+    /// What each comes to, and what is furthest behind it, looked for among all.
+    fn by_weight_slowly(weights: &[u32]) -> Vec<usize> {
+        let common =
+            weights.iter().fold(0, |common, weight| greatest_common_divisor(common, *weight as usize));
+        let mut due: Vec<f64> =
+            weights.iter().map(|weight| 0.5 / (*weight as usize / common) as f64).collect();
+        let whole = weights.iter().map(|weight| *weight as usize / common).sum();
+        let next = |_| {
+            let least = due.iter().copied().fold(f64::INFINITY, f64::min);
+            let first = due.iter().position(|at| *at == least).unwrap();
+            due[first] += 1.0 / (weights[first] as usize / common) as f64;
+            first
+        };
+        (0..whole).map(next).collect()
+    }
+
+    #[test]
+    fn many_templates_of_some_weight_are_spread_in_no_time() {
+        let of = |weight| Template { weight, ..Template::default() };
+        let templates: Vec<_> = std::iter::repeat_n(of(1), REQUESTS_MAX - 2).chain([of(2)]).collect();
+        let begun = clock::Clock::System.now();
+        assert_eq!(by_weight(&templates).unwrap().len(), REQUESTS_MAX);
+        assert!(clock::Clock::System.now().since(begun) < std::time::Duration::from_secs(10));
+    }
+
+    #[test]
+    fn bodies_are_sent_as_they_are_written() {
+        let of = |body: &str| {
+            templates(file(), &format!("{{\"path\":\"/\",\"body\":{body}}}")).map(|read| read[0].body.clone())
+        };
+        assert_eq!(of(r#""a\u00fc\n""#).unwrap().as_deref(), Some("aü\n"));
+        assert_eq!(of("{\"z\": 1.0e2, \"a\": []}").unwrap().as_deref(), Some("{\"z\": 1.0e2, \"a\": []}"));
+        assert_eq!(of("null").unwrap(), None);
+        assert!(of(r#""\ud800""#).unwrap_err().to_string().contains("f:1"));
+        let deep = "[".repeat(10_000) + &"]".repeat(10_000);
+        assert_eq!(of(&deep).unwrap(), Some(deep));
+    }
+
+    /// Short lines, of which a file may have millions: they are refused before they are all kept.
+    #[test]
+    fn a_file_of_too_much_is_refused_where_it_becomes_too_much() {
+        let said = |error: anyhow::Error| error.to_string();
+        let lines = "{}\n".repeat(REQUESTS_MAX + 1);
+        assert_eq!(
+            said(templates(file(), &lines).unwrap_err()),
+            "--requests f:100001: 100000 requests are the most"
+        );
+        assert_eq!(said(rows(file(), &lines).err().unwrap()), "--data f:100001: 100000 rows are the most");
+        let table = "a\n".repeat(REQUESTS_MAX + 2);
+        assert_eq!(said(rows(file(), &table).err().unwrap()), "--data f:100002: 100000 rows are the most");
+        let wide = "a,b,c\n1,2,3\n4,5,6\n7,8,9\n";
+        assert_eq!(rows_up_to(9, file(), wide).unwrap().len(), 3);
+        assert_eq!(said(rows_up_to(8, file(), wide).err().unwrap()), "--data f:4: 8 values are the most");
+    }
+
+    #[test]
+    fn what_is_filled_in_has_an_end() {
+        let row = &rows(file(), &format!("a\n{}\n", "x".repeat(1 << 20))).unwrap()[0];
+        let said = row.fill(&"{{a}}".repeat(65), str::to_owned).unwrap_err().0;
+        assert!(said.contains("more than 64 MiB"), "{said}");
+    }
+
+    proptest! {
+        #[test]
+        fn weights_are_spread_as_if_looked_for_among_all(weights in prop::collection::vec(1..50_u32, 1..20)) {
+            let templates: Vec<_> = weights.iter().map(|weight| Template { weight: *weight, ..Template::default() }).collect();
+            prop_assert_eq!(by_weight(&templates).unwrap(), by_weight_slowly(&weights));
+        }
     }
 }
