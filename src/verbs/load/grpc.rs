@@ -1,6 +1,7 @@
 //! A gRPC method of one's own: found in a file, or by asking the server (reflection), and its
 //! request made of JSON.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::time::Duration;
 
@@ -11,7 +12,7 @@ use clients::foreign::grpc::{GrpcCall, messages};
 use http::{HeaderMap, Uri};
 use prost::Message as _;
 use prost_reflect::{DescriptorPool, DynamicMessage, MethodDescriptor};
-use prost_types::FileDescriptorProto;
+use prost_types::{FileDescriptorProto, FileDescriptorSet};
 use terms::text;
 use tonic_reflection::pb::v1::server_reflection_request::MessageRequest;
 use tonic_reflection::pb::v1::server_reflection_response::MessageResponse;
@@ -24,6 +25,9 @@ use crate::ending::UsageError;
 const DESCRIPTORS_BYTES_MAX: u64 = 64 << 20;
 /// Files that a server may be asked for: a service has a dozen.
 const FILES_MAX: usize = 1_000;
+/// Bytes of all files that a server tells of: what the library makes of them may have six hundred
+/// times as many.
+const REFLECTED_BYTES_MAX: usize = 2 << 20;
 
 /// The method that a path names, as `/package.Service/Method`: of a file, or as the server tells
 /// it.
@@ -45,7 +49,7 @@ pub(super) fn find(
     let pool = match (&options.descriptor_set, &options.proto) {
         (Some(file), _) => {
             let bytes = files::read(file, DESCRIPTORS_BYTES_MAX).context("cannot read --descriptor-set")?;
-            DescriptorPool::decode(&*bytes)
+            descriptor_set(&bytes)
                 .map_err(|error| UsageError(format!("--descriptor-set {}: {error}", file.display())))?
         }
         (None, Some(file)) => compile(file, &options.proto_path)?,
@@ -105,35 +109,70 @@ struct Server<'a> {
 
 /// Asks the server for the file that has a service, and for those that it needs.
 fn ask(server: &Server<'_>, service: &str, time: Duration) -> anyhow::Result<DescriptorPool> {
-    let mut files: Vec<FileDescriptorProto> = Vec::new();
-    let mut wanted = vec![MessageRequest::FileContainingSymbol(service.to_owned())];
     let runtime = clients::local_runtime()?;
-    while let Some(request) = wanted.pop() {
+    gather(service, |request| {
         let asked = async {
             let silent = || anyhow!("no answer within {}", text::exact(time));
             clock::limit(time, reflect(server, request)).await.unwrap_or_else(|_| Err(silent()))
         };
-        let answer = runtime.block_on(asked).with_context(|| {
+        runtime.block_on(asked).with_context(|| {
             format!(
                 "the server does not tell of its service {service} by reflection; give --proto FILE or --descriptor-set FILE"
             )
-        })?;
-        for bytes in answer {
-            let file = FileDescriptorProto::decode(bytes)?;
-            if files.iter().any(|known| known.name == file.name) {
-                continue;
+        })
+    })
+}
+
+/// The file that has a service, and those that it needs, each asked for once.
+fn gather(
+    service: &str,
+    mut ask: impl FnMut(MessageRequest) -> anyhow::Result<Vec<Bytes>>,
+) -> anyhow::Result<DescriptorPool> {
+    let mut files: BTreeMap<String, FileDescriptorProto> = BTreeMap::new();
+    let mut asked_for = BTreeSet::new();
+    let (mut wanted, mut bytes) = (vec![MessageRequest::FileContainingSymbol(service.to_owned())], 0);
+    while let Some(request) = wanted.pop() {
+        for file in ask(request)? {
+            bytes += file.len();
+            if bytes > REFLECTED_BYTES_MAX {
+                return Err(anyhow!(
+                    "the server tells of files of more than {} MiB: give --proto FILE or --descriptor-set FILE",
+                    REFLECTED_BYTES_MAX >> 20
+                ));
             }
+            let file = FileDescriptorProto::decode(file)?;
             for needed in &file.dependency {
-                let is_known = files.iter().any(|known| known.name.as_ref() == Some(needed));
-                if !is_known && DescriptorPool::global().get_file_by_name(needed).is_none() {
+                if DescriptorPool::global().get_file_by_name(needed).is_none()
+                    && !files.contains_key(needed)
+                    && asked_for.insert(needed.clone())
+                {
                     wanted.push(MessageRequest::FileByFilename(needed.clone()));
                 }
+                if asked_for.len() > FILES_MAX {
+                    return Err(anyhow!("the server tells of more than {FILES_MAX} files"));
+                }
             }
-            files.push(file);
+            files.entry(file.name().to_owned()).or_insert(file);
         }
-        if files.len() > FILES_MAX {
-            return Err(anyhow!("the server tells of more than {FILES_MAX} files"));
-        }
+    }
+    pool(files.into_values().collect())
+}
+
+fn descriptor_set(bytes: &[u8]) -> anyhow::Result<DescriptorPool> {
+    pool(FileDescriptorSet::decode(bytes)?.file)
+}
+
+/// What is told in files, and in those of protobuf itself.
+fn pool(files: Vec<FileDescriptorProto>) -> anyhow::Result<DescriptorPool> {
+    // The library does not refuse another, but panics (prost-reflect 0.16.5).
+    let unknown =
+        files.iter().find(|file| !matches!(file.syntax.as_deref(), None | Some("proto2" | "proto3")));
+    if let Some(file) = unknown {
+        return Err(anyhow!(
+            "{} has the syntax '{}', and proto2 and proto3 are known",
+            file.name(),
+            file.syntax()
+        ));
     }
     let mut pool = DescriptorPool::global();
     pool.add_file_descriptor_protos(files)?;
@@ -166,4 +205,244 @@ async fn reflect(server: &Server<'_>, request: MessageRequest) -> anyhow::Result
         }
     }
     Err(refused.unwrap_or_else(|| anyhow!("no answer")))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use proptest::sample::select;
+    use prost_types::field_descriptor_proto::{Label, Type};
+    use prost_types::{
+        DescriptorProto, EnumDescriptorProto, EnumValueDescriptorProto, FieldDescriptorProto, MessageOptions,
+        MethodDescriptorProto, OneofDescriptorProto, ServiceDescriptorProto,
+    };
+
+    use super::super::bent::{bent, bent_text};
+    use super::*;
+
+    /// A server that tells of ever more files.
+    #[test]
+    fn a_server_is_not_asked_without_end() {
+        let (mut asked, file) = (0, |name: String, needs: Vec<String>| {
+            Bytes::from(
+                FileDescriptorProto { name: Some(name), dependency: needs, ..Default::default() }
+                    .encode_to_vec(),
+            )
+        });
+        let error = gather("a.B", |_| {
+            asked += 1;
+            Ok(vec![file(asked.to_string(), vec![(asked + 1).to_string()])])
+        });
+        assert!(error.unwrap_err().to_string().contains("more than 1000 files"));
+        assert_eq!(asked, FILES_MAX + 1);
+
+        // All at once, and nothing of them.
+        let mut asked = 0;
+        let error = gather("a.B", |_| {
+            asked += 1;
+            Ok(vec![file("a".to_owned(), (0..100_000).map(|nth| nth.to_string()).collect())])
+        });
+        assert!(error.unwrap_err().to_string().contains("more than 1000 files"));
+        assert_eq!(asked, 1);
+
+        let mut asked = 0;
+        let error = gather("a.B", |_| {
+            asked += 1;
+            Ok(vec![file("a".repeat(1 << 20), vec![asked.to_string()])])
+        });
+        assert!(error.unwrap_err().to_string().contains("more than 2 MiB"));
+        assert_eq!(asked, 2);
+    }
+
+    /// As compilers write files of an edition (`edition = "2023"`), which the library panics at.
+    #[test]
+    fn files_of_an_unknown_syntax_are_refused() {
+        let syntax = Some("editions".to_owned());
+        let file = FileDescriptorProto { name: Some("a.proto".to_owned()), syntax, ..Default::default() };
+        let told = gather("a.B", |_| Ok(vec![file.encode_to_vec().into()])).unwrap_err().to_string();
+        assert_eq!(told, "a.proto has the syntax 'editions', and proto2 and proto3 are known");
+        let set = FileDescriptorSet { file: vec![file.clone()] }.encode_to_vec();
+        assert_eq!(descriptor_set(&set).unwrap_err().to_string(), told);
+    }
+
+    fn names() -> impl Strategy<Value = Option<String>> {
+        const NAMES: &[&str] = &[
+            "a",
+            "b",
+            "c",
+            ".a.a",
+            ".a.b",
+            "a.b.c",
+            "",
+            ".",
+            "x",
+            "google.protobuf.Any",
+            ".google.protobuf.Any",
+            "ü\n",
+        ];
+        select(NAMES).prop_map(|name| Some(name.to_owned()))
+    }
+
+    fn numbers() -> impl Strategy<Value = Option<i32>> {
+        select(&[1, 2, 3, 4, 5, 0, -1, 19_000, 536_870_911, 536_870_912, i32::MAX, i32::MIN][..])
+            .prop_map(Some)
+    }
+
+    fn field() -> impl Strategy<Value = FieldDescriptorProto> {
+        let values = select(&["", "1", "nan", "-inf", "a", "\\x", "\\777", "1e999", "true"][..]);
+        let value = prop::option::weighted(0.1, values.prop_map(str::to_owned));
+        let index = prop::option::weighted(0.2, select(&[0, 1, -1, i32::MAX][..]));
+        let extendee = prop::option::weighted(0.1, names().prop_map(Option::unwrap_or_default));
+        (
+            names(),
+            numbers(),
+            1..=18_i32,
+            1..=3_i32,
+            prop::option::of(names()),
+            value,
+            index,
+            extendee,
+            any::<Option<bool>>(),
+        )
+            .prop_map(
+                |(name, number, kind, label, of, default_value, oneof_index, extendee, proto3_optional)| {
+                    let (kind, label) = (Type::try_from(kind).unwrap(), Label::try_from(label).unwrap());
+                    FieldDescriptorProto {
+                        name,
+                        number,
+                        label: Some(label.into()),
+                        r#type: Some(kind.into()),
+                        type_name: of.flatten(),
+                        extendee,
+                        default_value,
+                        oneof_index,
+                        proto3_optional,
+                        ..Default::default()
+                    }
+                },
+            )
+    }
+
+    fn values() -> impl Strategy<Value = EnumDescriptorProto> {
+        let value = (names(), numbers()).prop_map(|(name, number)| EnumValueDescriptorProto {
+            name,
+            number,
+            ..Default::default()
+        });
+        (names(), prop::collection::vec(value, 0..3)).prop_map(|(name, value)| EnumDescriptorProto {
+            name,
+            value,
+            ..Default::default()
+        })
+    }
+
+    fn message() -> impl Strategy<Value = DescriptorProto> {
+        let leaf = (names(), prop::collection::vec(field(), 0..4), any::<bool>(), 0..2_usize).prop_map(
+            |(name, field, is_map, oneofs)| DescriptorProto {
+                name,
+                field,
+                options: Some(MessageOptions { map_entry: Some(is_map), ..Default::default() }),
+                oneof_decl: vec![OneofDescriptorProto { name: Some("o".to_owned()), options: None }; oneofs],
+                ..Default::default()
+            },
+        );
+        leaf.prop_recursive(3, 8, 2, |inner| {
+            let nested = (prop::collection::vec(inner, 0..2), prop::collection::vec(values(), 0..2));
+            (nested, names(), prop::collection::vec(field(), 0..4)).prop_map(
+                |((nested_type, enum_type), name, field)| DescriptorProto {
+                    name,
+                    field,
+                    nested_type,
+                    enum_type,
+                    ..Default::default()
+                },
+            )
+        })
+    }
+
+    fn files() -> impl Strategy<Value = FileDescriptorProto> {
+        let messages = prop::collection::vec(message(), 0..4);
+        let syntax =
+            select(&["proto2", "proto3", "editions", ""][..]).prop_map(|syntax| Some(syntax.to_owned()));
+        let dependency = prop::collection::vec(names().prop_map(Option::unwrap_or_default), 0..2);
+        let method = (names(), names(), any::<Option<bool>>()).prop_map(
+            |(input_type, output_type, client_streaming)| MethodDescriptorProto {
+                name: Some("M".to_owned()),
+                input_type,
+                output_type,
+                client_streaming,
+                ..Default::default()
+            },
+        );
+        let extensions = prop::collection::vec(field(), 0..2);
+        (names(), names(), messages, values(), syntax, dependency, method, extensions).prop_map(
+            |(name, package, message_type, values, syntax, dependency, method, extension)| {
+                FileDescriptorProto {
+                    name,
+                    package,
+                    dependency,
+                    message_type,
+                    enum_type: vec![values],
+                    service: vec![ServiceDescriptorProto {
+                        name: Some("S".to_owned()),
+                        method: vec![method],
+                        options: None,
+                    }],
+                    extension,
+                    syntax,
+                    ..Default::default()
+                }
+            },
+        )
+    }
+
+    /// Makes a message of JSON for each method there is.
+    fn encode_all(pool: &DescriptorPool, json: &str) {
+        for method in pool.services().flat_map(|service| service.methods().collect::<Vec<_>>()) {
+            let _ = encode(&method, json.as_bytes());
+            let each = ["1", "\"1\"", "[1]", "{}", "{\"1\":{}}", "[{}]", "null"];
+            for value in each {
+                let fields: Vec<_> = method
+                    .input()
+                    .fields()
+                    .map(|field| format!("{}:{value}", serde_json::json!(field.json_name())))
+                    .collect();
+                let _ = encode(&method, format!("{{{}}}", fields.join(",")).as_bytes());
+            }
+        }
+    }
+
+    const JSON: &[&str] = &[
+        "{\"symbol\":\"AAAA\"}",
+        "{\"symbols\":[\"A\"],\"afterSequence\":\"1\"} {}",
+        "{\"a\":{\"a\":{}},\"b\":[1]}",
+    ];
+
+    proptest! {
+        /// Whatever a server tells by reflection, it makes requests, or it is said what is wrong.
+        #[test]
+        fn any_answers_make_requests_or_are_refused(
+            answers in prop::collection::vec(prop::collection::vec(files(), 0..3), 1..4), json in bent_text(JSON),
+        ) {
+            let mut answers = answers.iter().cycle();
+            let pool = gather("a.S", |_| {
+                Ok(answers.next().unwrap().iter().map(|file| file.encode_to_vec().into()).collect())
+            });
+            if let Ok(pool) = pool {
+                encode_all(&pool, &json);
+            }
+        }
+
+        #[test]
+        fn any_descriptor_set_makes_requests_or_is_refused(
+            bytes in bent(&[proto::DESCRIPTOR_SET]), set in prop::collection::vec(files(), 1..3), json in bent_text(JSON),
+        ) {
+            let set = FileDescriptorSet { file: set }.encode_to_vec();
+            for bytes in [&bytes[..], &set] {
+                if let Ok(pool) = descriptor_set(bytes) {
+                    encode_all(&pool, &json);
+                }
+            }
+        }
+    }
 }
