@@ -2,7 +2,7 @@
 #![no_main]
 
 use clients::CallError;
-use clients::http1_client::reply::{CountedReply, ReplyTo, ReplyReader};
+use clients::http1_client::reply::{CountedReply, ReplyReader, ReplyTo};
 use libfuzzer_sys::fuzz_target;
 
 const ASKED: [ReplyTo; 4] = [ReplyTo::Content, ReplyTo::HeadOnly, ReplyTo::Tunnel, ReplyTo::Upgrade];
