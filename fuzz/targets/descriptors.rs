@@ -6,7 +6,7 @@ use bytes::Bytes;
 use clients::foreign::grpc::split;
 use libfuzzer_sys::fuzz_target;
 use prost::Message as _;
-use prost_reflect::{DescriptorPool, DynamicMessage};
+use prost_reflect::{Cardinality, DescriptorPool, DynamicMessage, FieldDescriptor, Kind, MessageDescriptor};
 use prost_types::{FileDescriptorProto, FileDescriptorSet};
 use serde_json::{Map, Value, json};
 
@@ -27,9 +27,20 @@ fn read(files: Vec<FileDescriptorProto>) {
     let is_known =
         |file: &FileDescriptorProto| matches!(file.syntax.as_deref(), None | Some("proto2" | "proto3"));
     let mut pool = DescriptorPool::global();
-    if files.iter().all(is_known) && pool.add_file_descriptor_protos(files).is_ok() {
+    if files.iter().all(is_known)
+        && pool.add_file_descriptor_protos(files).is_ok()
+        && pool.all_messages().all(|message| !message.is_map_entry() || is_entry(&message))
+    {
         encode(&pool);
     }
+}
+
+fn is_entry(message: &MessageDescriptor) -> bool {
+    let is_key = |key: FieldDescriptor| {
+        !matches!(key.kind(), Kind::Double | Kind::Float | Kind::Bytes | Kind::Enum(_) | Kind::Message(_))
+    };
+    let fields = message.fields().all(|field| field.cardinality() != Cardinality::Repeated);
+    fields && message.get_field(1).is_some_and(is_key) && message.get_field(2).is_some()
 }
 
 /// Makes messages for each method: one in which every field has a value of its own kind or another.

@@ -11,7 +11,9 @@ use clients::Endpoint;
 use clients::foreign::grpc::{GrpcCall, messages};
 use http::{HeaderMap, Uri};
 use prost::Message as _;
-use prost_reflect::{DescriptorPool, DynamicMessage, MethodDescriptor};
+use prost_reflect::{
+    Cardinality, DescriptorPool, DynamicMessage, FieldDescriptor, Kind, MessageDescriptor, MethodDescriptor,
+};
 use prost_types::{FileDescriptorProto, FileDescriptorSet};
 use terms::text;
 use tonic_reflection::pb::v1::server_reflection_request::MessageRequest;
@@ -176,7 +178,20 @@ fn pool(files: Vec<FileDescriptorProto>) -> anyhow::Result<DescriptorPool> {
     }
     let mut pool = DescriptorPool::global();
     pool.add_file_descriptor_protos(files)?;
+    // It takes the entries of maps for right ones, and panics where one is filled in.
+    if let Some(entry) = pool.all_messages().find(|message| message.is_map_entry() && !is_entry(message)) {
+        return Err(anyhow!("{} is no entry of a map: it needs a key and a value", entry.full_name()));
+    }
     Ok(pool)
+}
+
+/// Whether a message has a key that maps may have, and one value.
+fn is_entry(message: &MessageDescriptor) -> bool {
+    let is_key = |key: FieldDescriptor| {
+        !matches!(key.kind(), Kind::Double | Kind::Float | Kind::Bytes | Kind::Enum(_) | Kind::Message(_))
+    };
+    let fields = message.fields().all(|field| field.cardinality() != Cardinality::Repeated);
+    fields && message.get_field(1).is_some_and(is_key) && message.get_field(2).is_some()
 }
 
 async fn reflect(server: &Server<'_>, request: MessageRequest) -> anyhow::Result<Vec<Bytes>> {
@@ -263,6 +278,50 @@ mod tests {
         assert_eq!(told, "a.proto has the syntax 'editions', and proto2 and proto3 are known");
         let set = FileDescriptorSet { file: vec![file.clone()] }.encode_to_vec();
         assert_eq!(descriptor_set(&set).unwrap_err().to_string(), told);
+    }
+
+    /// Found by the fuzz target: a map whose keys are messages, or that has no values.
+    #[test]
+    fn entries_of_maps_have_a_key_and_a_value() {
+        let field = |name: &str, number, label: Label, kind: Type, of: Option<&str>| FieldDescriptorProto {
+            name: Some(name.to_owned()),
+            number: Some(number),
+            label: Some(label.into()),
+            r#type: Some(kind.into()),
+            type_name: of.map(str::to_owned),
+            ..Default::default()
+        };
+        let key = |kind, of| field("key", 1, Label::Optional, kind, of);
+        let value = || field("value", 2, Label::Optional, Type::Int32, None);
+        let with = |entry: Vec<FieldDescriptorProto>| {
+            let entry = DescriptorProto {
+                name: Some("MEntry".to_owned()),
+                field: entry,
+                options: Some(MessageOptions { map_entry: Some(true), ..Default::default() }),
+                ..Default::default()
+            };
+            let message = DescriptorProto {
+                name: Some("A".to_owned()),
+                field: vec![field("m", 1, Label::Repeated, Type::Message, Some(".A.MEntry"))],
+                nested_type: vec![entry],
+                ..Default::default()
+            };
+            let message_type = vec![message];
+            pool(vec![FileDescriptorProto { name: Some("a".to_owned()), message_type, ..Default::default() }])
+        };
+        assert!(with(vec![key(Type::String, None), value()]).is_ok());
+        assert!(with(vec![key(Type::Sfixed64, None), value()]).is_ok());
+        let many = field("value", 2, Label::Repeated, Type::Int32, None);
+        for wrong in [
+            vec![key(Type::Message, Some(".A")), value()],
+            vec![key(Type::Double, None), value()],
+            vec![key(Type::Bytes, None), value()],
+            vec![key(Type::String, None)],
+            vec![value()],
+            vec![key(Type::String, None), many],
+        ] {
+            assert!(with(wrong).unwrap_err().to_string().contains("A.MEntry is no entry of a map"));
+        }
     }
 
     fn names() -> impl Strategy<Value = Option<String>> {
