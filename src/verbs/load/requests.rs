@@ -246,10 +246,6 @@ impl Template {
         }
     }
 
-    pub(super) fn is_never_sent(&self) -> bool {
-        self.weight == 0
-    }
-
     /// What it is counted under.
     fn called(&self, target: &str) -> String {
         self.name.clone().unwrap_or_else(|| {
@@ -328,7 +324,7 @@ fn templates(file: &Path, text: &str) -> anyhow::Result<Vec<Template>> {
         }
         templates.push(template);
     }
-    if templates.iter().all(Template::is_never_sent) {
+    if templates.iter().all(|template| template.weight == 0) {
         let what = "no line is a JSON object, or has \"GET /path HTTP/1.1\" in it as those of an access log";
         return Err(UsageError(format!("--requests {}: {what}", file.display())).into());
     }
@@ -418,7 +414,10 @@ mod tests {
         assert_eq!(read[0].path.as_deref(), Some("/items/17?x=1"));
         let lines = "{\"path\":\"/a\"}\n\n{\"method\":\"POST\",\"path\":\"/b/deadbeef-1234\",\"body\":{\"x\":1},\"weight\":3}\n";
         let read = templates(file(), lines).unwrap();
-        assert_eq!((read[1].called("/").as_str(), read[1].body.as_deref()), ("POST /b/*", Some("{\"x\":1}")));
+        assert_eq!(
+            (read[1].called("/").as_str(), read[1].body.as_deref()),
+            ("POST /b/*", Some(&b"{\"x\":1}"[..]))
+        );
         for (wrong, said) in
             [("{\"pth\":1}", "f:1"), ("GET /a\n", "access log"), ("{\"path\":\"a\"}", "begins with /")]
         {
@@ -481,12 +480,15 @@ mod tests {
         let of = |body: &str| {
             templates(file(), &format!("{{\"path\":\"/\",\"body\":{body}}}")).map(|read| read[0].body.clone())
         };
-        assert_eq!(of(r#""a\u00fc\n""#).unwrap().as_deref(), Some("aü\n"));
-        assert_eq!(of("{\"z\": 1.0e2, \"a\": []}").unwrap().as_deref(), Some("{\"z\": 1.0e2, \"a\": []}"));
+        assert_eq!(of(r#""a\u00fc\n""#).unwrap().as_deref(), Some("aü\n".as_bytes()));
+        assert_eq!(
+            of("{\"z\": 1.0e2, \"a\": []}").unwrap().as_deref(),
+            Some(&b"{\"z\": 1.0e2, \"a\": []}"[..])
+        );
         assert_eq!(of("null").unwrap(), None);
         assert!(of(r#""\ud800""#).unwrap_err().to_string().contains("f:1"));
         let deep = "[".repeat(10_000) + &"]".repeat(10_000);
-        assert_eq!(of(&deep).unwrap(), Some(deep));
+        assert_eq!(of(&deep).unwrap(), Some(deep.into()));
     }
 
     /// Short lines, of which a file may have millions: they are refused before they are all kept.

@@ -6,6 +6,7 @@ use std::ffi::OsString;
 use std::ops::Range;
 use std::path::Path;
 
+use bytes::Bytes;
 use clap::builder::ValueParser;
 use clap::error::ErrorKind;
 use clap::{Arg, ArgAction, Args as _, Command, FromArgMatches as _};
@@ -14,7 +15,7 @@ use serde::Deserialize;
 use toml::{Spanned, Value};
 
 use super::options::Options;
-use super::requests::Template;
+use super::requests::{Template, one};
 use crate::ending::{UsageError, in_plain_words};
 use crate::verbs::given::Given;
 
@@ -97,19 +98,21 @@ struct Parts {
 struct Written {
     target: Option<String>,
     #[serde(default)]
-    request: Vec<Spanned<Template>>,
+    request: Vec<Spanned<WrittenRequest>>,
 }
 
-/// The bodies of its requests, as TOML has them: JSON has no times, and fewer numbers.
+/// A request as TOML has it.
 #[derive(Deserialize)]
-struct Bodies {
+#[serde(deny_unknown_fields)]
+struct WrittenRequest {
+    name: Option<String>,
+    method: Option<String>,
+    path: Option<String>,
     #[serde(default)]
-    request: Vec<Body>,
-}
-
-#[derive(Deserialize)]
-struct Body {
+    headers: BTreeMap<String, String>,
     body: Option<Spanned<Value>>,
+    #[serde(default = "one")]
+    weight: u32,
 }
 
 /// Knows the text, so that an error can point into it.
@@ -125,14 +128,7 @@ type Key = Spanned<String>;
 impl File<'_> {
     fn parts(&self, given: &Given) -> Result<Parts, ScenarioError> {
         let broken = |error| ScenarioError::from_toml(self.name, self.text, &error);
-        let Written { target, mut request } = toml::from_str(self.text).map_err(broken)?;
-        let bodies: Bodies = toml::from_str(self.text).map_err(broken)?;
-        for (request, Body { body }) in request.iter_mut().zip(bodies.request) {
-            let json = |body: Spanned<Value>| {
-                json(body.get_ref()).ok_or_else(|| self.wrong(&body, "JSON has no such number", None))
-            };
-            request.get_mut().body = body.map(json).transpose()?;
-        }
+        let Written { target, request } = toml::from_str(self.text).map_err(broken)?;
         let table: BTreeMap<Key, Spanned<Value>> = toml::from_str(self.text).map_err(broken)?;
         let target = target.ok_or_else(|| {
             let help = "write for example target = \"http://127.0.0.1:8080/\"".to_owned();
@@ -226,7 +222,7 @@ impl File<'_> {
 
     fn requests(
         &self,
-        written: Vec<Spanned<Template>>,
+        written: Vec<Spanned<WrittenRequest>>,
         given: &Given,
     ) -> Result<Vec<Template>, ScenarioError> {
         let Some(first) = written.first() else { return Ok(Vec::new()) };
@@ -234,14 +230,28 @@ impl File<'_> {
             let what = format!("[[request]] and --{} cannot be used together", other.replace('_', "-"));
             return Err(self.wrong(first, &what, None));
         }
-        if written.iter().all(|request| request.get_ref().is_never_sent()) {
+        if written.iter().all(|request| request.get_ref().weight == 0) {
             return Err(self.wrong(first, "the weight of every request is 0", None));
         }
-        let checked = |request: Spanned<Template>| match request.get_ref().what_is_wrong() {
-            Some(what) => Err(self.wrong(&request, what, None)),
-            None => Ok(request.into_inner()),
+        written.into_iter().map(|request| self.request(request)).collect()
+    }
+
+    fn request(&self, written: Spanned<WrittenRequest>) -> Result<Template, ScenarioError> {
+        let place = written.span();
+        let WrittenRequest { name, method, path, headers, body, weight } = written.into_inner();
+        let text = |body: Spanned<Value>| match body.get_ref() {
+            Value::String(text) => Ok(text.clone()),
+            value => match json(value) {
+                Some(json) => Ok(json.to_string()),
+                None => Err(self.wrong(&body, "JSON has no such number", None)),
+            },
         };
-        written.into_iter().map(checked).collect()
+        let body = body.map(text).transpose()?.map(Bytes::from);
+        let request = Template { name, method, path, headers, body, weight };
+        match request.what_is_wrong() {
+            Some(what) => Err(ScenarioError::at(self.name, self.text, place, what, None)),
+            None => Ok(request),
+        }
     }
 }
 
