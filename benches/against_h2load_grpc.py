@@ -14,7 +14,7 @@ import tempfile
 
 from beside import PORT, WIREBENCH, compare, measured, pairs_and_seconds, program, wirebench
 
-METHOD = "wirebench.market.v1.Market/Quote"
+METHOD = "wirebench.market.v1.Market/GetQuote"
 # A message that is not compressed, its length, and field 1: "AAAA".
 REQUEST = b"\0" + (6).to_bytes(4, "big") + b"\x0a\x04AAAA"
 

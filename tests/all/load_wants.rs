@@ -90,7 +90,7 @@ fn requests_and_data_come_from_files() {
         (&["--requests", &wrong][..], "wrong.jsonl:2"),
         (&["--data", "/no/such/file"], "cannot read --data"),
         (&["--data", &data, "--header=x: {{nme}}"], "--data has no such column"),
-        (&["--order=random"], "--order needs --requests or --data"),
+        (&["--order=random"], "--order needs several requests"),
     ] {
         let (code, said, _) = load(&[&[&server.url("http")[..], "-n1"], more].concat());
         assert!(code != Some(0) && said.contains(says), "{more:?}: {said}");

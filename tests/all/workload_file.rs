@@ -107,7 +107,8 @@ fn what_is_wrong_in_a_file_is_said_at_its_line() {
         ("header = [\"no colon\"]\n", &[], &["Name: value"]),
     ] {
         let (loaded, _) = load(folder.path(), &format!("{target}{text}"), typed);
-        let said = stderr(&loaded);
+        // Long lines are broken.
+        let said = stderr(&loaded).replace("\n  │ ", " ");
         let is_said = says.iter().all(|part| said.contains(part));
         assert!(loaded.status.code() == Some(2) && is_said, "{text}{typed:?}: {said}");
         assert!(!said.contains("panicked"), "{said}");
