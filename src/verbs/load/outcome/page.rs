@@ -87,7 +87,9 @@ impl LoadReport {
             ("reconnections", text::count(self.reconnections)),
         ];
         if !options.workload_words.is_empty() {
-            settings.push(("options of the workload", shown_command(options.workload_words.iter().cloned())));
+            let command = shown_command(options.workload_words.iter().cloned());
+            let shown = command.strip_prefix("wirebench ").unwrap_or(&command);
+            settings.push(("options of the workload", shown.to_owned()));
         }
         if self.reply_bytes > 0 {
             settings.push(("bodies of replies", format!("{} bytes", text::count(self.reply_bytes))));
