@@ -46,7 +46,7 @@ const LEAD: Duration = Duration::from_millis(30);
 const SPIN_RATE_PER_S_MAX: f64 = 2_000.0;
 /// How often a signal is looked for.
 const STOP_LOOK_EVERY: Duration = Duration::from_millis(20);
-/// Single calls that are kept for a file of them: 72 bytes each, and some 150 in the file.
+/// Single calls that are kept for a file of them, of all workers.
 const CALLS_KEPT_MAX: usize = 1_000_000;
 /// The longest that an address is tried over QUIC or UDP while there is another: nobody says that
 /// nobody listens there.

@@ -213,7 +213,10 @@ impl<K: Connector> Driver<K> {
         let ended = shared.clock.now();
         watchdog.abort();
         let _ = watchdog.await;
+        // There may be a million.
+        let calls = std::mem::take(&mut shared.outcome.borrow_mut().calls);
         let mut outcome = shared.outcome.borrow().clone();
+        outcome.calls = calls;
         outcome.measured = match (round.calls_max, shared.stopped_at.get()) {
             (_, Some(stopped)) => stopped.min(shared.end()).since(measured_from),
             (Some(_), None) => ended.min(shared.end()).since(measured_from),

@@ -66,8 +66,8 @@ fn read_body<'a, D: Deserializer<'a>>(from: D) -> Result<Option<Bytes>, D::Error
     Ok(body.map(Bytes::from))
 }
 
-/// A value as it is sent: the characters of a text, other JSON as it is written. Parsed, it could
-/// have eighty times the memory.
+/// A value as it is sent: the characters of a text, other JSON as it is written. Parsed, it would
+/// take many times the memory.
 fn plain(json: &RawValue) -> serde_json::Result<String> {
     let json = json.get();
     if json.starts_with('"') { serde_json::from_str(json) } else { Ok(json.to_owned()) }

@@ -16,6 +16,7 @@ use toml::{Spanned, Value};
 
 use super::options::Options;
 use super::requests::{Template, one};
+use super::target::{Scheme, Target};
 use crate::ending::{UsageError, in_plain_words};
 use crate::verbs::given::Given;
 
@@ -47,13 +48,14 @@ pub(super) fn read(path: &Path, given: &Given) -> anyhow::Result<(Options, Given
     let text = files::read_text(path, FILE_BYTES_MAX).map_err(unreadable)?;
     let file = File { name: &name, text: &text, folder: path.parent().unwrap_or(Path::new("")) };
     let Parts { target, requests, words, first_request } = file.parts(given)?;
-    let typed = std::env::args_os().skip_while(|word| word != VERB).skip(1);
+    // Behind the program and its verb.
+    let typed = std::env::args_os().skip(2);
     let all = std::iter::once(OsString::from(VERB)).chain(words.iter().cloned()).chain(typed);
     let matches = command().try_get_matches_from(all).map_err(|error| {
         UsageError(format!("{name}, with what is typed beside it: {}", without_usage(&error)))
     })?;
     let mut options = Options::from_arg_matches(&matches)?;
-    if let Some(first) = first_request.filter(|_| options.listen || !is_http(&target)) {
+    if let Some(first) = first_request.filter(|_| options.listen || has_other_scheme(&target)) {
         let what = "[[request]] needs a target of http:// or https://, and no listen";
         return Err(ScenarioError::at(&name, &text, first, what, None).into());
     }
@@ -70,9 +72,9 @@ fn command() -> Command {
     Options::augment_args(Command::new(VERB))
 }
 
-fn is_http(target: &str) -> bool {
-    let scheme = target.split_once("://").map_or("", |(scheme, _)| scheme);
-    ["http", "https"].iter().any(|http| scheme.eq_ignore_ascii_case(http))
+/// Whether a target is right, and no HTTP: what is wrong with it is said when it is loaded.
+fn has_other_scheme(target: &str) -> bool {
+    Target::parse(target).is_ok_and(|target| target.scheme != Scheme::Http)
 }
 
 /// What is wrong with words, in one line and without the help.
