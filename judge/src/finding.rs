@@ -4,6 +4,18 @@
 use record::{CellPart, Ratio, Record};
 use terms::{Claim, Counted, Distribution, Expression, FAILED_SHARE_MAX, Figure, Point, Test, text};
 
+use crate::statistics::tells;
+
+/// What stands in place of an interval that tells nothing.
+const NO_INTERVAL: &str = "no useful interval";
+
+/// `0.98 × (0.94–1.03, 10 rounds)`.
+pub fn ratio_in_words(ratio: &Ratio) -> String {
+    let [middle, low, high] = [ratio.ratio, ratio.low, ratio.high].map(text::ratio);
+    let interval = if tells(ratio) { format!("{low}–{high}") } else { NO_INTERVAL.to_owned() };
+    format!("{middle} × ({interval}, {} rounds)", ratio.n)
+}
+
 /// The finding of a claim, from its ratio.
 pub fn finding(record: &Record, claim: &Claim, ratio: &Ratio) -> String {
     let found = match &claim.test {
@@ -258,6 +270,9 @@ impl Change {
 /// The interval of a change, in the words of its middle: `20–40 %`, `3 % less to 11 % more`,
 /// `2.9–3.4 times`.
 fn interval_of_change(ratio: &Ratio) -> String {
+    if !tells(ratio) {
+        return NO_INTERVAL.to_owned();
+    }
     let Ratio { low, high, .. } = *ratio;
     match Change::of(ratio.ratio) {
         Change::Times(_) => format!("{} times", span(&digits(low), &digits(high))),
@@ -384,6 +399,19 @@ mod tests {
         Phrase::of(metric, Counted::Call).compared(ratio, "REST")
     }
 
+    fn ratio(low: f64, high: f64, n: usize) -> Ratio {
+        let method = record::Method::StudentT;
+        Ratio { ratio: (low * high).sqrt(), low, high, low_90: low, high_90: high, n, method }
+    }
+
+    #[test]
+    fn an_interval_that_tells_nothing_is_not_told() {
+        let said = "no useful interval";
+        assert_eq!(interval_of_change(&ratio(1e-3, 2e3, 2)), said);
+        assert_eq!(ratio_in_words(&ratio(1e-3, 2e3, 2)), format!("1.41 × ({said}, 2 rounds)"));
+        assert_eq!(ratio_in_words(&ratio(0.5, 2.0, 2)), "1.00 × (0.50–2.00, 2 rounds)");
+    }
+
     #[test]
     fn a_ratio_is_told_with_its_side() {
         let p99 = Figure::Time(Distribution::Response, Point::Percentile(0.99));
@@ -405,11 +433,7 @@ mod tests {
 
     #[test]
     fn an_interval_is_told_in_the_words_of_its_middle() {
-        let interval = |low: f64, high: f64| {
-            let ratio = (low * high).sqrt();
-            let method = record::Method::StudentT;
-            interval_of_change(&Ratio { ratio, low, high, low_90: low, high_90: high, n: 10, method })
-        };
+        let interval = |low: f64, high: f64| interval_of_change(&ratio(low, high, 10));
         assert_eq!(interval(1.2, 1.4), "20–40 %");
         assert_eq!(interval(0.6, 0.73), "27–40 %");
         assert_eq!(interval(0.97, 1.11), "3.0 % less to 11 % more");

@@ -18,10 +18,10 @@ use record::Record;
 use scenarios::Scenario;
 
 pub use comparison::{aa_pairs, comparisons};
-pub use finding::{finding, percent};
+pub use finding::{finding, percent, ratio_in_words};
 pub use statistics::{
     ROUNDS_FOR_A_VERDICT, holm, mean, mean_with_interval, paired_ratio, ratio_of_rounds, ratio_of_runs,
-    ratio_to_value, slope, slope_uncertainty,
+    ratio_to_value, slope, slope_uncertainty, tells,
 };
 pub use verdict::apply;
 

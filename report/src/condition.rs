@@ -353,13 +353,10 @@ pub(super) fn aa_lines(record: &Record, condition: &str) -> Vec<String> {
     let pairs = record.aa.iter().filter(|pair| pair.condition == condition);
     let line = |pair: &AaPair| {
         format!(
-            "{} of {} measured twice: {} × ({}–{}, {} rounds), {}. Differences below {} are too small to see here (80 % power)",
+            "{} of {} measured twice: {}, {}. Differences below {} are too small to see here (80 % power)",
             text::capitalized(&pair.metric.in_words(record.counted())),
             record.label(&record.plan.baseline),
-            text::ratio(pair.ratio.ratio),
-            text::ratio(pair.ratio.low),
-            text::ratio(pair.ratio.high),
-            pair.ratio.n,
+            judge::ratio_in_words(&pair.ratio),
             pair.word.in_words(),
             detectable(pair.detectable_ratio)
         )

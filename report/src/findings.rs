@@ -140,7 +140,12 @@ pub(crate) fn of_verdict(record: &Record, verdict: &Verdict) -> Finding {
         because,
         prediction: predicted(claim, verdict.ratio.as_ref()),
         noise: noise(record, claim),
-        chart: verdict.ratio.as_ref().map(|ratio| drawn(claim, ratio)).unwrap_or_default(),
+        chart: verdict
+            .ratio
+            .as_ref()
+            .filter(|ratio| judge::tells(ratio))
+            .map(|ratio| drawn(claim, ratio))
+            .unwrap_or_default(),
         ..found
     }
 }
@@ -189,15 +194,15 @@ fn claim_fails(record: &Record, claim: &Claim) -> bool {
     })
 }
 
-/// `REST against itself: 0.98 × (0.94–1.03)`.
+/// `REST against itself: 0.98 × (0.94–1.03, 10 rounds)`.
 fn noise(record: &Record, claim: &Claim) -> String {
     let here = |pair: &&AaPair| pair.condition == claim.condition && pair.metric == claim.figure();
     let words = |pair: &AaPair| {
         let baseline = record.label(&record.plan.baseline);
-        let [middle, low, high] = [pair.ratio.ratio, pair.ratio.low, pair.ratio.high].map(text::ratio);
+        let ratio = judge::ratio_in_words(&pair.ratio);
         let failed =
             if pair.failed() { "; it differs from itself, so distrust differences of that size" } else { "" };
-        format!("{baseline} against itself: {middle} × ({low}–{high}){failed}")
+        format!("{baseline} against itself: {ratio}{failed}")
     };
     record.aa.iter().find(here).map(words).unwrap_or_default()
 }

@@ -118,6 +118,12 @@ pub fn paired_ratio(pairs: &[(f64, f64)]) -> Option<Ratio> {
     Paired::of(pairs).map(|paired| paired.ratio())
 }
 
+/// Whether an interval tells a reader anything: of fewer rounds than a verdict needs, one that
+/// spans a hundredfold does not.
+pub fn tells(ratio: &Ratio) -> bool {
+    ratio.n >= ROUNDS_FOR_A_VERDICT || ratio.high < ratio.low * 100.0
+}
+
 /// The mean of a contender's rounds with its 95 % interval by Student's t: (mean, half width).
 /// `None` for fewer than two rounds.
 pub fn mean_with_interval(values: &[f64]) -> Option<(f64, f64)> {
@@ -248,6 +254,15 @@ mod tests {
         let some = ratio_to_value(&FEW, 0.1).unwrap();
         assert!((some.ratio - 1.56).abs() < 1e-9 && (some.low - 0.933_677_395).abs() < 1e-8);
         assert!((some.high_90 - 2.061_820_704).abs() < 1e-8 && ratio_to_value(&[0.1], 0.1).is_none());
+    }
+
+    #[test]
+    fn an_interval_of_few_rounds_tells_nothing_where_it_spans_a_hundredfold() {
+        let of = |logs: &[f64]| paired_ratio(&pairs(logs)).unwrap();
+        // t(0.975) of one degree of freedom is 12.7: two rounds span exp(12.7 · their difference).
+        assert!(tells(&of(&[0.0, 0.36])) && !tells(&of(&[0.0, 0.37])));
+        let wide = of(&[-6.0, 6.0].repeat(5));
+        assert!(wide.high > wide.low * 100.0 && tells(&wide));
     }
 
     #[test]
