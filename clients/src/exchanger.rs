@@ -9,7 +9,8 @@ use terms::HttpVersion;
 
 use crate::connection::CallError;
 use crate::endpoint::Endpoint;
-use crate::http_client::{HttpConnection, HttpRequest};
+use crate::http_client::HttpConnection;
+use crate::http_request::HttpRequest;
 use crate::http3_client::Http3Connection;
 
 /// An open connection.

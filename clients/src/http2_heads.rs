@@ -105,7 +105,8 @@ mod tests {
     use super::*;
     use crate::connection::CallError;
     use crate::endpoint::Endpoint;
-    use crate::http_client::{HttpConnection, Origin};
+    use crate::http_client::HttpConnection;
+    use crate::http_request::Origin;
 
     /// A server whose interim heads have no end.
     #[test]

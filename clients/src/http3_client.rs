@@ -13,7 +13,8 @@ use streams::http3::{Bounded, BoundedOpener, Bounds, OverBound, bounded};
 
 use crate::connection::CallError;
 use crate::endpoint::Endpoint;
-use crate::http_client::{HttpRequest, in_full};
+use crate::http_errors::in_full;
+use crate::http_request::HttpRequest;
 use crate::limits::{CONTROL_BYTES_MAX, CONTROL_TURN_BYTES, HEAD_BYTES_MAX, INTERIM_HEADS_MAX, TURN_BYTES};
 use crate::quic_client;
 use crate::reply_body::{CountedBody, WholeBody};

@@ -6,27 +6,24 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
-use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, header};
+use http::{Request, Response, StatusCode};
 use http_body::Body;
-use http_body_util::{BodyExt as _, Full};
+use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use hyper::client::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use proto::deadline;
 use terms::HttpVersion;
 use tokio::task::AbortHandle;
 
-use crate::connection::{CallError, Unsupported};
+use crate::connection::CallError;
 use crate::endpoint::{Endpoint, Stream};
-use crate::http2_heads::{Heads, HeadsCounted, TOO_MANY};
+use crate::http_errors::failure;
+use crate::http2_heads::{Heads, HeadsCounted};
 use crate::limits::{CONNECTION_WINDOW_BYTES, GIVEN_UP_MAX, HEAD_BYTES_MAX, STREAM_WINDOW_BYTES};
 use crate::places::{self, Places, Taken};
 use crate::reply_body::{CountedBody, WholeBody};
-
-const TIME_LEFT: HeaderName = HeaderName::from_static(deadline::HTTP_HEADER);
 
 /// One HTTP connection.
 pub(crate) enum HttpConnection<B>
@@ -286,115 +283,6 @@ impl Drop for GivenUp<'_> {
     }
 }
 
-/// Whom requests go to, as each HTTP version says it.
-#[derive(Debug, Clone)]
-pub(crate) struct Origin {
-    scheme: &'static str,
-    authority: String,
-    version: HttpVersion,
-}
-
-impl Origin {
-    pub(crate) fn new(endpoint: &Endpoint, version: HttpVersion) -> Origin {
-        Origin { scheme: endpoint.http_scheme(), authority: endpoint.address.to_string(), version }
-    }
-
-    /// HTTP/1.1 names the authority in a header, HTTP/2 in the URI.
-    fn uri(&self, path: &str) -> Result<Uri, Unsupported> {
-        match self.version {
-            HttpVersion::Http1 => path.parse().map_err(unsupported),
-            HttpVersion::Http2 | HttpVersion::Http3 => {
-                format!("{}://{}{path}", self.scheme, self.authority).parse().map_err(unsupported)
-            }
-        }
-    }
-
-    /// A GET of a path, its reply in a media type.
-    pub(crate) fn get(&self, path: &str, accept: &'static str) -> Result<HttpRequest, Unsupported> {
-        let (uri, headers) = (self.uri(path)?, self.headers(accept)?);
-        Ok(HttpRequest { method: Method::GET, uri, headers, body: Bytes::new() })
-    }
-
-    /// A POST of a body to a path, both ways in a media type.
-    pub(crate) fn post(
-        &self,
-        path: &str,
-        media_type: &'static str,
-        body: Bytes,
-    ) -> Result<HttpRequest, Unsupported> {
-        let (uri, mut headers) = (self.uri(path)?, self.headers(media_type)?);
-        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type));
-        Ok(HttpRequest { method: Method::POST, uri, headers, body })
-    }
-
-    fn headers(&self, accept: &'static str) -> Result<HeaderMap, Unsupported> {
-        let mut headers = HeaderMap::new();
-        if self.version == HttpVersion::Http1 {
-            headers.insert(header::HOST, HeaderValue::from_str(&self.authority).map_err(unsupported)?);
-        }
-        headers.insert(header::ACCEPT, HeaderValue::from_static(accept));
-        Ok(headers)
-    }
-}
-
-/// One HTTP request, to be sent again and again.
-#[derive(Debug, Clone)]
-pub struct HttpRequest {
-    /// The method.
-    pub method: Method,
-    /// The whole URI, or its path where a header names the authority.
-    pub uri: Uri,
-    /// Headers.
-    pub headers: HeaderMap,
-    /// The body.
-    pub body: Bytes,
-}
-
-impl HttpRequest {
-    /// As hyper takes it.
-    pub(crate) fn build(&self, time_left: Option<Duration>) -> Request<Full<Bytes>> {
-        self.head(time_left).map(|()| Full::new(self.body.clone()))
-    }
-
-    /// Its head, with the time that it has left where that is to be said.
-    pub(crate) fn head(&self, time_left: Option<Duration>) -> Request<()> {
-        let mut head = Request::new(());
-        *head.method_mut() = self.method.clone();
-        *head.uri_mut() = self.uri.clone();
-        *head.headers_mut() = self.headers.clone();
-        // Digits are a value of a header.
-        let said = time_left.and_then(|left| HeaderValue::try_from(deadline::to_http(left)).ok());
-        if let Some(said) = said {
-            head.headers_mut().insert(TIME_LEFT, said);
-        }
-        head
-    }
-}
-
-#[allow(clippy::needless_pass_by_value, reason = "it is given to map_err")]
-pub(crate) fn unsupported(error: impl std::fmt::Display) -> Unsupported {
-    Unsupported(format!("this cannot be an HTTP request: {error}"))
-}
-
-/// Percent-encodes what may not stand in a path segment or a query value (RFC 3986, unreserved
-/// characters and the comma kept).
-pub(crate) fn escape(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~,".contains(&byte) {
-            out.push(char::from(byte));
-        } else {
-            out.push_str(&format!("%{byte:02X}"));
-        }
-    }
-    out
-}
-
-/// Several, separated by commas.
-pub(crate) fn escape_all(texts: &[String]) -> String {
-    texts.iter().map(|text| escape(text)).collect::<Vec<_>>().join(",")
-}
-
 async fn collect(mut body: Incoming) -> Result<Bytes, CallError> {
     let mut whole = WholeBody::default();
     while let Some(frame) = body.frame().await {
@@ -405,69 +293,16 @@ async fn collect(mut body: Incoming) -> Result<Bytes, CallError> {
     Ok(whole.bytes())
 }
 
-/// What an error of hyper's means for a call.
-pub(crate) fn failure(error: &hyper::Error) -> CallError {
-    let text = in_full(error);
-    let failure = failure_of(error, text);
-    if is_unprocessed(error) { CallError::Unprocessed(Box::new(failure)) } else { failure }
-}
-
-fn failure_of(error: &hyper::Error, text: String) -> CallError {
-    if error.is_canceled() || error.is_closed() || error.is_incomplete_message() {
-        return CallError::Reset(text);
-    }
-    let mut cause = std::error::Error::source(error);
-    while let Some(inner) = cause {
-        if let Some(io) = inner.downcast_ref::<std::io::Error>() {
-            return CallError::from_io(io);
-        }
-        cause = inner.source();
-    }
-    // h2 names its reasons only in its messages, unless one depends on it: REFUSED_STREAM and
-    // ENHANCE_YOUR_CALM.
-    if ["refused stream", "excessive load", TOO_MANY].iter().any(|reason| text.contains(reason)) {
-        return CallError::Limit(text);
-    }
-    CallError::Protocol(text)
-}
-
-/// Whether the server says that it did not process a request: it refused its stream, or its GOAWAY
-/// is of streams before (RFC 9113, sections 6.8 and 8.7), or it was never sent.
-fn is_unprocessed(error: &hyper::Error) -> bool {
-    // A pending request that was dropped before it was ever sent.
-    if error.is_canceled() {
-        return true;
-    }
-    let mut cause = std::error::Error::source(error);
-    while let Some(inner) = cause {
-        if let Some(http2) = inner.downcast_ref::<h2::Error>() {
-            let refused = http2.is_reset() && http2.reason() == Some(h2::Reason::REFUSED_STREAM);
-            let goes_away = http2.is_go_away() && http2.reason() == Some(h2::Reason::NO_ERROR);
-            return http2.is_remote() && (refused || goes_away);
-        }
-        cause = inner.source();
-    }
-    false
-}
-
-/// An error with its causes.
-pub(crate) fn in_full(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(inner) = cause {
-        text.push_str(": ");
-        text.push_str(&inner.to_string());
-        cause = inner.source();
-    }
-    text
-}
-
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use futures::FutureExt as _;
+    use http_body_util::Full;
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
     use super::*;
+    use crate::http_request::Origin;
 
     /// The library keeps each call for when the server lets it open a stream, and the socket too
     /// when nobody uses it any more.

@@ -16,6 +16,8 @@ pub mod http1_client;
 pub mod http2_heads;
 mod http3_client;
 mod http_client;
+mod http_errors;
+mod http_request;
 pub mod in_steps;
 mod lane;
 mod limits;

@@ -14,11 +14,12 @@ use tokio_tungstenite::tungstenite::Message;
 
 use crate::connection::CallError;
 use crate::endpoint::Endpoint;
-use crate::http_client::{HttpConnection, failure};
+use crate::http_client::HttpConnection;
+use crate::http_errors::failure;
 use crate::limits::REPLY_BYTES_MAX;
 use crate::websocket_client;
 
-pub use crate::http_client::HttpRequest;
+pub use crate::http_request::HttpRequest;
 
 /// Time for one exchange, connecting included.
 const EXCHANGE_TIME_MAX: Duration = Duration::from_secs(10);

@@ -272,8 +272,8 @@ fn state_of(children: Id<'_>) -> State {
 /// How a process ended.
 fn in_words(status: WaitStatus) -> String {
     match status {
-        WaitStatus::Exited(_, code) => crate::child::exit_in_words(code),
-        WaitStatus::Signaled(_, signal, _) => crate::child::signal_in_words(signal as i32),
+        WaitStatus::Exited(_, code) => crate::process::exit_in_words(code),
+        WaitStatus::Signaled(_, signal, _) => crate::process::signal_in_words(signal as i32),
         _ => "unknown status".to_owned(),
     }
 }

@@ -12,8 +12,8 @@ use nix::sched::{CloneFlags, unshare};
 use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
 
-use crate::child::{spawn_in, wait};
 use crate::hosts::Host;
+use crate::process::{spawn_in, wait};
 use crate::words::tell;
 
 /// The hidden verb of this program that [`init`] is.

@@ -13,6 +13,7 @@ pub mod machine;
 pub mod meter;
 pub mod neighbours;
 pub mod probe;
+mod process;
 pub mod program;
 mod skip;
 pub mod stalls;

@@ -11,8 +11,8 @@ use std::time::Duration;
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 
-use crate::child::{in_words, spawn_on, wait};
 use crate::crew::is_stopped;
+use crate::process::{in_words, spawn_on, wait};
 
 /// Time that a program has to end by itself when it is told to.
 const END_TIME_MAX: Duration = Duration::from_secs(2);

@@ -13,7 +13,9 @@ use terms::HttpVersion;
 use super::http::for_library;
 use crate::connection::{CallError, Connection, Connector, ReplyFacts, Unsupported};
 use crate::endpoint::Endpoint;
-use crate::http_client::{HttpConnection, HttpRequest, failure};
+use crate::http_client::HttpConnection;
+use crate::http_errors::failure;
+use crate::http_request::HttpRequest;
 use crate::reply_body::CountedBody;
 
 /// Bytes before each message: whether it is compressed, and its length.

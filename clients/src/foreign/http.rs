@@ -9,11 +9,11 @@ use super::expect::{Expect, Search};
 use crate::connection::{CallError, Connection, Connector, ReplyFacts, Unsupported};
 use crate::endpoint::Endpoint;
 use crate::exchanger::Exchanger;
-use crate::http_client::unsupported;
+use crate::http_request::unsupported;
 use crate::http1_client::{Encoded, Http1Connection};
 
 pub use super::expect::Statuses;
-pub use crate::http_client::HttpRequest;
+pub use crate::http_request::HttpRequest;
 
 /// Opens connections to an HTTP server.
 #[derive(Debug, Clone)]

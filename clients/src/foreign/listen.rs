@@ -191,7 +191,7 @@ impl Listeners {
                 let http = HttpConnection::open(&self.endpoint, *version).await?;
                 let request = super::http::for_library(request, *version)?;
                 let reply = http.send(request.build(None)).await;
-                let (head, body) = reply.map_err(|error| crate::http_client::failure(&error))?.into_parts();
+                let (head, body) = reply.map_err(|error| crate::http_errors::failure(&error))?.into_parts();
                 if !head.status.is_success() {
                     let (status, what) = (head.status.as_u16(), format!("status {}", head.status));
                     return Err(CallError::Status { status, bytes: 0, what });

@@ -5,7 +5,7 @@ use http::{HeaderName, HeaderValue, Method, Uri, header};
 
 use super::reply::ReplyTo;
 use crate::connection::Unsupported;
-use crate::http_client::HttpRequest;
+use crate::http_request::HttpRequest;
 
 /// A request, written out.
 #[derive(Debug, Clone)]

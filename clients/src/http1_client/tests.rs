@@ -13,7 +13,7 @@ use tokio::net::{TcpListener, TcpStream};
 
 use super::*;
 use crate::endpoint::Endpoint;
-use crate::http_client::HttpRequest;
+use crate::http_request::HttpRequest;
 use crate::tls::Tls;
 
 fn request(method: Method, body: impl Into<Bytes>) -> Encoded {

@@ -28,7 +28,8 @@ use tonic::{Code, Status};
 
 use crate::connection::{CallError, Connection, Connector, Unsupported};
 use crate::endpoint::Endpoint;
-use crate::http_client::{self, HttpConnection};
+use crate::http_client::HttpConnection;
+use crate::http_errors;
 use crate::limits::{EVENT_BYTES_MAX, REPLY_BYTES_MAX, check_reply};
 use crate::market::{OpenSession, Session, Subscribe, TickStream};
 
@@ -255,7 +256,7 @@ fn failure(status: &Status) -> CallError {
     let mut cause = std::error::Error::source(status);
     while let Some(inner) = cause {
         if let Some(error) = inner.downcast_ref::<hyper::Error>() {
-            return http_client::failure(error);
+            return http_errors::failure(error);
         }
         cause = inner.source();
     }

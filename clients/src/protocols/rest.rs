@@ -21,7 +21,7 @@ use terms::HttpVersion;
 use crate::connection::{CallError, Connection, Connector, Unsupported};
 use crate::endpoint::Endpoint;
 use crate::exchanger::Exchanger;
-use crate::http_client::{HttpRequest, Origin, escape, escape_all, unsupported};
+use crate::http_request::{HttpRequest, Origin, escape, escape_all, unsupported};
 use crate::limits::check_reply;
 use crate::market::{OpenSession, Session, Subscribe, TickStream};
 

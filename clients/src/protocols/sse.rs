@@ -19,7 +19,8 @@ use terms::HttpVersion;
 
 use crate::connection::{CallError, Connection, Connector, Unsupported};
 use crate::endpoint::Endpoint;
-use crate::http_client::{HttpConnection, escape_all};
+use crate::http_client::HttpConnection;
+use crate::http_request::escape_all;
 use crate::market::{Subscribe, TickStream};
 
 pub use source::EventSource;

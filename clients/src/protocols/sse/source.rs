@@ -17,7 +17,8 @@ use tokio::task::coop::consume_budget;
 use super::lines::Lines;
 use super::{Http, SseConnector};
 use crate::connection::{CallError, in_time};
-use crate::http_client::{Origin, failure};
+use crate::http_errors::failure;
+use crate::http_request::Origin;
 use crate::limits::{CONNECT_TIME_MAX, EVENTS_TURN_BYTES, RETRY_MAX, RETRY_MIN};
 use crate::protocols::rest;
 
