@@ -14,6 +14,14 @@ pub enum FileError {
         /// The reason.
         reason: io::Error,
     },
+    /// There is no folder that it could lie in.
+    #[error("{}: there is no folder {}", path.display(), folder.display())]
+    NoFolder {
+        /// Which file.
+        path: PathBuf,
+        /// The folder.
+        folder: PathBuf,
+    },
     /// It is a folder, a pipe, a device or a socket: reading it could wait for ever.
     #[error("{} is {kind}, and no regular file: name a file", path.display())]
     NoFile {

@@ -1,8 +1,8 @@
 //! Writing whole or not at all, under no name that another could have taken before.
 
-use std::fs::{self, File, Permissions};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
-use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::Path;
 
 use tempfile::{Builder, NamedTempFile};
@@ -75,10 +75,11 @@ fn unfinished(path: &Path, contents: &[u8]) -> Result<NamedTempFile, FileError> 
     let folder = parent(path);
     refuse_foreign(folder)?;
     refuse_what_is_no_file(path)?;
+    // Opened here, and written to as a file: errors of the library's own have the random name.
+    let open = |path: &Path| OpenOptions::new().read(true).write(true).create_new(true).mode(MODE).open(path);
     let write = || {
-        let permissions = Permissions::from_mode(MODE);
-        let mut file = builder(&prefix(path)).permissions(permissions).tempfile_in(folder)?;
-        file.write_all(contents)?;
+        let mut file = builder(&prefix(path)).make_in(folder, open)?;
+        file.as_file_mut().write_all(contents)?;
         file.as_file().sync_all()?;
         Ok(file)
     };
@@ -116,6 +117,9 @@ fn refused(path: &Path, reason: io::Error) -> FileError {
     let owner = fs::metadata(parent(path)).map(|folder| folder.uid()).ok();
     match owner.filter(|owner| !is_trusted(*owner)) {
         Some(owner) => FileError::ForeignFolder { path: path.to_owned(), owner, reason },
+        None if reason.kind() == io::ErrorKind::NotFound && !parent(path).exists() => {
+            FileError::NoFolder { path: path.to_owned(), folder: parent(path).to_owned() }
+        }
         None => FileError::System { path: path.to_owned(), reason },
     }
 }
@@ -203,8 +207,14 @@ mod tests {
             check_writable(&at(name)).unwrap();
         }
         let long = "x".repeat(300);
-        for name in ["no/such.csv", "folder/", &long, ""] {
-            assert!(check_writable(&at(name)).is_err(), "{name}");
+        for (name, said) in [
+            ("no/such.csv", "there is no folder"),
+            ("folder/", "a folder"),
+            (&long, "too long"),
+            ("", "a folder"),
+        ] {
+            let error = check_writable(&at(name)).unwrap_err().to_string();
+            assert!(error.contains(said) && !error.contains("unfinished"), "{name}: {error}");
         }
         assert_eq!(
             (names(folder.path()), fs::read(at("old")).unwrap()),

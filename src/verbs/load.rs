@@ -5,6 +5,8 @@ mod addresses;
 mod bent;
 mod capacity;
 mod cores;
+#[cfg(test)]
+mod described;
 mod fits;
 mod grpc;
 mod listen;
@@ -13,6 +15,7 @@ mod outcome;
 mod outputs;
 mod request;
 mod requests;
+mod rows;
 mod screen;
 mod secure;
 mod target;

@@ -239,7 +239,7 @@ fn a_place_that_cannot_be_written_is_refused_before_a_connection() {
     let url = server.url("http");
     let long = format!("--csv={}", "x".repeat(300));
     for (arguments, says) in [
-        (&["--csv=no/such/load.csv"][..], "No such file"),
+        (&["--csv=no/such/load.csv"][..], "there is no folder no/such"),
         (&["--hlog=folder"], "is a folder"),
         (&["--metrics=new/"], "is a folder"),
         (&["--csv=/dev/stdout"], "is a device"),
@@ -279,7 +279,7 @@ fn a_file_that_cannot_be_written_in_the_end_costs_no_result() {
     let ended = child.wait_with_output().unwrap();
     let said = stderr(&ended);
     assert_eq!(ended.status.code(), Some(1), "{said}");
-    assert!(said.contains("error: --csv: place/load.csv: No such file"), "{said}");
+    assert!(said.contains("error: --csv place/load.csv: there is no folder place"), "{said}");
     let found: serde_json::Value = serde_json::from_slice(&ended.stdout).unwrap();
     assert_eq!(found["ok"], 50);
     assert!(text(folder.path(), "load.txt").ends_with("# EOF\n"), "the other file is written");

@@ -88,7 +88,7 @@ fn requests_and_data_come_from_files() {
     let wrong = write(folder.path(), "wrong.jsonl", "{\"path\":\"/a\"}\n{\"pth\":\"/a\"}\n");
     for (more, says) in [
         (&["--requests", &wrong][..], "wrong.jsonl:2"),
-        (&["--data", "/no/such/file"], "cannot read --data"),
+        (&["--data", "/no/such/file"], "--data /no/such/file: No such file"),
         (&["--data", &data, "--header=x: {{nme}}"], "--data has no such column"),
         (&["--order=random"], "--order needs several requests"),
     ] {

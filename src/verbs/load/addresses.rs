@@ -83,18 +83,15 @@ pub(super) fn addresses(options: &Options, target: &Target) -> Result<Vec<Socket
         Some(told) => told.addresses.iter().map(|address| SocketAddr::new(*address, port)).collect(),
         None => look_up(&host, port, options.connect_time_out())?,
     };
-    let unused = |name: &str| {
-        let message = format!(
-            "{name} is of another host and port than {}:{}, and would do nothing",
-            target.host, target.port
-        );
-        Err(UsageError(message))
+    let unused = |option: &str, host: &str, port: u16| {
+        let what = "is of another host and port, or given before, and would do nothing";
+        Err(UsageError(format!("{option} {what}: {host}:{port} is looked for")))
     };
-    if !options.resolve.is_empty() && told.is_none() {
-        return unused("--resolve");
+    if options.resolve.iter().any(|other| Some(other) != told) {
+        return unused("--resolve", &host, port);
     }
-    if !options.connect_to.is_empty() && elsewhere.is_none() {
-        return unused("--connect-to");
+    if options.connect_to.iter().any(|other| Some(other) != elsewhere) {
+        return unused("--connect-to", &target.host, target.port);
     }
     let mut addresses: Vec<SocketAddr> = Vec::new();
     for mut address in found {
@@ -144,7 +141,7 @@ fn check_sources(options: &Options, addresses: &mut Vec<SocketAddr>) -> Result<(
 /// Asks the system, which may ask a name server that does not answer.
 fn look_up(host: &str, port: u16, time: Duration) -> Result<Vec<SocketAddr>, UsageError> {
     let (told, found) = mpsc::channel();
-    let asked = (host.to_owned(), port);
+    let asked = (if is_this_machine(host) { "localhost" } else { host }.to_owned(), port);
     std::thread::spawn(move || told.send(asked.to_socket_addrs().map(Iterator::collect::<Vec<_>>)));
     match found.recv_timeout(time) {
         Ok(Ok(found)) if !found.is_empty() => Ok(found),
@@ -156,6 +153,13 @@ fn look_up(host: &str, port: u16, time: Duration) -> Result<Vec<SocketAddr>, Usa
             "the host '{host}' was not found within {time:?}: no name server answers"
         ))),
     }
+}
+
+/// Whether a name is of this machine without anybody being asked: `localhost`, and all below it
+/// (RFC 6761, section 6.3).
+fn is_this_machine(host: &str) -> bool {
+    let name = host.strip_suffix('.').unwrap_or(host);
+    name.rsplit('.').next().is_some_and(|last| last.eq_ignore_ascii_case("localhost"))
 }
 
 /// The addresses, of which the first is one that answers where that can be told: a TCP connection
@@ -204,4 +208,25 @@ fn answers_datagrams(address: SocketAddr) -> bool {
         socket.recv(&mut [0; 1])
     };
     refused().err().is_none_or(|error| matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_below_localhost_are_this_machine() {
+        for (name, is_ours) in [
+            ("localhost", true),
+            ("LocalHost.", true),
+            ("shop.localhost", true),
+            ("localhost.example", false),
+            ("notlocalhost", false),
+            ("", false),
+        ] {
+            assert_eq!(is_this_machine(name), is_ours, "{name}");
+        }
+        let found = look_up("shop.localhost.", 80, Duration::from_secs(5)).unwrap();
+        assert!(found.iter().all(|address| address.ip().is_loopback()), "{found:?}");
+    }
 }

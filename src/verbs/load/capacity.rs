@@ -98,12 +98,14 @@ pub(super) fn find(load: &Load<'_>) -> anyhow::Result<Ending> {
     });
     let found = match found {
         Err(_) if load.stop.load(Ordering::Relaxed) => {
-            let met =
-                trials.iter().filter(|trial| trial.met).map(|trial| trial.rate_per_s).fold(0.0, f64::max);
-            say(&format!(
-                "interrupted after {} trials, the highest that was met at {met:.0}/s",
-                trials.len()
-            ));
+            let met = trials.iter().filter(|trial| trial.met).map(|trial| trial.rate_per_s);
+            let met = met.max_by(f64::total_cmp);
+            say(&match met {
+                Some(met) => {
+                    format!("interrupted: of {} trials the highest that was met is {met:.0}/s", trials.len())
+                }
+                None => format!("interrupted: none of {} trials was met", trials.len()),
+            });
             if options.json {
                 let found = serde_json::json!({
                     "objective": objective.text, "interrupted": true, "met_at_per_s": met, "trials": trials,

@@ -1,7 +1,7 @@
 //! What is typed after `load`.
 
 use std::net::IpAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clients::foreign::http::Statuses;
@@ -10,6 +10,7 @@ use terms::{Arrivals, Expression, Stage};
 use super::addresses::{ConnectTo, Resolve, parse_connect_to, parse_resolve};
 use super::outcome::parse_threshold;
 use super::requests::Template;
+use crate::ending::UsageError;
 use crate::verbs::expressions::objective;
 
 /// What `load` takes.
@@ -230,6 +231,14 @@ pub(super) struct Stages(pub(super) Vec<Stage>);
 
 fn stages(text: &str) -> Result<Stages, String> {
     terms::parse_stages(text).map(Stages)
+}
+
+/// The bytes of a file that an option names.
+///
+/// # Errors
+/// Where it cannot be read or has more than `bytes_max`.
+pub(super) fn read_file(option: &str, file: &Path, bytes_max: u64) -> Result<Vec<u8>, UsageError> {
+    files::read(file, bytes_max).map_err(|error| UsageError(format!("{option} {error}")))
 }
 
 /// How long is measured where nothing says so.

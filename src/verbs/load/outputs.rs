@@ -5,6 +5,7 @@ use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
+use anyhow::anyhow;
 use clock::{Clock, Mono};
 use record::Tool;
 
@@ -54,7 +55,7 @@ pub(super) fn check(options: &Options) -> Result<(), UsageError> {
     let mut others: Vec<(&str, &Path)> = read.collect();
     for (_, name, path) in outputs(options) {
         files::check_writable(path)
-            .map_err(|error| UsageError(format!("--{name}: {}", causes(&error.into()))))?;
+            .map_err(|error| UsageError(format!("--{name} {}", causes(&error.into()))))?;
         if let Some((other, _)) = others.iter().find(|(_, other)| is_same(path, other)) {
             let of =
                 if *other == "workload" { "of the workload".to_owned() } else { format!("of --{other}") };
@@ -93,11 +94,9 @@ pub(super) fn write(options: &Options, report: &LoadReport, tool: &Tool) -> bool
             Output::Hlog => report.hlog(began_us),
             Output::Metrics => Ok(report.metrics(tool)),
         };
-        let written = contents
-            .and_then(|contents| Ok(files::write_atomically(path, contents.as_bytes())?))
-            .map_err(|error| error.context(format!("--{name}")));
+        let written = contents.and_then(|contents| Ok(files::write_atomically(path, contents.as_bytes())?));
         if let Err(error) = written {
-            say_error(&error);
+            say_error(&anyhow!("--{name} {}", causes(&error)));
             all_written = false;
         }
     }

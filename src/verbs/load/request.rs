@@ -22,7 +22,7 @@ use proto::v1::QuoteRequest;
 use terms::{Carriage, HttpVersion, Streams};
 
 use super::grpc;
-use super::options::Options;
+use super::options::{Options, read_file};
 use super::requests::{Filled, Mix};
 use super::target::{Scheme, Target};
 use crate::ending::UsageError;
@@ -209,13 +209,10 @@ fn http_request(
 }
 
 /// The bytes of `--body` or `--body-file`.
-fn body(options: &Options) -> anyhow::Result<Option<Bytes>> {
+fn body(options: &Options) -> Result<Option<Bytes>, UsageError> {
     match (&options.body, &options.body_file) {
         (Some(body), _) => Ok(Some(body.clone().into())),
-        (None, Some(file)) => {
-            let unreadable = |error| UsageError(format!("--body-file {}: {error}", file.display()));
-            Ok(Some(files::read(file, BODY_BYTES_MAX).map_err(unreadable)?.into()))
-        }
+        (None, Some(file)) => Ok(Some(read_file("--body-file", file, BODY_BYTES_MAX)?.into())),
         (None, None) => Ok(None),
     }
 }
@@ -319,7 +316,7 @@ fn reply_end(options: &Options) -> Result<ReplyEnd, UsageError> {
         },
         (None, Some(bytes)) => Ok(ReplyEnd::Bytes(bytes as usize)),
         (None, None) => Err(UsageError(
-            "a tcp:// target needs --reply-until, --reply-bytes or --frame market, to know where a reply ends"
+            "this target needs --reply-until, --reply-bytes or --frame market, to know where a reply ends"
                 .to_owned(),
         )),
     }

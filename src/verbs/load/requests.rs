@@ -4,9 +4,7 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
 use std::path::Path;
-use std::rc::Rc;
 
-use anyhow::Context as _;
 use bytes::Bytes;
 use http::Method;
 use rand::{RngExt as _, SeedableRng as _};
@@ -14,17 +12,14 @@ use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
-use super::options::{Options, Order};
+use super::options::{Options, Order, read_file};
+use super::rows::{Row, plain, rows};
 use crate::ending::{UsageError, say};
 
 /// Bytes of a file of requests or of data.
 const FILE_BYTES_MAX: u64 = 256 << 20;
 /// Requests that are made ready before a load, at most; it goes round them.
 const REQUESTS_MAX: usize = 100_000;
-/// Values of a file of data, in all its rows.
-const VALUES_MAX: usize = 10_000_000;
-/// Bytes of a text once it is filled in: a body's, as it may be read from a file.
-const FILLED_BYTES_MAX: usize = 64 << 20;
 /// Requests that are drawn where the order is random, at least: so many that their shares are
 /// right.
 const DRAWN_MIN: usize = 10_000;
@@ -65,17 +60,6 @@ fn read_body<'a, D: Deserializer<'a>>(from: D) -> Result<Option<Bytes>, D::Error
     let body = body.map(plain).transpose().map_err(serde::de::Error::custom)?;
     Ok(body.map(Bytes::from))
 }
-
-/// A value as it is sent: the characters of a text, other JSON as it is written. Parsed, it would
-/// take many times the memory.
-fn plain(json: &RawValue) -> serde_json::Result<String> {
-    let json = json.get();
-    if json.starts_with('"') { serde_json::from_str(json) } else { Ok(json.to_owned()) }
-}
-
-/// The values that stand for `{{NAME}}`. All rows of a table have the same names.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Row(BTreeMap<Rc<str>, String>);
 
 /// A request that is to be made ready, and the group that it is counted in.
 pub(super) struct Filled<'a> {
@@ -267,34 +251,8 @@ fn is_an_id(part: &str) -> bool {
     !part.is_empty() && (digits == part.len() || (part.len() >= 8 && digits > 0 && is_hexadecimal))
 }
 
-impl Row {
-    /// A text with its `{{NAME}}` filled in, each value first made fit for its place.
-    ///
-    /// # Errors
-    /// Where there is no value of a name, or the text becomes too long.
-    pub(super) fn fill(&self, text: &str, fit: fn(&str) -> String) -> Result<String, UsageError> {
-        let (mut out, mut rest) = (String::with_capacity(text.len()), text);
-        while let Some((before, behind)) = rest.split_once("{{") {
-            let Some((name, behind)) = behind.split_once("}}") else { break };
-            let value = self.0.get(name.trim()).ok_or_else(|| {
-                let known = self.0.keys().map(|name| &**name).collect::<Vec<_>>().join(", ");
-                UsageError(format!("'{{{{{name}}}}}': --data has no such column, but {known}"))
-            })?;
-            out.push_str(before);
-            out.push_str(&fit(value));
-            rest = behind;
-            if out.len() + rest.len() > FILLED_BYTES_MAX {
-                let most = FILLED_BYTES_MAX >> 20;
-                return Err(UsageError(format!("a text has more than {most} MiB once --data is filled in")));
-            }
-        }
-        out.push_str(rest);
-        Ok(out)
-    }
-}
-
 fn text(option: &str, file: &Path) -> anyhow::Result<String> {
-    let bytes = files::read(file, FILE_BYTES_MAX).with_context(|| format!("cannot read {option}"))?;
+    let bytes = read_file(option, file, FILE_BYTES_MAX)?;
     String::from_utf8(bytes)
         .map_err(|_| UsageError(format!("{option} {}: the file is not UTF-8", file.display())).into())
 }
@@ -352,50 +310,6 @@ fn logged(line: &str) -> Option<Template> {
     (is_method && path.starts_with('/')).then_some(template)
 }
 
-/// Reads data: a JSON object a line, or CSV whose first row names the columns.
-fn rows(file: &Path, text: &str) -> anyhow::Result<Vec<Row>> {
-    rows_up_to(VALUES_MAX, file, text)
-}
-
-fn rows_up_to(values_max: usize, file: &Path, text: &str) -> anyhow::Result<Vec<Row>> {
-    let wrong = |nth: usize, what: String| UsageError(format!("--data {}:{nth}: {what}", file.display()));
-    let (mut rows, mut values) = (Vec::new(), 0);
-    let mut keep = |nth: usize, row: Row| {
-        values += row.0.len();
-        if rows.len() == REQUESTS_MAX {
-            return Err(wrong(nth, format!("{REQUESTS_MAX} rows are the most")));
-        }
-        if values > values_max {
-            return Err(wrong(nth, format!("{values_max} values are the most")));
-        }
-        rows.push(row);
-        Ok(())
-    };
-    if text.trim_start().starts_with('{') {
-        for (nth, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
-            let wrong = |error: serde_json::Error| wrong(nth + 1, error.to_string());
-            let found: BTreeMap<String, &RawValue> = serde_json::from_str(line).map_err(wrong)?;
-            let found = found.into_iter().map(|(name, value)| Ok((Rc::from(name), plain(value)?)));
-            keep(nth + 1, Row(found.collect::<Result<_, _>>().map_err(wrong)?))?;
-        }
-    } else {
-        let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::Headers).from_reader(text.as_bytes());
-        let columns = reader.headers().map_err(|error| wrong(1, error.to_string()))?;
-        let columns: Vec<Rc<str>> = columns.iter().map(Rc::from).collect();
-        for row in reader.records() {
-            let row = row.map_err(|error| {
-                wrong(error.position().map_or(1, |at| at.line() as usize), error.to_string())
-            })?;
-            let pairs = columns.iter().zip(&row).map(|(name, value)| (Rc::clone(name), value.to_owned()));
-            keep(row.position().map_or(1, |at| at.line() as usize), Row(pairs.collect()))?;
-        }
-    }
-    if rows.is_empty() {
-        return Err(UsageError(format!("--data {}: the file has no rows", file.display())).into());
-    }
-    Ok(rows)
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -436,18 +350,6 @@ mod tests {
         assert_eq!(of(&[600, 200]).unwrap(), [0, 0, 1, 0]);
         assert_eq!(of(&[0, 2]).unwrap(), [1]);
         assert!(of(&[99_999, 100_000]).is_err());
-    }
-
-    #[test]
-    fn data_fills_what_is_written_in_braces() {
-        let read = rows(file(), "id, name\n1,\"a, b\"\n2,ü\n").unwrap();
-        assert_eq!(read[0].fill("{{id}}/{{ name }}", str::to_owned).unwrap(), "1/a, b");
-        assert_eq!(read[1].fill("{{name}}", |value| value.to_uppercase()).unwrap(), "Ü");
-        assert!(read[0].fill("{{nam}}", str::to_owned).unwrap_err().0.contains("id, name"));
-        let read = rows(file(), "{\"id\":1,\"name\":\"x\"}\n").unwrap();
-        assert_eq!(read[0].fill("{{id}}{{name}}{{", str::to_owned).unwrap(), "1x{{");
-        assert!(rows(file(), "a,b\n1\n").unwrap_err().to_string().contains("f:2"));
-        assert!(rows(file(), "a,b\n").is_err());
     }
 
     /// What each comes to, and what is furthest behind it, looked for among all.
@@ -491,28 +393,13 @@ mod tests {
         assert_eq!(of(&deep).unwrap(), Some(deep.into()));
     }
 
-    /// Short lines, of which a file may have millions: they are refused before they are all kept.
     #[test]
-    fn a_file_of_too_much_is_refused_where_it_becomes_too_much() {
-        let said = |error: anyhow::Error| error.to_string();
+    fn too_many_requests_are_refused_where_they_become_too_many() {
         let lines = "{}\n".repeat(REQUESTS_MAX + 1);
         assert_eq!(
-            said(templates(file(), &lines).unwrap_err()),
+            templates(file(), &lines).unwrap_err().to_string(),
             "--requests f:100001: 100000 requests are the most"
         );
-        assert_eq!(said(rows(file(), &lines).err().unwrap()), "--data f:100001: 100000 rows are the most");
-        let table = "a\n".repeat(REQUESTS_MAX + 2);
-        assert_eq!(said(rows(file(), &table).err().unwrap()), "--data f:100002: 100000 rows are the most");
-        let wide = "a,b,c\n1,2,3\n4,5,6\n7,8,9\n";
-        assert_eq!(rows_up_to(9, file(), wide).unwrap().len(), 3);
-        assert_eq!(said(rows_up_to(8, file(), wide).err().unwrap()), "--data f:4: 8 values are the most");
-    }
-
-    #[test]
-    fn what_is_filled_in_has_an_end() {
-        let row = &rows(file(), &format!("a\n{}\n", "x".repeat(1 << 20))).unwrap()[0];
-        let said = row.fill(&"{{a}}".repeat(65), str::to_owned).unwrap_err().0;
-        assert!(said.contains("more than 64 MiB"), "{said}");
     }
 
     proptest! {

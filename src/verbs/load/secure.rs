@@ -2,13 +2,12 @@
 
 use std::path::Path;
 
-use anyhow::Context as _;
 use clients::{ClientIdentity, Tls, Trust};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use terms::TlsVersion;
 
-use super::options::{Options, TlsName};
+use super::options::{Options, TlsName, read_file};
 use super::target::Target;
 use crate::ending::UsageError;
 
@@ -49,7 +48,7 @@ pub(super) fn tls(options: &Options, target: &Target) -> anyhow::Result<Option<T
 
 fn certificates(option: &str, file: &Path) -> anyhow::Result<Vec<CertificateDer<'static>>> {
     let unreadable = |error: String| UsageError(format!("{option} {}: {error}", file.display()));
-    let text = files::read(file, PEM_BYTES_MAX).with_context(|| format!("cannot read {option}"))?;
+    let text = read_file(option, file, PEM_BYTES_MAX)?;
     let certificates = CertificateDer::pem_slice_iter(&text).collect::<Result<Vec<_>, _>>();
     let certificates = certificates.map_err(|error| unreadable(error.to_string()))?;
     if certificates.is_empty() {
@@ -59,7 +58,7 @@ fn certificates(option: &str, file: &Path) -> anyhow::Result<Vec<CertificateDer<
 }
 
 fn private_key(file: &Path) -> anyhow::Result<PrivateKeyDer<'static>> {
-    let text = files::read(file, PEM_BYTES_MAX).context("cannot read --key")?;
+    let text = read_file("--key", file, PEM_BYTES_MAX)?;
     PrivateKeyDer::from_pem_slice(&text)
         .map_err(|error| UsageError(format!("--key {}: {error}", file.display())).into())
 }

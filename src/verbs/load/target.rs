@@ -1,6 +1,7 @@
 //! What is loaded: a URL, read as curl reads one, or refused with what to write.
 
 use std::net::IpAddr;
+use std::path::Path;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -37,6 +38,10 @@ const SCHEMES: [(&str, Scheme, bool, Option<u16>); 10] = [
     ("quic", Scheme::Quic, true, None),
 ];
 
+fn scheme_of(written: &str) -> Option<(&'static str, Scheme, bool, Option<u16>)> {
+    SCHEMES.into_iter().find(|(name, ..)| name.eq_ignore_ascii_case(written))
+}
+
 /// A target, as its URL says it.
 #[derive(Debug, Clone)]
 pub(super) struct Target {
@@ -66,12 +71,20 @@ impl Target {
         }
         let known = || SCHEMES.map(|(name, ..)| format!("{name}://")).join(", ");
         let (scheme, rest) = text.split_once("://").ok_or_else(|| {
-            wrong(&format!("has no scheme: write http://{text}, or another of {}", known()))
+            if Path::new(text).is_file() {
+                return wrong("is a file, and no URL: one with a target and options ends in .toml");
+            }
+            let bare = match text.split_once(':') {
+                Some((scheme, rest)) if scheme_of(scheme).is_some() => {
+                    format!("{scheme}://{}", rest.trim_start_matches('/'))
+                }
+                _ if text.is_empty() => "http://HOST:PORT/".to_owned(),
+                _ => format!("http://{}", text.trim_start_matches('/')),
+            };
+            wrong(&format!("has no scheme: write {bare}, or another of {}", known()))
         })?;
-        let (_, scheme, secure, usual_port) = SCHEMES
-            .into_iter()
-            .find(|(name, ..)| name.eq_ignore_ascii_case(scheme))
-            .ok_or_else(|| wrong(&format!("must begin with one of {}", known())))?;
+        let (_, scheme, secure, usual_port) =
+            scheme_of(scheme).ok_or_else(|| wrong(&format!("must begin with one of {}", known())))?;
         let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
         let (authority, written_path) = rest.split_at(end);
         let (user, host_and_port) =
@@ -119,7 +132,7 @@ impl Target {
         let has_paths = matches!(scheme, Scheme::Http | Scheme::WebSocket | Scheme::Grpc);
         if !has_paths && path.as_str() != "/" {
             return Err(wrong(&format!(
-                "has the path '{path}', and its scheme has none: write HOST:PORT alone"
+                "has '{written_path}' behind its port, and its scheme has no paths: write HOST:PORT alone"
             )));
         }
         if (!has_paths || scheme == Scheme::Grpc) && user.is_some() {
@@ -251,8 +264,11 @@ mod tests {
             ("http://127.0.0.1/a b", "write %20"),
             ("http://127.0.0.1/a\tb", "write %09"),
             ("http://127.0.0.1\\x", "write %5C"),
-            ("quic://127.0.0.1:1/x", "path '/x'"),
-            ("udp://127.0.0.1:1?x", "path '/?x'"),
+            ("quic://127.0.0.1:1/x", "'/x' behind its port"),
+            ("udp://127.0.0.1:1?x", "'?x' behind its port"),
+            ("/etc/passwd", "is a file, and no URL"),
+            ("http:/127.0.0.1:1/", "write http://127.0.0.1:1/,"),
+            ("", "write http://HOST:PORT/,"),
             ("tcp://me@127.0.0.1:1", "has a user"),
             ("http://256.0.0.1/", "not a URL"),
         ] {

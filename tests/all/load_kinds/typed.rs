@@ -65,9 +65,16 @@ fn an_option_works_or_is_refused() {
         &[http, "--core=99999"],
         &[http, "--expect-status=20"],
         &["http://a.test/", "--resolve=b.test:80:127.0.0.1"],
+        &["http://a.test/", "--resolve=a.test:80:127.0.0.1", "--resolve=b.test:80:127.0.0.1"],
         &["http://127.0.0.1:1/", "--connect-to=b.test:80:127.0.0.1:1"],
         &[http, "--body=a", "--body-file=b"],
         &[http, "--body-file=/no/such/file"],
+        &[http, "--requests=/no/such/file"],
+        &[http, "--data=/no/such/file"],
+        &["https://127.0.0.1:1/", "--root=/no/such/file"],
+        &["https://127.0.0.1:1/", "--cert=/no/such/file", "--key=/no/such/file"],
+        &["grpc://127.0.0.1:1/a.B/C", "--descriptor-set=/no/such/file"],
+        &["grpc://127.0.0.1:1/a.B/C", "--proto=/no/such/file"],
     ] {
         refused(arguments);
     }
