@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
-use clock::Clock;
+use clock::{Clock, Mono};
 use lab::guest::{Guest, GuestStreams};
 use lab::hosts::Host;
 use lab::wan::{RouterCount, Wan, Which};
@@ -18,7 +18,7 @@ use terms::ways::{self, WaysError};
 use terms::{WayCount, text};
 
 use crate::ending::{Ending, UsageError, print_data, say};
-use crate::signals::hears_hang_up;
+use crate::signals::{SAME_REQUEST, hears_hang_up};
 
 /// What `lab` takes.
 #[derive(Debug, clap::Args)]
@@ -138,7 +138,9 @@ impl Signals {
 /// and so does the time that it has after the first: `None`.
 fn wait(mut command: Guest, signals: &Signals, has_terminal: bool) -> anyhow::Result<Option<ExitStatus>> {
     let clock = Clock::System;
-    let mut end = None;
+    let mut told_at: Option<Mono> = None;
+    let is_over =
+        |since: Option<Mono>, time: Duration| since.is_some_and(|since| clock.now() >= since + time);
     loop {
         if let Some(status) = command.ended()? {
             return Ok(Some(status));
@@ -146,12 +148,13 @@ fn wait(mut command: Guest, signals: &Signals, has_terminal: bool) -> anyhow::Re
         match signals.take() {
             // It has heard that itself, and may want to go on.
             Some(Signal::SIGINT) if has_terminal => {}
-            Some(_) if end.is_some() => return Ok(None),
+            Some(_) if is_over(told_at, SAME_REQUEST) => return Ok(None),
+            Some(_) if told_at.is_some() => {}
             Some(signal) => {
                 command.signal(signal);
-                end = Some(clock.now() + END_TIME_MAX);
+                told_at = Some(clock.now());
             }
-            None if end.is_some_and(|end| clock.now() >= end) => {
+            None if is_over(told_at, END_TIME_MAX) => {
                 say(&format!("the command did not end within {} s: ended it", END_TIME_MAX.as_secs()));
                 return Ok(None);
             }

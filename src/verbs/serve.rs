@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use clock::{Clock, Mono};
 use proto::{Protocol, Transport};
 use scenarios::did_you_mean;
 use servers::protocols::{Carrier, Settings};
@@ -20,7 +21,7 @@ pub(crate) use options::Options;
 use options::Over;
 
 use crate::ending::{Ending, UsageError, print_data, say};
-use crate::signals::hears_hang_up;
+use crate::signals::{SAME_REQUEST, hears_hang_up};
 
 /// Ticks per second, unless told.
 const TICK_RATE: f64 = 10.0;
@@ -73,6 +74,7 @@ pub(crate) fn serve(options: &Options) -> anyhow::Result<Ending> {
             Served::Reference => start_reference(options, &shutdown).await?,
         };
         signals.recv().await;
+        let told_at = Clock::System.now();
         say("stopping: calls in flight have 5 s to finish");
         shutdown.cancel();
         let ended = async {
@@ -84,7 +86,7 @@ pub(crate) fn serve(options: &Options) -> anyhow::Result<Ending> {
         tokio::select! {
             ended = ended => ended,
             // Who asks a second time does not want to wait.
-            () = signals.recv() => Ok(Ending::Interrupted),
+            () = signals.recv_after(told_at + SAME_REQUEST) => Ok(Ending::Interrupted),
         }
     })
 }
@@ -189,6 +191,16 @@ impl Signals {
             terminate: signal(SignalKind::terminate())?,
             hang_up: hears_hang_up().then(|| signal(SignalKind::hangup())).transpose()?,
         })
+    }
+
+    /// Waits for one that comes after a time.
+    async fn recv_after(&mut self, time: Mono) {
+        loop {
+            self.recv().await;
+            if Clock::System.now() >= time {
+                return;
+            }
+        }
     }
 
     async fn recv(&mut self) {

@@ -343,7 +343,7 @@ fn the_lab_passes_signals_on() {
             let all = run.descendants();
             for _ in 0..signals {
                 signal(run.pid(), signal_);
-                clock::pause_thread(Duration::from_millis(200));
+                clock::pause_thread(Duration::from_millis(700));
             }
             let (code, said) = run.end();
             assert_eq!(code, Some(expected), "{signal_}: {said}");
