@@ -40,8 +40,7 @@ fn is_unprocessed(error: &hyper::Error) -> bool {
     while let Some(inner) = cause {
         if let Some(http2) = inner.downcast_ref::<h2::Error>() {
             let refused = http2.is_reset() && http2.reason() == Some(h2::Reason::REFUSED_STREAM);
-            let goes_away = http2.is_go_away() && http2.reason() == Some(h2::Reason::NO_ERROR);
-            return http2.is_remote() && (refused || goes_away);
+            return http2.is_remote() && (refused || http2.is_go_away());
         }
         cause = inner.source();
     }

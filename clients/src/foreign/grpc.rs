@@ -123,25 +123,13 @@ impl Connection for GrpcMethodConnection {
         // Where nothing but a status came, it is in the head.
         let fields =
             trailers.as_ref().filter(|fields| fields.contains_key("grpc-status")).unwrap_or(&head.headers);
-        let status = fields.get("grpc-status").and_then(|status| status.to_str().ok()?.parse::<u16>().ok());
-        match status {
+        match status_of(fields) {
             None => Err(CallError::Protocol("a reply without a grpc-status".to_owned())),
             Some(0) if counted.bytes() < PREFIX_BYTES && !call.streams => {
                 Err(CallError::Protocol("a reply of status 0 without a message".to_owned()))
             }
             Some(0) => Ok(ReplyFacts { status: Some(0), bytes: counted.bytes(), phases: None }),
-            Some(status) => {
-                let name = STATUSES.get(usize::from(status)).copied().unwrap_or("unknown");
-                let message = fields
-                    .get("grpc-message")
-                    .map(|message| percent_decode(message.as_bytes()).decode_utf8_lossy());
-                let message = message.map(|message| format!(": {message}")).unwrap_or_default();
-                Err(CallError::Status {
-                    status,
-                    bytes: counted.bytes(),
-                    what: format!("grpc-status {status} {name}{message}"),
-                })
-            }
+            Some(status) => Err(failed(status, fields, counted.bytes())),
         }
     }
 
@@ -158,6 +146,19 @@ impl Connection for GrpcMethodConnection {
     }
 }
 
+fn status_of(fields: &HeaderMap) -> Option<u16> {
+    fields.get("grpc-status")?.to_str().ok()?.parse().ok()
+}
+
+/// What a status other than 0 means for a call, with its message.
+fn failed(status: u16, fields: &HeaderMap, bytes: usize) -> CallError {
+    let name = STATUSES.get(usize::from(status)).copied().unwrap_or("unknown");
+    let message =
+        fields.get("grpc-message").map(|message| percent_decode(message.as_bytes()).decode_utf8_lossy());
+    let message = message.map(|message| format!(": {message}")).unwrap_or_default();
+    CallError::Status { status, bytes, what: format!("grpc-status {status} {name}{message}") }
+}
+
 /// Makes one call and collects the bytes of its reply's messages: for what a load must know before
 /// it begins.
 ///
@@ -167,6 +168,9 @@ pub async fn messages(endpoint: &Endpoint, call: &GrpcCall) -> Result<Vec<Bytes>
     let connection = GrpcMethodConnector { endpoint: endpoint.clone() }.connect().await?;
     let prepared = connection.prepare(call)?;
     let reply = connection.0.exchange(prepared.request.build(None)).await?;
+    if let Some(status) = status_of(reply.headers()).filter(|status| *status != 0) {
+        return Err(failed(status, reply.headers(), 0));
+    }
     split(reply.into_body())
 }
 
