@@ -90,6 +90,14 @@ pub struct Outcome {
     /// its calls.
     #[serde(default)]
     pub measured: Duration,
+    /// Right replies that came in the measured time, to calls of the warm-up too: by stage of
+    /// rates, and all in one where there are none.
+    #[serde(default)]
+    pub answered: Vec<u64>,
+    /// Calls with the right reply that were sent after the measured time, for want of a connection
+    /// in it.
+    #[serde(default)]
+    pub sent_late: u64,
     /// The same by when it was due.
     pub course: Course,
     /// Attempts that were made again, by when they were due; nothing where no call is.
@@ -143,6 +151,8 @@ impl Outcome {
             longest_silence: Duration::ZERO,
             elapsed: Duration::ZERO,
             measured: Duration::ZERO,
+            answered: Vec::new(),
+            sent_late: 0,
             course: Course::default(),
             retries: Retries::default(),
             ticks: None,
@@ -160,6 +170,22 @@ impl Outcome {
     /// was used for.
     pub fn succeeded(&self) -> u64 {
         self.ok + self.apart.as_ref().map_or(0, |apart| apart.ok)
+    }
+
+    /// Counts a right reply that came in the measured time, in this stage of it.
+    pub fn count_answer(&mut self, stage: usize) {
+        let stages = self.answered.len().max(stage + 1);
+        self.answered.resize(stages, 0);
+        self.answered[stage] += 1;
+    }
+
+    /// Calls with the right reply per second of the measured time; 0 where nothing was measured. A
+    /// server that is offered more than it can do works off what waits when that time is over: then
+    /// it is the replies that came in it.
+    pub fn rate_per_s(&self) -> f64 {
+        let replies = if self.sent_late > 0 { self.answered.iter().sum() } else { self.ok };
+        let measured_s = self.measured.as_secs_f64();
+        if measured_s > 0.0 { replies as f64 / measured_s } else { 0.0 }
     }
 
     /// All failures.
@@ -180,6 +206,9 @@ impl Outcome {
         self.out_of_order += other.out_of_order;
         self.longest_gap = self.longest_gap.max(other.longest_gap);
         self.longest_silence = self.longest_silence.max(other.longest_silence);
+        self.sent_late += other.sent_late;
+        self.answered.resize(self.answered.len().max(other.answered.len()), 0);
+        self.answered.iter_mut().zip(&other.answered).for_each(|(mine, theirs)| *mine += theirs);
         self.course.merge(&other.course);
         self.retries.merge(&other.retries);
         let beside = [(&mut self.ticks, &other.ticks), (&mut self.apart, &other.apart)];

@@ -154,12 +154,26 @@ impl Shared {
         RefMut::filter_map(self.outcome.borrow_mut(), |outcome| outcome.groups.get_mut(group)).ok()
     }
 
+    /// The stage of rates that a time of the measured time is in; 0 where there are none.
+    fn stage_at(&self, time: Mono) -> usize {
+        let into = time.since(self.measured_from);
+        self.stage_ends.partition_point(|end| *end <= into)
+    }
+
     fn record_outcome(&self, nth: usize, times: &CallTimes, failure: Option<Failure>) {
+        let end = self.stopped_at.get().map_or(self.end(), |stopped| stopped.min(self.end()));
+        if failure.is_none() && times.done >= self.measured_from {
+            let mut outcome = self.outcome_of(nth);
+            if times.done < end {
+                outcome.count_answer(self.stage_at(times.done));
+            }
+            let is_late = times.scheduled >= self.measured_from && times.sent.is_some_and(|sent| sent >= end);
+            outcome.sent_late += u64::from(is_late);
+        }
         if times.scheduled >= self.measured_from {
             self.outcome_of(nth).record(times, failure, self.round.time_out);
             if !self.stage_ends.is_empty() {
-                let due = times.scheduled.since(self.measured_from);
-                let nth = self.stage_ends.partition_point(|end| *end <= due);
+                let nth = self.stage_at(times.scheduled);
                 if let Some(stage) = self.outcome.borrow_mut().stages.get_mut(nth) {
                     stage.record(times.done.nanos_since(times.scheduled), failure.is_some());
                 }
