@@ -38,9 +38,13 @@ pub(super) fn row(record: &Record, index: usize, cell: &CellPart, merged: &Merge
         let at = |share| quantiles.shown(share).map_or_else(|| "–".to_owned(), text::micros);
         Point { value: at(0.5), under: at(0.99) }
     };
+    // Where every call failed, each percentile is of one that did, and no call cost anything.
+    let nothing = merged.counts.ok == 0 && merged.counts.arrivals > 0;
+    let shown = |share| merged.response_us.shown(share).map_or_else(|| "–".to_owned(), text::micros);
     let point = |share, metric: Option<Figure>| Point {
-        value: merged.response_us.shown(share).map_or_else(|| "–".to_owned(), text::micros),
+        value: if nothing { "failed".to_owned() } else { shown(share) },
         under: metric
+            .filter(|_| !nothing)
             .and_then(|metric| interval(record, index, metric))
             .map(|(_, half)| format!("± {}", text::micros(half)))
             .unwrap_or_default(),
@@ -57,8 +61,14 @@ pub(super) fn row(record: &Record, index: usize, cell: &CellPart, merged: &Merge
             few => text::three_digits(few),
         },
         failed: if failed == 0 { "0".to_owned() } else { text::count(failed) },
-        cpu: text::micros(merged.client.cpu_us_per_call + merged.server.cpu_us_per_call),
-        cpu_interval: cpu.map(|(_, half)| format!("± {}", text::micros(half))).unwrap_or_default(),
+        cpu: match nothing {
+            true => "–".to_owned(),
+            false => text::micros(merged.client.cpu_us_per_call + merged.server.cpu_us_per_call),
+        },
+        cpu_interval: cpu
+            .filter(|_| !nothing)
+            .map(|(_, half)| format!("± {}", text::micros(half)))
+            .unwrap_or_default(),
         points: [
             point(0.5, Some(Figure::COMPARED[1])),
             point(0.99, Some(Figure::COMPARED[2])),

@@ -114,7 +114,11 @@ fn phases_in_words(merged: &Merged) -> String {
 fn summary_line(cell: &CellPart, merged: &Merged) -> String {
     // What is void stands in brackets.
     let void = |is: bool, words: String| if is { format!("[{words}]") } else { words };
+    let nothing = merged.counts.ok == 0 && merged.counts.arrivals > 0;
     let at = |share| {
+        if nothing {
+            return "failed".to_owned();
+        }
         let shown = merged.response_us.shown(share);
         shown.map_or_else(|| "–".to_owned(), |us| void(merged.times_void(), text::micros(us)))
     };
@@ -126,7 +130,11 @@ fn summary_line(cell: &CellPart, merged: &Merged) -> String {
         text::count(merged.counts.failures()),
         void(
             merged.costs_void(),
-            text::micros(merged.client.cpu_us_per_call + merged.server.cpu_us_per_call)
+            if nothing {
+                "–".to_owned()
+            } else {
+                text::micros(merged.client.cpu_us_per_call + merged.server.cpu_us_per_call)
+            }
         ),
         at(0.5),
         at(0.99),

@@ -3,13 +3,12 @@
 use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
 
-use anyhow::Context as _;
 use judge::compare::{Held, RunComparison, compare, differences, hold, summary};
 use record::{Head, Record};
 use terms::Expression;
 use terms::escape::terminal_line;
 
-use crate::ending::{Ending, UsageError, print_data, say};
+use crate::ending::{Ending, UsageError, causes, print_data, say};
 use crate::folder::try_write;
 use crate::verbs::expressions::threshold;
 
@@ -71,6 +70,12 @@ pub(crate) fn compare_records(options: &Options) -> anyhow::Result<Ending> {
             comparing.add(scenario, &load(old)?, &load(new)?)?;
         }
     }
+    for scenario in old.keys().filter(|scenario| !new.contains_key(*scenario)) {
+        comparing.lost(scenario);
+    }
+    for scenario in new.keys().filter(|scenario| !old.contains_key(*scenario)) {
+        say(&format!("not compared: {scenario} is in the new only"));
+    }
     let names = |side: &Side| side.keys().cloned().collect::<Vec<_>>().join(", ");
     comparing.finish(options.format, (&names(&old), &names(&new)))
 }
@@ -81,12 +86,14 @@ pub(crate) struct Comparing<'a> {
     force: bool,
     comparisons: Vec<RunComparison>,
     held: Vec<Held>,
+    /// Scenarios that the new side should have.
+    lost: Vec<String>,
 }
 
 impl Comparing<'_> {
     pub(crate) fn new(thresholds: &[Expression], force: bool) -> Comparing<'_> {
         let held = thresholds.iter().map(|_| Held::default()).collect();
-        Comparing { thresholds, force, comparisons: Vec::new(), held }
+        Comparing { thresholds, force, comparisons: Vec::new(), held, lost: Vec::new() }
     }
 
     /// Compares the repeats of a scenario.
@@ -113,18 +120,29 @@ impl Comparing<'_> {
         Ok(())
     }
 
+    /// Takes note of a scenario that only the old side has: a gate needs it.
+    fn lost(&mut self, scenario: &str) {
+        self.lost.push(scenario.to_owned());
+    }
+
     /// Prints the comparison, and says whether a threshold failed; `names` are the scenarios of the
     /// two sides.
     ///
     /// # Errors
     /// Where no scenario is in both.
     pub(crate) fn finish(self, format: CompareFormat, names: (&str, &str)) -> anyhow::Result<Ending> {
-        let Comparing { thresholds, comparisons, held, .. } = self;
+        let Comparing { thresholds, comparisons, held, lost, .. } = self;
         if comparisons.is_empty() {
             let (old, new) = names;
-            let message =
-                format!("the two sides have no scenario in common: the old has {old}, the new {new}");
-            return Err(UsageError(message).into());
+            let of = |side: &str| {
+                if side.is_empty() { "none that was measured".to_owned() } else { side.to_owned() }
+            };
+            return Err(UsageError(format!(
+                "the two sides have no scenario in common: the old has {}, the new {}",
+                of(old),
+                of(new)
+            ))
+            .into());
         }
         // Where stdout takes nothing, a threshold that fails has failed all the same.
         let printed = match format {
@@ -139,7 +157,11 @@ impl Comparing<'_> {
             }
             CompareFormat::Json => print_data(&format!("{}\n", serde_json::to_string_pretty(&comparisons)?)),
         };
-        let mut failed = false;
+        for scenario in &lost {
+            let how = if thresholds.is_empty() { "not compared" } else { "failed" };
+            say(&format!("{how}: {scenario} is in the old only"));
+        }
+        let mut failed = !lost.is_empty() && !thresholds.is_empty();
         for (threshold, held) in thresholds.iter().zip(&held) {
             held.unjudged.iter().for_each(|unjudged| say(&format!("not judged: {unjudged}")));
             held.failed.iter().chain(&held.lacking).for_each(|failure| say(&format!("failed: {failure}")));
@@ -165,10 +187,15 @@ pub(crate) fn side(names: &str) -> anyhow::Result<Side> {
     let mut side = Side::new();
     let mut seen = HashSet::new();
     for name in names.split(',').map(str::trim) {
+        if name.is_empty() {
+            let what = "a side without a name: write a record, a folder of results or a baseline";
+            return Err(UsageError(what.to_owned()).into());
+        }
         let named = Path::new(BASELINES).join(name);
         let path = if Path::new(name).exists() { Path::new(name) } else { named.as_path() };
-        let files = record::files(path).with_context(|| {
-            format!("{name} is not a record, a folder of results or a baseline in {BASELINES}")
+        let files = record::files(path).map_err(|error| {
+            let what = format!("{name} is not a record, a folder of results or a baseline in {BASELINES}");
+            UsageError(format!("{what}: {}", causes(&error.into())))
         })?;
         if files.is_empty() {
             return Err(UsageError(format!("no record in {}", path.display())).into());

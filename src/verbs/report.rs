@@ -56,6 +56,7 @@ pub(crate) fn report(options: &Options) -> anyhow::Result<Ending> {
         }
         records.extend(found);
     }
+    let mut has_columns = false;
     for path in &records {
         let page = path.with_file_name("report.html");
         match (record::read_any(path)?, options.export) {
@@ -67,7 +68,12 @@ pub(crate) fn report(options: &Options) -> anyhow::Result<Ending> {
                 done.matrices.push(*matrix);
             }
             (AnyRecord::Measured(record), Some(format)) => {
-                print_data(&export(&record, format).map_err(anyhow::Error::msg)?)?;
+                let text = export(&record, format).map_err(anyhow::Error::msg)?;
+                // The names of the columns stand above the first record alone.
+                let lines =
+                    if has_columns { text.split_once('\n').map_or("", |(_, rows)| rows) } else { &text };
+                has_columns = format == Format::Csv;
+                print_data(lines)?;
             }
             (AnyRecord::Measured(record), None) => {
                 draw(&page, &report::scenario_page(&record)?)?;

@@ -90,8 +90,26 @@ fn a_change_of_the_handler_is_a_regression_and_a_repeat_is_none() {
     );
 
     let nowhere = compare(&[first, "no-such-baseline"]);
-    assert_eq!(nowhere.status.code(), Some(1));
+    assert_eq!(nowhere.status.code(), Some(2));
     assert!(said(&nowhere).contains("is not a record"), "{}", said(&nowhere));
+}
+
+/// A gate over a card does not pass because a part of the card is gone.
+#[test]
+fn a_scenario_that_is_lost_fails_a_gate() {
+    let published = Path::new(env!("CARGO_MANIFEST_DIR")).join("results/published");
+    let of = |name: &str| published.join(name).to_str().unwrap().to_owned();
+    let (both, one) = (format!("{},{}", of("push"), of("session")), of("push"));
+    let said = |output: &Output| String::from_utf8_lossy(&output.stderr).into_owned();
+    let gate = ["--fail-on", "cpu_per_call > 1000%"];
+    let lost = compare(&[&[&both[..], &one], &gate[..]].concat());
+    assert_eq!(lost.status.code(), Some(3), "{}", said(&lost));
+    assert!(said(&lost).contains("failed: session is in the old only"), "{}", said(&lost));
+    let more = compare(&[&[&one[..], &both], &gate[..]].concat());
+    assert_eq!(more.status.code(), Some(0), "{}", said(&more));
+    assert!(said(&more).contains("session is in the new only"), "{}", said(&more));
+    let unnamed = compare(&[&format!("{one},"), &one]);
+    assert_eq!(unnamed.status.code(), Some(2), "{}", said(&unnamed));
 }
 
 /// Failed calls stand at their time-out, which may lie below a bound: they are beyond it all the

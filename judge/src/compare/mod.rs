@@ -67,6 +67,8 @@ pub struct RunComparison {
     pub void: Option<String>,
     /// How the plans differ, where they do and were compared all the same.
     pub differences: Vec<String>,
+    /// What must be known of cells that fail calls, or of which nothing can be compared.
+    pub notes: Vec<String>,
     /// Every figure of every cell that both have.
     pub rows: Vec<FigureChange>,
 }
@@ -74,8 +76,9 @@ pub struct RunComparison {
 /// Compares repeats of one plan with repeats of another; each side has at least one.
 pub fn compare(old: &[Record], new: &[Record], differences: Vec<String>) -> RunComparison {
     let void = old.iter().chain(new).find_map(|record| record.void.clone());
-    let mut rows = Vec::new();
-    for (contender, condition) in cells(new) {
+    let (mut rows, mut notes) = (Vec::new(), Vec::new());
+    for (contender, condition) in all_cells(old, new) {
+        let before = rows.len();
         let failing = [old, new].into_iter().any(|records| fails_too_much(records, &contender, &condition));
         for path in COMPARED {
             let Ok(figure) = Figure::parse(path) else { continue };
@@ -95,9 +98,19 @@ pub fn compare(old: &[Record], new: &[Record], differences: Vec<String>) -> RunC
                 });
             }
         }
+        let here = |note: String| format!("{contender} under {condition}: {note}");
+        if failing && let Some([old, new]) = failed_shares([old, new], &contender, &condition) {
+            let [old, new] = [old, new].map(crate::percent);
+            notes.push(here(format!(
+                "{old} of the calls failed in the old, {new} in the new: that comes first"
+            )));
+        }
+        if rows.len() == before {
+            notes.push(here("no figure counts in two rounds of each side".to_owned()));
+        }
     }
     let scenario = new.first().map(|record| record.scenario.name.clone()).unwrap_or_default();
-    RunComparison { scenario, old_runs: old.len(), new_runs: new.len(), void, differences, rows }
+    RunComparison { scenario, old_runs: old.len(), new_runs: new.len(), void, differences, notes, rows }
 }
 
 /// What a threshold came to.
@@ -133,9 +146,7 @@ impl Held {
 /// Holds the new side to a threshold, cell by cell. A cell that has lost the figure fails it.
 pub fn hold(old: &[Record], new: &[Record], threshold: &Expression) -> Held {
     let mut held = Held::default();
-    let mut all = cells(old);
-    all.extend(cells(new).into_iter().filter(|cell| !cells(old).contains(cell)));
-    for (contender, condition) in all {
+    for (contender, condition) in all_cells(old, new) {
         let sides: &[&[Record]] = match threshold.value {
             Value::Change(_) => &[new, old],
             Value::Absolute(_) => &[new],
@@ -236,6 +247,28 @@ fn cells(records: &[Record]) -> Vec<(String, String)> {
     let first = records.iter().take(1).flat_map(|record| &record.cells);
     let measured = first.filter(|cell| cell.not_offered.is_none());
     measured.map(|cell| (cell.contender.clone(), cell.condition.clone())).collect()
+}
+
+/// The cells of the old side, and those that only the new one has.
+fn all_cells(old: &[Record], new: &[Record]) -> Vec<(String, String)> {
+    let mut all = cells(old);
+    all.extend(cells(new).into_iter().filter(|cell| !cells(old).contains(cell)));
+    all
+}
+
+/// The share of a cell's calls that failed, in all runs of each side; `None` where one has none.
+fn failed_shares(sides: [&[Record]; 2], contender: &str, condition: &str) -> Option<[f64; 2]> {
+    let share = |records: &[Record]| {
+        let counts = |record: &Record| {
+            let counts = &record.cells[record.cell(contender, condition)?].merged.as_ref()?.counts;
+            Some((counts.failures(), counts.arrivals))
+        };
+        let all = records.iter().filter_map(counts);
+        let (failed, arrivals) = all.fold((0, 0), |(some, all), (failed, of)| (some + failed, all + of));
+        (arrivals > 0).then(|| failed as f64 / arrivals as f64)
+    };
+    let [old, new] = sides.map(share);
+    Some([old?, new?])
 }
 
 fn every_call_failed(records: &[Record], contender: &str, condition: &str) -> bool {

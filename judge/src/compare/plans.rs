@@ -1,6 +1,7 @@
 //! Whether two records answer the same question: what was decided before either had data.
 
-use record::Record;
+use record::{CellPart, Record};
+use terms::Concurrency;
 
 /// How the plans of two records differ, in sentences; empty where they do not. Seeds may differ:
 /// repeats have others.
@@ -57,6 +58,10 @@ pub fn differences(old: &Record, new: &Record) -> Vec<String> {
                 was.symbols, was.candles, is.symbols, is.candles
             ));
         }
+        let [was, is] = [cell, other].map(behaviour);
+        if was != is {
+            found.push(format!("{name}: {was} in the old, {is} in the new"));
+        }
         if words(cell) != words(other) {
             found.push(format!("{name}: {} in the old, {} in the new", words(cell), words(other)));
         }
@@ -67,4 +72,27 @@ pub fn differences(old: &Record, new: &Record) -> Vec<String> {
         }
     }
     found
+}
+
+/// What the market and what lies before it do to calls, and what happens meanwhile; a market that
+/// only answers has none of it.
+fn behaviour(cell: &CellPart) -> String {
+    let share = |what: &str, share: f64| (share > 0.0).then(|| format!("{what} {}", crate::percent(share)));
+    let at_once = |what: &str, bounds: Option<Concurrency>| {
+        bounds.map(|Concurrency { at_once, queue, drops_abandoned }| {
+            let drops = if drops_abandoned { ", and drops abandoned work" } else { "" };
+            format!("{what} has {at_once} calls at once and {queue} waiting{drops}")
+        })
+    };
+    let parts = [
+        share("its handler fails", cell.handler_fails),
+        share("its handler loses", cell.handler_loses),
+        at_once("its handler", cell.handler_concurrency),
+        at_once("its front", cell.front),
+        cell.second_handler_wait_us.map(|us| format!("its second market waits {us} µs")),
+        cell.market_link.as_ref().map(|link| format!("its market is behind {}", link.name())),
+        (!cell.changes.is_empty()).then(|| format!("meanwhile {}", cell.changes.join(", "))),
+    ];
+    let parts: Vec<String> = parts.into_iter().flatten().collect();
+    if parts.is_empty() { "a market that only answers".to_owned() } else { parts.join("; ") }
 }

@@ -36,6 +36,8 @@ pub fn summary(comparisons: &[RunComparison]) -> Vec<String> {
     lines.extend(
         voids.map(|(scenario, why)| format!("  {scenario} decides nothing, because a run is void: {why}")),
     );
+    let notes = comparisons.iter().flat_map(|of| of.notes.iter().map(move |note| (&of.scenario, note)));
+    lines.extend(notes.take(WORST_MAX).map(|(scenario, note)| format!("  {scenario}, {note}")));
     let mut worse: Vec<_> = rows().filter(|(_, row)| row.word == Word::Worse).collect();
     worse.sort_by(|(_, left), (_, right)| times_worse(right).total_cmp(&times_worse(left)));
     for (scenario, row) in worse.iter().take(WORST_MAX) {
@@ -69,6 +71,7 @@ impl RunComparison {
             }
             lines.push(format!("    {:<63} {}", figures(row), row.word.in_words()));
         }
+        lines.extend(self.notes.iter().map(|note| format!("  {note}")));
         lines.extend(self.void.iter().map(|void| format!("  void: {void}")));
         lines.extend(self.foot().map(|line| format!("  {line}")));
         lines
@@ -96,6 +99,7 @@ impl RunComparison {
         lines.push(String::new());
         let differences = self.differences.iter();
         lines.extend(differences.map(|difference| format!("- plans differ: {}", markdown(difference))));
+        lines.extend(self.notes.iter().map(|note| format!("- {}", markdown(note))));
         lines.extend(self.void.iter().map(|void| format!("- void: {}", markdown(void))));
         lines.push(self.foot().join(" "));
         lines.join("\n")
@@ -154,6 +158,7 @@ mod tests {
             new_runs: 1,
             void: None,
             differences: Vec::new(),
+            notes: Vec::new(),
             rows: vec![
                 row("rest", "cpu_per_call", 1.2, Word::Worse),
                 row("rest", "response.p50", 1.0, Word::Same),
