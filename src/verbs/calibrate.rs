@@ -133,7 +133,10 @@ pub(crate) fn calibrate_machine(options: &Options, tool: &Tool) -> anyhow::Resul
         printed = print_data(&format!("{}\n", serde_json::to_string_pretty(&calibration)?));
     }
     if is_stopped() {
-        say(&format!("stopped: {} comparisons were made, and are not kept", calibration.rows.len()));
+        say(&format!(
+            "stopped: {} comparisons were made and printed; nothing is saved",
+            calibration.rows.len()
+        ));
         return Ok(Ending::Interrupted.printed(printed));
     }
     if is_kept {

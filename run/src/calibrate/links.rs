@@ -34,13 +34,20 @@ const RATE_SHARE: f64 = 0.03;
 /// Payload of a packet of 1 500 bytes, with TCP's timestamps.
 const PAYLOAD_SHARE: f64 = 1_448.0 / 1_500.0;
 
-/// Measures links and judges what was read.
+/// Measures links and judges what was read; nothing where it is told to stop meanwhile.
 pub(super) fn rows(
     layout: &Layout,
     surroundings: impl FnOnce() -> io::Result<Surroundings>,
+    is_stopped: impl Fn() -> bool,
 ) -> anyhow::Result<Vec<CalibrationRow>> {
     let [p50, p99] = delay(layout)?;
+    if is_stopped() {
+        return Ok(Vec::new());
+    }
     let loss = loss()?;
+    if is_stopped() {
+        return Ok(Vec::new());
+    }
     let rate = rate(layout)?;
     let among = surroundings()?;
     Ok(vec![

@@ -82,7 +82,7 @@ pub fn calibrate(asked: &Calibrating<'_>, tell: &mut dyn FnMut(Told<'_>)) -> any
         tell(Told::Begins(links::NAME));
         let (stalls, base) = (Stalls::watch(&cores, Duration::from_secs(1)), control(layout)?);
         let among = || Ok(Surroundings::of(links::NAME, None, base.worse(control(layout)?), &base, &stalls));
-        let rows = links::rows(layout, among)?;
+        let rows = links::rows(layout, among, is_stopped)?;
         rows.iter().for_each(|row| tell(Told::Row(row)));
         calibration.rows.extend(rows);
     }
