@@ -200,6 +200,17 @@ pub(crate) fn run(options: &Options, tool: &Tool) -> anyhow::Result<Ending> {
     let index = session.folder.finish(&done)?;
     say(&format!("report: {}", index.display()));
     let records = done.records;
+    let nothing = |record: &&Record| {
+        let mut merged = record.cells.iter().filter_map(|cell| cell.merged.as_ref()).peekable();
+        merged.peek().is_some() && merged.all(|merged| merged.counts.ok == 0 && merged.counts.arrivals > 0)
+    };
+    let in_vain: Vec<&str> = records.iter().filter(nothing).map(|record| &record.scenario.name[..]).collect();
+    if !in_vain.is_empty() {
+        say(&format!(
+            "warning: no call of {} succeeded: it measures failures, and no times",
+            in_vain.join(", ")
+        ));
+    }
     let void = records.iter().any(|record| record.void.is_some());
     if let Some(name) = &options.save_baseline {
         for record in records.iter().filter(|record| record.void.is_none()) {

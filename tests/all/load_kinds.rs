@@ -79,7 +79,10 @@ fn a_second_signal_ends_at_once_and_one_is_enough_while_connecting() {
     clock::pause_thread(Duration::from_millis(700));
     let began = Clock::System.now();
     signal(child.id(), "-INT");
-    clock::pause_thread(Duration::from_millis(500));
+    // `timeout` signals twice: the command, and its process group.
+    signal(child.id(), "-INT");
+    clock::pause_thread(Duration::from_millis(700));
+    assert!(child.try_wait().unwrap().is_none(), "the same signal again ends nothing");
     signal(child.id(), "-INT");
     assert_eq!(child.wait().unwrap().code(), Some(130));
     let connecting = [&["load", &secure, "--insecure"], &long[..]].concat();
@@ -352,6 +355,11 @@ fn overload_reads_as_the_capacity() {
     assert!(failed["timed_out"].as_u64().unwrap_or_default() < ok / 5, "{found}");
     assert!(found["reconnections"].as_u64().unwrap() < ok / 5, "{found}");
     assert!(stderr(&ended).contains("offered more than 8 connections carry"), "{}", stderr(&ended));
+    // What is worked off after the measured time is none of its rate, whose gate would pass.
+    let gate = ["--rate=800", "--time-out=5s", "--duration=1s", "--warm-up=0s", "--fail-on=rate_per_s < 500"];
+    let (ended, found) = load(&[&[&server.url("http")[..]], &gate[..]].concat());
+    assert_eq!(ended.status.code(), Some(3), "{found}");
+    assert!(found["ok"].as_u64().unwrap() > 500 && found["rate_per_s"].as_f64().unwrap() < 420.0, "{found}");
 }
 
 #[test]

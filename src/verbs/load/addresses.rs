@@ -140,6 +140,9 @@ fn check_sources(options: &Options, addresses: &mut Vec<SocketAddr>) -> Result<(
 
 /// Asks the system, which may ask a name server that does not answer.
 fn look_up(host: &str, port: u16, time: Duration) -> Result<Vec<SocketAddr>, UsageError> {
+    if let Ok(address) = host.parse() {
+        return Ok(vec![SocketAddr::new(address, port)]);
+    }
     let (told, found) = mpsc::channel();
     let asked = (if is_this_machine(host) { "localhost" } else { host }.to_owned(), port);
     std::thread::spawn(move || told.send(asked.to_socket_addrs().map(Iterator::collect::<Vec<_>>)));

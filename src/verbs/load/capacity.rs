@@ -104,6 +104,7 @@ pub(super) fn find(load: &Load<'_>) -> anyhow::Result<Ending> {
                 Some(met) => {
                     format!("interrupted: of {} trials the highest that was met is {met:.0}/s", trials.len())
                 }
+                None if trials.is_empty() => "interrupted before a trial was over".to_owned(),
                 None => format!("interrupted: none of {} trials was met", trials.len()),
             });
             if options.json {

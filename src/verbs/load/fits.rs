@@ -118,6 +118,8 @@ fn need(name: &str, options: &Options, target: &Target) -> Option<String> {
         "proto" | "descriptor_set" => {
             unless(method, "a target such as grpc://HOST:PORT/package.Service/Method")
         }
+        "objective" | "trial" => unless(options.find_capacity, "--find-capacity"),
+        "proto_path" => unless(options.proto.is_some(), "--proto"),
         "order" => unless(
             options.has_requests() || options.data.is_some(),
             "several requests (--requests, or [[request]] in a file) or --data",

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
 use bytes::Bytes;
-use clients::Endpoint;
 use clients::foreign::grpc::{GrpcCall, messages};
+use clients::{CallError, Endpoint};
 use http::{HeaderMap, Uri};
 use prost::Message as _;
 use prost_reflect::{
@@ -25,6 +25,8 @@ use crate::ending::UsageError;
 
 /// Bytes of a descriptor set.
 const DESCRIPTORS_BYTES_MAX: u64 = 64 << 20;
+/// The status of a service that a server does not have.
+const UNIMPLEMENTED: u16 = 12;
 /// Files that a server may be asked for: a service has a dozen.
 const FILES_MAX: usize = 1_000;
 /// Bytes of all files that a server tells of: what the library makes of them may have six hundred
@@ -215,11 +217,13 @@ async fn reflect(server: &Server<'_>, request: MessageRequest) -> anyhow::Result
                     _ => Err(anyhow!("it answers something else")),
                 };
             }
-            Ok(_) => refused = Some(anyhow!("it does not know {service}")),
-            Err(error) => refused = Some(anyhow!("{}", error.sample())),
+            Ok(_) => drop(refused.get_or_insert_with(|| anyhow!("it does not know {service}"))),
+            // That it does not know one name says nothing of the other.
+            Err(CallError::Status { status: UNIMPLEMENTED, .. }) => {}
+            Err(error) => drop(refused.get_or_insert_with(|| anyhow!("{}", error.sample()))),
         }
     }
-    Err(refused.unwrap_or_else(|| anyhow!("no answer")))
+    Err(refused.unwrap_or_else(|| anyhow!("it has no reflection")))
 }
 
 #[cfg(test)]

@@ -123,6 +123,10 @@ pub(super) fn listen(load: &Load<'_>) -> anyhow::Result<Ending> {
         sample if report.opened == 0 => {
             bail!("no connection to {shown}: {}", sample.cloned().unwrap_or_default())
         }
+        sample if report.messages == 0 && report.open_at_end == 0 => {
+            let why = sample.map(|sample| format!(": {sample}")).unwrap_or_default();
+            bail!("all {} connections were lost before a message came{why}", report.opened)
+        }
         _ => Ok(Ending::Fine),
     }
 }

@@ -51,7 +51,8 @@ pub(super) struct LoadReport {
     /// Bytes of the bodies of replies, where they are counted.
     reply_bytes: u64,
     reconnections: u64,
-    /// Successful calls of the measured time, per second of it.
+    /// Calls with the right reply per second of the measured time; where calls were still waiting
+    /// to be sent when it was over, the replies that came in it.
     rate_per_s: f64,
     /// Of those that succeeded; absent where none did.
     client_cpu_us_per_call: Option<f64>,
@@ -132,7 +133,7 @@ impl LoadReport {
             statuses: outcome.statuses.clone(),
             reply_bytes: outcome.reply_bytes,
             reconnections: outcome.reconnections,
-            rate_per_s: if measured_s > 0.0 { outcome.ok as f64 / measured_s } else { 0.0 },
+            rate_per_s: outcome.rate_per_s(),
             client_cpu_us_per_call: (outcome.ok > 0).then(|| cpu.as_nanos() as f64 / 1e3 / outcome.ok as f64),
             response_us: Reached::of(&Quantiles::of(&histograms.response), failed_share),
             lag_us: Quantiles::of(&histograms.lag),
@@ -158,8 +159,8 @@ impl LoadReport {
 
 /// What to say of an outcome in which no call succeeded, and which measures nothing.
 pub(super) fn nothing_came(outcome: &Outcome) -> Option<String> {
-    let first = outcome.samples.iter().next().map(|(kind, text)| format!(" ({}: {text})", kind.name()));
-    let nothing =
-        || format!("none of {} calls succeeded{}", text::count(outcome.arrivals), first.unwrap_or_default());
+    let most = outcome.samples.iter().max_by_key(|(kind, _)| outcome.failed.get(kind));
+    let why = most.map(|(kind, text)| format!(" ({}: {text})", kind.name())).unwrap_or_default();
+    let nothing = || format!("none of {} calls succeeded{why}", text::count(outcome.arrivals));
     (outcome.ok == 0).then(nothing)
 }

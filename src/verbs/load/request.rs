@@ -16,7 +16,7 @@ use http::header::{
     SEC_WEBSOCKET_VERSION, TE, TRANSFER_ENCODING, UPGRADE,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use proto::Operation;
 use proto::v1::QuoteRequest;
 use terms::{Carriage, HttpVersion, Streams};
@@ -120,7 +120,8 @@ fn bodies<T>(
 /// out as it is written.
 fn check_data(options: &Options, target: &Target, mix: &Mix, body: Option<&Bytes>) -> Result<(), UsageError> {
     if options.data.is_none() {
-        let Some(path) = mix.path_with_name() else { return Ok(()) };
+        let of_target = Some(target.written_path.as_str()).filter(|path| path.contains("{{"));
+        let Some(path) = mix.path_with_name().or(of_target) else { return Ok(()) };
         return Err(UsageError(format!("the path '{path}' needs --data, to fill in its name")));
     }
     let has_name = |text: &str| text.contains("{{");
@@ -197,7 +198,7 @@ fn http_request(
             for header in &mut given {
                 *header = row.fill(header, str::to_owned)?;
             }
-            target.at(&row.fill(path, |value| utf8_percent_encode(value, NON_ALPHANUMERIC).to_string())?)?
+            target.at(&row.fill(path, |value| utf8_percent_encode(value, RESERVED).to_string())?)?
         }
         None if template.path.is_some() => target.at(path)?,
         None => target.clone(),
@@ -207,6 +208,10 @@ fn http_request(
     let headers = headers(&given, &at, rules)?;
     Ok(HttpRequest { method, uri: at.uri()?, headers, body: body.unwrap_or_default() })
 }
+
+/// What is encoded of a value that is put into a path: all but what means the same either way (RFC
+/// 3986, section 2.3).
+const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// The bytes of `--body` or `--body-file`.
 fn body(options: &Options) -> Result<Option<Bytes>, UsageError> {

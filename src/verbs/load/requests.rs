@@ -223,10 +223,15 @@ impl Template {
         let is_path = self.path.as_ref().is_none_or(|path| path.starts_with('/'));
         let is_method =
             self.method.as_ref().is_none_or(|method| Method::from_bytes(method.as_bytes()).is_ok());
-        match (is_path, is_method) {
-            (false, _) => Some("a path begins with /"),
-            (_, false) => Some("this is no method of HTTP"),
-            (true, true) => None,
+        let is_shown = self.name.as_ref().is_none_or(|name| !name.contains(char::is_control));
+        match () {
+            () if !is_path => Some("a path begins with /"),
+            () if self.path.as_ref().is_some_and(|path| path.contains('\\')) => {
+                Some("a path has no backslash: write %5C")
+            }
+            () if !is_method => Some("this is no method of HTTP"),
+            () if !is_shown => Some("a name has no control characters"),
+            () => None,
         }
     }
 
@@ -259,6 +264,7 @@ fn text(option: &str, file: &Path) -> anyhow::Result<String> {
 
 /// Reads requests: a JSON object a line, or the lines of an access log.
 fn templates(file: &Path, text: &str) -> anyhow::Result<Vec<Template>> {
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let is_json = text.trim_start().starts_with('{');
     let (mut templates, mut odd) = (Vec::new(), None);
     for (nth, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
@@ -303,7 +309,8 @@ fn logged(line: &str) -> Option<Template> {
     let is_method = !method.is_empty() && method.bytes().all(|byte| byte.is_ascii_uppercase());
     let template = Template {
         method: Some(method.to_owned()),
-        path: Some(path.to_owned()),
+        // As nginx and Apache write bytes that a log does not take.
+        path: Some(path.replace("\\x", "%")),
         weight: 1,
         ..Template::default()
     };

@@ -75,6 +75,9 @@ fn rows_up_to(values_max: usize, file: &Path, text: &str) -> anyhow::Result<Vec<
         let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::Headers).from_reader(text.as_bytes());
         let columns = reader.headers().map_err(|error| wrong(1, error.to_string()))?;
         let columns: Vec<Rc<str>> = columns.iter().map(Rc::from).collect();
+        if let Some(twice) = columns.iter().enumerate().find(|(nth, name)| columns[..*nth].contains(name)) {
+            return Err(wrong(1, format!("the column '{}' comes twice", twice.1)).into());
+        }
         for row in reader.records() {
             let row = row.map_err(|error| {
                 wrong(error.position().map_or(1, |at| at.line() as usize), error.to_string())

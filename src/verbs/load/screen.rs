@@ -33,6 +33,7 @@ pub(super) fn show(load: &Load<'_>, round: &Round, live: &[Arc<Live>], done: &At
     let mut screen = Screen {
         stages,
         round: *round,
+        stop: &load.stop,
         seconds: VecDeque::new(),
         last: (round.start + round.warm_up, Look::default()),
     };
@@ -62,8 +63,10 @@ pub(super) fn show(load: &Load<'_>, round: &Round, live: &[Arc<Live>], done: &At
 }
 
 /// What is drawn.
-struct Screen {
+struct Screen<'a> {
     round: Round,
+    /// Whether an end was asked for.
+    stop: &'a AtomicBool,
     stages: Vec<Stage>,
     /// p50 and p99 of each second of the measured time, in ns.
     seconds: VecDeque<[Option<u64>; 2]>,
@@ -71,7 +74,7 @@ struct Screen {
     last: (Mono, Look),
 }
 
-impl Screen {
+impl Screen<'_> {
     fn how_long(&self) -> String {
         match self.round.calls_max {
             Some(calls) => format!("with {} calls", text::count(calls)),
@@ -84,6 +87,9 @@ impl Screen {
         let measured_from = self.round.start + self.round.warm_up;
         let end = measured_from + self.round.duration;
         match self.round.calls_max {
+            _ if self.stop.load(Ordering::Relaxed) => {
+                "told to stop: waiting for the last replies, at most for the time-out".to_owned()
+            }
             _ if now < measured_from => format!("warming up, {} left", text::about(measured_from.since(now))),
             Some(calls) => format!("measuring {} calls", text::count(calls)),
             None if now < end => format!("measuring, {} left", text::about(end.since(now))),

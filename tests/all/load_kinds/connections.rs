@@ -63,7 +63,9 @@ fn a_connection_lives_between_calls() {
 #[test]
 fn goaway_and_refusals_are_protocol_and_no_failure() {
     for (kind, server) in [
-        ("goaway", Server::start(|stream, _| frames::serve(stream, frames::Manner::GoesAway(40)))),
+        ("goaway", Server::start(|stream, _| frames::serve(stream, frames::Manner::GoesAway(40, 0)))),
+        // Whatever its reason (RFC 9113, section 6.8): an internal error.
+        ("goaway 2", Server::start(|stream, _| frames::serve(stream, frames::Manner::GoesAway(40, 2)))),
         ("refuses", Server::start(|stream, _| frames::serve(stream, frames::Manner::Refuses(40)))),
     ] {
         let shape = ["--http2", "--rate=300", "--in-flight=16", "--duration=1s", "--warm-up=0s", "-c2"];

@@ -8,9 +8,9 @@ use std::time::Duration;
 /// How it serves.
 #[derive(Clone, Copy)]
 pub(crate) enum Manner {
-    /// Says GOAWAY at the so-manieth request of a connection, answers those up to it, and no later
-    /// ones.
-    GoesAway(usize),
+    /// Says GOAWAY with a code at the so-manieth request of a connection, answers those up to it,
+    /// and no later ones.
+    GoesAway(usize, u32),
     /// Refuses each so-manieth stream.
     Refuses(usize),
     /// Lets so many streams be open, and refuses more.
@@ -72,7 +72,7 @@ fn serve_frames(mut stream: TcpStream, manner: Manner) -> io::Result<()> {
                 let refuses = match manner {
                     Manner::Refuses(each) => nth % each == 0,
                     Manner::Streams(max) => *open.lock().unwrap() >= max,
-                    Manner::GoesAway(_) => false,
+                    Manner::GoesAway(..) => false,
                 };
                 if refuses {
                     say(frame(RST_STREAM, 0, id, &REFUSED_STREAM.to_be_bytes()))?;
@@ -87,11 +87,11 @@ fn serve_frames(mut stream: TcpStream, manner: Manner) -> io::Result<()> {
                         [frame(HEADERS, END_HEADERS, id, &[STATUS_200]), frame(DATA, END_STREAM, id, b"ok")];
                     writer.lock().unwrap().write_all(&answer.concat())
                 });
-                if let Manner::GoesAway(at) = manner
+                if let Manner::GoesAway(at, code) = manner
                     && nth == at
                 {
                     gone = true;
-                    say(frame(GOAWAY, 0, 0, &[id.to_be_bytes(), [0; 4]].concat()))?;
+                    say(frame(GOAWAY, 0, 0, &[id.to_be_bytes(), code.to_be_bytes()].concat()))?;
                 }
             }
             _ => {}

@@ -15,6 +15,7 @@ pub(super) struct StageReport {
     pub(super) stage: String,
     pub(super) arrivals: u64,
     pub(super) ok: u64,
+    /// Right replies that came in it, per second of it.
     pub(super) ok_per_s: f64,
     pub(super) response_p50_us: Option<f64>,
     pub(super) response_p99_us: Option<f64>,
@@ -23,19 +24,20 @@ pub(super) struct StageReport {
 pub(super) fn stages(options: &Options, outcome: &Outcome) -> Vec<StageReport> {
     let Some(Stages(stages)) = &options.stages else { return Vec::new() };
     let mut start = Duration::ZERO;
-    let of_stage = |(stage, part): (&Stage, &TimeSlice)| {
+    let of_stage = |(nth, (stage, part)): (usize, (&Stage, &TimeSlice))| {
         let measured = outcome.measured.saturating_sub(start).min(stage.duration).as_secs_f64();
         start += stage.duration;
+        let answered = outcome.answered.get(nth).copied().unwrap_or_default();
         StageReport {
             stage: stage.in_words(),
             arrivals: part.arrivals,
             ok: part.ok,
-            ok_per_s: if measured > 0.0 { part.ok as f64 / measured } else { 0.0 },
+            ok_per_s: if measured > 0.0 { answered as f64 / measured } else { 0.0 },
             response_p50_us: part.response_us(0.5),
             response_p99_us: part.response_us(0.99),
         }
     };
-    stages.iter().zip(&outcome.stages).map(of_stage).collect()
+    stages.iter().zip(&outcome.stages).enumerate().map(of_stage).collect()
 }
 
 /// What came of the requests of one name.

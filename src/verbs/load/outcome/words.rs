@@ -14,6 +14,9 @@ const LATE_US: f64 = 500.0;
 /// The share of the response time at p99 from which on lag is a part of it that must be known.
 const LATE_SHARE: f64 = 0.1;
 
+/// Statuses that say where else the answer is (RFC 9110, section 15.4).
+const REDIRECTS: [u16; 5] = [301, 302, 303, 307, 308];
+
 impl LoadReport {
     /// Prints the result, and what of it must be known to read it.
     ///
@@ -134,7 +137,8 @@ impl LoadReport {
                 text::three_digits(self.last_replies_after_s)
             ));
         }
-        let redirects: u64 = self.statuses.range(300..400).map(|(_, count)| count).sum();
+        // Others of 3xx lead nowhere: 304 says that what the client has is still right.
+        let redirects: u64 = REDIRECTS.iter().filter_map(|status| self.statuses.get(status)).sum();
         if redirects > 0 && redirects == self.statuses.values().sum::<u64>() {
             notes.push(
                 "every reply was a redirect (3xx), which is not followed: load the URL that it leads to, or add \
