@@ -31,6 +31,11 @@ impl Counts {
         (self.arrivals > 0).then(|| attempts as f64 / self.arrivals as f64)
     }
 
+    /// Whether there were calls and none succeeded: then no time is one of a reply.
+    pub fn all_failed(&self) -> bool {
+        self.ok == 0 && self.arrivals > 0
+    }
+
     /// The share of arrivals that failed.
     pub fn failed_share(&self) -> f64 {
         self.failures() as f64 / self.arrivals.max(1) as f64

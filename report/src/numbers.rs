@@ -39,7 +39,7 @@ pub(super) fn row(record: &Record, index: usize, cell: &CellPart, merged: &Merge
         Point { value: at(0.5), under: at(0.99) }
     };
     // Where every call failed, each percentile is of one that did, and no call cost anything.
-    let nothing = merged.counts.ok == 0 && merged.counts.arrivals > 0;
+    let nothing = merged.counts.all_failed();
     let shown = |share| merged.response_us.shown(share).map_or_else(|| "–".to_owned(), text::micros);
     let point = |share, metric: Option<Figure>| Point {
         value: if nothing { "failed".to_owned() } else { shown(share) },
@@ -61,9 +61,10 @@ pub(super) fn row(record: &Record, index: usize, cell: &CellPart, merged: &Merge
             few => text::three_digits(few),
         },
         failed: if failed == 0 { "0".to_owned() } else { text::count(failed) },
-        cpu: match nothing {
-            true => "–".to_owned(),
-            false => text::micros(merged.client.cpu_us_per_call + merged.server.cpu_us_per_call),
+        cpu: if nothing {
+            "–".to_owned()
+        } else {
+            text::micros(merged.client.cpu_us_per_call + merged.server.cpu_us_per_call)
         },
         cpu_interval: cpu
             .filter(|_| !nothing)

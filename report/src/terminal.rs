@@ -114,7 +114,7 @@ fn phases_in_words(merged: &Merged) -> String {
 fn summary_line(cell: &CellPart, merged: &Merged) -> String {
     // What is void stands in brackets.
     let void = |is: bool, words: String| if is { format!("[{words}]") } else { words };
-    let nothing = merged.counts.ok == 0 && merged.counts.arrivals > 0;
+    let nothing = merged.counts.all_failed();
     let at = |share| {
         if nothing {
             return "failed".to_owned();

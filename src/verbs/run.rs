@@ -202,7 +202,7 @@ pub(crate) fn run(options: &Options, tool: &Tool) -> anyhow::Result<Ending> {
     let records = done.records;
     let nothing = |record: &&Record| {
         let mut merged = record.cells.iter().filter_map(|cell| cell.merged.as_ref()).peekable();
-        merged.peek().is_some() && merged.all(|merged| merged.counts.ok == 0 && merged.counts.arrivals > 0)
+        merged.peek().is_some() && merged.all(|merged| merged.counts.all_failed())
     };
     let in_vain: Vec<&str> = records.iter().filter(nothing).map(|record| &record.scenario.name[..]).collect();
     if !in_vain.is_empty() {

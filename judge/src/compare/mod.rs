@@ -274,7 +274,7 @@ fn failed_shares(sides: [&[Record]; 2], contender: &str, condition: &str) -> Opt
 fn every_call_failed(records: &[Record], contender: &str, condition: &str) -> bool {
     let cells = records.iter().filter_map(|record| Some((record, record.cell(contender, condition)?)));
     let mut merged = cells.filter_map(|(record, cell)| record.cells[cell].merged.as_ref()).peekable();
-    merged.peek().is_some() && merged.all(|merged| merged.counts.arrivals > 0 && merged.counts.ok == 0)
+    merged.peek().is_some() && merged.all(|merged| merged.counts.all_failed())
 }
 
 fn fails_too_much(records: &[Record], contender: &str, condition: &str) -> bool {

@@ -224,15 +224,14 @@ impl Template {
         let is_method =
             self.method.as_ref().is_none_or(|method| Method::from_bytes(method.as_bytes()).is_ok());
         let is_shown = self.name.as_ref().is_none_or(|name| !name.contains(char::is_control));
-        match () {
-            () if !is_path => Some("a path begins with /"),
-            () if self.path.as_ref().is_some_and(|path| path.contains('\\')) => {
-                Some("a path has no backslash: write %5C")
-            }
-            () if !is_method => Some("this is no method of HTTP"),
-            () if !is_shown => Some("a name has no control characters"),
-            () => None,
-        }
+        let has_backslash = self.path.as_ref().is_some_and(|path| path.contains('\\'));
+        let wrong = [
+            (!is_path, "a path begins with /"),
+            (has_backslash, "a path has no backslash: write %5C"),
+            (!is_method, "this is no method of HTTP"),
+            (!is_shown, "a name has no control characters"),
+        ];
+        wrong.into_iter().find_map(|(is, what)| is.then_some(what))
     }
 
     /// What it is counted under.
@@ -343,6 +342,20 @@ mod tests {
             [("{\"pth\":1}", "f:1"), ("GET /a\n", "access log"), ("{\"path\":\"a\"}", "begins with /")]
         {
             assert!(templates(file(), wrong).unwrap_err().to_string().contains(said), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_path_is_sent_as_it_is_meant_or_refused() {
+        let paths = |text: &str| templates(file(), text).map(|read| read[0].path.clone().unwrap());
+        // As nginx writes a quote, and as an editor begins a file.
+        assert_eq!(paths("x \"GET /a%20b\\x22c HTTP/1.1\" 200").unwrap(), "/a%20b%22c");
+        assert_eq!(paths("\u{feff}{\"path\":\"/a\"}\n").unwrap(), "/a");
+        for (wrong, said) in [
+            (r#"{"path":"/a\\b"}"#, "write %5C"),
+            (r#"{"path":"/a","name":"x\ny"}"#, "no control characters"),
+        ] {
+            assert!(paths(wrong).unwrap_err().to_string().contains(said), "{wrong}");
         }
     }
 
